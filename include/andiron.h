@@ -1,0 +1,269 @@
+/* andiron.h - the whole public interface.
+ *
+ * The objects, each living inside the one above it:
+ *     andiron_model     weights, architecture, tokenizer; read-only once open, shared by threads
+ *     andiron_session   one growing text: its tokens and its KV cache
+ *     andiron_batch     a step of work: tokens of one or many sessions, computed together
+ *     andiron_sampler   picks the next token from scores
+ *     andiron_error     caller's memory; filled only when a call fails
+ *
+ * Ownership: what you open, you close; NULL may be closed. A `const` pointer you pass is borrowed for that call only.
+ * A pointer you are handed belongs to the object you asked and lives until that object's next non-const call.
+ * Close sessions and batches before their model.
+ *
+ * Threads: a model may be used by many threads, but steps run one at a time (a second caller waits). A session, batch or
+ * sampler belongs to one thread at a time. */
+#ifndef ANDIRON_H
+#define ANDIRON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ANDIRON_VERSION "0.1.0"
+#define ANDIRON_API __attribute__((visibility("default")))
+
+/* ---- errors and log ---- */
+
+typedef enum {
+    ANDIRON_OK = 0,
+    ANDIRON_E_MEMORY,   /* an allocation failed, or would not fit; the object is unchanged */
+    ANDIRON_E_IO,       /* the system refused a file */
+    ANDIRON_E_FORMAT,   /* the file breaks its own format; never trust it */
+    ANDIRON_E_SUPPORT,  /* well formed, but this build cannot run it */
+    ANDIRON_E_FULL,     /* the session's context has no room left */
+    ANDIRON_E_ARGUMENT, /* the caller asked for something that cannot be */
+} andiron_status;
+
+typedef struct {
+    andiron_status status;
+    char text[480]; /* one line for a person: what, where, what to do */
+} andiron_error;
+
+typedef enum { ANDIRON_LOG_DEBUG, ANDIRON_LOG_INFO, ANDIRON_LOG_WARN } andiron_log_level;
+typedef void (*andiron_log_fn)(void *user, andiron_log_level level, const char *line);
+
+/* The library prints nothing; it says things here. Set it before anything else; NULL: silence. */
+ANDIRON_API void andiron_set_log(andiron_log_fn log, void *user);
+ANDIRON_API const char *andiron_version(void);
+
+/* Where describing calls write: called with successive pieces of text; return false to stop early. */
+typedef bool (*andiron_write_fn)(void *user, const char *text, size_t n);
+
+/* ---- model ---- */
+
+typedef struct andiron_model andiron_model;
+typedef struct andiron_session andiron_session;
+typedef struct andiron_batch andiron_batch;
+typedef struct andiron_sampler andiron_sampler;
+typedef int32_t andiron_token;
+
+typedef struct {
+    const char *arch_path; /* read the architecture from this .arch file, not from the build */
+    const char *cpu;       /* highest level to use: "ref", "avx2", "avx512", ...; NULL: best */
+    int n_threads;         /* 0: one for each physical core this process may use */
+    size_t max_step_tokens; /* most tokens of one step (ubatch); 0: 512 */
+    bool vocab_only;       /* read metadata and tokenizer only; no session can be opened */
+} andiron_model_options; /* all zero is a good default */
+
+typedef struct {
+    const char *architecture; /* "llama" */
+    const char *name;         /* general.name, or "" */
+    const char *cpu;          /* level in use */
+    int n_threads;
+    size_t n_vocab, n_layer, n_embd, n_ctx_train;
+    uint64_t n_params;    /* weights, counted as numbers */
+    uint64_t file_bytes;  /* of all split files */
+    uint64_t weight_bytes; /* read for each generated token */
+} andiron_model_info;
+
+/* Map the GGUF at `path` (of a split model: its first file) and bind its tensors to their architecture. Weights stay in
+ * the page cache and are read when first used, so this returns at once. */
+ANDIRON_API andiron_status andiron_model_open(andiron_model **out, const char *path,
+                                              const andiron_model_options *options, andiron_error *error);
+ANDIRON_API void andiron_model_close(andiron_model *model);
+ANDIRON_API void andiron_model_get_info(const andiron_model *model, andiron_model_info *info);
+
+typedef enum {
+    ANDIRON_DESCRIBE_METADATA = 1, /* every key */
+    ANDIRON_DESCRIBE_TENSORS = 2,  /* every tensor: name, type, shape, bytes */
+    ANDIRON_DESCRIBE_GRAPH = 4,    /* the expanded graph with shapes, types and memory */
+    ANDIRON_DESCRIBE_JSON = 8,     /* one JSON object instead of text */
+} andiron_describe_flags;
+
+/* Write what is in the file at `path`: a summary, whether this build can run it and if not why, and the memory it needs
+ * with a context of `n_ctx` tokens (0: the model's own) kept as `kv_type` (NULL: "f16"). Fails only when the file cannot
+ * be read as a GGUF; an architecture that cannot run is part of the description. */
+ANDIRON_API andiron_status andiron_describe(const char *path, const andiron_model_options *options, size_t n_ctx,
+                                            const char *kv_type, unsigned flags, andiron_write_fn write, void *user,
+                                            andiron_error *error);
+
+/* ---- tokens ---- */
+
+typedef enum {
+    ANDIRON_TOKENIZE_BOS = 1,     /* add what the model wants around a text (BOS, EOS), as its metadata says */
+    ANDIRON_TOKENIZE_SPECIAL = 2, /* text that spells a control token becomes that token. Never for users' content */
+} andiron_tokenize_flags;
+
+/* Token ids of `n` bytes (any bytes; need not be UTF-8). Writes at most `capacity` ids to `tokens` and the full count to
+ * *n_tokens; when that is larger than `capacity` the call still succeeds: ask again with more room. n + 16 is always
+ * room enough. */
+ANDIRON_API andiron_status andiron_tokenize(const andiron_model *model, const char *text, size_t n, unsigned flags,
+                                            andiron_token *tokens, size_t capacity, size_t *n_tokens,
+                                            andiron_error *error);
+/* The bytes of one token as they stand in the vocabulary's text; may be part of a UTF-8 character. Control tokens give
+ * their spelling where `special`, else nothing. An id out of range gives nothing. Belongs to the model. */
+ANDIRON_API const char *andiron_token_piece(const andiron_model *model, andiron_token token, bool special, size_t *n);
+/* Bytes of a sequence, as andiron_tokenize was given them (a space that the tokenizer put in front is taken away).
+ * Writes at most `capacity` bytes, the full count to *n. */
+ANDIRON_API andiron_status andiron_detokenize(const andiron_model *model, const andiron_token *tokens, size_t n_tokens,
+                                              bool special, char *text, size_t capacity, size_t *n,
+                                              andiron_error *error);
+/* Does this token end the model's turn (end of sequence, end of turn, ...)? */
+ANDIRON_API bool andiron_token_ends_turn(const andiron_model *model, andiron_token token);
+
+/* ---- chat ---- */
+
+typedef struct {
+    const char *role;    /* "system", "user", "assistant" or another that the model's template knows */
+    const char *content; /* UTF-8 */
+} andiron_message;
+
+/* The model's chat template over `messages`, as token ids: markup becomes control tokens, content never does. With
+ * `add_generation` the prompt ends where the assistant's answer begins. Buffers as in andiron_tokenize. A model without a
+ * template is an ANDIRON_E_SUPPORT error. */
+ANDIRON_API andiron_status andiron_chat_tokens(const andiron_model *model, const andiron_message *messages,
+                                               size_t n_messages, bool add_generation, andiron_token *tokens,
+                                               size_t capacity, size_t *n_tokens, andiron_error *error);
+ANDIRON_API bool andiron_model_has_chat(const andiron_model *model);
+
+/* ---- sessions ---- */
+
+typedef struct {
+    size_t n_ctx;        /* most tokens it may hold; 0: the least of the model's own and 4,096 */
+    const char *kv_type; /* cache: "f32", "f16" (also NULL) or "q8_0" */
+} andiron_session_options;
+
+/* Refused with the figures when the cache at full length would not fit the memory there is. Pages are taken as the text
+ * grows. */
+ANDIRON_API andiron_status andiron_session_open(andiron_session **out, andiron_model *model,
+                                                const andiron_session_options *options, andiron_error *error);
+ANDIRON_API void andiron_session_close(andiron_session *session);
+ANDIRON_API size_t andiron_session_length(const andiron_session *session);   /* tokens held */
+ANDIRON_API size_t andiron_session_capacity(const andiron_session *session); /* n_ctx */
+
+/* Forget all but the first `n_tokens` tokens. */
+ANDIRON_API andiron_status andiron_session_truncate(andiron_session *session, size_t n_tokens, andiron_error *error);
+/* Add `tokens` to the session, in steps of at most the model's max_step_tokens; afterwards andiron_session_logits has
+ * the scores of the last. ANDIRON_E_FULL, with nothing added, when they do not all fit. */
+ANDIRON_API andiron_status andiron_session_append(andiron_session *session, const andiron_token *tokens,
+                                                  size_t n_tokens, andiron_error *error);
+/* Make the session's text exactly `tokens`. The longest prefix it already holds is kept; only the rest is computed (at
+ * least the last token). *n_kept, if not NULL, tells how many were kept. */
+ANDIRON_API andiron_status andiron_session_sync(andiron_session *session, const andiron_token *tokens,
+                                                size_t n_tokens, size_t *n_kept, andiron_error *error);
+/* Scores for the next token, f32 [n_vocab]; NULL before the first token. */
+ANDIRON_API const float *andiron_session_logits(const andiron_session *session);
+
+/* ---- batches: many sessions in one step ---- */
+
+/* Room for max_step_tokens rows. */
+ANDIRON_API andiron_status andiron_batch_open(andiron_batch **out, andiron_model *model, andiron_error *error);
+ANDIRON_API void andiron_batch_close(andiron_batch *batch);
+ANDIRON_API void andiron_batch_clear(andiron_batch *batch);
+/* Add the next token of `session`; tokens of one session follow each other in the order they are added. The session's
+ * length changes when the batch runs. ANDIRON_E_FULL: the batch or the session has no room; nothing was added.
+ * `wants_logits`: scores after this token will be asked for. */
+ANDIRON_API andiron_status andiron_batch_add(andiron_batch *batch, andiron_session *session, andiron_token token,
+                                             bool wants_logits, andiron_error *error);
+ANDIRON_API size_t andiron_batch_length(const andiron_batch *batch);
+/* Compute the step. On failure no session has changed. The result stays until the next clear or run. */
+ANDIRON_API andiron_status andiron_batch_run(andiron_batch *batch, andiron_error *error);
+/* Scores after the `row`th added token, f32 [n_vocab], for a row that wanted them. Computed when asked for, a few rows at
+ * a time, so that memory stays small: ask in rising order. NULL: the row did not ask, or the batch has not run. */
+ANDIRON_API const float *andiron_batch_logits(andiron_batch *batch, size_t row);
+
+/* ---- sampling ---- */
+
+typedef struct {
+    andiron_token token;
+    float bias; /* added to its score; -INFINITY forbids it */
+} andiron_logit_bias;
+
+typedef struct {
+    float temperature; /* 0: greedy, the best score (the lowest id of equals) */
+    int top_k;         /* keep the k best; 0: all */
+    float top_p;       /* keep the fewest that reach this probability; 0 or 1: all */
+    float min_p;       /* keep those with at least this part of the best one's probability; 0: all */
+    float repeat_penalty;    /* divide positive and multiply negative scores of recent tokens; 0 or 1: off */
+    float frequency_penalty; /* subtract this for each recent occurrence */
+    float presence_penalty;  /* subtract this once for each recent token */
+    int penalty_window;      /* how many recent tokens count; 0: 64; -1: all */
+    uint64_t seed;           /* same seed, same model, same prompt: same answer */
+    const andiron_logit_bias *bias;
+    size_t n_bias;
+} andiron_sampler_options; /* all zero: greedy */
+
+/* Order: bias, penalties, top-k, top-p, min-p, temperature, draw; top-p and min-p see probabilities at temperature 1. */
+ANDIRON_API andiron_status andiron_sampler_open(andiron_sampler **out, const andiron_model *model,
+                                                const andiron_sampler_options *options, andiron_error *error);
+ANDIRON_API void andiron_sampler_close(andiron_sampler *sampler);
+/* Pick from f32 [n_vocab] scores and remember the token for penalties. */
+ANDIRON_API andiron_token andiron_sampler_next(andiron_sampler *sampler, const float *logits);
+/* Remember a token that was not picked here (a prompt's). */
+ANDIRON_API void andiron_sampler_accept(andiron_sampler *sampler, andiron_token token);
+
+/* ---- generation: the whole loop ---- */
+
+typedef enum {
+    ANDIRON_STOP_TURN,      /* the model ended its turn */
+    ANDIRON_STOP_TEXT,      /* a stop string appeared; it is not part of the output */
+    ANDIRON_STOP_LENGTH,    /* max_tokens were produced */
+    ANDIRON_STOP_FULL,      /* the session's context is full */
+    ANDIRON_STOP_CANCELLED, /* the callback returned false */
+} andiron_stop_reason;
+
+typedef struct {
+    size_t max_tokens;        /* 0: until the context is full */
+    const char *const *stop;  /* stop strings; text that may become one is held back until it is known */
+    size_t n_stop;
+    /* Called with whole UTF-8 characters as they come (bytes that never become one are replaced by U+FFFD), and with
+     * n = 0 after a token that gave no text yet. Return false to stop. */
+    andiron_write_fn write;
+    void *user;
+} andiron_generate_options;
+
+typedef struct {
+    andiron_stop_reason reason;
+    size_t n_tokens;      /* produced, without the one that ended the turn */
+    uint64_t first_ns;    /* from the call to the first token */
+    uint64_t total_ns;
+} andiron_generate_result;
+
+/* Continue a session whose logits are known (after append or sync), token by token. Produced tokens become part of the
+ * session; a token that ends the turn does too where there is room. */
+ANDIRON_API andiron_status andiron_generate(andiron_session *session, andiron_sampler *sampler,
+                                            const andiron_generate_options *options, andiron_generate_result *result,
+                                            andiron_error *error);
+
+/* ---- the machine ---- */
+
+typedef struct {
+    double read_bytes_per_s;  /* memory read bandwidth, all threads */
+    double int8_ops_per_s;    /* 8-bit dot products, multiply and add counted as two, all threads */
+    double f32_flops_per_s;   /* fused multiply-adds, counted as two, all threads */
+} andiron_roofs;
+
+/* Measure what this machine can do with the model's threads and level; takes about a second. */
+ANDIRON_API andiron_status andiron_measure_roofs(andiron_model *model, andiron_roofs *roofs, andiron_error *error);
+/* Most memory this process ever held resident, in bytes; 0 where the system does not say. */
+ANDIRON_API size_t andiron_peak_bytes(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,13 @@
+/* memory.h - what memory there is. */
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
+
+#include <stddef.h>
+
+/* Bytes this process may still take without swapping: the least of MemAvailable and what the cgroups (v2 or v1, every
+ * level up) still allow. SIZE_MAX where the system does not say. */
+size_t memory_available_bytes(void);
+/* Most memory this process ever held resident (VmHWM), 0 where unknown. */
+size_t memory_peak_bytes(void);
+
+#endif

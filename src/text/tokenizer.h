@@ -1,0 +1,57 @@
+/* tokenizer.h - bytes to token ids and back.
+ *
+ * Kinds: byte-level BPE ("gpt2" in GGUF, with a pre-tokenizer that splits text first) and SentencePiece BPE with byte
+ * fallback ("llama" in GGUF). Ids equal llama.cpp's for the same file. Everything is read from struct tokenizer_source,
+ * so that other kinds of file can feed the same code. */
+#ifndef TEXT_TOKENIZER_H
+#define TEXT_TOKENIZER_H
+
+#include "base/buffer.h"
+#include "base/span.h"
+#include "andiron.h"
+
+struct tokenizer;
+
+enum token_kind { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED, TOKEN_BYTE };
+
+/* What a vocabulary consists of. Spans are borrowed for the tokenizer's whole life (they point into the mapped file).
+ * Numbers come from an untrusted file: the tokenizer checks ids against n_tokens and kinds against enum token_kind. */
+struct tokenizer_source {
+    struct span model;         /* "gpt2", "llama" */
+    struct span pre;           /* "smollm", "qwen2", "llama-bpe", "default", ...; empty: not given */
+    size_t n_tokens;
+    const struct span *texts;  /* [n_tokens] as in the file: byte-level BPE in GPT-2's printable alphabet */
+    const float *scores;       /* [n_tokens], or NULL */
+    const uint8_t *kinds;      /* [n_tokens] enum token_kind, or NULL: all normal */
+    size_t n_merges;
+    const struct span *merges; /* [n_merges] "left right", or NULL */
+    int32_t bos, eos, eot, unknown, sep, padding; /* -1: none */
+    int add_bos, add_eos, add_space_prefix, remove_extra_whitespaces; /* 0, 1, or -1: the kind's default */
+};
+
+andiron_status tokenizer_open(struct tokenizer **out, const struct tokenizer_source *source, andiron_error *error);
+void tokenizer_close(struct tokenizer *t); /* NULL is fine */
+
+size_t tokenizer_n_tokens(const struct tokenizer *t);
+
+/* Ids of `text` under `flags` (andiron_tokenize_flags), appended to *ids. `ids` holds int32_t in native order; fails only
+ * for memory (ids->failed is then set, or E_MEMORY). Any bytes are fine; time is O(n log n) in the text's length even
+ * for hostile text (no quadratic merge of one long word). */
+andiron_status tokenizer_encode(const struct tokenizer *t, struct span text, unsigned flags, struct buffer *ids,
+                                andiron_error *error);
+/* As andiron_token_piece: the bytes of one token; empty for an id out of range. */
+struct span tokenizer_piece(const struct tokenizer *t, andiron_token id, bool special);
+/* As andiron_detokenize: appends to *text. */
+andiron_status tokenizer_decode(const struct tokenizer *t, const andiron_token *ids, size_t n, bool special,
+                                struct buffer *text, andiron_error *error);
+/* Id of the token spelled exactly so (a control token's spelling), or -1. */
+andiron_token tokenizer_find(const struct tokenizer *t, struct span spelling);
+enum token_kind tokenizer_kind(const struct tokenizer *t, andiron_token id);
+/* End of sequence, end of turn, and the control tokens that the field uses for the same ("<|im_end|>", "<|eot_id|>",
+ * "<end_of_turn>", "<|end|>", ...), as llama.cpp's set of end-of-generation tokens. */
+bool tokenizer_ends_turn(const struct tokenizer *t, andiron_token id);
+/* The spelling of BOS and EOS for chat templates; empty: none. */
+struct span tokenizer_bos_text(const struct tokenizer *t);
+struct span tokenizer_eos_text(const struct tokenizer *t);
+
+#endif
