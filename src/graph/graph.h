@@ -1,0 +1,126 @@
+/* graph.h - what a model computes, as a list of nodes.
+ *
+ * A graph is built once per model, through graph_add, by whoever knows the architecture (src/arch). Nodes stand in the
+ * order of computation: a node reads only nodes before it. Every node's value is a table of T rows, one for each token of
+ * the step; a shape is that of one row. Ops are token-wise; only `attend` looks, through the batch, at other rows. One
+ * graph therefore serves prompt, generation and any mix of sessions.
+ *
+ * The ops, their arguments and what they compute stand in ops.def. */
+#ifndef GRAPH_GRAPH_H
+#define GRAPH_GRAPH_H
+
+#include "andiron.h"
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/span.h"
+#include "base/types.h"
+
+/* A tensor of the model file as the graph sees it. dims[0] runs fastest; a matrix has dims[1] rows of dims[0]. */
+struct weight {
+    const char *name;
+    uint32_t type; /* enum weight_type */
+    uint32_t n_dims;
+    uint64_t dims[4];
+    const void *data;
+    size_t row_bytes;
+};
+
+/* Of one row's value: dims[0] runs fastest. Heads of attention: [head size, heads]. */
+struct shape {
+    uint32_t n_dims; /* 1 to 4 */
+    uint32_t dims[4]; /* unused ones are 1 */
+};
+static inline size_t shape_items(struct shape s)
+{
+    return (size_t)s.dims[0] * s.dims[1] * s.dims[2] * s.dims[3];
+}
+
+enum op {
+#define OP(name, doc, ...) OP_##name,
+#include "graph/ops.def"
+#undef OP
+    OP_LIMIT
+};
+
+enum arg_kind {
+    ARG_NONE,
+    ARG_VALUE,  /* a node's value */
+    ARG_WEIGHT, /* a tensor of the file */
+    ARG_NUMBER,
+    ARG_CHOICE, /* one of some words; stored as a number: the word's place in `choices` */
+    ARG_CACHE,  /* a layer's KV cache; stored as a number: which cache */
+};
+
+enum { OP_MAX_ARGS = 14 };
+
+struct op_arg {
+    const char *name;
+    enum arg_kind kind;
+    bool optional;
+    double fallback;     /* number or choice used when it is not given */
+    const char *choices; /* ARG_CHOICE: "pairs halves" */
+    /* ARG_WEIGHT: in the language a weight argument is a stem such as blk.0.attn_q; this is what is put behind it
+     * (".weight"). An argument with `same_stem` takes no place in a call: it is looked up with the stem of the weight
+     * argument before it (".bias") and left out when the file has none. */
+    const char *suffix;
+    bool same_stem;
+};
+
+struct op_info {
+    const char *name;
+    const char *doc;
+    struct op_arg arg[OP_MAX_ARGS]; /* ends at ARG_NONE */
+};
+/* All ops, in enum order. */
+extern const struct op_info op_infos[OP_LIMIT];
+/* The op of that name, or NULL. */
+const struct op_info *op_find(struct span name);
+
+typedef int32_t node_id; /* place in the graph; -1: none */
+
+union arg {
+    node_id value;               /* -1: left out */
+    const struct weight *weight; /* NULL: left out */
+    double number;               /* NUMBER, CHOICE, CACHE */
+};
+
+struct node {
+    enum op op;
+    union arg arg[OP_MAX_ARGS]; /* by the op's places */
+    struct shape shape;
+    const char *label;          /* what the definition called it, or "" */
+    int32_t layer;              /* -1: outside of layers */
+    const char *file;           /* of the definition that made it, for errors */
+    uint32_t line;
+};
+
+/* A layer's KV cache, declared by its attend node. */
+struct cache {
+    uint32_t n_heads, hd_k, hd_v;
+    uint32_t window; /* positions visible, the own one included; 0: all */
+};
+
+struct graph {
+    struct node *nodes;
+    size_t n_nodes, capacity;
+    struct cache *caches;
+    size_t n_caches, cache_capacity;
+    node_id output;     /* the logits: [n_vocab] */
+    uint32_t n_ctx_train;
+    struct arena *arena; /* borrowed: nodes, names */
+};
+
+enum { GRAPH_MAX_NODES = 1 << 17, GRAPH_MAX_CACHES = 4096, GRAPH_MAX_ITEMS = 1 << 24 };
+
+/* An empty graph in `arena`, which must outlive it. */
+andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *error);
+
+/* Check the arguments of `node` (op, arg, label, layer, file and line are set by the caller; left-out optional arguments
+ * hold -1, NULL or the fallback), compute its shape and append it. Errors are one sentence that begins with file:line and
+ * names the op, the shapes met and what was expected. */
+andiron_status graph_add(struct graph *g, const struct node *node, node_id *out, andiron_error *error);
+
+/* Print the graph for a person: one line a node with op, arguments, shape, weight types; totals at the end. */
+bool graph_print(const struct graph *g, struct buffer *out);
+
+#endif

@@ -1,0 +1,128 @@
+/* kernels.h - arithmetic on plain arrays; knows no model, no threads, no memory.
+ *
+ * One struct kernels is one way to compute: functions and the sizes they were tuned for. It is built once by overlays
+ * from `ref` upward (kernels_choose) and passed down as a constant; nothing else asks which CPU it is on.
+ *
+ * Every level gives the same bits as ref.c. The order of every sum is part of each kernel's meaning:
+ *
+ * Floats     element i goes to lane i % 16 by fused multiply-add, lanes fold in halves (lanes.h).
+ * Products   of quantized weights: one chain an output, block of 32 after block of 32, see struct mul.
+ * Attention  page after page of 64 positions, see struct attend.
+ * Functions  exp, tanh, erf, ... are polynomials by fused multiply-add (math.h), never libm's. */
+#ifndef KERNELS_KERNELS_H
+#define KERNELS_KERNELS_H
+
+#include "andiron.h"
+#include "base/types.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LANES = 16,   /* of a float sum */
+    PANEL = 16,   /* rows of a weight matrix that are computed side by side */
+    Q_BLOCK = 32, /* activations share a scale in blocks of this many */
+    KV_PAGE = 64, /* positions in a page of the KV cache */
+};
+
+/* Rows of activations quantized to 8 bits: x[t][i] is about d[t][i / 32] * q[t][i]. k is a multiple of 32. */
+struct q8 {
+    int8_t *q;     /* [n][k] in -127..127 */
+    float *d;      /* [n][k / 32] scale */
+    float *ds;     /* [n][k / 32] scale times the block's sum, rounded once */
+    int16_t *sums; /* [n][k / 16] sum of each half block */
+};
+
+/* y[t][r] = sum over i of w[r][i] * x[t][i], for n_rows rows of one weight matrix and n_tokens rows of activations.
+ *
+ * Float weights (F32, F16, BF16) read x: element i to lane i % 16, lanes folded in halves.
+ * Quantized weights read xq, and each output is one chain over blocks b of 32 in rising order, starting from 0:
+ *     acc = fma(S, dw * xq.d, acc)          S: exact integer, converted to float
+ *     acc = fma(m, xq.ds, acc)              only types with a minimum m for each 32: Q4_1 Q5_1 Q4_K Q5_K
+ *     acc = fma(-M, dmin * xq.d, acc)       only Q2_K: M = m0 * sums0 + m1 * sums1, exact integer
+ * where, with v the stored integers (Q4_0: nibble - 8, ...):
+ *     Q4_0 Q4_1 Q5_0 Q5_1 Q8_0    S = sum v * q                     dw = d               m as stored
+ *     Q4_K Q5_K                   S = sum v * q                     dw = d * scale       m = -(dmin * min)
+ *     Q6_K Q3_K Q2_K              S = sc0 * sum0 + sc1 * sum1       dw = d               (scales are for 16 each)
+ * The same for one token and for many, in any slab of rows. */
+struct mul {
+    float *y;
+    size_t y_stride;   /* floats from one token's row to the next */
+    const void *w;
+    size_t row_bytes;  /* from one weight row to the next */
+    size_t n_rows;     /* any; whole panels of 16 run fastest */
+    size_t k;          /* multiple of the type's block */
+    const float *x;    /* [n_tokens][k]: float weights */
+    struct q8 xq;      /* [n_tokens][k]: quantized weights */
+    size_t n_tokens;
+    void *scratch;     /* mul_scratch_bytes(k), aligned to 64; one for each thread */
+};
+enum { MUL_SCRATCH_ROWS = 32 };
+/* Enough for MUL_SCRATCH_ROWS unpacked rows of any type with scales and minima. */
+static inline size_t mul_scratch_bytes(size_t k) { return MUL_SCRATCH_ROWS * (k * 4 + 64) + 4096; }
+
+enum kv_type { KV_F32, KV_F16, KV_Q8_0, KV_TYPES };
+
+/* A page holds KV_PAGE positions of one key/value head. Layout, chosen so that both products run down whole vectors:
+ *   keys    F32 F16  [page / 16][hd][16]          16 positions side by side
+ *           Q8_0     [page / 16][hd32 / 4][16][4] int8, then scales F16 [page / 16][hd32 / 32][16]
+ *   values  F32 F16  [page][hd]
+ *           Q8_0     [page][hd32] int8, then scales F16 [page][hd32 / 32]
+ * hd32: hd rounded up to 32, the rest zero. Both parts begin on 64 bytes. */
+size_t kv_key_page_bytes(enum kv_type type, size_t hd);
+size_t kv_value_page_bytes(enum kv_type type, size_t hd);
+
+/* Attention of n_q queries over the visible positions of one page of one key/value head. For query j, positions
+ * [lo[j], hi[j]) of the page:
+ *     s[p] = dot(q, k[p]) * scale      chain over i rising by fma from 0; Q8_0: as a Q8_0 product of quantized q
+ *     s[p] = cap * tanh(s[p] / cap)    where cap > 0
+ *     m'   = max(m, max s)             e[p] = exp(s[p] - m')      c = exp(m - m')
+ *     l    = fma(l, c, sum of e)       position p to lane p % 16, rising; folded in halves
+ *     o[i] = o[i] * c, then o[i] = fma(e[p], v[p][i], o[i]) for p rising; Q8_0: fma(e[p] * scale, v, o[i])
+ *     m    = m'
+ * Start: m = -INFINITY, l = 0, o = 0. The answer is o / l. A query that sees nothing of the page is left alone. */
+struct attend {
+    const float *q;     /* [n_q] rows of q_stride floats, hd_k used: F32, F16 */
+    size_t q_stride;
+    struct q8 qq;       /* [n_q][hd_k rounded up to 32]: Q8_0 */
+    size_t n_q;
+    size_t hd_k, hd_v;
+    const void *k, *v;  /* the page's parts for this head */
+    const uint8_t *lo, *hi; /* [n_q] in 0..64 */
+    float scale, cap;
+    float *m, *l;       /* [n_q] */
+    float *o;           /* [n_q] rows of o_stride floats, hd_v used */
+    size_t o_stride;
+};
+
+enum activation { ACT_NONE, ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_GELU_QUICK, ACT_RELU, ACT_RELU2, ACT_SIGMOID,
+                  ACT_TANH, ACT_EXP, ACT_SOFTPLUS, ACT_LIMIT };
+
+struct kernels {
+    const char *cpu; /* level's name */
+#define KERNEL(name, result, arguments) result(*name) arguments;
+#include "kernels/kernels.def"
+#undef KERNEL
+};
+
+/* The product for a weight type, or NULL where none exists. */
+typedef void (*mul_fn)(const struct mul *m);
+mul_fn kernels_mul(const struct kernels *k, uint32_t type);
+typedef void (*dequantize_fn)(float *y, const void *w, size_t n);
+dequantize_fn kernels_dequantize(const struct kernels *k, uint32_t type);
+/* Does this type's product read xq (true) or x (false)? */
+bool mul_reads_q8(uint32_t type);
+
+/* Each level overlays the one below it, so a new level starts complete and replaces only what it does better. */
+struct level {
+    const char *cpu;
+    bool (*present)(void);
+    void (*overlay)(struct kernels *k);
+};
+extern const struct level kernel_levels[]; /* worst first; ends with cpu == NULL */
+
+/* The best table at or below `cpu` (NULL: any) that this machine can run. An unknown level, or one that this machine
+ * lacks, is an ANDIRON_E_ARGUMENT error that lists those it has. */
+andiron_status kernels_choose(struct kernels *out, const char *cpu, andiron_error *error);
+
+#endif
