@@ -63,7 +63,8 @@ typedef struct andiron_sampler andiron_sampler;
 typedef int32_t andiron_token;
 
 typedef struct {
-    const char *arch_path; /* read the architecture from this .arch file, not from the build */
+    const char *arch_path; /* read the architecture from this .arch file */
+    const char *arch_dir;  /* else from NAME.arch in this folder, if it is there; else from the build, else from the file */
     const char *cpu;       /* highest level to use: "ref", "avx2", "avx512", ...; NULL: best */
     int n_threads;         /* 0: one for each physical core this process may use */
     size_t max_step_tokens; /* most tokens of one step (ubatch); 0: 512 */
@@ -184,7 +185,8 @@ ANDIRON_API size_t andiron_batch_length(const andiron_batch *batch);
 /* Compute the step. On failure no session has changed. The result stays until the next clear or run. */
 ANDIRON_API andiron_status andiron_batch_run(andiron_batch *batch, andiron_error *error);
 /* Scores after the `row`th added token, f32 [n_vocab], for a row that wanted them. Computed when asked for, a few rows at
- * a time, so that memory stays small: ask in rising order. NULL: the row did not ask, or the batch has not run. */
+ * a time, so that memory stays small: ask in rising order, and before another step runs on the model. NULL: the row did
+ * not ask, the batch has not run, or another step came after it. */
 ANDIRON_API const float *andiron_batch_logits(andiron_batch *batch, size_t row);
 
 /* ---- sampling ---- */

@@ -1,0 +1,186 @@
+/* batch.c - a step of work: tokens of one or many sessions, computed together.
+ *
+ * The plan wants the rows of a session side by side; callers add them in any order. So rows are placed by session when
+ * the batch runs, and `place` tells where an added token went. */
+#include "engine/batch.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include <string.h>
+
+struct added {
+    andiron_session *session;
+    andiron_token token;
+    bool wants_logits;
+};
+
+struct andiron_batch {
+    andiron_model *model;
+    size_t n, capacity;
+    struct added *added;    /* [capacity] in the order of andiron_batch_add */
+    struct batch_row *rows; /* [capacity] as the plan runs them */
+    uint32_t *place;        /* [capacity] added -> row */
+    uint64_t step;          /* the model's n_steps after our run; 0: not run */
+    const float *logits;    /* [n_slice][n_vocab] of added tokens slice[] */
+    uint32_t *slice, *slice_rows; /* [max_head_rows] */
+    size_t n_slice;
+};
+
+andiron_status andiron_batch_open(andiron_batch **out, andiron_model *model, andiron_error *error)
+{
+    *out = NULL;
+    if (!model->plan)
+        return error_set(error, ANDIRON_E_ARGUMENT, "the model was opened for its vocabulary only; open it whole to run it");
+    andiron_batch *b = alloc_zeroed(1, sizeof *b);
+    if (!b)
+        return error_memory(error, sizeof *b, "a batch");
+    b->model = model;
+    b->capacity = model->max_rows;
+    b->added = alloc_zeroed(b->capacity, sizeof *b->added);
+    b->rows = alloc_zeroed(b->capacity, sizeof *b->rows);
+    b->place = alloc_zeroed(b->capacity, sizeof *b->place);
+    b->slice = alloc_zeroed(model->max_head_rows, sizeof *b->slice);
+    b->slice_rows = alloc_zeroed(model->max_head_rows, sizeof *b->slice_rows);
+    if (!b->added || !b->rows || !b->place || !b->slice || !b->slice_rows) {
+        andiron_batch_close(b);
+        return error_memory(error, b->capacity * sizeof *b->rows, "a batch's rows");
+    }
+    *out = b;
+    return ANDIRON_OK;
+}
+
+void andiron_batch_close(andiron_batch *b)
+{
+    if (!b)
+        return;
+    alloc_free(b->added);
+    alloc_free(b->rows);
+    alloc_free(b->place);
+    alloc_free(b->slice);
+    alloc_free(b->slice_rows);
+    alloc_free(b);
+}
+
+void andiron_batch_clear(andiron_batch *b)
+{
+    for (size_t i = 0; i < b->n && !b->step; i++)
+        b->added[i].session->n_queued = 0;
+    b->n = b->n_slice = 0;
+    b->step = 0;
+}
+
+size_t andiron_batch_length(const andiron_batch *b) { return b->n; }
+
+andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, andiron_token token, bool wants_logits,
+                                 andiron_error *error)
+{
+    if (b->step)
+        andiron_batch_clear(b);
+    if (session->model != b->model)
+        return error_set(error, ANDIRON_E_ARGUMENT, "the session belongs to another model than the batch");
+    if (token < 0 || (size_t)token >= b->model->n_embedded)
+        return error_set(error, ANDIRON_E_ARGUMENT, "token %d does not exist; the model knows 0 to %zu", token,
+                         b->model->n_embedded - 1);
+    if (b->n == b->capacity)
+        return error_set(error, ANDIRON_E_FULL, "the batch is full: a step holds %zu tokens", b->capacity);
+    if (session->n_tokens + session->n_queued >= session->n_ctx)
+        return error_set(error, ANDIRON_E_FULL, "the session's context of %zu tokens is full", session->n_ctx);
+    b->added[b->n++] = (struct added){session, token, wants_logits};
+    session->n_queued++;
+    return ANDIRON_OK;
+}
+
+/* Give each session's tokens neighbouring rows, in order. Quadratic in the number of sessions only. */
+static void place_rows(andiron_batch *b)
+{
+    size_t n_placed = 0;
+    for (size_t i = 0; i < b->n; i++)
+        b->place[i] = UINT32_MAX;
+    for (size_t first = 0; first < b->n; first++) {
+        if (b->place[first] != UINT32_MAX)
+            continue;
+        andiron_session *s = b->added[first].session;
+        size_t position = s->n_tokens;
+        for (size_t i = first, left = s->n_queued; left; i++) {
+            if (b->added[i].session != s)
+                continue;
+            b->place[i] = (uint32_t)n_placed;
+            b->rows[n_placed++] = (struct batch_row){
+                .token = b->added[i].token,
+                .position = (uint32_t)position,
+                .n_ctx = (uint32_t)s->n_ctx,
+                .layout = s->layout,
+                .pages = s->pages,
+            };
+            s->tokens[position++] = b->added[i].token;
+            left--;
+        }
+    }
+}
+
+static void finish_sessions(andiron_batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        andiron_session *s = b->added[i].session;
+        s->n_tokens += s->n_queued;
+        if (s->n_queued)
+            s->has_logits = false;
+        s->n_queued = 0;
+    }
+}
+
+andiron_status batch_run_for(andiron_batch *b, float *logits, andiron_error *error)
+{
+    andiron_model *model = b->model;
+    if (b->step)
+        return error_set(error, ANDIRON_E_ARGUMENT, "the batch has run already; add its next tokens first");
+    if (b->n == 0)
+        return ANDIRON_OK;
+    place_rows(b);
+    b->n_slice = 0;
+    pthread_mutex_lock(&model->step);
+    plan_run(model->plan, b->rows, b->n);
+    b->step = ++model->n_steps;
+    if (logits) {
+        uint32_t last = b->place[b->n - 1];
+        memcpy(logits, plan_head(model->plan, &last, 1), model->n_vocab * sizeof *logits);
+    }
+    pthread_mutex_unlock(&model->step);
+    finish_sessions(b);
+    return ANDIRON_OK;
+}
+
+andiron_status andiron_batch_run(andiron_batch *b, andiron_error *error) { return batch_run_for(b, NULL, error); }
+
+/* Compute the scores of `row` and the next rows that want theirs, as many as the plan does at once. */
+static bool compute_slice(andiron_batch *b, size_t row)
+{
+    andiron_model *model = b->model;
+    b->n_slice = 0;
+    for (size_t i = row; i < b->n && b->n_slice < model->max_head_rows; i++)
+        if (b->added[i].wants_logits) {
+            b->slice_rows[b->n_slice] = b->place[i];
+            b->slice[b->n_slice++] = (uint32_t)i;
+        }
+    pthread_mutex_lock(&model->step);
+    bool ours = model->n_steps == b->step;
+    if (ours)
+        b->logits = plan_head(model->plan, b->slice_rows, b->n_slice);
+    else
+        b->n_slice = 0;
+    pthread_mutex_unlock(&model->step);
+    return ours;
+}
+
+const float *andiron_batch_logits(andiron_batch *b, size_t row)
+{
+    if (!b->step || row >= b->n || !b->added[row].wants_logits)
+        return NULL;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        for (size_t i = 0; i < b->n_slice && b->model->n_steps == b->step; i++)
+            if (b->slice[i] == row)
+                return b->logits + i * b->model->n_vocab;
+        if (!compute_slice(b, row))
+            return NULL;
+    }
+    return NULL;
+}

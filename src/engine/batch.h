@@ -1,0 +1,15 @@
+/* batch.h - steps from inside the engine. */
+#ifndef ENGINE_BATCH_H
+#define ENGINE_BATCH_H
+
+#include "engine/engine.h"
+
+/* Run the batch and, where `logits` is not NULL, copy the scores [n_vocab] after its last token there before any other
+ * step can run. */
+andiron_status batch_run_for(andiron_batch *batch, float *logits, andiron_error *error);
+
+/* As andiron_session_append; without `wants_logits` no scores are computed. */
+andiron_status session_extend(andiron_session *session, const andiron_token *tokens, size_t n_tokens, bool wants_logits,
+                              andiron_error *error);
+
+#endif

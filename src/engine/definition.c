@@ -1,0 +1,183 @@
+/* definition.c - which definition a file's architecture has, and its expansion over the file's metadata and tensors. */
+#include "arch/arch.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/engine.h"
+#include "files/mapped.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { KEY_MAX = 320 };
+
+/* Keys of the architecture carry its name in front; others begin with a dot here (arch.h). */
+static const struct gguf_value *find_key(const andiron_model *model, const char *key)
+{
+    char full[KEY_MAX];
+    if (key[0] == '.')
+        return gguf_find(model->file, key + 1);
+    int n = snprintf(full, sizeof full, "%s.%s", model->architecture, key);
+    return n > 0 && n < KEY_MAX ? gguf_find(model->file, full) : NULL;
+}
+
+static bool source_number(void *user, const char *key, uint64_t i, double *out, uint64_t *n)
+{
+    const struct gguf_value *v = find_key(user, key);
+    if (!v || !gguf_item_f64(v, i, out))
+        return false;
+    if (n)
+        *n = v->n;
+    return true;
+}
+
+static bool source_text(void *user, const char *key, struct span *out)
+{
+    const struct gguf_value *v = find_key(user, key);
+    if (!v || v->type != GGUF_STRING)
+        return false;
+    *out = v->bytes;
+    return true;
+}
+
+static const struct weight *source_weight(void *user, const char *name)
+{
+    andiron_model *model = user;
+    const struct gguf_tensor *t = gguf_find_tensor(model->file, name);
+    if (!t || !t->data)
+        return NULL;
+    size_t at = (size_t)(t - gguf_tensor_at(model->file, 0));
+    model->weight_used[at] = true;
+    return &model->weights[at];
+}
+
+static andiron_status list_weights(andiron_model *model, andiron_error *error)
+{
+    size_t n = gguf_n_tensors(model->file);
+    model->weights = arena_alloc(&model->arena, n, sizeof *model->weights);
+    model->weight_used = arena_alloc(&model->arena, n, sizeof *model->weight_used);
+    if (!model->weights || !model->weight_used)
+        return error_memory(error, n * sizeof *model->weights, "the list of tensors");
+    for (size_t i = 0; i < n; i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(model->file, i);
+        const struct type_info *type = type_info(t->type);
+        struct weight *w = &model->weights[i];
+        *w = (struct weight){.type = t->type, .n_dims = t->n_dims, .data = t->data};
+        memcpy(w->dims, t->dims, sizeof w->dims);
+        if (type)
+            w->row_bytes = t->dims[0] / type->block_items * type->block_bytes;
+        if (!(w->name = arena_text(&model->arena, t->name.p, t->name.n)))
+            return error_memory(error, t->name.n, "a tensor's name");
+    }
+    return ANDIRON_OK;
+}
+
+/* A definition's text with the name it goes by in errors, and the mapping that holds it, if any. */
+struct definition {
+    struct span text;
+    const char *file;
+    struct mapped mapping;
+};
+
+static andiron_status find_definition(const andiron_model *model, const andiron_model_options *options,
+                                      struct definition *out, char *path, size_t path_bytes, andiron_error *error)
+{
+    struct span name = span_of(model->architecture);
+    *out = (struct definition){0};
+    if (options->arch_path) {
+        out->file = options->arch_path;
+    } else if (options->arch_dir && !memchr(name.p, '/', name.n)) {
+        int n = snprintf(path, path_bytes, "%s/%s.arch", options->arch_dir, model->architecture);
+        if (n > 0 && (size_t)n < path_bytes && !mapped_open(&out->mapping, path, NULL))
+            out->file = path;
+    }
+    if (options->arch_path) {
+        andiron_status s = mapped_open(&out->mapping, options->arch_path, error);
+        if (s)
+            return s;
+    }
+    if (out->file) {
+        out->text = (struct span){out->mapping.data, out->mapping.n_bytes};
+        return ANDIRON_OK;
+    }
+    if (arch_builtin(NULL, name, &out->text, &out->file))
+        return ANDIRON_OK;
+    if (gguf_get_text(model->file, "andiron.arch", &out->text)) {
+        out->file = "the model file's own definition";
+        return ANDIRON_OK;
+    }
+    return error_set(error, ANDIRON_E_SUPPORT,
+                     "%s: the architecture \"%s\" is not known here; give its definition with --arch FILE "
+                     "(docs/adding-an-architecture.md)",
+                     gguf_path(model->file), model->architecture);
+}
+
+static andiron_status expand(andiron_model *model, const struct definition *definition, andiron_error *error)
+{
+    struct arch *arch = NULL;
+    andiron_status s = arch_open(&arch, definition->text, definition->file, arch_builtin, NULL, error);
+    if (s)
+        return s;
+    struct arch_source source = {model, source_number, source_text, source_weight};
+    s = arch_expand(arch, &source, &model->arena, &model->graph, error);
+    arch_close(arch);
+    return s;
+}
+
+static void say_unused(const andiron_model *model)
+{
+    size_t n_unused = 0, first = 0;
+    for (size_t i = gguf_n_tensors(model->file); i-- > 0;)
+        if (!model->weight_used[i]) {
+            n_unused++;
+            first = i;
+        }
+    if (n_unused)
+        log_say(ANDIRON_LOG_WARN, "%zu tensors of the file are not used by its definition, such as %s", n_unused,
+                model->weights[first].name);
+}
+
+/* Token ids that may be fed are those the embedding table has a row for. */
+static andiron_status read_sizes(andiron_model *model, andiron_error *error)
+{
+    const struct graph *g = &model->graph;
+    model->n_vocab = shape_items(g->nodes[g->output].shape);
+    model->n_embedded = 0;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const struct node *node = &g->nodes[i];
+        if (node->op == OP_embed && g->nodes[node->arg[0].value].op == OP_tokens) {
+            size_t rows = node->arg[1].weight->dims[1];
+            model->n_embedded = model->n_embedded && model->n_embedded < rows ? model->n_embedded : rows;
+        }
+    }
+    if (model->n_embedded == 0 || model->n_vocab == 0)
+        return error_set(error, ANDIRON_E_SUPPORT, "%s: its graph reads no tokens", gguf_path(model->file));
+    return ANDIRON_OK;
+}
+
+andiron_status model_read_names(andiron_model *model, andiron_error *error)
+{
+    struct span architecture = {0}, name = {"", 0};
+    if (!gguf_get_text(model->file, "general.architecture", &architecture) || architecture.n == 0 || architecture.n > 128)
+        return error_set(error, ANDIRON_E_FORMAT, "%s: the key general.architecture is missing; the file is not a model",
+                         gguf_path(model->file));
+    gguf_get_text(model->file, "general.name", &name);
+    model->architecture = arena_text(&model->arena, architecture.p, architecture.n);
+    model->name = arena_text(&model->arena, name.p, name.n);
+    return model->architecture && model->name ? ANDIRON_OK : error_memory(error, architecture.n + name.n, "names");
+}
+
+andiron_status model_build_graph(andiron_model *model, const andiron_model_options *options, andiron_error *error)
+{
+    char path[4096];
+    struct definition definition = {0};
+    andiron_status s = list_weights(model, error);
+    if (!s)
+        s = find_definition(model, options, &definition, path, sizeof path, error);
+    if (!s)
+        s = expand(model, &definition, error);
+    mapped_close(&definition.mapping);
+    if (!s)
+        s = read_sizes(model, error);
+    if (!s)
+        say_unused(model);
+    return s;
+}

@@ -1,0 +1,63 @@
+/* engine.h - the objects of andiron.h from inside. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "andiron.h"
+#include "base/arena.h"
+#include "base/threads.h"
+#include "files/gguf.h"
+#include "graph/plan.h"
+#include "text/template.h"
+#include "text/tokenizer.h"
+#include <pthread.h>
+
+struct andiron_model {
+    struct arena arena; /* everything below that is not opened and closed by itself */
+    struct gguf *file;
+    struct tokenizer *tokenizer;
+    struct template *chat;    /* NULL: the file has none, or chat_error tells why it cannot be used */
+    andiron_error chat_error;
+    struct kernels kernels;
+    struct pool *pool;
+    struct weight *weights;   /* [n_tensors] in the file's order */
+    bool *weight_used;        /* [n_tensors] the graph reads it */
+    struct graph graph;
+    struct plan *plan;        /* NULL: vocab_only */
+    struct kv_layout layouts[KV_TYPES];
+    size_t max_rows, max_head_rows;
+    size_t step_bytes;        /* the plan's memory */
+    size_t n_vocab;           /* scores for each row */
+    size_t n_embedded;        /* token ids below this may be fed */
+    const char *architecture, *name; /* zero-terminated copies */
+    pthread_mutex_t step;     /* held while the plan runs */
+    _Atomic uint64_t n_steps; /* steps run so far: tells whether a batch's rows are still in the plan */
+};
+
+struct andiron_session {
+    andiron_model *model;
+    const struct kv_layout *layout;
+    size_t n_ctx;
+    andiron_token *tokens;   /* [n_ctx] the text so far */
+    size_t n_tokens;
+    char *kv;                /* all pages; the system gives memory as it is touched */
+    char **pages;            /* [n_ctx / KV_PAGE, rounded up] */
+    float *logits;           /* [n_vocab] after the last token, where has_logits */
+    bool has_logits;
+    andiron_batch *batch;    /* for append; opened with the session */
+    size_t n_queued;         /* tokens of this session in the batch being filled */
+};
+
+/* Open only the file, to describe what cannot run: metadata, tensors and, where it has them, names. */
+andiron_status model_open_file(andiron_model **out, const char *path, andiron_error *error);
+/* general.architecture and general.name of model->file into model->architecture and model->name. */
+andiron_status model_read_names(andiron_model *model, andiron_error *error);
+/* The architecture of model->file expanded into model->graph. Fills weights, weight_used, n_embedded and n_vocab. */
+andiron_status model_build_graph(andiron_model *model, const andiron_model_options *options, andiron_error *error);
+bool kv_type_from_name(const char *name, enum kv_type *out); /* NULL: f16 */
+const char *kv_type_name(enum kv_type type);
+/* Bytes of cache for n_ctx positions; false on overflow. */
+bool kv_bytes(const struct kv_layout *layout, size_t n_ctx, uint64_t *out);
+/* Refuse with the figures when `bytes` more for `what` do not fit beside the weights. */
+andiron_status memory_check(const andiron_model *model, uint64_t bytes, const char *what, andiron_error *error);
+
+#endif

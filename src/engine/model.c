@@ -1,0 +1,184 @@
+/* model.c - opening and closing a model: file, tokenizer, template, graph, plan. */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "engine/engine.h"
+#include "engine/vocab.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { DEFAULT_STEP_TOKENS = 512, MAX_STEP_TOKENS = 1 << 16 };
+enum { HEAD_BYTES = 8 << 20, MAX_HEAD_ROWS = 64 }; /* logits computed at once */
+static const size_t arena_max_bytes = (size_t)4 << 30;
+
+const char *andiron_version(void) { return ANDIRON_VERSION; }
+
+size_t andiron_peak_bytes(void) { return memory_peak_bytes(); }
+
+static const char *const kv_names[KV_TYPES] = {[KV_F32] = "f32", [KV_F16] = "f16", [KV_Q8_0] = "q8_0"};
+
+const char *kv_type_name(enum kv_type type) { return kv_names[type]; }
+
+bool kv_type_from_name(const char *name, enum kv_type *out)
+{
+    *out = KV_F16;
+    if (!name)
+        return true;
+    for (int i = 0; i < KV_TYPES; i++)
+        if (!strcmp(name, kv_names[i])) {
+            *out = (enum kv_type)i;
+            return true;
+        }
+    return false;
+}
+
+andiron_status memory_check(const andiron_model *model, uint64_t bytes, const char *what, andiron_error *error)
+{
+    const double mib = 1 << 20;
+    uint64_t file = gguf_file_bytes(model->file), available = memory_available_bytes();
+    if (bytes <= available && file <= available - bytes)
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_MEMORY,
+                     "%s: %s needs %.1f MiB beside the file's %.1f MiB, but only %.1f MiB of memory are available; use a "
+                     "smaller file, context or step",
+                     gguf_path(model->file), what, (double)bytes / mib, (double)file / mib, (double)available / mib);
+}
+
+/* Parse the chat template now, so that the model is read-only later. A template that cannot be used costs only chat. */
+static void open_chat(andiron_model *model)
+{
+    struct span source;
+    if (!gguf_get_text(model->file, "tokenizer.chat_template", &source)) {
+        error_set(&model->chat_error, ANDIRON_E_SUPPORT, "%s: the file has no chat template; give the text raw",
+                  gguf_path(model->file));
+        return;
+    }
+    if (template_open(&model->chat, source, &model->chat_error))
+        log_say(ANDIRON_LOG_WARN, "the chat template cannot be used: %s", model->chat_error.text);
+}
+
+static andiron_status open_plan(andiron_model *model, const andiron_model_options *options, andiron_error *error)
+{
+    size_t rows = options->max_step_tokens ? options->max_step_tokens : DEFAULT_STEP_TOKENS;
+    if (rows > MAX_STEP_TOKENS)
+        return error_set(error, ANDIRON_E_ARGUMENT, "a step of %zu tokens is too large; at most %d", rows, MAX_STEP_TOKENS);
+    size_t head = HEAD_BYTES / (model->n_vocab * sizeof(float));
+    model->max_rows = rows;
+    model->max_head_rows = head < 1 ? 1 : head > MAX_HEAD_ROWS ? MAX_HEAD_ROWS : head;
+    if (model->max_head_rows > rows)
+        model->max_head_rows = rows;
+    struct plan_options plan = {.max_rows = rows, .max_head_rows = model->max_head_rows};
+    andiron_status s = pool_open(&model->pool, options->n_threads, error);
+    if (!s)
+        s = plan_measure(&model->graph, &model->kernels, pool_threads(model->pool), &plan, &model->step_bytes, error);
+    if (!s)
+        s = memory_check(model, model->step_bytes, "a step", error);
+    for (int type = 0; !s && type < KV_TYPES; type++)
+        s = kv_layout_init(&model->layouts[type], &model->graph, (enum kv_type)type, &model->arena, error);
+    if (!s)
+        s = plan_open(&model->plan, &model->graph, &model->kernels, model->pool, &plan, memory_available_bytes(), error);
+    return s;
+}
+
+static andiron_status open_parts(andiron_model *model, const char *path, const andiron_model_options *options,
+                                 andiron_error *error)
+{
+    andiron_status s = kernels_choose(&model->kernels, options->cpu, error);
+    if (!s)
+        s = gguf_open(&model->file, path, error);
+    if (!s)
+        s = model_read_names(model, error);
+    if (!s)
+        s = vocab_open(&model->tokenizer, model->file, &model->arena, error);
+    if (s)
+        return s;
+    open_chat(model);
+    if (options->vocab_only)
+        return ANDIRON_OK;
+    s = model_build_graph(model, options, error);
+    return s ? s : open_plan(model, options, error);
+}
+
+static andiron_model *new_model(andiron_error *error)
+{
+    andiron_model *model = alloc_zeroed(1, sizeof *model);
+    if (!model) {
+        error_memory(error, sizeof *model, "a model");
+        return NULL;
+    }
+    arena_init(&model->arena, arena_max_bytes);
+    pthread_mutex_init(&model->step, NULL);
+    return model;
+}
+
+andiron_status model_open_file(andiron_model **out, const char *path, andiron_error *error)
+{
+    andiron_model *model = *out = new_model(error);
+    if (!model)
+        return ANDIRON_E_MEMORY;
+    andiron_status s = gguf_open(&model->file, path, error);
+    if (!s && model_read_names(model, NULL))
+        model->architecture = model->name = "";
+    if (s) {
+        andiron_model_close(model);
+        *out = NULL;
+    }
+    return s;
+}
+
+andiron_status andiron_model_open(andiron_model **out, const char *path, const andiron_model_options *options,
+                                  andiron_error *error)
+{
+    static const andiron_model_options defaults = {0};
+    *out = NULL;
+    andiron_model *model = new_model(error);
+    if (!model)
+        return ANDIRON_E_MEMORY;
+    andiron_status s = open_parts(model, path, options ? options : &defaults, error);
+    if (s)
+        andiron_model_close(model);
+    else
+        *out = model;
+    return s;
+}
+
+void andiron_model_close(andiron_model *model)
+{
+    if (!model)
+        return;
+    plan_close(model->plan);
+    pool_close(model->pool);
+    template_close(model->chat);
+    tokenizer_close(model->tokenizer);
+    gguf_close(model->file);
+    arena_reset(&model->arena);
+    pthread_mutex_destroy(&model->step);
+    alloc_free(model);
+}
+
+void andiron_model_get_info(const andiron_model *model, andiron_model_info *info)
+{
+    uint64_t layers = 0, embd = 0;
+    char key[256];
+    *info = (andiron_model_info){
+        .architecture = model->architecture,
+        .name = model->name,
+        .cpu = model->kernels.cpu,
+        .n_threads = model->pool ? pool_threads(model->pool) : 0,
+        .n_vocab = model->plan ? model->n_vocab : model->tokenizer ? tokenizer_n_tokens(model->tokenizer) : 0,
+        .n_ctx_train = model->graph.n_ctx_train,
+        .file_bytes = gguf_file_bytes(model->file),
+        .weight_bytes = model->plan ? plan_weight_bytes(model->plan) : 0,
+    };
+    snprintf(key, sizeof key, "%s.block_count", info->architecture);
+    gguf_get_u64(model->file, key, &layers);
+    snprintf(key, sizeof key, "%s.embedding_length", info->architecture);
+    gguf_get_u64(model->file, key, &embd);
+    info->n_layer = layers;
+    info->n_embd = embd;
+    for (size_t i = 0; i < gguf_n_tensors(model->file); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(model->file, i);
+        info->n_params += t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
+    }
+}

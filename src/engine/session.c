@@ -1,0 +1,168 @@
+/* session.c - one growing text: its tokens, its cache pages, the scores after its last token. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "engine/batch.h"
+#include <string.h>
+
+enum { DEFAULT_CONTEXT = 4096 };
+
+static uint64_t n_pages(size_t n_ctx) { return (n_ctx + KV_PAGE - 1) / KV_PAGE; }
+
+bool kv_bytes(const struct kv_layout *layout, size_t n_ctx, uint64_t *out)
+{
+    return n_ctx <= UINT32_MAX && checked_mul(n_pages(n_ctx), layout->page_bytes, out);
+}
+
+/* Pages are one block, so that the system gives memory as the text grows and a step never allocates. */
+static andiron_status take_memory(andiron_session *s, andiron_error *error)
+{
+    const andiron_model *model = s->model;
+    uint64_t bytes = 0, pages = n_pages(s->n_ctx);
+    if (!kv_bytes(s->layout, s->n_ctx, &bytes))
+        return error_set(error, ANDIRON_E_ARGUMENT, "a context of %zu tokens is beyond any machine", s->n_ctx);
+    andiron_status status = memory_check(model, bytes, "the cache of this context", error);
+    if (status)
+        return status;
+    s->kv = alloc_zeroed(bytes, 1);
+    s->pages = alloc_zeroed(pages, sizeof *s->pages);
+    s->tokens = alloc_zeroed(s->n_ctx, sizeof *s->tokens);
+    s->logits = alloc_zeroed(model->n_vocab, sizeof *s->logits);
+    if (!s->kv || !s->pages || !s->tokens || !s->logits)
+        return error_memory(error, bytes, "a session's cache");
+    for (uint64_t i = 0; i < pages; i++)
+        s->pages[i] = s->kv + i * s->layout->page_bytes;
+    return ANDIRON_OK;
+}
+
+static andiron_status choose_context(andiron_session *s, size_t wanted, andiron_error *error)
+{
+    size_t trained = s->model->graph.n_ctx_train, most = s->model->graph.n_positions_max;
+    s->n_ctx = wanted ? wanted : trained && trained < DEFAULT_CONTEXT ? trained : DEFAULT_CONTEXT;
+    if (most && s->n_ctx > most) {
+        if (wanted)
+            return error_set(error, ANDIRON_E_ARGUMENT, "a context of %zu tokens was asked for, but the model has %zu positions",
+                             wanted, most);
+        s->n_ctx = most;
+    }
+    return ANDIRON_OK;
+}
+
+andiron_status andiron_session_open(andiron_session **out, andiron_model *model, const andiron_session_options *options,
+                                    andiron_error *error)
+{
+    static const andiron_session_options defaults = {0};
+    enum kv_type type;
+    *out = NULL;
+    options = options ? options : &defaults;
+    if (!model->plan)
+        return error_set(error, ANDIRON_E_ARGUMENT, "the model was opened for its vocabulary only; open it whole to run it");
+    if (!kv_type_from_name(options->kv_type, &type))
+        return error_set(error, ANDIRON_E_ARGUMENT, "no cache type \"%s\"; there are f32, f16 and q8_0", options->kv_type);
+    andiron_session *s = alloc_zeroed(1, sizeof *s);
+    if (!s)
+        return error_memory(error, sizeof *s, "a session");
+    s->model = model;
+    s->layout = &model->layouts[type];
+    andiron_status status = choose_context(s, options->n_ctx, error);
+    if (!status)
+        status = take_memory(s, error);
+    if (!status)
+        status = andiron_batch_open(&s->batch, model, error);
+    if (status)
+        andiron_session_close(s);
+    else
+        *out = s;
+    return status;
+}
+
+void andiron_session_close(andiron_session *s)
+{
+    if (!s)
+        return;
+    andiron_batch_close(s->batch);
+    alloc_free(s->kv);
+    alloc_free(s->pages);
+    alloc_free(s->tokens);
+    alloc_free(s->logits);
+    alloc_free(s);
+}
+
+size_t andiron_session_length(const andiron_session *s) { return s->n_tokens; }
+
+size_t andiron_session_capacity(const andiron_session *s) { return s->n_ctx; }
+
+const float *andiron_session_logits(const andiron_session *s) { return s->has_logits ? s->logits : NULL; }
+
+andiron_status andiron_session_truncate(andiron_session *s, size_t n_tokens, andiron_error *error)
+{
+    if (n_tokens > s->n_tokens)
+        return error_set(error, ANDIRON_E_ARGUMENT, "the session holds %zu tokens and cannot be cut to %zu", s->n_tokens,
+                         n_tokens);
+    s->has_logits = s->has_logits && n_tokens == s->n_tokens;
+    s->n_tokens = n_tokens;
+    return ANDIRON_OK;
+}
+
+/* Run `n` tokens as one step; on failure nothing has changed. */
+static andiron_status append_step(andiron_session *s, const andiron_token *tokens, size_t n, bool wants_logits,
+                                  andiron_error *error)
+{
+    andiron_batch_clear(s->batch);
+    for (size_t i = 0; i < n; i++) {
+        andiron_status status = andiron_batch_add(s->batch, s, tokens[i], wants_logits && i + 1 == n, error);
+        if (status) {
+            andiron_batch_clear(s->batch);
+            return status;
+        }
+    }
+    return batch_run_for(s->batch, wants_logits ? s->logits : NULL, error);
+}
+
+andiron_status session_extend(andiron_session *s, const andiron_token *tokens, size_t n_tokens, bool wants_logits,
+                              andiron_error *error)
+{
+    if (n_tokens > s->n_ctx - s->n_tokens)
+        return error_set(error, ANDIRON_E_FULL, "%zu tokens do not fit: the context of %zu holds %zu already", n_tokens,
+                         s->n_ctx, s->n_tokens);
+    size_t before = s->n_tokens, most = s->model->max_rows;
+    bool had_logits = s->has_logits;
+    for (size_t done = 0; done < n_tokens;) {
+        size_t n = n_tokens - done < most ? n_tokens - done : most;
+        bool last = done + n == n_tokens;
+        andiron_status status = append_step(s, tokens + done, n, wants_logits && last, error);
+        if (status) {
+            s->n_tokens = before;
+            s->has_logits = had_logits;
+            return status;
+        }
+        done += n;
+        s->has_logits = wants_logits && last;
+    }
+    return ANDIRON_OK;
+}
+
+andiron_status andiron_session_append(andiron_session *s, const andiron_token *tokens, size_t n_tokens,
+                                      andiron_error *error)
+{
+    return session_extend(s, tokens, n_tokens, true, error);
+}
+
+andiron_status andiron_session_sync(andiron_session *s, const andiron_token *tokens, size_t n_tokens, size_t *n_kept,
+                                    andiron_error *error)
+{
+    size_t same = 0;
+    if (n_tokens > s->n_ctx)
+        return error_set(error, ANDIRON_E_FULL, "the text has %zu tokens, but the context holds %zu; shorten it or ask for more",
+                         n_tokens, s->n_ctx);
+    while (same < n_tokens && same < s->n_tokens && s->tokens[same] == tokens[same])
+        same++;
+    if (same == n_tokens && !(s->has_logits && s->n_tokens == n_tokens) && same > 0)
+        same--; /* the scores after the last token must be computed again */
+    andiron_status status = andiron_session_truncate(s, same, error);
+    if (!status)
+        status = session_extend(s, tokens + same, n_tokens - same, true, error);
+    if (n_kept)
+        *n_kept = same;
+    return status;
+}
