@@ -1,6 +1,6 @@
 /* types.h - the number formats of weights: names, sizes, and nothing else. Ids are GGUF's. */
-#ifndef KERNELS_TYPES_H
-#define KERNELS_TYPES_H
+#ifndef BASE_TYPES_H
+#define BASE_TYPES_H
 
 #include <stdbool.h>
 #include <stddef.h>
