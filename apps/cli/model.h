@@ -1,0 +1,64 @@
+/* model.h - what every command that opens a model shares: its options, the opening, the clock from process start. */
+#ifndef CLI_MODEL_H
+#define CLI_MODEL_H
+
+#include "andiron.h"
+#include "options.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct model_args {
+    int threads;
+    const char *cpu;
+    const char *arch;
+    bool verbose;
+};
+
+/* Rows for a command whose struct `type` has a `struct model_args model`. */
+#define MODEL_OPTION_ROWS(type)                                                                                      \
+    {"threads", 't', OPTION_INT, "N", "threads; default: one for each physical core", offsetof(type, model.threads), \
+     1,         1024},                                                                                               \
+        {"cpu",                                                                                                      \
+         0,                                                                                                          \
+         OPTION_TEXT,                                                                                                \
+         "LEVEL",                                                                                                    \
+         "highest kernel level: ref, avx2, avx512, ...; default: the best here",                                     \
+         offsetof(type, model.cpu),                                                                                  \
+         0,                                                                                                          \
+         0},                                                                                                         \
+        {"arch", 0, OPTION_FILE, "FILE", "read the architecture from this .arch file", offsetof(type, model.arch),   \
+         0,      0},                                                                                                 \
+    {                                                                                                                \
+        "verbose", 0, OPTION_FLAG, NULL, "say more on stderr", offsetof(type, model.verbose), 0, 0                   \
+    }
+
+/* Rows for a command with a session; `type` has `size_t ctx` and `const char *kv_type`. */
+#define SESSION_OPTION_ROWS(type)                                                                                      \
+    {"ctx",                                                                                                            \
+     'c',                                                                                                              \
+     OPTION_SIZE,                                                                                                      \
+     "N",                                                                                                              \
+     "context size in tokens; default: the model's own, at most 4096",                                                 \
+     offsetof(type, ctx),                                                                                              \
+     1,                                                                                                                \
+     1 << 28},                                                                                                         \
+    {                                                                                                                  \
+        "kv-type", 0, OPTION_TEXT, "f32|f16|q8_0", "type of the KV cache; default: f16", offsetof(type, kv_type), 0, 0 \
+    }
+
+enum { MOST_STEP_TOKENS = 1 << 16 };
+
+/* Open what MODEL names. False with a sentence on stderr. `max_step_tokens`: 0 is the library's default. */
+bool model_open(andiron_model **out, const char *name, const struct model_args *args, size_t max_step_tokens,
+                bool vocab_only);
+/* The library's view of `args`; `arch_dir` has room for the path of the user's .arch files. */
+andiron_model_options model_options(const struct model_args *args, char *arch_dir, size_t n);
+size_t model_n_vocab(const andiron_model *model);
+/* Let the library's warnings, and with `verbose` what else it says, appear on stderr. */
+void model_say_log(bool verbose);
+
+/* Call first in main; the other tells the seconds since. */
+void model_mark_start(void);
+double model_seconds(void);
+
+#endif
