@@ -107,6 +107,7 @@ struct graph {
     size_t n_caches, cache_capacity;
     node_id output;     /* the logits: [n_vocab] */
     uint32_t n_ctx_train;
+    uint32_t n_positions_max; /* rows of the smallest table that positions pick from; 0: no limit */
     struct arena *arena; /* borrowed: nodes, names */
 };
 

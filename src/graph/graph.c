@@ -1,0 +1,81 @@
+/* graph.c - a graph as a growing list of nodes.
+ *
+ * The list doubles inside the arena, which gives nothing back before its end: the outgrown copies cost at most as much
+ * again, and GRAPH_MAX_NODES bounds both. */
+#include "graph/graph.h"
+#include "base/error.h"
+#include "graph/shapes.h"
+#include <inttypes.h>
+
+enum { FIRST_NODES = 256, FIRST_CACHES = 32 };
+
+/* Room for one item more in a list of `arena`. */
+static andiron_status grow(struct arena *arena, void *list_pointer, size_t n, size_t *capacity, size_t first,
+                           size_t item_bytes, const char *what, andiron_error *error)
+{
+    void *old;
+    if (n < *capacity)
+        return ANDIRON_OK;
+    size_t wanted = *capacity ? *capacity * 2 : first;
+    void *list = arena_alloc(arena, wanted, item_bytes);
+    if (!list)
+        return error_memory(error, wanted * item_bytes, what);
+    memcpy(&old, list_pointer, sizeof old);
+    if (n)
+        memcpy(list, old, n * item_bytes);
+    memcpy(list_pointer, &list, sizeof list);
+    *capacity = wanted;
+    return ANDIRON_OK;
+}
+
+andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *error)
+{
+    *g = (struct graph){.output = -1, .arena = arena};
+    static const enum op inputs[] = {OP_tokens, OP_positions};
+    andiron_status s = ANDIRON_OK;
+    for (size_t i = 0; i < 2 && !s; i++) {
+        struct node node = {.op = inputs[i], .label = op_infos[inputs[i]].name, .layer = -1, .file = "graph"};
+        s = graph_add(g, &node, NULL, error);
+    }
+    return s;
+}
+
+static void keep_cache(struct graph *g, const struct node *attend)
+{
+    const struct shape k = g->nodes[attend->arg[1].value].shape, v = g->nodes[attend->arg[2].value].shape;
+    g->caches[g->n_caches++] = (struct cache){k.dims[1], k.dims[0], v.dims[0], (uint32_t)attend->arg[5].number};
+}
+
+static void limit_positions(struct graph *g, const struct node *embed)
+{
+    uint32_t rows = (uint32_t)embed->arg[1].weight->dims[1];
+    if (g->nodes[embed->arg[0].value].op == OP_positions && (g->n_positions_max == 0 || rows < g->n_positions_max))
+        g->n_positions_max = rows;
+}
+
+andiron_status graph_add(struct graph *g, const struct node *node, node_id *out, andiron_error *error)
+{
+    struct node added = *node;
+    added.label = node->label ? node->label : "";
+    andiron_status s = shapes_check(g, &added, error);
+    if (s)
+        return s;
+    if (g->n_nodes >= GRAPH_MAX_NODES)
+        return error_set(error, ANDIRON_E_FORMAT,
+                         "%.80s:%" PRIu32 ": %s: expected at most %d nodes in a graph, got one more",
+                         node->file ? node->file : "graph", node->line, op_infos[node->op].name, GRAPH_MAX_NODES);
+    s = grow(g->arena, &g->nodes, g->n_nodes, &g->capacity, FIRST_NODES, sizeof *g->nodes, "a graph's nodes", error);
+    if (!s && added.op == OP_attend)
+        s = grow(g->arena, &g->caches, g->n_caches, &g->cache_capacity, FIRST_CACHES, sizeof *g->caches,
+                 "a graph's caches", error);
+    if (s)
+        return s;
+    if (added.op == OP_attend)
+        keep_cache(g, &added);
+    if (added.op == OP_embed)
+        limit_positions(g, &added);
+    if (out)
+        *out = (node_id)g->n_nodes;
+    g->nodes[g->n_nodes++] = added;
+    return ANDIRON_OK;
+}
