@@ -120,7 +120,7 @@ static andiron_status check_weight(const struct check *c, size_t i)
 
 static bool is_count(double x, double least)
 {
-    return x >= least && x <= UINT32_MAX && x == floor(x);
+    return x >= least && x <= UINT32_MAX && x == (double)(uint32_t)x;
 }
 
 static size_t n_words(const char *words)
@@ -301,7 +301,7 @@ static andiron_status rope(struct check *c)
     struct shape x = shape(c, 0);
     char text[SHAPE_TEXT];
     double dims = number(c, DIMS);
-    if (dims < 2 || dims > x.dims[0] || fmod(dims, 2) != 0)
+    if (dims < 2 || dims > x.dims[0] || (uint32_t)dims % 2)
         return refuse(c, "expected dims to be even, from 2 to %" PRIu32 ", the first dimension of x %s, got %.0f",
                       x.dims[0], shape_text(x, text), dims);
     s = check_vector(c, FACTORS, (uint64_t)dims / 2);

@@ -1,0 +1,672 @@
+/* test_graph.c - building graphs: each op used rightly gives its shape, used wrongly gives a sentence. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "graph/graph.h"
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+
+/* ---- small words to build with ---- */
+
+struct bench {
+    struct arena arena;
+    struct graph g;
+    andiron_error error;
+};
+
+static void begin(struct bench *b)
+{
+    *b = (struct bench){0};
+    arena_init(&b->arena, 64 << 20);
+    assert_int_equal(graph_init(&b->g, &b->arena, &b->error), ANDIRON_OK);
+}
+
+static void end(struct bench *b)
+{
+    arena_reset(&b->arena);
+}
+
+/* A node of `op` with everything optional left out. */
+static struct node blank(enum op op)
+{
+    struct node n = {.op = op, .layer = -1, .file = "my.arch", .line = 7};
+    for (size_t i = 0; (unsigned)op < OP_LIMIT && i < OP_MAX_ARGS; i++) {
+        const struct op_arg *arg = &op_infos[op].arg[i];
+        if (arg->kind == ARG_VALUE)
+            n.arg[i].value = -1;
+        else if (arg->kind == ARG_WEIGHT)
+            n.arg[i].weight = NULL;
+        else
+            n.arg[i].number = arg->fallback;
+    }
+    return n;
+}
+
+static struct weight tensor(uint32_t type, uint64_t d0, uint64_t d1)
+{
+    return (struct weight){
+        .name = "blk.0.some.weight", .type = type, .n_dims = d1 ? 2 : 1, .dims = {d0, d1 ? d1 : 1, 1, 1}};
+}
+
+static node_id added(struct bench *b, struct node n)
+{
+    node_id id = -1;
+    andiron_status s = graph_add(&b->g, &n, &id, &b->error);
+    if (s)
+        print_error("%s\n", b->error.text);
+    assert_int_equal(s, ANDIRON_OK);
+    assert_int_equal(id, (node_id)b->g.n_nodes - 1);
+    return id;
+}
+
+/* Refused with a sentence that begins with the place and holds `words`; the graph stays as it was. */
+static void refused(struct bench *b, struct node n, const char *words)
+{
+    node_id id = -5;
+    size_t n_nodes = b->g.n_nodes, n_caches = b->g.n_caches;
+    andiron_status s = graph_add(&b->g, &n, &id, &b->error);
+    if (s == ANDIRON_OK || strncmp(b->error.text, "my.arch:7: ", 11) || !strstr(b->error.text, words))
+        print_error("got %d \"%s\" where \"%s\" was expected\n", s, b->error.text, words);
+    assert_true(s == ANDIRON_E_FORMAT || s == ANDIRON_E_SUPPORT);
+    assert_int_equal(b->error.status, s);
+    assert_memory_equal(b->error.text, "my.arch:7: ", 11);
+    assert_non_null(strstr(b->error.text, words));
+    assert_int_equal(id, -5);
+    assert_int_equal(b->g.n_nodes, n_nodes);
+    assert_int_equal(b->g.n_caches, n_caches);
+    assert_int_equal(graph_add(&b->g, &n, &id, NULL), s); /* nobody has to listen */
+}
+
+static void assert_shape(const struct bench *b, node_id id, uint32_t n_dims, uint32_t d0, uint32_t d1)
+{
+    struct shape s = b->g.nodes[id].shape;
+    assert_int_equal(s.n_dims, n_dims);
+    assert_int_equal(s.dims[0], d0);
+    assert_int_equal(s.dims[1], d1);
+    assert_int_equal(s.dims[2], 1);
+    assert_int_equal(s.dims[3], 1);
+}
+
+static struct node unary(enum op op, node_id x)
+{
+    struct node n = blank(op);
+    n.arg[0].value = x;
+    return n;
+}
+
+static struct node with_number(struct node n, size_t i, double x)
+{
+    n.arg[i].number = x;
+    return n;
+}
+
+static struct node with_weight(struct node n, size_t i, const struct weight *w)
+{
+    n.arg[i].weight = w;
+    return n;
+}
+
+static struct node with_value(struct node n, size_t i, node_id v)
+{
+    n.arg[i].value = v;
+    return n;
+}
+
+/* A value [d] from the tokens. The table must outlive the graph. */
+static node_id row(struct bench *b, struct weight *table, uint64_t d)
+{
+    *table = tensor(TYPE_F32, d, 11);
+    return added(b, with_weight(unary(OP_embed, 0), 1, table));
+}
+
+static node_id heads_of(struct bench *b, struct weight *table, uint64_t hd, uint64_t n)
+{
+    return added(b, with_number(unary(OP_heads, row(b, table, hd * n)), 1, (double)n));
+}
+
+/* ---- the table of ops ---- */
+
+static void ops_are_found(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < OP_LIMIT; i++) {
+        assert_non_null(op_infos[i].doc);
+        assert_ptr_equal(op_find(span_of(op_infos[i].name)), &op_infos[i]);
+        size_t n = 0;
+        while (n < OP_MAX_ARGS && op_infos[i].arg[n].kind != ARG_NONE)
+            assert_non_null(op_infos[i].arg[n++].name);
+        assert_true(n < OP_MAX_ARGS);
+        for (size_t a = 0; a < n; a++)
+            assert_int_equal(op_infos[i].arg[a].kind == ARG_CHOICE, op_infos[i].arg[a].choices != NULL);
+    }
+    assert_ptr_equal(op_find(span_of("rope")), &op_infos[OP_rope]);
+    assert_null(op_find(span_of("rop")));
+    assert_null(op_find(span_of("ropes")));
+    assert_null(op_find((struct span){NULL, 0}));
+}
+
+static void a_new_graph_holds_its_inputs(void **state)
+{
+    (void)state;
+    struct bench b;
+    begin(&b);
+    assert_int_equal(b.g.n_nodes, 2);
+    assert_int_equal(b.g.nodes[0].op, OP_tokens);
+    assert_int_equal(b.g.nodes[1].op, OP_positions);
+    assert_int_equal(b.g.output, -1);
+    assert_int_equal(b.g.n_positions_max, 0);
+    refused(&b, blank(OP_tokens), "expected to be node 0");
+    refused(&b, blank(OP_positions), "expected to be node 1");
+    struct node n = blank(OP_silu);
+    n.op = (enum op)OP_LIMIT;
+    refused(&b, n, "expected an op below");
+    n.op = (enum op) - 1;
+    refused(&b, n, "expected an op below");
+    end(&b);
+}
+
+static void values_must_exist(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight table;
+    begin(&b);
+    node_id x = row(&b, &table, 8);
+    refused(&b, unary(OP_silu, -1), "expected a value for x, got none");
+    refused(&b, unary(OP_silu, -2), "no node of this graph");
+    refused(&b, unary(OP_silu, x + 1), "no node of this graph");
+    refused(&b, unary(OP_silu, INT32_MAX), "no node of this graph");
+    refused(&b, unary(OP_silu, 0), "expected x to be numbers, got tokens");
+    refused(&b, unary(OP_silu, 1), "expected x to be numbers, got positions");
+    refused(&b, with_value(unary(OP_add, x), 1, 99), "no node of this graph");
+    end(&b);
+}
+
+/* ---- ops with tensors ---- */
+
+static void embed(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight table = tensor(TYPE_Q4_K, 256, 1000), few = tensor(TYPE_F16, 256, 64),
+                  fewer = tensor(TYPE_F32, 256, 32);
+    begin(&b);
+    struct node tokens = unary(OP_embed, 0), positions = unary(OP_embed, 1);
+    assert_shape(&b, added(&b, with_weight(tokens, 1, &table)), 1, 256, 1);
+    assert_int_equal(b.g.n_positions_max, 0);
+    assert_shape(&b, added(&b, with_weight(positions, 1, &few)), 1, 256, 1);
+    assert_int_equal(b.g.n_positions_max, 64);
+    added(&b, with_weight(positions, 1, &fewer));
+    added(&b, with_weight(positions, 1, &table));
+    assert_int_equal(b.g.n_positions_max, 32);
+    refused(&b, with_weight(unary(OP_embed, 2), 1, &table),
+            "expected ids to be tokens or positions, got the value of embed");
+    refused(&b, tokens, "expected a tensor for table, got none");
+    table.n_dims = 1;
+    refused(&b, with_weight(tokens, 1, &table), "a matrix of 2 dimensions");
+    end(&b);
+}
+
+static void tensors_must_be_usable(void **state)
+{
+    (void)state;
+    struct bench b;
+    begin(&b);
+    struct node n = unary(OP_embed, 0);
+    static const struct {
+        uint32_t type, n_dims;
+        uint64_t d0, d1;
+        const char *words;
+    } bad[] = {
+        {TYPE_F32, 0, 8, 8, "1 to 4 dimensions"},
+        {TYPE_F32, 5, 8, 8, "1 to 4 dimensions"},
+        {TYPE_F32, 2, 0, 8, "at most"},
+        {TYPE_F32, 2, 8, 0, "at most"},
+        {TYPE_F32, 2, GRAPH_MAX_ITEMS + 1, 8, "at most"},
+        {TYPE_F32, 2, 8, GRAPH_MAX_ITEMS + 1, "at most"},
+        {TYPE_F32, 2, 8, UINT64_MAX, "at most"},
+        {TYPE_F32, 4, 8, 1 << 20, "at most"}, /* the rows of all dimensions together */
+        {26, 2, 8, 8, "a type that this build can compute with, got \"blk.0.some.weight\" I32 [8, 8]"},
+        {63, 2, 8, 8, "of unknown type"},
+        {UINT32_MAX, 2, 8, 8, "of unknown type"},
+        {TYPE_Q4_0, 2, 33, 8, "whole blocks"},
+        {TYPE_Q6_K, 2, 32, 8, "whole blocks"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct weight w = {.name = "blk.0.some.weight",
+                           .type = bad[i].type,
+                           .n_dims = bad[i].n_dims,
+                           .dims = {bad[i].d0, bad[i].d1, 1 << 20, 1}};
+        refused(&b, with_weight(n, 1, &w), bad[i].words);
+    }
+    struct weight w = {.type = 26, .n_dims = 2, .dims = {8, 8, 1, 1}};
+    n.arg[1].weight = &w;
+    assert_int_equal(graph_add(&b.g, &n, NULL, &b.error), ANDIRON_E_SUPPORT); /* well formed, but not here */
+    end(&b);
+}
+
+static void linear(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight table, w = tensor(TYPE_Q4_0, 64, 10), f = tensor(TYPE_F16, 7, 3), bias = tensor(TYPE_F32, 10, 0),
+                         half = tensor(TYPE_F16, 10, 0), shorter = tensor(TYPE_F32, 9, 0),
+                         flat = tensor(TYPE_F32, 64, 0);
+    begin(&b);
+    struct node n = unary(OP_linear, row(&b, &table, 64));
+    assert_shape(&b, added(&b, with_weight(n, 1, &w)), 1, 10, 1);
+    assert_shape(&b, added(&b, with_weight(with_weight(n, 1, &w), 2, &bias)), 1, 10, 1);
+    struct weight table2, table3;
+    struct node of_heads = unary(OP_linear, heads_of(&b, &table2, 16, 4));
+    assert_shape(&b, added(&b, with_weight(of_heads, 1, &w)), 1, 10, 1); /* x is flattened */
+    struct node small = unary(OP_linear, row(&b, &table3, 7));
+    assert_shape(&b, added(&b, with_weight(small, 1, &f)), 1, 3, 1); /* floats need no blocks */
+    refused(&b, with_weight(small, 1, &w),
+            "rows of 7 numbers, as many as x [7] has, got \"blk.0.some.weight\" Q4_0 [64, 10]");
+    refused(&b, n, "expected a tensor for weight, got none");
+    refused(&b, with_weight(n, 1, &flat), "a matrix of 2 dimensions");
+    refused(&b, with_weight(with_weight(n, 1, &w), 2, &half), "bias to be F32 [10]");
+    refused(&b, with_weight(with_weight(n, 1, &w), 2, &shorter), "bias to be F32 [10]");
+    end(&b);
+}
+
+static void norms(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight table, w = tensor(TYPE_F32, 16, 0), whole = tensor(TYPE_F32, 64, 0), half = tensor(TYPE_F16, 16, 0),
+                         rows = tensor(TYPE_F32, 16, 4);
+    begin(&b);
+    node_id x = heads_of(&b, &table, 16, 4);
+    struct node rms = with_number(with_weight(unary(OP_rmsnorm, x), 1, &w), 2, 1e-5);
+    struct node layer = with_number(with_weight(unary(OP_layernorm, x), 1, &w), 3, 0);
+    assert_shape(&b, added(&b, rms), 2, 16, 4);
+    assert_shape(&b, added(&b, with_weight(rms, 1, NULL)), 2, 16, 4);
+    assert_shape(&b, added(&b, layer), 2, 16, 4);
+    assert_shape(&b, added(&b, with_weight(layer, 2, &w)), 2, 16, 4);
+    refused(&b, with_weight(layer, 1, NULL), "expected a tensor for weight");
+    refused(&b, with_weight(rms, 1, &whole), "weight to be F32 [16], got \"blk.0.some.weight\" F32 [64]");
+    refused(&b, with_weight(rms, 1, &half), "weight to be F32 [16], got \"blk.0.some.weight\" F16 [16]");
+    refused(&b, with_weight(rms, 1, &rows), "weight to be F32 [16]");
+    refused(&b, with_weight(layer, 2, &whole), "bias to be F32 [16]");
+    refused(&b, with_weight(layer, 1, &whole), "weight to be F32 [16]");
+    refused(&b, with_number(rms, 2, -1e-9), "expected eps to be at least 0");
+    refused(&b, with_number(layer, 3, -1), "expected eps to be at least 0");
+    end(&b);
+}
+
+/* ---- views ---- */
+
+static void views(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight table;
+    begin(&b);
+    node_id x = row(&b, &table, 48);
+    node_id h = added(&b, with_number(unary(OP_heads, x), 1, 3));
+    assert_shape(&b, h, 2, 16, 3);
+    assert_shape(&b, added(&b, with_number(unary(OP_heads, h), 1, 1)), 2, 48, 1);
+    assert_shape(&b, added(&b, unary(OP_flat, h)), 1, 48, 1);
+    refused(&b, with_number(unary(OP_heads, x), 1, 5), "divides x [48], got 5");
+    refused(&b, with_number(unary(OP_heads, x), 1, 96), "divides x [48]");
+    static const double no_counts[] = {0, -1, 2.5, 1e300, 4294967296.0};
+    for (size_t i = 0; i < sizeof no_counts / sizeof *no_counts; i++)
+        refused(&b, with_number(unary(OP_heads, x), 1, no_counts[i]), "expected n to be");
+    struct node s = with_number(with_number(unary(OP_slice, h), 1, 4), 2, 12);
+    assert_shape(&b, added(&b, s), 2, 12, 3);
+    refused(&b, with_number(s, 2, 13), "start + n to be at most 16");
+    refused(&b, with_number(s, 1, 5), "start + n to be at most 16");
+    refused(&b, with_number(s, 1, 4294967295.0), "start + n to be at most 16");
+    refused(&b, with_number(s, 1, -1), "expected start to be a whole number");
+    refused(&b, with_number(s, 1, 0.5), "expected start to be a whole number");
+    refused(&b, with_number(s, 2, 0), "expected n to be a whole number from 1");
+    refused(&b, with_number(s, 2, 1.5), "expected n to be a whole number from 1");
+    end(&b);
+}
+
+/* ---- positions and attention ---- */
+
+enum { DIMS = 1, BASE, STYLE, FACTORS, FACTORS_LONG, LINEAR, YARN, ORIGINAL, FAST, SLOW, MAGNITUDE };
+
+static void rope(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight table, f = tensor(TYPE_F32, 8, 0), all = tensor(TYPE_F32, 16, 0), half = tensor(TYPE_F16, 8, 0);
+    begin(&b);
+    struct node n = with_number(with_number(unary(OP_rope, heads_of(&b, &table, 16, 4)), DIMS, 16), BASE, 10000);
+    assert_shape(&b, added(&b, n), 2, 16, 4);
+    assert_shape(&b, added(&b, with_number(with_number(n, DIMS, 8), STYLE, 1)), 2, 16, 4);
+    added(&b, with_weight(n, FACTORS, &f));
+    added(&b, with_number(with_weight(with_weight(n, FACTORS, &f), FACTORS_LONG, &f), ORIGINAL, 4096));
+    added(&b, with_number(with_number(n, YARN, 4), ORIGINAL, 4096));
+    refused(&b, with_weight(n, FACTORS, &all), "factors to be F32 [8]");
+    refused(&b, with_weight(n, FACTORS, &half), "factors to be F32 [8]");
+    refused(&b, with_number(with_weight(n, FACTORS_LONG, &all), ORIGINAL, 4096), "factors_long to be F32 [8]");
+    refused(&b, with_weight(n, FACTORS_LONG, &f), "expected original_context to be given");
+    refused(&b, with_number(n, YARN, 4), "expected original_context to be given");
+    static const struct {
+        size_t i;
+        double x;
+        const char *words;
+    } bad[] = {
+        {DIMS, 0, "dims to be even, from 2"},
+        {DIMS, 15, "dims to be even"},
+        {DIMS, 18, "from 2 to 16"},
+        {DIMS, 2.5, "dims to be a whole number"},
+        {DIMS, -2, "dims to be a whole"},
+        {BASE, 0, "base to be above 0"},
+        {BASE, -1, "base to be above 0"},
+        {BASE, 1e-60, "base to be above 0"},
+        {BASE, 1e60, "base to be a finite number"},
+        {STYLE, 2, "one of: pairs halves"},
+        {STYLE, -1, "one of: pairs halves"},
+        {STYLE, 0.5, "one of: pairs halves"},
+        {LINEAR, 0, "linear to be above 0"},
+        {YARN, -1, "yarn to be at least 0"},
+        {ORIGINAL, 0.5, "original_context to be a"},
+        {FAST, 0, "beta_fast to be above 0"},
+        {SLOW, 0, "beta_slow to be above 0"},
+        {MAGNITUDE, -1, "magnitude to be at least 0"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        refused(&b, with_number(n, bad[i].i, bad[i].x), bad[i].words);
+    end(&b);
+}
+
+static struct node attention(node_id q, node_id k, node_id v, double cache)
+{
+    return with_number(with_value(with_value(unary(OP_attend, q), 1, k), 2, v), 3, cache);
+}
+
+static void attend(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t[9];
+    begin(&b);
+    node_id q = heads_of(&b, &t[0], 16, 6), k = heads_of(&b, &t[1], 16, 2), v = heads_of(&b, &t[2], 24, 2);
+    node_id k3 = heads_of(&b, &t[3], 16, 3), k4 = heads_of(&b, &t[4], 16, 4), k12 = heads_of(&b, &t[5], 12, 2);
+    node_id big = heads_of(&b, &t[6], 1032, 2), v4 = heads_of(&b, &t[7], 24, 4), line = row(&b, &t[8], 96);
+    assert_shape(&b, added(&b, with_number(attention(q, k, v, 0), 5, 512)), 2, 24, 6);
+    assert_int_equal(b.g.n_caches, 1);
+    assert_int_equal(b.g.caches[0].n_heads, 2);
+    assert_int_equal(b.g.caches[0].hd_k, 16);
+    assert_int_equal(b.g.caches[0].hd_v, 24);
+    assert_int_equal(b.g.caches[0].window, 512);
+    added(&b, attention(q, k, v, 1));
+    assert_int_equal(b.g.caches[1].window, 0);
+    struct node n = attention(q, k, v, 2);
+    refused(&b, attention(q, k, v, 0), "got cache 0, which the attend of my.arch:7 has");
+    refused(&b, attention(q, k, v, 3), "expected cache to be 2, the next one, got 3");
+    refused(&b, attention(q, k, v, -1), "expected cache to be 2");
+    refused(&b, attention(q, k, v, 0.5), "expected cache to be 2");
+    refused(&b, attention(q, k3, v, 2), "k and v to have one number of heads");
+    refused(&b, attention(q, k4, v4, 2), "a multiple of k's heads, got q [16, 6], k [16, 4], v [24, 4]");
+    refused(&b, attention(q, k12, v, 2), "q and k to have one head size");
+    refused(&b, attention(q, k, big, 2), "at most 1024");
+    refused(&b, attention(big, big, v, 2), "at most 1024");
+    refused(&b, attention(line, k, v, 2), "to be heads");
+    refused(&b, attention(q, line, v, 2), "to be heads");
+    refused(&b, attention(q, k, line, 2), "to be heads");
+    refused(&b, with_number(n, 4, -1), "scale to be at least 0");
+    refused(&b, with_number(n, 5, -1), "window to be a whole number");
+    refused(&b, with_number(n, 5, 1.5), "window to be a whole number");
+    refused(&b, with_number(n, 5, 4294967296.0), "window to be a whole number");
+    refused(&b, with_number(n, 6, -1), "cap to be at least 0");
+    end(&b);
+}
+
+static void caches_have_a_limit(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t;
+    begin(&b);
+    node_id h = heads_of(&b, &t, 4, 2);
+    for (int i = 0; i < GRAPH_MAX_CACHES; i++)
+        added(&b, attention(h, h, h, i));
+    refused(&b, attention(h, h, h, GRAPH_MAX_CACHES), "at most 4096 caches");
+    end(&b);
+}
+
+/* ---- elementwise ---- */
+
+static void add_and_mul(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t[4];
+    begin(&b);
+    node_id h = heads_of(&b, &t[0], 16, 4), one = row(&b, &t[1], 16), line = row(&b, &t[2], 64),
+            four = row(&b, &t[3], 4);
+    static const enum op ops[] = {OP_add, OP_mul};
+    for (size_t i = 0; i < 2; i++) {
+        struct node n = unary(ops[i], h);
+        assert_shape(&b, added(&b, with_value(n, 1, h)), 2, 16, 4);
+        assert_shape(&b, added(&b, with_value(n, 1, one)), 2, 16, 4);
+        assert_shape(&b, added(&b, with_number(n, 2, 0.5)), 2, 16, 4);
+        refused(&b, with_value(n, 1, line), "expected b to be [16, 4] or [16], got [64]");
+        refused(&b, with_value(n, 1, four), "expected b to be");
+        refused(&b, with_value(unary(ops[i], one), 1, h), "expected b to be [16] or [16], got [16, 4]");
+        refused(&b, with_number(with_value(n, 1, h), 2, 3), "got both");
+    }
+    end(&b);
+}
+
+static void elementwise(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t;
+    begin(&b);
+    node_id h = heads_of(&b, &t, 16, 4);
+    static const enum op ops[] = {OP_silu,  OP_gelu,    OP_gelu_tanh, OP_gelu_quick, OP_relu,
+                                  OP_relu2, OP_sigmoid, OP_tanh,      OP_exp,        OP_softplus};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        assert_shape(&b, added(&b, unary(ops[i], h)), 2, 16, 4);
+    assert_shape(&b, added(&b, with_number(unary(OP_softcap, h), 1, 30)), 2, 16, 4);
+    refused(&b, with_number(unary(OP_softcap, h), 1, 0), "cap to be above 0");
+    refused(&b, with_number(unary(OP_softcap, h), 1, -3), "cap to be above 0");
+    refused(&b, with_number(unary(OP_softcap, h), 1, 1e-50), "cap to be above 0"); /* zero as a float */
+    end(&b);
+}
+
+/* No number of any op may be infinite, NaN, or infinite once it is a float. */
+static void numbers_must_be_finite(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t, w = tensor(TYPE_F32, 16, 0);
+    begin(&b);
+    node_id h = heads_of(&b, &t, 16, 4);
+    const double bad[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, 2.0 * (double)FLT_MAX, -DBL_MAX};
+    size_t n_tried = 0;
+    for (int op = OP_rmsnorm; op < OP_LIMIT; op++) {
+        struct node n = blank((enum op)op);
+        for (size_t i = 0; i < OP_MAX_ARGS; i++) {
+            const struct op_arg *arg = &op_infos[op].arg[i];
+            if (arg->kind == ARG_VALUE)
+                n.arg[i].value = h;
+            if (arg->kind == ARG_WEIGHT && !arg->optional)
+                n.arg[i].weight = &w;
+        }
+        for (size_t i = 0; i < OP_MAX_ARGS; i++) {
+            enum arg_kind kind = op_infos[op].arg[i].kind;
+            for (size_t x = 0; x < 5 && (kind == ARG_NUMBER || kind == ARG_CACHE || kind == ARG_CHOICE); x++, n_tried++)
+                refused(&b, with_number(n, i, bad[x]), kind == ARG_CHOICE ? "one of" : "a finite number");
+        }
+    }
+    assert_true(n_tried > 100);
+    end(&b);
+}
+
+static void rows_have_a_limit(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t[2], w = tensor(TYPE_F32, 4, GRAPH_MAX_ITEMS), wider = tensor(TYPE_F32, 1024, 1024);
+    begin(&b);
+    assert_shape(&b, added(&b, with_weight(unary(OP_linear, row(&b, &t[0], 4)), 1, &w)), 1, GRAPH_MAX_ITEMS, 1);
+    node_id q = added(&b, with_number(unary(OP_heads, row(&b, &wider, 65536)), 1, 65536));
+    node_id v = heads_of(&b, &t[1], 1024, 1);
+    node_id k = heads_of(&b, &t[0], 1, 1);
+    refused(&b, attention(q, k, v, 0), "gives rows of 1024 x 65536 numbers; expected at most 16777216");
+    end(&b);
+}
+
+/* ---- growth, memory, printing ---- */
+
+static void nodes_grow_and_end(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t;
+    begin(&b);
+    node_id x = row(&b, &t, 8);
+    struct node n = unary(OP_silu, x);
+    while (b.g.n_nodes < GRAPH_MAX_NODES) {
+        n.arg[0].value = (node_id)b.g.n_nodes - 1;
+        assert_int_equal(graph_add(&b.g, &n, NULL, &b.error), ANDIRON_OK);
+    }
+    for (size_t i = 3; i < GRAPH_MAX_NODES; i++)
+        assert_int_equal(b.g.nodes[i].arg[0].value, i - 1);
+    refused(&b, n, "at most 131072 nodes");
+    end(&b);
+}
+
+static void an_arena_may_be_too_small(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct graph g;
+    andiron_error error = {0};
+    arena_init(&arena, 100);
+    assert_int_equal(graph_init(&g, &arena, &error), ANDIRON_E_MEMORY);
+    assert_int_equal(error.status, ANDIRON_E_MEMORY);
+    arena_reset(&arena);
+}
+
+/* A small model; the number of layers makes both lists grow. */
+static andiron_status build(struct graph *g, struct arena *arena, struct weight w[3], andiron_error *error)
+{
+    w[0] = tensor(TYPE_Q8_0, 64, 11);
+    w[1] = tensor(TYPE_F32, 64, 0);
+    w[2] = tensor(TYPE_Q4_0, 64, 64);
+    andiron_status s = graph_init(g, arena, error);
+    node_id x = 0;
+    if (!s)
+        s = graph_add(g, &(struct node){.op = OP_embed, .arg = {{.value = 0}, {.weight = &w[0]}}, .layer = -1}, &x,
+                      error);
+    for (int l = 0; l < 100 && !s; l++) {
+        node_id n = 0, a = 0;
+        struct node norm = with_number(with_weight(unary(OP_rmsnorm, x), 1, &w[1]), 2, 1e-5);
+        norm.layer = l, norm.label = "n\033[2J";
+        s = graph_add(g, &norm, &n, error);
+        if (!s)
+            s = graph_add(g, &(struct node){.op = OP_linear, .arg = {{.value = n}, {.weight = &w[2]}}, .layer = l}, &n,
+                          error);
+        if (!s)
+            s = graph_add(g, &(struct node){.op = OP_heads, .arg = {{.value = n}, {.number = 4}}}, &n, error);
+        struct node rope = with_number(with_number(with_number(unary(OP_rope, n), DIMS, 16), BASE, 10000), STYLE, 1);
+        if (!s)
+            s = graph_add(g, &rope, &n, error);
+        struct node attend = with_number(attention(n, n, n, l), 5, l % 2 ? 32 : 0);
+        if (!s)
+            s = graph_add(g, &attend, &a, error);
+        struct node flat = unary(OP_flat, a);
+        if (!s)
+            s = graph_add(g, &flat, &x, error);
+    }
+    struct node head = unary(OP_linear, x);
+    head.arg[1].weight = &w[0]; /* tied */
+    return s ? s : graph_add(g, &head, &g->output, error);
+}
+
+static void printing_tells_everything(void **state)
+{
+    (void)state;
+    struct bench b = {0};
+    struct weight w[3];
+    struct buffer out;
+    arena_init(&b.arena, 64 << 20);
+    assert_int_equal(build(&b.g, &b.arena, w, &b.error), ANDIRON_OK);
+    w[2].name = "bad\033[2Jname";
+    buffer_init(&out, 1 << 20);
+    assert_true(graph_print(&b.g, &out));
+    assert_non_null(strstr(out.data, "%0     [1]                tokens  # tokens\n"));
+    assert_non_null(strstr(out.data, "%2     [64]               embed(%0, blk.0.some.weight Q8_0 [64, 11])\n"));
+    assert_non_null(strstr(out.data, "rmsnorm(%2, blk.0.some.weight F32 [64], eps: 1e-05)  # n?[2J layer 0\n"));
+    assert_non_null(strstr(out.data, "linear(%3, bad?[2Jname Q4_0 [64, 64])  # layer 0\n"));
+    assert_non_null(strstr(out.data, "rope(%5, dims: 16, base: 10000, style: halves)\n"));
+    assert_non_null(strstr(out.data, "attend(%6, %6, %6, cache: 0)"));
+    assert_non_null(strstr(out.data, "cache: 1, window: 32)"));
+    assert_null(strchr(out.data, '\033'));
+    char output[32];
+    snprintf(output, sizeof output, "\noutput %%%d\n", b.g.output);
+    assert_non_null(strstr(out.data, output));
+    /* the tied table counts once: 64 * 11 + 64 + 64 * 64 numbers */
+    assert_non_null(strstr(out.data, "604 nodes, 100 caches, 3 tensors of 0.00 M numbers"));
+    assert_non_null(strstr(out.data, "caches   12800 numbers a position, 50 with a window"));
+    buffer_reset(&out);
+    buffer_init(&out, 100);
+    assert_false(graph_print(&b.g, &out)); /* a full buffer is told */
+    buffer_reset(&out);
+    arena_reset(&b.arena);
+}
+
+static void failing_allocations(void **state)
+{
+    (void)state;
+    andiron_status s = ANDIRON_E_MEMORY;
+    bool printed = false;
+    int64_t n = 0;
+    for (; (s || !printed) && n < 1000; n++) {
+        struct bench b = {0};
+        struct weight w[3];
+        struct buffer out;
+        arena_init(&b.arena, 64 << 20);
+        buffer_init(&out, 1 << 20);
+        alloc_fail_after(n);
+        s = build(&b.g, &b.arena, w, &b.error);
+        printed = s == ANDIRON_OK && graph_print(&b.g, &out);
+        alloc_fail_after(-1);
+        assert_true(s == ANDIRON_OK || s == ANDIRON_E_MEMORY);
+        assert_int_equal(s == ANDIRON_OK, b.error.status == ANDIRON_OK);
+        buffer_reset(&out);
+        arena_reset(&b.arena);
+    }
+    assert_true(n > 5 && n < 1000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ops_are_found),
+        cmocka_unit_test(a_new_graph_holds_its_inputs),
+        cmocka_unit_test(values_must_exist),
+        cmocka_unit_test(embed),
+        cmocka_unit_test(tensors_must_be_usable),
+        cmocka_unit_test(linear),
+        cmocka_unit_test(norms),
+        cmocka_unit_test(views),
+        cmocka_unit_test(rope),
+        cmocka_unit_test(attend),
+        cmocka_unit_test(caches_have_a_limit),
+        cmocka_unit_test(add_and_mul),
+        cmocka_unit_test(elementwise),
+        cmocka_unit_test(numbers_must_be_finite),
+        cmocka_unit_test(rows_have_a_limit),
+        cmocka_unit_test(nodes_grow_and_end),
+        cmocka_unit_test(an_arena_may_be_too_small),
+        cmocka_unit_test(printing_tells_everything),
+        cmocka_unit_test(failing_allocations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
