@@ -58,7 +58,10 @@ static int quota_of(const char *folder, const char *name, const char *period_nam
             fclose(f);
         }
     }
-    return n == 2 && quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+    if (n != 2 || quota <= 0 || period <= 0)
+        return 0;
+    int64_t cores = (quota - 1) / period + 1;
+    return cores < CPU_SETSIZE ? (int)cores : CPU_SETSIZE;
 }
 
 /* The least quota from `folder` up to `root`. */

@@ -50,7 +50,7 @@ struct pool {
 
 static void futex(_Atomic uint32_t *word, int operation, uint32_t value)
 {
-    syscall(SYS_futex, (uint32_t *)word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+    syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
 static void pause_briefly(void)

@@ -135,9 +135,11 @@ static void read_split(const struct gguf_part *p, uint64_t *count, uint64_t *num
     *number = 0;
     for (size_t i = 0; i < p->n_values; i++) {
         double x;
-        if (span_is(p->values[i].key, "split.count") && gguf_item_f64(&p->values[i], 0, &x) && x >= 1)
+        if (!gguf_item_f64(&p->values[i], 0, &x) || !(x >= 0 && x <= UINT32_MAX))
+            continue;
+        if (span_is(p->values[i].key, "split.count") && x >= 1)
             *count = (uint64_t)x;
-        if (span_is(p->values[i].key, "split.no") && gguf_item_f64(&p->values[i], 0, &x) && x >= 0)
+        if (span_is(p->values[i].key, "split.no"))
             *number = (uint64_t)x;
     }
 }
@@ -157,7 +159,7 @@ static andiron_status open_other_parts(struct gguf *g, char *path, uint64_t coun
     parts[0] = g->parts[0];
     g->parts = parts;
     for (size_t i = 1; i < count; i++) {
-        char text[8];
+        char text[16];
         g->n_parts = i + 1;
         snprintf(text, sizeof text, "%05u", (unsigned)i + 1);
         memcpy(digits, text, 5);
@@ -331,16 +333,18 @@ bool gguf_item_f64(const struct gguf_value *v, uint64_t i, double *out)
 bool gguf_get_f64(const struct gguf *g, const char *key, double *out)
 {
     const struct gguf_value *v = gguf_find(g, key);
-    return v && v->type != GGUF_ARRAY && gguf_item_f64(v, 0, out);
+    return v && v->type != GGUF_ARRAY && v->type != GGUF_BOOL && gguf_item_f64(v, 0, out);
 }
 
 bool gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out)
 {
     const struct gguf_value *v = gguf_find(g, key);
     double x;
-    if (!v || v->type == GGUF_ARRAY || v->type == GGUF_F32 || v->type == GGUF_F64 || !gguf_item_f64(v, 0, &x) || x < 0)
+    if (!v || v->type == GGUF_ARRAY || v->type == GGUF_BOOL || v->type == GGUF_F32 || v->type == GGUF_F64)
         return false;
-    if (v->type == GGUF_U64)
+    if (!gguf_item_f64(v, 0, &x) || x < 0)
+        return false;
+    if (v->type == GGUF_U64 || v->type == GGUF_I64) /* a double would round them */
         memcpy(out, v->bytes.p, sizeof *out);
     else
         *out = (uint64_t)x;

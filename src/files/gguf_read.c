@@ -7,7 +7,7 @@
 #include "files/gguf_internal.h"
 #include <inttypes.h>
 
-enum { DEFAULT_ALIGNMENT = 32, MAX_ALIGNMENT = 1 << 24, NAME_MAX_BYTES = 1 << 16 };
+enum { DEFAULT_ALIGNMENT = 32, MIN_ALIGNMENT = 8 /* the specification's */, MAX_ALIGNMENT = 1 << 24, NAME_MAX_BYTES = 1 << 16 };
 enum { VALUE_MIN_BYTES = 8 + 4 + 1, TENSOR_MIN_BYTES = 8 + 4 + 8 + 4 + 8 };
 
 struct reader {
@@ -35,7 +35,7 @@ static andiron_status read_number(struct reader *r, void *out, size_t n, const c
 
 static andiron_status read_text(struct reader *r, struct span *out, const char *what)
 {
-    uint64_t n;
+    uint64_t n = 0;
     andiron_status s = read_number(r, &n, sizeof n, what);
     if (s)
         return s;
@@ -202,9 +202,9 @@ static andiron_status find_alignment(const struct reader *r, uint64_t *out)
         if (v->type != GGUF_U32)
             return error_set(r->error, ANDIRON_E_FORMAT, "%s: general.alignment must be a u32", r->part->path);
         memcpy(&alignment, v->bytes.p, sizeof alignment);
-        if (alignment == 0 || (alignment & (alignment - 1)) || alignment > MAX_ALIGNMENT)
-            return error_set(r->error, ANDIRON_E_FORMAT, "%s: general.alignment %" PRIu32 " must be a power of two up to %d",
-                             r->part->path, alignment, MAX_ALIGNMENT);
+        if (alignment < MIN_ALIGNMENT || (alignment & (alignment - 1)) || alignment > MAX_ALIGNMENT)
+            return error_set(r->error, ANDIRON_E_FORMAT, "%s: general.alignment %" PRIu32 " must be a power of two from %d to %d",
+                             r->part->path, alignment, MIN_ALIGNMENT, MAX_ALIGNMENT);
         *out = alignment;
     }
     return ANDIRON_OK;
