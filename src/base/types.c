@@ -1,4 +1,5 @@
-/* types.c - the number formats of weights, as GGUF counts them (ggml.h and the gguf Python package agree on these sizes). */
+/* types.c - the number formats of weights, as GGUF counts them. ggml and the gguf Python package agree on these sizes but
+ * for Q8_1, which no file holds: ggml's block has two half floats (36 bytes), the package's two floats (40). */
 #include "base/types.h"
 
 #define RUNS true
