@@ -3,12 +3,12 @@
  * One struct kernels is one way to compute: functions and the sizes they were tuned for. It is built once by overlays
  * from `ref` upward (kernels_choose) and passed down as a constant; nothing else asks which CPU it is on.
  *
- * Every level gives the same bits as ref.c. The order of every sum is part of each kernel's meaning:
+ * Every level gives the same bits as `ref`. The order of every sum is part of each kernel's meaning:
  *
- * Floats     element i goes to lane i % 16 by fused multiply-add, lanes fold in halves (lanes.h).
+ * Floats     element i goes to lane i % 16 by fused multiply-add, lanes fold in halves (v16.h).
  * Products   of quantized weights: one chain an output, block of 32 after block of 32, see struct mul.
  * Attention  page after page of 64 positions, see struct attend.
- * Functions  exp, tanh, erf, ... are polynomials by fused multiply-add (math.h), never libm's. */
+ * Functions  exp, tanh, erf, ... are polynomials by fused multiply-add (functions.h, math.h), never libm's. */
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 
@@ -20,7 +20,7 @@
 
 enum {
     LANES = 16,   /* of a float sum */
-    PANEL = 16,   /* rows of a weight matrix that are computed side by side */
+    PANEL = 16,   /* rows of a weight matrix that are computed side by side, at most */
     Q_BLOCK = 32, /* activations share a scale in blocks of this many */
     KV_PAGE = 64, /* positions in a page of the KV cache */
 };
@@ -57,9 +57,9 @@ struct mul {
     size_t n_tokens;
     void *scratch;     /* mul_scratch_bytes(k), aligned to 64; one for each thread */
 };
-enum { MUL_SCRATCH_ROWS = 32 };
-/* Enough for MUL_SCRATCH_ROWS unpacked rows of any type with scales and minima. */
-static inline size_t mul_scratch_bytes(size_t k) { return MUL_SCRATCH_ROWS * (k * 4 + 64) + 4096; }
+/* Room for two unpacked panels, in chunks of 256 items with their scales. */
+enum { MUL_CHUNK_BYTES = 11264 };
+static inline size_t mul_scratch_bytes(size_t k) { return (k + 255) / 256 * MUL_CHUNK_BYTES; }
 
 enum kv_type { KV_F32, KV_F16, KV_Q8_0, KV_TYPES };
 

@@ -1,0 +1,135 @@
+/* kernels.c - the levels, the choice among them, and what each weight type's kernels are. */
+#include "kernels/kernels.h"
+#include "base/error.h"
+#include "kernels/overlays.h"
+#include <stdio.h>
+#include <string.h>
+
+static bool always(void) { return true; }
+
+static void overlay_ref(struct kernels *k)
+{
+    floats_overlay_ref(k);
+    attend_overlay_ref(k);
+    float_products_overlay_ref(k);
+    products_overlay_ref(k);
+    dequantize_overlay(k);
+}
+
+#if defined(__x86_64__)
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+static void overlay_avx2(struct kernels *k)
+{
+    floats_overlay_avx2(k);
+    attend_overlay_avx2(k);
+    float_products_overlay_avx2(k);
+    products_overlay_avx2(k);
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+
+static void overlay_avx512(struct kernels *k)
+{
+    floats_overlay_avx512(k);
+    attend_overlay_avx512(k);
+    float_products_overlay_avx512(k);
+    products_overlay_avx512(k);
+}
+#endif
+
+const struct level kernel_levels[] = {
+    {"ref", always, overlay_ref},
+#if defined(__x86_64__)
+    {"avx2", has_avx2, overlay_avx2},
+    {"avx512", has_avx512, overlay_avx512},
+#endif
+    {NULL, NULL, NULL},
+};
+
+static andiron_status refuse(const char *cpu, andiron_error *error)
+{
+    char have[128] = "";
+    size_t n = 0;
+    for (const struct level *l = kernel_levels; l->cpu; l++)
+        if (l->present() && n < sizeof have)
+            n += (size_t)snprintf(have + n, sizeof have - n, "%s%s", n ? ", " : "", l->cpu);
+    return error_set(error, ANDIRON_E_ARGUMENT, "this machine has no CPU level \"%s\"; it has %s", cpu, have);
+}
+
+andiron_status kernels_choose(struct kernels *out, const char *cpu, andiron_error *error)
+{
+    *out = (struct kernels){0};
+    for (const struct level *l = kernel_levels; l->cpu; l++) {
+        if (!l->present())
+            continue;
+        l->overlay(out);
+        out->cpu = l->cpu;
+        if (cpu && !strcmp(cpu, l->cpu))
+            return ANDIRON_OK;
+    }
+    return cpu ? refuse(cpu, error) : ANDIRON_OK;
+}
+
+mul_fn kernels_mul(const struct kernels *k, uint32_t type)
+{
+    switch (type) {
+    case TYPE_F32: return k->mul_f32;
+    case TYPE_F16: return k->mul_f16;
+    case TYPE_BF16: return k->mul_bf16;
+    case TYPE_Q4_0: return k->mul_q4_0;
+    case TYPE_Q4_1: return k->mul_q4_1;
+    case TYPE_Q5_0: return k->mul_q5_0;
+    case TYPE_Q5_1: return k->mul_q5_1;
+    case TYPE_Q8_0: return k->mul_q8_0;
+    case TYPE_Q2_K: return k->mul_q2_k;
+    case TYPE_Q3_K: return k->mul_q3_k;
+    case TYPE_Q4_K: return k->mul_q4_k;
+    case TYPE_Q5_K: return k->mul_q5_k;
+    case TYPE_Q6_K: return k->mul_q6_k;
+    default: return NULL;
+    }
+}
+
+dequantize_fn kernels_dequantize(const struct kernels *k, uint32_t type)
+{
+    switch (type) {
+    case TYPE_F32: return k->dequantize_f32;
+    case TYPE_F16: return k->dequantize_f16;
+    case TYPE_BF16: return k->dequantize_bf16;
+    case TYPE_Q4_0: return k->dequantize_q4_0;
+    case TYPE_Q4_1: return k->dequantize_q4_1;
+    case TYPE_Q5_0: return k->dequantize_q5_0;
+    case TYPE_Q5_1: return k->dequantize_q5_1;
+    case TYPE_Q8_0: return k->dequantize_q8_0;
+    case TYPE_Q2_K: return k->dequantize_q2_k;
+    case TYPE_Q3_K: return k->dequantize_q3_k;
+    case TYPE_Q4_K: return k->dequantize_q4_k;
+    case TYPE_Q5_K: return k->dequantize_q5_k;
+    case TYPE_Q6_K: return k->dequantize_q6_k;
+    default: return NULL;
+    }
+}
+
+bool mul_reads_q8(uint32_t type) { return type != TYPE_F32 && type != TYPE_F16 && type != TYPE_BF16; }
+
+static size_t part_bytes(enum kv_type type, size_t hd)
+{
+    const size_t hd32 = (hd + Q_BLOCK - 1) / Q_BLOCK * Q_BLOCK;
+    size_t bytes = KV_PAGE * hd * (type == KV_F32 ? 4 : 2);
+    if (type == KV_Q8_0)
+        bytes = KV_PAGE * (hd32 + hd32 / Q_BLOCK * 2);
+    return (bytes + 63) / 64 * 64;
+}
+
+size_t kv_key_page_bytes(enum kv_type type, size_t hd) { return part_bytes(type, hd); }
+
+size_t kv_value_page_bytes(enum kv_type type, size_t hd) { return part_bytes(type, hd); }

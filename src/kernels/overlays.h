@@ -1,0 +1,30 @@
+/* overlays.h - the overlays of the sources that are compiled once a level, and of those written for one. Each fills its
+ * part of the table. */
+#ifndef KERNELS_OVERLAYS_H
+#define KERNELS_OVERLAYS_H
+
+#include "kernels/kernels.h"
+
+/* Names of a file that is compiled once a level: LEVELED(f) is f_avx2 with -DLEVEL=avx2. */
+#define LEVELED_PASTE(name, level) name##_##level
+#define LEVELED_EXPAND(name, level) LEVELED_PASTE(name, level)
+#define LEVELED(name) LEVELED_EXPAND(name, LEVEL)
+
+void floats_overlay_ref(struct kernels *k);
+void floats_overlay_avx2(struct kernels *k);
+void floats_overlay_avx512(struct kernels *k);
+void attend_overlay_ref(struct kernels *k);
+void attend_overlay_avx2(struct kernels *k);
+void attend_overlay_avx512(struct kernels *k);
+void float_products_overlay_ref(struct kernels *k);
+void float_products_overlay_avx2(struct kernels *k);
+void float_products_overlay_avx512(struct kernels *k);
+void products_overlay_ref(struct kernels *k);
+void products_overlay_avx2(struct kernels *k);
+void products_overlay_avx512(struct kernels *k);
+void dequantize_overlay(struct kernels *k);
+
+/* A quantized product in plain C, of any number of rows. */
+void product_ref(const struct mul *m, uint32_t type);
+
+#endif
