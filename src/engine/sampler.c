@@ -227,7 +227,7 @@ static size_t filter(const andiron_sampler_options *o, struct candidate *heap, s
     const float least = o->min_p > 0 ? best + (float)math_log((double)o->min_p) : -INFINITY;
     if (o->top_k > 0 && (size_t)o->top_k < n) {
         size_t kept = take_best(heap, n, (size_t)o->top_k, -INFINITY, INFINITY);
-        double enough = nucleus ? (double)o->top_p * total_weight(heap + n - kept, kept, best) : INFINITY, sum = 0;
+        double enough = nucleus ? (double)o->top_p * total_weight(heap + n - kept, kept, best) : (double)INFINITY, sum = 0;
         size_t i = 0;
         while (i < kept && sum < enough && (i == 0 || heap[n - 1 - i].score >= least))
             sum += weight_of(&heap[n - 1 - i++], best, 1);
@@ -235,7 +235,7 @@ static size_t filter(const andiron_sampler_options *o, struct candidate *heap, s
     }
     if (!nucleus && o->min_p <= 0)
         return n;
-    return take_best(heap, n, n, least, nucleus ? (double)o->top_p * total_weight(heap, n, best) : INFINITY);
+    return take_best(heap, n, n, least, nucleus ? (double)o->top_p * total_weight(heap, n, best) : (double)INFINITY);
 }
 
 /* Draw one of c[0..n) with weights at the sampler's temperature. */

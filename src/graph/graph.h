@@ -1,9 +1,9 @@
 /* graph.h - what a model computes, as a list of nodes.
  *
  * A graph is built once per model, through graph_add, by whoever knows the architecture (src/arch). Nodes stand in the
- * order of computation: a node reads only nodes before it. Every node's value is a table of T rows, one for each token of
- * the step; a shape is that of one row. Ops are token-wise; only `attend` looks, through the batch, at other rows. One
- * graph therefore serves prompt, generation and any mix of sessions.
+ * order of computation: a node reads only nodes before it. Every node's value is a table of T rows, one for each token
+ * of the step; a shape is that of one row. Ops are token-wise; only `attend` looks, through the batch, at other rows.
+ * One graph therefore serves prompt, generation and any mix of sessions.
  *
  * The ops, their arguments and what they compute stand in ops.def. */
 #ifndef GRAPH_GRAPH_H
@@ -27,7 +27,7 @@ struct weight {
 
 /* Of one row's value: dims[0] runs fastest. Heads of attention: [head size, heads]. */
 struct shape {
-    uint32_t n_dims; /* 1 to 4 */
+    uint32_t n_dims;  /* 1 to 4 */
     uint32_t dims[4]; /* unused ones are 1 */
 };
 static inline size_t shape_items(struct shape s)
@@ -88,9 +88,9 @@ struct node {
     enum op op;
     union arg arg[OP_MAX_ARGS]; /* by the op's places */
     struct shape shape;
-    const char *label;          /* what the definition called it, or "" */
-    int32_t layer;              /* -1: outside of layers */
-    const char *file;           /* of the definition that made it, for errors */
+    const char *label; /* what the definition called it, or "" */
+    int32_t layer;     /* -1: outside of layers */
+    const char *file;  /* of the definition that made it, for errors */
     uint32_t line;
 };
 
@@ -105,10 +105,10 @@ struct graph {
     size_t n_nodes, capacity;
     struct cache *caches;
     size_t n_caches, cache_capacity;
-    node_id output;     /* the logits: [n_vocab] */
+    node_id output; /* the logits: [n_vocab] */
     uint32_t n_ctx_train;
     uint32_t n_positions_max; /* rows of the smallest table that positions pick from; 0: no limit */
-    struct arena *arena; /* borrowed: nodes, names */
+    struct arena *arena;      /* borrowed: nodes, names */
 };
 
 enum { GRAPH_MAX_NODES = 1 << 17, GRAPH_MAX_CACHES = 4096, GRAPH_MAX_ITEMS = 1 << 24 };
@@ -116,9 +116,9 @@ enum { GRAPH_MAX_NODES = 1 << 17, GRAPH_MAX_CACHES = 4096, GRAPH_MAX_ITEMS = 1 <
 /* An empty graph in `arena`, which must outlive it. */
 andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *error);
 
-/* Check the arguments of `node` (op, arg, label, layer, file and line are set by the caller; left-out optional arguments
- * hold -1, NULL or the fallback), compute its shape and append it. Errors are one sentence that begins with file:line and
- * names the op, the shapes met and what was expected. */
+/* Check the arguments of `node` (op, arg, label, layer, file and line are set by the caller; left-out optional
+ * arguments hold -1, NULL or the fallback), compute its shape and append it. Errors are one sentence that begins with
+ * file:line and names the op, the shapes met and what was expected. */
 andiron_status graph_add(struct graph *g, const struct node *node, node_id *out, andiron_error *error);
 
 /* Print the graph for a person: one line a node with op, arguments, shape, weight types; totals at the end. */

@@ -1,0 +1,143 @@
+/* program.h - a graph lowered to steps: what a plan runs. Internal to this room.
+ *
+ *     lower.c     nodes -> steps and tables, with what belongs together fused
+ *     schedule.c  steps -> phases; tables -> memory
+ *     rope.c      frequencies of rotary positions
+ *     rows.c      running steps that look at one row only
+ *     attention.c running attention
+ *     plan.c      both programs of a graph, and running their phases on the pool
+ *
+ * A graph has two programs. The body computes what the caches need, for every row of a step; the head computes logits
+ * from what the body leaves, for the rows that are asked for. */
+#ifndef GRAPH_PROGRAM_H
+#define GRAPH_PROGRAM_H
+
+#include "graph/plan.h"
+
+/* Memory that one step writes once, a row for each row of the run. */
+struct table {
+    uint32_t items;      /* numbers in a row; 0: only an order between steps */
+    bool q8;             /* a struct q8 of rows, else f32 */
+    bool kept;           /* read after the run */
+    bool local;          /* written and read within one phase of rows: one row, in the thread's scratch */
+    int32_t first, last; /* phases that write it, and read it last */
+    size_t place;        /* bytes into the program's memory, or into the thread's scratch */
+};
+
+/* Some numbers of each row of an f32 table: `heads` runs of `size` numbers. */
+struct view {
+    int32_t table; /* -1: none */
+    uint32_t offset, size, heads, head_stride;
+};
+static inline uint32_t view_items(struct view v) { return v.size * v.heads; }
+
+/* Rotary positions: pair i turns by position * frequency[i]. */
+struct rope {
+    uint32_t dims;       /* numbers of a head that turn; 2 for each pair */
+    bool halves;
+    const float *frequency[2]; /* [dims / 2]; the second for contexts beyond original_context */
+    float magnitude;
+    double original_context;
+    const struct node *node;   /* whose arguments these are */
+    struct view table;         /* cos [dims / 2], sin [dims / 2] */
+};
+
+enum step_op {
+    /* one row at a time */
+    STEP_EMBED, STEP_RMSNORM, STEP_LAYERNORM, STEP_QUANTIZE, STEP_ACTIVATE, STEP_GATE, STEP_ADD, STEP_MUL, STEP_SHIFT,
+    STEP_SCALE, STEP_SOFTCAP, STEP_ROPE_TABLE, STEP_ROPE, STEP_STORE, STEP_COPY, STEP_GATHER,
+    /* all rows */
+    STEP_LINEAR, STEP_ATTEND,
+};
+enum phase_kind { PHASE_ROWS, PHASE_LINEAR, PHASE_ATTEND };
+
+struct step {
+    enum step_op op;
+    enum activation function;     /* ACTIVATE, GATE */
+    int32_t phase;
+    struct view in[3], out;       /* QUANTIZE and LINEAR: a q8 table's view has offset 0 */
+    const struct weight *weight, *bias;
+    const struct rope *rope;
+    const struct node *node;      /* ATTEND, STORE: its cache and numbers; EMBED: what picks */
+    float number;
+    uint32_t slab, n_slabs;       /* LINEAR: rows of a chunk, chunks; set for each run */
+};
+
+struct phase {
+    enum phase_kind kind;
+    uint32_t first, n; /* steps */
+};
+
+struct program {
+    struct step *steps;
+    struct table *tables;
+    struct phase *phases;
+    size_t n_steps, n_tables, n_phases, step_capacity, table_capacity;
+    struct view output; /* head: the logits */
+    size_t max_rows;
+    size_t bytes;       /* of all tables */
+    size_t local_bytes; /* of a thread's local rows */
+    char *memory;       /* taken by plan_open */
+    uint32_t *n_chunks; /* [n_phases] */
+};
+
+/* Lower both parts of `g`. Everything is in `arena`. */
+andiron_status lower_graph(const struct graph *g, struct program *body, struct program *head, struct arena *arena,
+                           andiron_error *error);
+/* Sort steps into phases and give tables their places. */
+andiron_status schedule_program(struct program *p, struct arena *arena, andiron_error *error);
+/* Fill a rope's frequencies and magnitude from its node. */
+andiron_status rope_init(struct rope *out, const struct node *node, struct arena *arena, andiron_error *error);
+/* cos and sin of one position, [dims / 2] each. */
+void rope_angles(const struct rope *r, uint32_t position, uint32_t n_ctx, float *cos, float *sin);
+
+enum phase_kind step_kind(enum step_op op);
+const char *step_name(enum step_op op);
+/* Bytes of a table of n rows. */
+size_t table_bytes(const struct table *t, size_t n);
+
+/* ---- running ---- */
+
+struct plan {
+    const struct graph *graph;
+    const struct kernels *kernels;
+    struct pool *pool;
+    struct arena arena; /* programs */
+    struct program body, head;
+    char *scratch;      /* scratch_bytes for each thread, then what a run needs to know */
+    size_t scratch_bytes, local_at, bytes;
+    /* the step at hand */
+    const struct batch_row *rows;
+    size_t n_rows;
+    const uint32_t *which; /* head: its rows in the body's */
+    struct tile *tiles;    /* [max_rows] of attention */
+    size_t n_tiles, tile_most; /* tile_most: rows of a tile */
+};
+
+/* Neighbouring rows of one session. */
+struct tile {
+    uint32_t first, n;
+};
+enum { TILE_QUERIES = 64 }; /* queries that attention takes at once */
+
+/* One program's run. */
+struct run {
+    struct plan *plan;
+    struct program *program;
+    size_t n;
+};
+
+/* Row `row` of a view; thread's own where the table is local. */
+float *run_row(const struct run *r, struct view v, size_t row, int thread);
+struct q8 run_q8(const struct run *r, int32_t table);
+void run_row_step(const struct run *r, const struct step *s, size_t row, int thread);
+/* Bytes of scratch that attention over this graph's heads takes. */
+size_t attention_scratch_bytes(const struct graph *g);
+/* Most rows of a tile, so that TILE_QUERIES suffice. */
+size_t attention_tile_most(const struct graph *g);
+/* Cut the rows at hand into tiles; call before the body runs. */
+void attention_tile_rows(struct plan *p);
+uint32_t attention_chunks(const struct run *r, const struct step *s);
+void attention_run(const struct run *r, const struct step *s, uint32_t chunk, int thread);
+
+#endif

@@ -1,0 +1,135 @@
+/* rows.c - running steps that look at one row only. */
+#include "graph/program.h"
+#include <string.h>
+
+float *run_row(const struct run *r, struct view v, size_t row, int thread)
+{
+    const struct table *t = &r->program->tables[v.table];
+    if (t->local) {
+        char *scratch = r->plan->scratch + (size_t)thread * r->plan->scratch_bytes + r->plan->local_at;
+        return (float *)(void *)(scratch + t->place) + v.offset;
+    }
+    return (float *)(void *)(r->program->memory + t->place) + row * t->items + v.offset;
+}
+
+struct q8 run_q8(const struct run *r, int32_t table)
+{
+    const struct table *t = &r->program->tables[table];
+    const size_t n = r->program->max_rows, blocks = t->items / Q_BLOCK;
+    const struct table floats = {.items = (uint32_t)blocks}, bytes = {.items = t->items / 4};
+    char *at = r->program->memory + t->place;
+    struct q8 q = {.q = (int8_t *)at};
+    q.d = (float *)(void *)(at += table_bytes(&bytes, n));
+    q.ds = (float *)(void *)(at += table_bytes(&floats, n));
+    q.sums = (int16_t *)(void *)(at + table_bytes(&floats, n));
+    return q;
+}
+
+static const struct batch_row *batch_row_of(const struct run *r, size_t row)
+{
+    return &r->plan->rows[r->program == &r->plan->head ? r->plan->which[row] : row];
+}
+
+static void embed(const struct run *r, const struct step *s, size_t row, float *out)
+{
+    const struct batch_row *b = batch_row_of(r, row);
+    const uint64_t id = s->node->op == OP_tokens ? (uint64_t)b->token : b->position;
+    kernels_dequantize(r->plan->kernels, s->weight->type)(out, (const char *)s->weight->data + id * s->weight->row_bytes, s->weight->dims[0]);
+}
+
+static void quantize(const struct run *r, const struct step *s, size_t row, const float *x)
+{
+    const size_t k = view_items(s->out), blocks = k / Q_BLOCK;
+    struct q8 q = run_q8(r, s->out.table);
+    r->plan->kernels->quantize_q8((struct q8){q.q + row * k, q.d + row * blocks, q.ds + row * blocks, q.sums + row * 2 * blocks}, x, k);
+}
+
+static void norm(const struct kernels *k, const struct step *s, const float *x, float *out)
+{
+    for (size_t h = 0; h < s->in[0].heads; h++, x += s->in[0].head_stride, out += s->out.size) {
+        if (s->op == STEP_RMSNORM)
+            k->rmsnorm(out, x, s->weight ? s->weight->data : NULL, s->in[0].size, s->number);
+        else
+            k->layernorm(out, x, s->weight->data, s->bias ? s->bias->data : NULL, s->in[0].size, s->number);
+    }
+}
+
+static void rope(const struct kernels *k, const struct step *s, const float *x, const float *table, float *out)
+{
+    const size_t n_pairs = s->rope->dims / 2, rest = s->in[0].size - s->rope->dims;
+    for (size_t h = 0; h < s->in[0].heads; h++, x += s->in[0].head_stride, out += s->out.size) {
+        (s->rope->halves ? k->rope_halves : k->rope_pairs)(out, x, table, table + n_pairs, n_pairs);
+        memcpy(out + s->rope->dims, x + s->rope->dims, rest * sizeof *x);
+    }
+}
+
+static void store(const struct run *r, const struct step *s, size_t row, const float *key, const float *value)
+{
+    const struct kernels *k = r->plan->kernels;
+    const struct batch_row *b = &r->plan->rows[row];
+    const struct kv_layout *layout = b->layout;
+    const size_t c = (size_t)s->node->arg[3].number, head_bytes = layout->key_bytes[c] + layout->value_bytes[c];
+    char *at = b->pages[b->position / KV_PAGE] + layout->offset[c];
+    for (size_t h = 0; h < s->in[0].heads; h++, at += head_bytes, key += s->in[0].head_stride, value += s->in[1].head_stride) {
+        void (*fn)(void *, void *, size_t, const float *, const float *, size_t, size_t) =
+            layout->type == KV_F32 ? k->kv_store_f32 : layout->type == KV_F16 ? k->kv_store_f16 : k->kv_store_q8_0;
+        fn(at, at + layout->key_bytes[c], b->position % KV_PAGE, key, value, s->in[0].size, s->in[1].size);
+    }
+}
+
+static void copy(const struct step *s, const float *x, float *out)
+{
+    for (size_t h = 0; h < s->in[0].heads; h++, x += s->in[0].head_stride, out += s->out.size)
+        memcpy(out, x, s->out.size * sizeof *x);
+}
+
+/* From the body's row of the same token. */
+static void gather(const struct run *r, const struct step *s, size_t row, float *out)
+{
+    const struct run body = {r->plan, &r->plan->body, r->plan->n_rows};
+    copy(s, run_row(&body, s->in[0], r->plan->which[row], 0), out);
+}
+
+/* b may be one row for all heads of a. */
+static void binary(const struct kernels *k, const struct step *s, const float *a, const float *b, float *out)
+{
+    const size_t n = view_items(s->in[0]), each = view_items(s->in[1]);
+    for (size_t i = 0; i < n; i += each)
+        (s->op == STEP_ADD ? k->add : k->mul)(out + i, a + i, b, each);
+}
+
+void run_row_step(const struct run *r, const struct step *s, size_t row, int thread)
+{
+    const struct kernels *k = r->plan->kernels;
+    const bool gathers = s->op == STEP_GATHER;
+    const float *a = s->in[0].table >= 0 && !gathers ? run_row(r, s->in[0], row, thread) : NULL;
+    const float *b = s->in[1].table >= 0 ? run_row(r, s->in[1], row, thread) : NULL;
+    const size_t n = view_items(s->out);
+    if (s->op == STEP_QUANTIZE) {
+        quantize(r, s, row, a);
+        return;
+    }
+    float *out = run_row(r, s->out, row, thread);
+    switch (s->op) {
+    case STEP_EMBED: embed(r, s, row, out); break;
+    case STEP_RMSNORM:
+    case STEP_LAYERNORM: norm(k, s, a, out); break;
+    case STEP_ACTIVATE: k->activate(s->function, out, a, n); break;
+    case STEP_GATE: k->gate(s->function, out, a, b, n); break;
+    case STEP_ADD:
+    case STEP_MUL: binary(k, s, a, b, out); break;
+    case STEP_SHIFT: k->shift(out, a, s->number, n); break;
+    case STEP_SCALE: k->scale(out, a, s->number, n); break;
+    case STEP_SOFTCAP: k->softcap(out, a, s->number, n); break;
+    case STEP_ROPE_TABLE: {
+        const struct batch_row *at = batch_row_of(r, row);
+        rope_angles(s->rope, at->position, at->n_ctx, out, out + s->rope->dims / 2);
+        break;
+    }
+    case STEP_ROPE: rope(k, s, a, b, out); break;
+    case STEP_STORE: store(r, s, row, a, b); break;
+    case STEP_COPY: copy(s, a, out); break;
+    case STEP_GATHER: gather(r, s, row, out); break;
+    default: break;
+    }
+}

@@ -1,0 +1,210 @@
+/* schedule.c - steps into phases, tables into memory.
+ *
+ * A phase holds steps of one kind that do not wait for each other, but for steps that look at one row only: those run one
+ * after another on each row, so that what they pass on stays in the nearest cache. Tables that do not live at the same
+ * time share memory. */
+#include "base/error.h"
+#include "graph/program.h"
+#include <string.h>
+
+enum { ALIGN = 64 };
+
+enum phase_kind step_kind(enum step_op op)
+{
+    return op == STEP_LINEAR ? PHASE_LINEAR : op == STEP_ATTEND ? PHASE_ATTEND : PHASE_ROWS;
+}
+
+const char *step_name(enum step_op op)
+{
+    static const char *const names[] = {
+        [STEP_EMBED] = "embed",       [STEP_RMSNORM] = "rmsnorm", [STEP_LAYERNORM] = "layernorm", [STEP_QUANTIZE] = "quantize",
+        [STEP_ACTIVATE] = "activate", [STEP_GATE] = "gate",       [STEP_ADD] = "add",             [STEP_MUL] = "mul",
+        [STEP_SHIFT] = "shift",       [STEP_SCALE] = "scale",     [STEP_SOFTCAP] = "softcap",     [STEP_ROPE_TABLE] = "angles",
+        [STEP_ROPE] = "rope",         [STEP_STORE] = "store",     [STEP_COPY] = "copy",           [STEP_GATHER] = "gather",
+        [STEP_LINEAR] = "linear",     [STEP_ATTEND] = "attend",
+    };
+    return names[op];
+}
+
+static size_t align_up(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
+
+size_t table_bytes(const struct table *t, size_t n)
+{
+    if (!t->q8)
+        return align_up(n * t->items * sizeof(float));
+    size_t blocks = t->items / Q_BLOCK;
+    return align_up(n * t->items) + 2 * align_up(n * blocks * sizeof(float)) + align_up(n * blocks * 2 * sizeof(int16_t));
+}
+
+/* ---- phases ---- */
+
+/* The first phase a step may be in: with what it reads where both look at one row only, else after it. GATHER reads
+ * another program's tables. */
+static int32_t earliest(const struct program *p, const struct step *s)
+{
+    int32_t phase = 0;
+    for (int i = 0; i < 3 && s->op != STEP_GATHER; i++) {
+        if (s->in[i].table < 0)
+            continue;
+        const struct table *t = &p->tables[s->in[i].table];
+        int32_t after = p->phases[t->first].kind == PHASE_ROWS && step_kind(s->op) == PHASE_ROWS ? t->first : t->first + 1;
+        phase = after > phase ? after : phase;
+    }
+    return phase;
+}
+
+static void place_in_phases(struct program *p)
+{
+    for (size_t i = 0; i < p->n_steps; i++) {
+        struct step *s = &p->steps[i];
+        size_t at = (size_t)earliest(p, s);
+        while (at < p->n_phases && p->phases[at].kind != step_kind(s->op))
+            at++;
+        if (at == p->n_phases)
+            p->phases[p->n_phases++] = (struct phase){.kind = step_kind(s->op)};
+        s->phase = (int32_t)at;
+        p->phases[at].n++;
+        struct table *out = &p->tables[s->out.table];
+        out->first = out->last = s->phase;
+        for (int j = 0; j < 3 && s->op != STEP_GATHER; j++)
+            if (s->in[j].table >= 0 && p->tables[s->in[j].table].last < s->phase)
+                p->tables[s->in[j].table].last = s->phase;
+    }
+}
+
+/* Steps in the order of their phases, those of one phase in the order they were lowered. */
+static andiron_status sort_steps(struct program *p, struct arena *arena, andiron_error *error)
+{
+    struct step *sorted = arena_alloc(arena, p->n_steps, sizeof *sorted);
+    uint32_t at = 0;
+    if (!sorted)
+        return error_memory(error, p->n_steps * sizeof *sorted, "the steps of a graph");
+    for (size_t i = 0; i < p->n_phases; i++) {
+        p->phases[i].first = at;
+        at += p->phases[i].n;
+        p->phases[i].n = 0;
+    }
+    for (size_t i = 0; i < p->n_steps; i++) {
+        struct phase *phase = &p->phases[p->steps[i].phase];
+        sorted[phase->first + phase->n++] = p->steps[i];
+    }
+    p->steps = sorted;
+    return ANDIRON_OK;
+}
+
+/* ---- memory ---- */
+
+struct hole {
+    size_t at, bytes;
+};
+
+/* Free places below `end`, in rising order, never touching each other. */
+struct space {
+    struct hole *holes;
+    size_t n, end;
+};
+
+static size_t space_take(struct space *s, size_t bytes)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct hole *h = &s->holes[i];
+        if (h->bytes < bytes)
+            continue;
+        size_t at = h->at;
+        h->at += bytes;
+        h->bytes -= bytes;
+        if (h->bytes == 0)
+            memmove(h, h + 1, (--s->n - i) * sizeof *h);
+        return at;
+    }
+    if (s->n && s->holes[s->n - 1].at + s->holes[s->n - 1].bytes == s->end) { /* grow the last hole */
+        size_t at = s->holes[--s->n].at;
+        s->end = at + bytes;
+        return at;
+    }
+    s->end += bytes;
+    return s->end - bytes;
+}
+
+static void space_give(struct space *s, size_t at, size_t bytes)
+{
+    size_t i = 0;
+    while (i < s->n && s->holes[i].at < at)
+        i++;
+    bool joins_left = i > 0 && s->holes[i - 1].at + s->holes[i - 1].bytes == at;
+    bool joins_right = i < s->n && at + bytes == s->holes[i].at;
+    if (joins_left && joins_right) {
+        s->holes[i - 1].bytes += bytes + s->holes[i].bytes;
+        memmove(&s->holes[i], &s->holes[i + 1], (--s->n - i) * sizeof *s->holes);
+    } else if (joins_left) {
+        s->holes[i - 1].bytes += bytes;
+    } else if (joins_right) {
+        s->holes[i].at = at;
+        s->holes[i].bytes += bytes;
+    } else {
+        memmove(&s->holes[i + 1], &s->holes[i], (s->n++ - i) * sizeof *s->holes);
+        s->holes[i] = (struct hole){at, bytes};
+    }
+}
+
+/* Rows that live within one phase of rows stand in the thread's scratch. */
+static void place_local(struct program *p)
+{
+    for (size_t i = 0; i < p->n_phases; i++) {
+        size_t at = 0;
+        for (size_t j = 0; j < p->phases[i].n; j++) {
+            struct table *t = &p->tables[p->steps[p->phases[i].first + j].out.table];
+            t->local = p->phases[i].kind == PHASE_ROWS && t->last == t->first && !t->kept && !t->q8;
+            if (t->local) {
+                t->place = at;
+                at += table_bytes(t, 1);
+            }
+        }
+        p->local_bytes = at > p->local_bytes ? at : p->local_bytes;
+    }
+}
+
+/* Tables that end with each phase, as lists. */
+struct endings {
+    int32_t *head, *next; /* [n_phases], [n_tables]; -1: none */
+};
+
+static andiron_status place_tables(struct program *p, struct arena *arena, andiron_error *error)
+{
+    struct space space = {.holes = arena_alloc(arena, p->n_tables + 1, sizeof(struct hole))};
+    struct endings ends = {arena_alloc(arena, p->n_phases, sizeof(int32_t)), arena_alloc(arena, p->n_tables, sizeof(int32_t))};
+    if (!space.holes || !ends.head || !ends.next)
+        return error_memory(error, p->n_tables * sizeof(struct hole), "places of tables");
+    memset(ends.head, -1, p->n_phases * sizeof *ends.head);
+    for (size_t i = 0; i < p->n_phases; i++) {
+        for (size_t j = 0; j < p->phases[i].n; j++) {
+            int32_t id = p->steps[p->phases[i].first + j].out.table;
+            struct table *t = &p->tables[id];
+            if (t->local || t->items == 0)
+                continue;
+            t->place = space_take(&space, table_bytes(t, p->max_rows));
+            if (!t->kept) {
+                ends.next[id] = ends.head[t->last];
+                ends.head[t->last] = id;
+            }
+        }
+        for (int32_t id = ends.head[i]; id >= 0; id = ends.next[id])
+            space_give(&space, p->tables[id].place, table_bytes(&p->tables[id], p->max_rows));
+    }
+    p->bytes = space.end;
+    return ANDIRON_OK;
+}
+
+andiron_status schedule_program(struct program *p, struct arena *arena, andiron_error *error)
+{
+    p->phases = arena_alloc(arena, p->n_steps, sizeof *p->phases);
+    p->n_chunks = arena_alloc(arena, p->n_steps, sizeof *p->n_chunks);
+    if (!p->phases || !p->n_chunks)
+        return error_memory(error, p->n_steps * sizeof *p->phases, "the phases of a graph");
+    place_in_phases(p);
+    andiron_status s = sort_steps(p, arena, error);
+    if (s)
+        return s;
+    place_local(p);
+    return place_tables(p, arena, error);
+}
