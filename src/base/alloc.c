@@ -21,9 +21,15 @@ static bool must_fail(void)
     return atomic_fetch_sub_explicit(&n_left, 1, memory_order_relaxed) == 0;
 }
 
-void alloc_fail_after(int64_t n) { atomic_store(&n_left, n); }
+void alloc_fail_after(int64_t n)
+{
+    atomic_store(&n_left, n);
+}
 
-uint64_t alloc_count(void) { return atomic_load(&n_allocations); }
+uint64_t alloc_count(void)
+{
+    return atomic_load(&n_allocations);
+}
 
 /* Both kinds of block keep their base pointer in front, so that one alloc_free serves both. */
 static void *place(char *base, size_t alignment)

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Is `cpu` the first of its core's siblings that we may run on? Files like ".../thread_siblings_list" hold "0,64" or "0-1". */
+/* Is `cpu` the first of its core's siblings that we may run on? Files like ".../thread_siblings_list" hold "0,64" or
+ * "0-1". */
 static bool first_of_its_core(int cpu, const cpu_set_t *allowed)
 {
     char path[128];

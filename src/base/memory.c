@@ -53,7 +53,8 @@ static uint64_t reclaimable(const char *folder)
 }
 
 /* The least that any group from `folder` up to `root` still allows. */
-static size_t allowed_by_groups(char *folder, const char *root, const char *limit_name, const char *usage_name, size_t least)
+static size_t allowed_by_groups(char *folder, const char *root, const char *limit_name, const char *usage_name,
+                                size_t least)
 {
     for (;;) {
         uint64_t limit, usage;
@@ -86,7 +87,8 @@ size_t memory_available_bytes(void)
             least = allowed_by_groups(folder, "/sys/fs/cgroup", "memory.max", "memory.current", least);
         } else if (!strcmp(kind + 1, "memory")) {
             snprintf(folder, sizeof folder, "/sys/fs/cgroup/memory%s", strcmp(path, "/") ? path : "");
-            least = allowed_by_groups(folder, "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", least);
+            least = allowed_by_groups(folder, "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+                                      least);
         }
     }
     if (f)

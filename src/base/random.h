@@ -11,7 +11,7 @@ struct random {
 
 void random_init(struct random *r, uint64_t seed);
 uint64_t random_u64(struct random *r);
-double random_unit(struct random *r);                   /* uniform in [0, 1), 53 bits */
+double random_unit(struct random *r);                    /* uniform in [0, 1), 53 bits */
 uint64_t random_below(struct random *r, uint64_t bound); /* uniform in [0, bound), bound > 0, without bias */
 
 #endif

@@ -37,7 +37,7 @@ struct pool {
     int n_threads;
     int spin_phase, spin_idle;
     size_t n_reserved;
-    struct phase *phases; /* [n_reserved] */
+    struct phase *phases;   /* [n_reserved] */
     struct worker *workers; /* [n_threads], the first is unused: it is the caller */
     int n_started;
     const struct work *work;
@@ -70,7 +70,8 @@ static void ring(struct bell *b)
     }
 }
 
-/* Wait until ready(context) by spinning, then by sleeping on `b`, which is rung after anything it depends on changes. */
+/* Wait until ready(context) by spinning, then by sleeping on `b`, which is rung after anything it depends on changes.
+ */
 static void wait_for(struct bell *b, int spins, bool (*ready)(const void *), const void *context)
 {
     for (int i = 0; i < spins; i++) {
@@ -123,7 +124,10 @@ static void run_all(struct pool *pool, int thread)
         run_phase(pool, p, thread, p + 1 == n_phases);
 }
 
-static bool nobody_inside(const void *context) { return atomic_load(&((const struct pool *)context)->inside) == 0; }
+static bool nobody_inside(const void *context)
+{
+    return atomic_load(&((const struct pool *)context)->inside) == 0;
+}
 
 struct idle_wait {
     struct pool *pool;
@@ -200,8 +204,8 @@ static andiron_status start_workers(struct pool *pool, andiron_error *error)
         *w = (struct worker){.pool = pool, .index = i};
         int failure = pthread_create(&w->thread, NULL, worker_main, w);
         if (failure)
-            return error_set(error, ANDIRON_E_MEMORY, "thread %d of %d cannot start: %s; ask for fewer with --threads", i + 1,
-                             pool->n_threads, strerror(failure));
+            return error_set(error, ANDIRON_E_MEMORY, "thread %d of %d cannot start: %s; ask for fewer with --threads",
+                             i + 1, pool->n_threads, strerror(failure));
         pool->n_started = i;
     }
     return ANDIRON_OK;
@@ -214,15 +218,18 @@ andiron_status pool_open(struct pool **out, int n_threads, andiron_error *error)
     if (n_threads == 0)
         n_threads = usable < MAX_THREADS ? usable : MAX_THREADS;
     if (n_threads < 1 || n_threads > MAX_THREADS)
-        return error_set(error, ANDIRON_E_ARGUMENT, "%d threads were asked for; 1 to %d are possible", n_threads, MAX_THREADS);
+        return error_set(error, ANDIRON_E_ARGUMENT, "%d threads were asked for; 1 to %d are possible", n_threads,
+                         MAX_THREADS);
     struct pool *pool = alloc_zeroed(1, sizeof *pool);
     if (!pool)
         return error_memory(error, sizeof *pool, "a thread pool");
     pool->n_threads = n_threads;
-    pool->spin_phase = n_threads <= usable ? SPIN_PHASE : 0; /* with more threads than cores, spinning keeps others off */
+    pool->spin_phase = n_threads <= usable ? SPIN_PHASE
+                                           : 0; /* with more threads than cores, spinning keeps others off */
     pool->spin_idle = n_threads <= usable ? SPIN_IDLE : 0;
     pool->workers = alloc_zeroed((size_t)n_threads, sizeof *pool->workers);
-    andiron_status status = pool->workers ? pool_reserve(pool, 64, error) : error_memory(error, sizeof *pool->workers, "threads");
+    andiron_status status = pool->workers ? pool_reserve(pool, 64, error)
+                                          : error_memory(error, sizeof *pool->workers, "threads");
     if (!status)
         status = start_workers(pool, error);
     if (status)
@@ -246,4 +253,7 @@ void pool_close(struct pool *pool)
     alloc_free(pool);
 }
 
-int pool_threads(const struct pool *pool) { return pool->n_threads; }
+int pool_threads(const struct pool *pool)
+{
+    return pool->n_threads;
+}

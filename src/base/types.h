@@ -7,8 +7,19 @@
 #include <stdint.h>
 
 enum weight_type {
-    TYPE_F32 = 0, TYPE_F16 = 1, TYPE_Q4_0 = 2, TYPE_Q4_1 = 3, TYPE_Q5_0 = 6, TYPE_Q5_1 = 7, TYPE_Q8_0 = 8,
-    TYPE_Q2_K = 10, TYPE_Q3_K = 11, TYPE_Q4_K = 12, TYPE_Q5_K = 13, TYPE_Q6_K = 14, TYPE_BF16 = 30,
+    TYPE_F32 = 0,
+    TYPE_F16 = 1,
+    TYPE_Q4_0 = 2,
+    TYPE_Q4_1 = 3,
+    TYPE_Q5_0 = 6,
+    TYPE_Q5_1 = 7,
+    TYPE_Q8_0 = 8,
+    TYPE_Q2_K = 10,
+    TYPE_Q3_K = 11,
+    TYPE_Q4_K = 12,
+    TYPE_Q5_K = 13,
+    TYPE_Q6_K = 14,
+    TYPE_BF16 = 30,
     TYPE_LIMIT = 64,
 };
 
@@ -16,7 +27,7 @@ struct type_info {
     const char *name;     /* "Q4_0"; NULL for ids nobody has given a meaning */
     uint32_t block_items; /* numbers in one block */
     uint32_t block_bytes;
-    bool runs;            /* kernels for it exist here; false: its size is known, so that tensors can be listed */
+    bool runs; /* kernels for it exist here; false: its size is known, so that tensors can be listed */
 };
 
 /* NULL for an id that no GGUF has a meaning for. All ids of GGUF's specification are known by size. */

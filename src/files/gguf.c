@@ -151,8 +151,9 @@ static andiron_status open_other_parts(struct gguf *g, char *path, uint64_t coun
     char *digits = part_digits(path, &number, &of);
     if (!digits || of != count || number != 1)
         return error_set(error, ANDIRON_E_FORMAT,
-                         "%s: is part of a model in %" PRIu64 " files; its name must end in -00001-of-%05" PRIu64 ".gguf", path, count,
-                         count);
+                         "%s: is part of a model in %" PRIu64 " files; its name must end in -00001-of-%05" PRIu64
+                         ".gguf",
+                         path, count, count);
     struct gguf_part *parts = arena_alloc(&g->arena, count, sizeof *parts);
     if (!parts)
         return error_memory(error, count * sizeof *parts, "the parts of a model");
@@ -168,7 +169,8 @@ static andiron_status open_other_parts(struct gguf *g, char *path, uint64_t coun
             return s;
         read_split(&parts[i], &their_count, &their_number);
         if (their_count != count || their_number != i)
-            return error_set(error, ANDIRON_E_FORMAT, "%s: says it is part %" PRIu64 " of %" PRIu64 ", not %zu of %" PRIu64, path,
+            return error_set(error, ANDIRON_E_FORMAT,
+                             "%s: says it is part %" PRIu64 " of %" PRIu64 ", not %zu of %" PRIu64, path,
                              their_number + 1, their_count, i + 1, count);
     }
     return ANDIRON_OK;
@@ -187,8 +189,8 @@ static andiron_status join_tensors(struct gguf *g, andiron_error *error)
     andiron_status s = sort_names(g, error);
     const struct gguf_value *v = s ? NULL : gguf_find(g, "split.tensors.count");
     if (v && g->n_parts > 1 && gguf_item_f64(v, 0, &expected) && expected != (double)g->n_tensors)
-        return error_set(error, ANDIRON_E_FORMAT, "%s: its parts hold %zu tensors where split.tensors.count says %.0f", gguf_path(g),
-                         g->n_tensors, expected);
+        return error_set(error, ANDIRON_E_FORMAT, "%s: its parts hold %zu tensors where split.tensors.count says %.0f",
+                         gguf_path(g), g->n_tensors, expected);
     return s;
 }
 
@@ -200,10 +202,12 @@ static andiron_status open_path(struct gguf *g, const char *path, andiron_error 
         return s;
     read_split(&g->parts[0], &count, &number);
     if (number > 0)
-        return error_set(error, ANDIRON_E_ARGUMENT, "%s: is part %" PRIu64 " of %" PRIu64 "; name the first, -00001-of-%05" PRIu64 ".gguf",
-                         path, number + 1, count, count);
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "%s: is part %" PRIu64 " of %" PRIu64 "; name the first, -00001-of-%05" PRIu64 ".gguf", path,
+                         number + 1, count, count);
     if (count > GGUF_MAX_PARTS)
-        return error_set(error, ANDIRON_E_FORMAT, "%s: claims to be in %" PRIu64 " parts; at most %d", path, count, GGUF_MAX_PARTS);
+        return error_set(error, ANDIRON_E_FORMAT, "%s: claims to be in %" PRIu64 " parts; at most %d", path, count,
+                         GGUF_MAX_PARTS);
     if (count > 1) {
         char *other = arena_text(&g->arena, path, strlen(path));
         s = other ? open_other_parts(g, other, count, error) : error_memory(error, strlen(path), "a path");
@@ -270,9 +274,15 @@ void gguf_close(struct gguf *g)
 
 /* ---- reading ---- */
 
-uint32_t gguf_version(const struct gguf *g) { return g->parts[0].version; }
+uint32_t gguf_version(const struct gguf *g)
+{
+    return g->parts[0].version;
+}
 
-const char *gguf_path(const struct gguf *g) { return g->parts[0].path; }
+const char *gguf_path(const struct gguf *g)
+{
+    return g->parts[0].path;
+}
 
 uint64_t gguf_file_bytes(const struct gguf *g)
 {
@@ -282,17 +292,29 @@ uint64_t gguf_file_bytes(const struct gguf *g)
     return sum;
 }
 
-size_t gguf_n_values(const struct gguf *g) { return g->parts[0].n_values; }
+size_t gguf_n_values(const struct gguf *g)
+{
+    return g->parts[0].n_values;
+}
 
-const struct gguf_value *gguf_value_at(const struct gguf *g, size_t i) { return &g->parts[0].values[i]; }
+const struct gguf_value *gguf_value_at(const struct gguf *g, size_t i)
+{
+    return &g->parts[0].values[i];
+}
 
-size_t gguf_n_tensors(const struct gguf *g) { return g->n_tensors; }
+size_t gguf_n_tensors(const struct gguf *g)
+{
+    return g->n_tensors;
+}
 
-const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i) { return &g->tensors[i]; }
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i)
+{
+    return &g->tensors[i];
+}
 
 const char *gguf_type_name(enum gguf_value_type type)
 {
-    static const char *const names[] = {"u8",  "i8",   "u16",    "i16",   "u32", "i32", "f32",
+    static const char *const names[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
                                         "bool", "string", "array", "u64", "i64", "f64"};
     return (unsigned)type < sizeof names / sizeof *names ? names[type] : "?";
 }

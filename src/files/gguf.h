@@ -7,14 +7,25 @@
 #ifndef FILES_GGUF_H
 #define FILES_GGUF_H
 
-#include "base/span.h"
 #include "andiron.h"
+#include "base/span.h"
 
 struct gguf;
 
 enum gguf_value_type {
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY, GGUF_U64,
-    GGUF_I64, GGUF_F64,
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
 };
 
 struct gguf_value {
@@ -29,11 +40,11 @@ enum { GGUF_MAX_DIMS = 4 };
 
 struct gguf_tensor {
     struct span name;
-    uint32_t type;               /* kernels' enum weight_type, or an id this build does not know */
-    uint32_t n_dims;             /* 1 to 4 */
+    uint32_t type;                /* kernels' enum weight_type, or an id this build does not know */
+    uint32_t n_dims;              /* 1 to 4 */
     uint64_t dims[GGUF_MAX_DIMS]; /* dims[0] runs fastest; unused ones are 1 */
-    const void *data;            /* in the mapping; NULL where the type's size is unknown */
-    uint64_t n_bytes;            /* 0 where the type's size is unknown */
+    const void *data;             /* in the mapping; NULL where the type's size is unknown */
+    uint64_t n_bytes;             /* 0 where the type's size is unknown */
 };
 
 /* `path` is a whole file or the first part of a split one (NAME-00001-of-0000N.gguf with split.count in its metadata);
@@ -47,7 +58,7 @@ uint32_t gguf_version(const struct gguf *g);
 uint64_t gguf_file_bytes(const struct gguf *g); /* of all parts */
 const char *gguf_path(const struct gguf *g);
 size_t gguf_n_values(const struct gguf *g);
-const struct gguf_value *gguf_value_at(const struct gguf *g, size_t i); /* in the file's order */
+const struct gguf_value *gguf_value_at(const struct gguf *g, size_t i);    /* in the file's order */
 const struct gguf_value *gguf_find(const struct gguf *g, const char *key); /* NULL: absent */
 size_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i); /* in the file's order, parts in turn */

@@ -1,13 +1,18 @@
 /* gguf_read.c - one part's bytes: header, key-values, tensor infos. Every number is checked against what is left of the
- * file before it is used; each value and tensor takes at least some bytes of the file, so work and memory are bounded by
- * its size. */
+ * file before it is used; each value and tensor takes at least some bytes of the file, so work and memory are bounded
+ * by its size. */
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/types.h"
 #include "files/gguf_internal.h"
 #include <inttypes.h>
 
-enum { DEFAULT_ALIGNMENT = 32, MIN_ALIGNMENT = 8 /* the specification's */, MAX_ALIGNMENT = 1 << 24, NAME_MAX_BYTES = 1 << 16 };
+enum {
+    DEFAULT_ALIGNMENT = 32,
+    MIN_ALIGNMENT = 8 /* the specification's */,
+    MAX_ALIGNMENT = 1 << 24,
+    NAME_MAX_BYTES = 1 << 16
+};
 enum { VALUE_MIN_BYTES = 8 + 4 + 1, TENSOR_MIN_BYTES = 8 + 4 + 8 + 4 + 8 };
 
 struct reader {
@@ -16,7 +21,10 @@ struct reader {
     andiron_error *error;
 };
 
-static size_t left(const struct reader *r) { return r->part->bytes.n - r->at; }
+static size_t left(const struct reader *r)
+{
+    return r->part->bytes.n - r->at;
+}
 
 static andiron_status truncated(const struct reader *r, const char *what)
 {
@@ -40,21 +48,22 @@ static andiron_status read_text(struct reader *r, struct span *out, const char *
     if (s)
         return s;
     if (n > left(r))
-        return error_set(r->error, ANDIRON_E_FORMAT, "%s: %s at byte %zu claims %" PRIu64 " bytes where %zu are left", r->part->path,
-                         what, r->at - sizeof n, n, left(r));
+        return error_set(r->error, ANDIRON_E_FORMAT, "%s: %s at byte %zu claims %" PRIu64 " bytes where %zu are left",
+                         r->part->path, what, r->at - sizeof n, n, left(r));
     *out = (struct span){r->part->bytes.p + r->at, n};
     r->at += n;
     return ANDIRON_OK;
 }
 
-static const uint8_t scalar_bytes[] = {[GGUF_U8] = 1,  [GGUF_I8] = 1,   [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4,
-                                       [GGUF_I32] = 4, [GGUF_F32] = 4,  [GGUF_BOOL] = 1, [GGUF_U64] = 8, [GGUF_I64] = 8,
-                                       [GGUF_F64] = 8};
+static const uint8_t scalar_bytes[] = {
+    [GGUF_U8] = 1,  [GGUF_I8] = 1,   [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
+    [GGUF_F32] = 4, [GGUF_BOOL] = 1, [GGUF_U64] = 8, [GGUF_I64] = 8, [GGUF_F64] = 8};
 
 static andiron_status bad_type(const struct reader *r, struct span key, uint32_t type)
 {
-    return error_set(r->error, ANDIRON_E_FORMAT, "%s: key \"%.*s\" has value type %" PRIu32 ", which GGUF does not know",
-                     r->part->path, (int)(key.n < 100 ? key.n : 100), key.p, type);
+    return error_set(r->error, ANDIRON_E_FORMAT,
+                     "%s: key \"%.*s\" has value type %" PRIu32 ", which GGUF does not know", r->part->path,
+                     (int)(key.n < 100 ? key.n : 100), key.p, type);
 }
 
 /* Pass over `n` items of `type`. Nested arrays are passed over too, to a small depth. */
@@ -69,11 +78,11 @@ static andiron_status skip_items(struct reader *r, struct span key, uint32_t typ
     }
     if (type == GGUF_ARRAY) {
         if (depth == GGUF_MAX_DEPTH)
-            return error_set(r->error, ANDIRON_E_FORMAT, "%s: key \"%.*s\" nests arrays more than %d deep", r->part->path,
-                             (int)(key.n < 100 ? key.n : 100), key.p, GGUF_MAX_DEPTH);
+            return error_set(r->error, ANDIRON_E_FORMAT, "%s: key \"%.*s\" nests arrays more than %d deep",
+                             r->part->path, (int)(key.n < 100 ? key.n : 100), key.p, GGUF_MAX_DEPTH);
         for (uint64_t i = 0; i < n && !s; i++) {
-            uint32_t inner;
-            uint64_t count;
+            uint32_t inner = 0;
+            uint64_t count = 0;
             s = read_number(r, &inner, sizeof inner, "an array");
             if (!s)
                 s = read_number(r, &count, sizeof count, "an array");
@@ -86,15 +95,16 @@ static andiron_status skip_items(struct reader *r, struct span key, uint32_t typ
     if (type > GGUF_F64)
         return bad_type(r, key, type);
     if (!checked_mul(n, scalar_bytes[type], &bytes) || bytes > left(r))
-        return error_set(r->error, ANDIRON_E_FORMAT, "%s: key \"%.*s\" claims %" PRIu64 " items, more than the file holds",
-                         r->part->path, (int)(key.n < 100 ? key.n : 100), key.p, n);
+        return error_set(r->error, ANDIRON_E_FORMAT,
+                         "%s: key \"%.*s\" claims %" PRIu64 " items, more than the file holds", r->part->path,
+                         (int)(key.n < 100 ? key.n : 100), key.p, n);
     r->at += bytes;
     return ANDIRON_OK;
 }
 
 static andiron_status read_value(struct reader *r, struct gguf_value *v)
 {
-    uint32_t type, item_type;
+    uint32_t type = 0, item_type = 0;
     andiron_status s = read_text(r, &v->key, "a key");
     if (!s)
         s = read_number(r, &type, sizeof type, "a value's type");
@@ -203,8 +213,9 @@ static andiron_status find_alignment(const struct reader *r, uint64_t *out)
             return error_set(r->error, ANDIRON_E_FORMAT, "%s: general.alignment must be a u32", r->part->path);
         memcpy(&alignment, v->bytes.p, sizeof alignment);
         if (alignment < MIN_ALIGNMENT || (alignment & (alignment - 1)) || alignment > MAX_ALIGNMENT)
-            return error_set(r->error, ANDIRON_E_FORMAT, "%s: general.alignment %" PRIu32 " must be a power of two from %d to %d",
-                             r->part->path, alignment, MIN_ALIGNMENT, MAX_ALIGNMENT);
+            return error_set(r->error, ANDIRON_E_FORMAT,
+                             "%s: general.alignment %" PRIu32 " must be a power of two from %d to %d", r->part->path,
+                             alignment, MIN_ALIGNMENT, MAX_ALIGNMENT);
         *out = alignment;
     }
     return ANDIRON_OK;
@@ -222,16 +233,17 @@ static andiron_status read_header(struct reader *r, uint64_t *n_tensors, uint64_
     if ((p->version & 0xffff) == 0 && p->version)
         return error_set(r->error, ANDIRON_E_SUPPORT, "%s: is a big-endian GGUF; convert it to little-endian", p->path);
     if (p->version != 2 && p->version != 3)
-        return error_set(r->error, ANDIRON_E_SUPPORT, "%s: is GGUF version %" PRIu32 "; versions 2 and 3 can be read", p->path,
-                         p->version);
+        return error_set(r->error, ANDIRON_E_SUPPORT, "%s: is GGUF version %" PRIu32 "; versions 2 and 3 can be read",
+                         p->path, p->version);
     s = read_number(r, n_tensors, sizeof *n_tensors, "the header");
     if (!s)
         s = read_number(r, n_values, sizeof *n_values, "the header");
     if (s)
         return s;
     if (*n_values > left(r) / VALUE_MIN_BYTES || *n_tensors > left(r) / TENSOR_MIN_BYTES)
-        return error_set(r->error, ANDIRON_E_FORMAT, "%s: claims %" PRIu64 " keys and %" PRIu64 " tensors, more than its %zu bytes hold",
-                         p->path, *n_values, *n_tensors, p->bytes.n);
+        return error_set(r->error, ANDIRON_E_FORMAT,
+                         "%s: claims %" PRIu64 " keys and %" PRIu64 " tensors, more than its %zu bytes hold", p->path,
+                         *n_values, *n_tensors, p->bytes.n);
     return ANDIRON_OK;
 }
 
@@ -246,7 +258,8 @@ andiron_status gguf_read_part(struct gguf_part *p, struct arena *arena, andiron_
     p->tensors = arena_alloc(arena, n_tensors, sizeof *p->tensors);
     uint64_t *offsets = arena_alloc(arena, n_tensors, sizeof *offsets);
     if (!p->values || !p->tensors || !offsets)
-        return error_memory(error, n_values * sizeof *p->values + n_tensors * sizeof *p->tensors, "a file's list of contents");
+        return error_memory(error, n_values * sizeof *p->values + n_tensors * sizeof *p->tensors,
+                            "a file's list of contents");
     p->n_values = n_values;
     p->n_tensors = n_tensors;
     for (size_t i = 0; i < n_values && !s; i++)

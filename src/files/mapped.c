@@ -2,8 +2,8 @@
 #include "files/mapped.h"
 #include "base/error.h"
 #include <errno.h>
-#include <stdint.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>

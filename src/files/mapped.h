@@ -2,8 +2,8 @@
 #ifndef FILES_MAPPED_H
 #define FILES_MAPPED_H
 
-#include "base/span.h"
 #include "andiron.h"
+#include "base/span.h"
 
 struct mapped {
     const char *data; /* NULL for an empty file */

@@ -224,45 +224,76 @@ static void only_regular_files(void **state)
     assert_null(m.data);
 }
 
-/* Files by the gguf package (tests/fuzz/make_gguf_seeds.py). */
-static void files_by_another_writer(void **state)
+/* ---- files by the gguf package (tests/fuzz/make_gguf_seeds.py) ---- */
+
+static struct gguf *seed(const char *name)
+{
+    char path[512];
+    struct gguf *g = NULL;
+    snprintf(path, sizeof path, SOURCE_DIR "/tests/fuzz/corpus/gguf/%s", name);
+    assert_int_equal(gguf_open(&g, path, NULL), ANDIRON_OK);
+    assert_int_equal(gguf_version(g), 3);
+    return g;
+}
+
+static void values_by_another_writer(void **state)
 {
     (void)state;
-    struct gguf *g = NULL;
-    struct span text;
-    double x = 0;
+    struct gguf *g = seed("values.gguf");
+    struct span text = {0};
     uint64_t u = 0;
     bool yes = false;
     size_t cursor = 0;
-    const char *seeds = SOURCE_DIR "/tests/fuzz/corpus/gguf/";
-    char path[512];
-    snprintf(path, sizeof path, "%svalues.gguf", seeds);
-    assert_int_equal(gguf_open(&g, path, NULL), ANDIRON_OK);
-    assert_int_equal(gguf_version(g), 3);
-    assert_true(gguf_get_text(g, "general.architecture", &text) && span_is(text, "llama"));
-    assert_true(gguf_get_text(g, "string", &text) && span_is(text, "gr\303\274n"));
-    assert_true(gguf_get_u64(g, "uint64", &u) && u == UINT64_MAX);
-    assert_true(gguf_get_u64(g, "uint32", &u) && u == 4000000000u);
-    assert_true(gguf_get_f64(g, "int16", &x) && x == -30000);
-    assert_true(gguf_get_f64(g, "float32", &x) && x == 0.5);
-    assert_true(gguf_get_f64(g, "float64", &x) && x == -1e300);
-    assert_true(gguf_get_bool(g, "bool", &yes) && yes);
-    assert_true(gguf_item_f64(gguf_find(g, "array.int"), 2, &x) && x == 3);
-    assert_true(gguf_next_text(gguf_find(g, "array.str"), &cursor, &text) && span_is(text, "one"));
-    assert_true(gguf_item_f64(gguf_find(g, "array.bool"), 0, &x) && x == 1);
+    assert_true(gguf_get_text(g, "general.architecture", &text));
+    assert_true(span_is(text, "llama"));
+    assert_true(gguf_get_text(g, "string", &text));
+    assert_true(span_is(text, "gr\303\274n"));
+    assert_true(gguf_get_u64(g, "uint64", &u));
+    assert_true(u == UINT64_MAX);
+    assert_true(gguf_get_bool(g, "bool", &yes));
+    assert_true(yes);
+    assert_true(gguf_next_text(gguf_find(g, "array.str"), &cursor, &text));
+    assert_true(span_is(text, "one"));
+    static const struct {
+        const char *key;
+        uint64_t i;
+        double x;
+    } facts[] = {{"uint8", 0, 200},   {"int8", 0, -100},    {"uint16", 0, 60000}, {"int16", 0, -30000},
+                 {"uint32", 0, 4e9},  {"int32", 0, -2e9},   {"float32", 0, 0.5},  {"float64", 0, -1e300},
+                 {"array.int", 2, 3}, {"array.bool", 0, 1}, {"array.bool", 1, 0}, {"array.float", 1, 1.5},
+                 {"int64", 0, -1}};
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        double x = 0;
+        assert_true(gguf_item_f64(gguf_find(g, facts[i].key), facts[i].i, &x));
+        assert_true(x == facts[i].x);
+    }
     gguf_close(g);
+}
+
+static void check_dims(const struct gguf_tensor *t, uint32_t n_dims, const uint64_t dims[4])
+{
+    assert_non_null(t);
+    assert_int_equal(t->n_dims, n_dims);
+    for (size_t d = 0; d < 4; d++)
+        assert_int_equal(t->dims[d], dims[d]);
+}
+
+static void tensors_by_another_writer(void **state)
+{
+    (void)state;
     static const char *const names[] = {"tensors.gguf", "aligned64.gguf"};
     for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s%s", seeds, names[i]);
-        assert_int_equal(gguf_open(&g, path, NULL), ANDIRON_OK);
+        struct gguf *g = seed(names[i]);
         const struct gguf_tensor *t = gguf_find_tensor(g, "token_embd.weight"), *half = gguf_find_tensor(g, "half"),
                                  *q = gguf_find_tensor(g, "q");
-        assert_true(t->n_dims == 2 && t->dims[0] == 6 && t->dims[1] == 4);
+        check_dims(t, 2, (uint64_t[]){6, 4, 1, 1});
         for (size_t k = 0; k < 24; k++)
             assert_true(((const float *)t->data)[k] == (float)k);
-        assert_true(half->n_dims == 4 && half->dims[0] == 2 && half->dims[2] == 3 && half->dims[3] == 2);
+        check_dims(half, 4, (uint64_t[]){2, 2, 3, 2});
         assert_int_equal(((const uint16_t *)half->data)[23], 0x3c00);
-        assert_true(q->dims[0] == 64 && q->dims[1] == 2 && q->n_bytes == 72 && q->type == TYPE_Q4_0);
+        check_dims(q, 2, (uint64_t[]){64, 2, 1, 1});
+        assert_int_equal(q->n_bytes, 72);
+        assert_int_equal(q->type, TYPE_Q4_0);
         gguf_close(g);
     }
 }
@@ -270,9 +301,13 @@ static void files_by_another_writer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_parts),        cmocka_unit_test(parts_that_do_not_fit),
-        cmocka_unit_test(one_part_after_all), cmocka_unit_test(failing_allocations),
-        cmocka_unit_test(only_regular_files), cmocka_unit_test(files_by_another_writer),
+        cmocka_unit_test(three_parts),
+        cmocka_unit_test(parts_that_do_not_fit),
+        cmocka_unit_test(one_part_after_all),
+        cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(only_regular_files),
+        cmocka_unit_test(values_by_another_writer),
+        cmocka_unit_test(tensors_by_another_writer),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
