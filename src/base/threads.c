@@ -16,9 +16,8 @@
 enum { MAX_THREADS = 256, LINE = 64 };
 enum { SPIN_PHASE = 600, SPIN_IDLE = 2500 }; /* pauses, some 40 cycles each: about 10 and 40 microseconds */
 
-struct phase {
-    _Alignas(LINE) _Atomic uint32_t next; /* chunk to take */
-    _Alignas(LINE) _Atomic uint32_t done; /* chunks finished */
+struct counter {
+    _Alignas(LINE) _Atomic uint32_t n;
 };
 
 /* A word that threads sleep on until it changes, and how many do. */
@@ -37,7 +36,8 @@ struct pool {
     int n_threads;
     int spin_phase, spin_idle;
     size_t n_reserved;
-    struct phase *phases;   /* [n_reserved] */
+    struct counter *done;   /* [n_reserved] chunks finished */
+    struct counter *taken;  /* [n_reserved][n_threads] chunks taken of each thread's share */
     struct worker *workers; /* [n_threads], the first is unused: it is the caller */
     int n_started;
     const struct work *work;
@@ -89,32 +89,46 @@ static void wait_for(struct bell *b, int spins, bool (*ready)(const void *), con
 }
 
 struct phase_wait {
-    struct phase *phase;
+    const struct counter *done;
     uint32_t n_chunks;
 };
 
 static bool phase_done(const void *context)
 {
     const struct phase_wait *w = context;
-    return atomic_load(&w->phase->done) == w->n_chunks;
+    return atomic_load(&w->done->n) == w->n_chunks;
+}
+
+/* Run what is left of the share of thread `owner`; returns how many chunks that were. */
+static uint32_t run_share(struct pool *pool, size_t p, int owner, int thread)
+{
+    const struct work *work = pool->work;
+    const uint64_t n = work->n_chunks[p], n_threads = (uint64_t)pool->n_threads;
+    const uint32_t from = (uint32_t)(n * (uint64_t)owner / n_threads), to = (uint32_t)(n * ((uint64_t)owner + 1) / n_threads);
+    struct counter *taken = &pool->taken[p * n_threads + (size_t)owner];
+    uint32_t at, n_run = 0;
+    if (atomic_load_explicit(&taken->n, memory_order_relaxed) >= to - from)
+        return 0;
+    while ((at = atomic_fetch_add_explicit(&taken->n, 1, memory_order_relaxed)) < to - from) {
+        work->run(work->context, p, from + at, thread);
+        n_run++;
+    }
+    return n_run;
 }
 
 static void run_phase(struct pool *pool, size_t p, int thread, bool last)
 {
-    const struct work *work = pool->work;
-    struct phase *phase = &pool->phases[p];
-    const uint32_t n = work->n_chunks[p];
-    uint32_t chunk, n_run = 0;
-    if (atomic_load_explicit(&phase->done, memory_order_acquire) == n)
+    const uint32_t n = pool->work->n_chunks[p];
+    struct counter *done = &pool->done[p];
+    uint32_t n_run = 0;
+    if (atomic_load_explicit(&done->n, memory_order_acquire) == n)
         return;
-    while ((chunk = atomic_fetch_add_explicit(&phase->next, 1, memory_order_relaxed)) < n) {
-        work->run(work->context, p, chunk, thread);
-        n_run++;
-    }
-    if (n_run && atomic_fetch_add(&phase->done, n_run) + n_run == n)
+    for (int i = 0; i < pool->n_threads; i++) /* the own share first */
+        n_run += run_share(pool, p, (thread + i) % pool->n_threads, thread);
+    if (n_run && atomic_fetch_add(&done->n, n_run) + n_run == n)
         ring(&pool->progress);
     else if (!last || thread == 0) /* a worker that finds the last phase taken may leave */
-        wait_for(&pool->progress, pool->spin_phase, phase_done, &(struct phase_wait){phase, n});
+        wait_for(&pool->progress, pool->spin_phase, phase_done, &(struct phase_wait){done, n});
 }
 
 static void run_all(struct pool *pool, int thread)
@@ -172,8 +186,9 @@ void pool_run(struct pool *pool, const struct work *work)
         return;
     }
     for (size_t p = 0; p < work->n_phases; p++) {
-        atomic_store_explicit(&pool->phases[p].next, 0, memory_order_relaxed);
-        atomic_store_explicit(&pool->phases[p].done, 0, memory_order_relaxed);
+        atomic_store_explicit(&pool->done[p].n, 0, memory_order_relaxed);
+        for (size_t t = 0; t < (size_t)pool->n_threads; t++)
+            atomic_store_explicit(&pool->taken[p * (size_t)pool->n_threads + t].n, 0, memory_order_relaxed);
     }
     pool->work = work;
     atomic_store(&pool->open, true);
@@ -188,11 +203,17 @@ andiron_status pool_reserve(struct pool *pool, size_t n_phases, andiron_error *e
 {
     if (n_phases <= pool->n_reserved)
         return ANDIRON_OK;
-    struct phase *phases = alloc_zeroed(n_phases, sizeof *phases);
-    if (!phases)
-        return error_memory(error, n_phases * sizeof *phases, "phases of the thread pool");
-    alloc_free(pool->phases);
-    pool->phases = phases;
+    struct counter *done = alloc_zeroed(n_phases, sizeof *done);
+    struct counter *taken = alloc_zeroed(n_phases * (size_t)pool->n_threads, sizeof *taken);
+    if (!done || !taken) {
+        alloc_free(done);
+        alloc_free(taken);
+        return error_memory(error, n_phases * (size_t)pool->n_threads * sizeof *taken, "phases of the thread pool");
+    }
+    alloc_free(pool->done);
+    alloc_free(pool->taken);
+    pool->done = done;
+    pool->taken = taken;
     pool->n_reserved = n_phases;
     return ANDIRON_OK;
 }
@@ -248,7 +269,8 @@ void pool_close(struct pool *pool)
     ring(&pool->start);
     for (int i = 1; i <= pool->n_started; i++)
         pthread_join(pool->workers[i].thread, NULL);
-    alloc_free(pool->phases);
+    alloc_free(pool->done);
+    alloc_free(pool->taken);
     alloc_free(pool->workers);
     alloc_free(pool);
 }
