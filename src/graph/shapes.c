@@ -10,8 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { QUANTIZED_UNIT = 32 }; /* products with quantized weights read the other side in blocks of so many */
-enum { HEAD_MAX = 1024 };     /* numbers of a head that attention has room for */
+enum { HEAD_MAX = 1024 }; /* numbers of a head that attention has room for */
 
 struct check {
     const struct graph *g;
@@ -202,6 +201,8 @@ static andiron_status embed(struct check *c)
     return s ? s : give(c, 1, weight(c, 1)->dims[0], 1);
 }
 
+/* Rows of quantized types are whole blocks (check_weight), and so a multiple of the 32 that their products read at
+ * once. */
 static andiron_status linear(struct check *c)
 {
     const struct weight *w = weight(c, 1);
@@ -213,8 +214,6 @@ static andiron_status linear(struct check *c)
                  shape_text(shape(c, 0), text));
         s = refuse_weight(c, w, expected);
     }
-    if (!s && type_info(w->type)->block_items > 1 && w->dims[0] % QUANTIZED_UNIT)
-        s = refuse_weight(c, w, "rows of a multiple of 32 numbers for a quantized type");
     if (!s)
         s = check_vector(c, 2, w->dims[1]);
     return s ? s : give(c, 1, w->dims[1], 1);
