@@ -204,11 +204,11 @@ andiron_status pool_reserve(struct pool *pool, size_t n_phases, andiron_error *e
     if (n_phases <= pool->n_reserved)
         return ANDIRON_OK;
     struct counter *done = alloc_zeroed(n_phases, sizeof *done);
-    struct counter *taken = alloc_zeroed(n_phases * (size_t)pool->n_threads, sizeof *taken);
+    struct counter *taken = alloc_zeroed(n_phases, (size_t)pool->n_threads * sizeof *taken);
     if (!done || !taken) {
         alloc_free(done);
         alloc_free(taken);
-        return error_memory(error, n_phases * (size_t)pool->n_threads * sizeof *taken, "phases of the thread pool");
+        return error_memory(error, n_phases, "phases of the thread pool");
     }
     alloc_free(pool->done);
     alloc_free(pool->taken);

@@ -165,7 +165,7 @@ static void wrong_asks_and_failing_allocations(void **state)
         pool_close(pool);
         pool = NULL;
     }
-    assert_int_equal(n, 5); /* pool, workers, first phases, more phases; then none fails */
+    assert_int_equal(n, 7); /* pool, workers, two for the first phases, two for more; then none fails */
     assert_int_equal(pool_open(&pool, 2, &e), ANDIRON_OK);
     assert_int_equal(pool_reserve(pool, SIZE_MAX / 2, &e), ANDIRON_E_MEMORY);
     pool_close(pool);
