@@ -148,6 +148,8 @@ static enum flow exec_passes(struct run *run, const struct node *node, const str
         if (flow == FLOW_FAIL)
             return flow;
     }
+    if (loop->at == loop->n)
+        loop->at--; /* whoever kept the loop sees its last pass */
     return FLOW_ON;
 }
 

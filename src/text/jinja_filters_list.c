@@ -228,9 +228,15 @@ static bool read_builtin(struct run *run, const struct call *call, size_t at, bo
     return true;
 }
 
+/* What map, select and their kin run over: jinja2 takes all that is false for nothing, even what cannot be iterated. */
+static struct list *items_if_true(struct run *run, const struct value *v)
+{
+    return jinja_truth(v) ? jinja_iterate(run, v) : jinja_list(run, 0);
+}
+
 bool filter_map(struct run *run, const struct call *call, struct value *out)
 {
-    struct list *all = jinja_iterate(run, &call->self), *mapped = jinja_list(run, 0);
+    struct list *all = items_if_true(run, &call->self), *mapped = jinja_list(run, 0);
     struct value *attribute = jinja_dict_get_name(&call->given->named, span_of("attribute"));
     struct value *fallback = jinja_dict_get_name(&call->given->named, span_of("default")), v;
     struct named_builtin filter;
@@ -250,7 +256,7 @@ bool filter_map(struct run *run, const struct call *call, struct value *out)
 
 static bool choose(struct run *run, const struct call *call, bool by_attribute, bool wanted, struct value *out)
 {
-    struct list *all = jinja_iterate(run, &call->self), *chosen = jinja_list(run, 0);
+    struct list *all = items_if_true(run, &call->self), *chosen = jinja_list(run, 0);
     struct value v, result, missing = {.kind = V_MISSING};
     struct named_builtin test;
     if (by_attribute && call->given->positional.n == 0)

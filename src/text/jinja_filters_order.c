@@ -14,14 +14,16 @@ static bool simple_key(struct run *run, const struct value *attribute, const str
     return key->kind != V_TEXT || case_sensitive || give_text(text_case(run, key->text, CASE_LOWER), key);
 }
 
-/* sort's "a,b": a list of keys. */
+/* sort's keys are lists, one item for each attribute of "a,b": lists compare equal items without ordering them, so that
+ * what is undefined throughout can be sorted by. */
 static bool sort_key(struct run *run, const struct value *attribute, const struct value *item, bool case_sensitive,
                      struct value *key)
 {
     const struct text comma = {.p = ",", .n = 1};
-    if (attribute->kind != V_TEXT || text_find(attribute->text, &comma, 0, attribute->text->n) == SIZE_MAX)
-        return simple_key(run, attribute, item, case_sensitive, NULL, key);
-    struct list *names = text_split(run, attribute->text, &comma, -1, false), *keys = jinja_list(run, 0);
+    struct list one = {.items = &(struct value){0}, .n = 1}, *names = &one, *keys = jinja_list(run, 1);
+    one.items[0] = *attribute;
+    if (attribute->kind == V_TEXT)
+        names = text_split(run, attribute->text, &comma, -1, false);
     for (size_t i = 0; names && keys && i < names->n; i++) {
         struct value part;
         if (!simple_key(run, &names->items[i], item, case_sensitive, NULL, &part) ||

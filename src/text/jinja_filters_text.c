@@ -136,6 +136,9 @@ bool filter_truncate(struct run *run, const struct call *call, struct value *out
 {
     int64_t length, leeway;
     struct text *end = call_text(run, call, 2), *t = jinja_str(run, &call->self);
+    size_t items;
+    if (!jinja_length(&call->self, &items))
+        return run_fail(run, "truncate: a %s has no length", jinja_type_name(&call->self));
     if (!end)
         end = jinja_text(run, span_of("..."), true);
     if (!t || !end || !call_int(run, call, 0, 255, &length) || !call_int(run, call, 3, 5, &leeway))
@@ -146,8 +149,12 @@ bool filter_truncate(struct run *run, const struct call *call, struct value *out
         length = 1 << 30;
     if (leeway > (1 << 30))
         leeway = 1 << 30;
-    if ((int64_t)jinja_text_chars(t) <= length + leeway)
-        return give_text(t, out);
+    if ((int64_t)items <= length + leeway) {
+        *out = call->self;
+        return true;
+    }
+    if (call->self.kind != V_TEXT)
+        return run_fail(run, "truncate needs a text, not a %s", jinja_type_name(&call->self));
     size_t cut = jinja_text_offset(t, (size_t)length - jinja_text_chars(end));
     for (size_t at = cut; at > 0 && !call_truth(call, 1); at--)
         if (t->p[at - 1] == ' ') {
@@ -192,6 +199,8 @@ bool filter_urlencode(struct run *run, const struct call *call, struct value *ou
     char escape[8];
     builder_init(&b, run);
     bool markup = t && jinja_text_is_markup(t);
+    if (call->self.kind >= V_LIST)
+        return run_fail(run, "urlencode of a %s is not supported", jinja_type_name(&call->self));
     for (size_t at = 0; t && at < t->n && !run->status; at++) {
         unsigned char c = (unsigned char)t->p[at];
         bool kept = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c && strchr("_.-~/", c));

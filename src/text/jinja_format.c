@@ -275,7 +275,7 @@ bool jinja_percent(struct run *run, const struct text *format, const struct valu
             return false;
     }
     bool all = args->kind == V_TUPLE ? p.n_used == args->list->n || p.named
-                                     : p.n_used || p.named || args->kind == V_DICT || args->kind == V_LIST;
+                                     : p.n_used || p.named || args->kind == V_DICT || args->kind == V_LIST || args->kind == V_RANGE;
     if (!run->status && !all)
         return run_fail(run, "%%: not all arguments were used by the format");
     return give_text(builder_text(&b), out);

@@ -234,8 +234,8 @@ static bool copy_object(struct run *run, const struct call *call, struct value *
 
 static bool list_index(struct run *run, const struct call *call, struct value *out)
 {
-    const struct list *list = call->self.list;
-    for (size_t i = 0; i < list->n; i++)
+    const struct list *list = jinja_iterate(run, &call->self);
+    for (size_t i = 0; list && i < list->n; i++)
         if (jinja_equal(run, &list->items[i], &call->slots[0]))
             return give_int((int64_t)i, out);
     return run_fail(run, "index: what is looked for is not in the list");
@@ -243,9 +243,9 @@ static bool list_index(struct run *run, const struct call *call, struct value *o
 
 static bool list_count(struct run *run, const struct call *call, struct value *out)
 {
-    const struct list *list = call->self.list;
+    const struct list *list = jinja_iterate(run, &call->self);
     int64_t count = 0;
-    for (size_t i = 0; i < list->n; i++)
+    for (size_t i = 0; list && i < list->n; i++)
         count += jinja_equal(run, &list->items[i], &call->slots[0]);
     return give_int(count, out);
 }
@@ -303,6 +303,7 @@ const struct builtin *jinja_other_method(enum value_kind kind, struct span name)
     switch (kind) {
     case V_DICT: return jinja_lookup(of_dicts, name);
     case V_LIST: return jinja_lookup(of_lists, name);
+    case V_RANGE:
     case V_TUPLE: return span_is(name, "copy") ? NULL : jinja_lookup(of_lists, name);
     case V_LOOP: return jinja_lookup(of_loops, name);
     case V_CYCLER: return jinja_lookup(of_cyclers, name);

@@ -160,12 +160,12 @@ bool jinja_item(struct run *run, const struct value *object, const struct value 
     return !run->status;
 }
 
-/* Python's slice.indices. False: the bounds are no integers (not a failure) or the step is zero (a failure). */
+/* Python's slice.indices. */
 static bool slice_bounds(struct run *run, const struct value bounds[3], int64_t n, int64_t out[3])
 {
     for (int i = 0; i < 3; i++)
         if (bounds[i].kind != V_NONE && !value_is_int(&bounds[i]))
-            return false;
+            return run_fail(run, "a slice needs integers, not a %s", jinja_type_name(&bounds[i]));
     int64_t step = bounds[2].kind == V_NONE ? 1 : value_integer(&bounds[2]);
     if (step == 0)
         return run_fail(run, "a slice with step zero");
@@ -209,6 +209,18 @@ static bool slice_text(struct run *run, struct text *t, const int64_t s[3], stru
     return !run->status;
 }
 
+static bool slice_range(struct run *run, const struct range *r, const int64_t s[3], struct value *out)
+{
+    struct range *part = run_alloc(run, 1, sizeof *part);
+    if (!part)
+        return false;
+    *part = (struct range){r->start + s[0] * r->step, r->start + s[1] * r->step, 0, slice_length(s)};
+    if (__builtin_mul_overflow(r->step, s[2], &part->step))
+        return run_fail(run, "a number beyond 64 bits");
+    *out = (struct value){.kind = V_RANGE, .range = part};
+    return true;
+}
+
 bool jinja_slice(struct run *run, const struct value *object, const struct value bounds[3], struct value *out)
 {
     int64_t s[3];
@@ -218,10 +230,14 @@ bool jinja_slice(struct run *run, const struct value *object, const struct value
         return jinja_fail_undefined(run, object);
     bool sliceable = object->kind == V_TEXT || object->kind == V_LIST || object->kind == V_TUPLE ||
                      object->kind == V_RANGE;
-    if (!sliceable || !jinja_length(object, &n) || !slice_bounds(run, bounds, (int64_t)n, s))
-        return !run->status;
+    if (!sliceable || !jinja_length(object, &n))
+        return run_fail(run, "a %s cannot be sliced", jinja_type_name(object));
+    if (!slice_bounds(run, bounds, (int64_t)n, s))
+        return false;
     if (object->kind == V_TEXT)
         return slice_text(run, object->text, s, out);
+    if (object->kind == V_RANGE)
+        return slice_range(run, object->range, s, out);
     struct list *items = jinja_iterate(run, object), *list = jinja_list(run, slice_length(s));
     for (size_t i = 0; items && list && i < list->capacity; i++)
         list->items[list->n++] = items->items[s[0] + (int64_t)i * s[2]];

@@ -187,6 +187,7 @@ bool jinja_contains(struct run *run, const struct value *whole, const struct val
 
 bool jinja_compare(struct run *run, enum node_op op, const struct value *a, const struct value *b, bool *out)
 {
+    *out = false;
     bool good = true, nan = (a->kind == V_FLOAT && isnan(a->real)) || (b->kind == V_FLOAT && isnan(b->real));
     switch (op) {
     case OP_EQ: *out = jinja_equal(run, a, b); break;

@@ -379,6 +379,16 @@ static struct node *postfix(struct parser *p, struct node *node)
     return node;
 }
 
+/* jinja2 takes names with dots for filters and tests; none of ours has one. */
+static void dotted_name(struct parser *p, struct node *node)
+{
+    while (p->now.kind == T_DOT && p->ahead.kind == T_NAME) {
+        parser_step(p);
+        parser_step(p);
+        node->builtin = NULL;
+    }
+}
+
 struct node *parse_filters(struct parser *p, struct node *input, bool bare)
 {
     while (bare || parser_skip(p, T_PIPE)) {
@@ -387,6 +397,7 @@ struct node *parse_filters(struct parser *p, struct node *input, bool bare)
             return NULL;
         node->a = input;
         node->builtin = jinja_filter(node->name);
+        dotted_name(p, node);
         if (p->now.kind == T_LPAREN && !parse_arguments(p, &node->args))
             return NULL;
         input = node;
@@ -419,6 +430,7 @@ static struct node *test_of(struct parser *p, struct node *object)
         return NULL;
     node->a = object;
     node->builtin = jinja_test(node->name);
+    dotted_name(p, node);
     if (p->now.kind == T_LPAREN) {
         if (!parse_arguments(p, &node->args))
             return NULL;

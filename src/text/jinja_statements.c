@@ -77,6 +77,8 @@ static struct node *target(struct parser *p, bool namespaces, const char *end_na
 static bool parse_for(struct parser *p, struct node *node)
 {
     node->kind = N_FOR;
+    if (parser_is_name(p, "loop"))
+        return parser_fail(p, "a loop's variable cannot be called 'loop'");
     if (!(node->a = target(p, false, "in")) || !(parser_skip_name(p, "in") || parser_expected(p, "'in'")))
         return false;
     if (!(node->b = parse_tuple(p, false, "recursive", false)))

@@ -38,6 +38,16 @@ static bool mark_at(const struct text *t, size_t at) { return t->marks ? t->mark
 
 static bool is_cased(uint32_t c) { return jinja_is_upper(c) || jinja_is_lower(c); }
 
+/* A capital sigma that ends a word becomes another small letter than one inside it. */
+static bool is_final_sigma(const struct text *t, size_t at, uint32_t c, bool in_word)
+{
+    size_t behind = at + 2;
+    uint32_t next = ' ';
+    if (behind < t->n)
+        jinja_char(t->p + behind, t->n - behind, &next);
+    return c == 0x3A3 && in_word && !jinja_is_letter(next);
+}
+
 struct text *text_case(struct run *run, struct text *t, enum text_case to)
 {
     struct builder b;
@@ -49,8 +59,11 @@ struct text *text_case(struct run *run, struct text *t, enum text_case to)
         n = jinja_char(t->p + at, t->n - at, &c);
         bool up = to == CASE_UPPER || (to == CASE_CAPITAL && at == 0) || (to == CASE_TITLE && !in_word) ||
                   (to == CASE_SWAP && jinja_is_lower(c));
+        bool final_sigma = !up && is_final_sigma(t, at, c, in_word);
         in_word = is_cased(c);
-        if (n == 1 && c >= 0x80) /* not UTF-8: left alone */
+        if (final_sigma)
+            builder_add_char(&b, 0x3C2, mark_at(t, at));
+        else if (n == 1 && c >= 0x80) /* not UTF-8: left alone */
             builder_add(&b, t->p + at, 1, mark_at(t, at));
         else
             builder_add(&b, out, up ? jinja_to_upper(c, out) : jinja_to_lower(c, out), mark_at(t, at));
