@@ -1,9 +1,9 @@
 /* arch.h - the .arch language: read a definition, inherit, expand it to a graph. The language is described in
  * docs/arch-language.md.
  *
- * Definitions may come from an untrusted file: no recursion, loops over layers only, a fixed list of ops (graph/ops.def),
- * checked arithmetic, and budgets on source bytes, steps, depth, nodes and layers. Every mistake is an error with
- * file:line and what was expected. */
+ * Definitions may come from an untrusted file: no recursion, loops over layers only, a fixed list of ops
+ * (graph/ops.def), checked arithmetic, and budgets on source bytes, steps, depth, nodes and layers. Every mistake is an
+ * error with file:line and what was expected. */
 #ifndef ARCH_ARCH_H
 #define ARCH_ARCH_H
 
@@ -26,12 +26,12 @@ void arch_close(struct arch *a); /* NULL is fine */
 const char *arch_name(const struct arch *a);
 
 /* A model's metadata and tensors, whatever kind of file they stand in. Keys are given without the architecture's name
- * ("attention.head_count" for "llama.attention.head_count"); a key that begins with a dot is looked up without its dot as
- * it is (".general.name"). */
+ * ("attention.head_count" for "llama.attention.head_count"); a key that begins with a dot is looked up without its dot
+ * as it is (".general.name"). */
 struct arch_source {
     void *user;
-    /* Number `i` of the key (a scalar is an array of one); false: absent, not a number, or past the end. *n, if not NULL,
-     * is the count. Bools are 0 and 1. */
+    /* Number `i` of the key (a scalar is an array of one); false: absent, not a number, or past the end. *n, if not
+     * NULL, is the count. Bools are 0 and 1. */
     bool (*number)(void *user, const char *key, uint64_t i, double *out, uint64_t *n);
     bool (*text)(void *user, const char *key, struct span *out);
     /* The tensor of that full name ("blk.0.attn_q.weight"), or NULL; lives as long as the graph. */

@@ -1,0 +1,230 @@
+/* evaluate.c - expressions: numbers, texts, tensors' names, values of the graph. */
+#include "arch/expand.h"
+#include "base/error.h"
+#include <float.h>
+#include <string.h>
+
+const struct weight *stem_weight(const struct expansion *x, struct span stem, const char *suffix)
+{
+    char name[MAX_STEM];
+    size_t n = strlen(suffix);
+    if (stem.n + n >= MAX_STEM)
+        return NULL;
+    memcpy(name, stem.p, stem.n);
+    memcpy(name + stem.n, suffix, n + 1);
+    return x->source->weight(x->source->user, name);
+}
+
+andiron_status stem_join(struct expansion *x, const struct frame *f, uint32_t line, struct span a, struct span b,
+                         struct span *out)
+{
+    char joined[MAX_STEM];
+    if (a.n + b.n + 1 >= MAX_STEM)
+        return expand_error(x, f, line, "a tensor's name has at most %d bytes", MAX_STEM);
+    memcpy(joined, a.p, a.n);
+    joined[a.n] = '.';
+    memcpy(joined + a.n + 1, b.p, b.n);
+    *out = (struct span){arena_text(&x->own, joined, a.n + b.n + 1), a.n + b.n + 1};
+    return out->p ? ANDIRON_OK : error_memory(x->error, out->n, "tensors' names");
+}
+
+andiron_status give_number(struct expansion *x, const struct frame *f, uint32_t line, double number, struct value *out)
+{
+    *out = (struct value){.kind = VALUE_NUMBER, .number = number};
+    return number >= -DBL_MAX && number <= DBL_MAX ? ANDIRON_OK : expected(x, f, line, "a finite number", out);
+}
+
+andiron_status evaluate_number(struct expansion *x, struct frame *f, const struct expr *e, const char *what,
+                               double *out)
+{
+    struct value v;
+    andiron_status s = evaluate(x, f, e, &v);
+    if (s)
+        return s;
+    if (v.kind != VALUE_NUMBER)
+        return expected(x, f, e->line, what, &v);
+    *out = v.number;
+    return ANDIRON_OK;
+}
+
+static andiron_status evaluate_name(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
+{
+    bool found;
+    for (size_t i = 0; i < f->n_variables; i++)
+        if (span_same(f->variables[i].name, e->text)) {
+            *out = f->variables[i].value;
+            return ANDIRON_OK;
+        }
+    andiron_status s = expand_param(x, f, e->line, e->text, out, &found);
+    if (s || found)
+        return s;
+    *out = (struct value){.kind = VALUE_STEM, .text = e->text};
+    if (span_is(e->text, "positions"))
+        *out = (struct value){.kind = VALUE_NODE, .node = 1};
+    else if (span_is(e->text, "none"))
+        *out = (struct value){.kind = VALUE_NONE};
+    return ANDIRON_OK;
+}
+
+static andiron_status evaluate_member(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
+{
+    struct value of;
+    andiron_status s = evaluate(x, f, e->a, &of);
+    if (s)
+        return s;
+    if (of.kind == VALUE_LAYER && span_is(e->text, "index")) {
+        *out = (struct value){.kind = VALUE_NUMBER, .number = of.number};
+        return ANDIRON_OK;
+    }
+    if (of.kind != VALUE_LAYER && of.kind != VALUE_STEM)
+        return expected(x, f, e->line, "a layer or a tensor's name before \".\"", &of);
+    *out = (struct value){.kind = VALUE_STEM};
+    return stem_join(x, f, e->line, of.text, e->text, &out->text);
+}
+
+/* ---- operators ---- */
+
+static andiron_status unary(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
+{
+    double number = 0;
+    andiron_status s = evaluate_number(x, f, e->a, "a number", &number);
+    *out = (struct value){.kind = VALUE_NUMBER, .number = e->operation == OPERATION_NOT ? number == 0 : -number};
+    return s;
+}
+
+/* `a and b`, `a or b`: b is looked at only where it matters. */
+static andiron_status logic(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
+{
+    double a = 0;
+    andiron_status s = evaluate_number(x, f, e->a, "a number as condition", &a);
+    if (!s && (a != 0) == (e->operation == OPERATION_AND))
+        s = evaluate_number(x, f, e->b, "a number as condition", &a);
+    *out = (struct value){.kind = VALUE_NUMBER, .number = a != 0};
+    return s;
+}
+
+/* `a | b`: the first whose tensor the file has; the last one in any case. */
+static andiron_status first_there(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
+{
+    andiron_status s = evaluate(x, f, e->a, out);
+    if (s)
+        return s;
+    if (out->kind != VALUE_STEM)
+        return expected(x, f, e->line, "a tensor's name before \"|\"", out);
+    return stem_weight(x, out->text, ".weight") ? ANDIRON_OK : evaluate(x, f, e->b, out);
+}
+
+static andiron_status compute(struct expansion *x, const struct frame *f, const struct expr *e, double a, double b,
+                              double *out)
+{
+    switch (e->operation) {
+    case OPERATION_EQ: *out = a == b; break;
+    case OPERATION_NE: *out = a != b; break;
+    case OPERATION_LT: *out = a < b; break;
+    case OPERATION_LE: *out = a <= b; break;
+    case OPERATION_GT: *out = a > b; break;
+    case OPERATION_GE: *out = a >= b; break;
+    case OPERATION_ADD: *out = a + b; break;
+    case OPERATION_SUB: *out = a - b; break;
+    case OPERATION_MUL: *out = a * b; break;
+    case OPERATION_DIV:
+        if (b == 0)
+            return expand_error(x, f, e->line, "division by zero");
+        *out = a / b;
+        break;
+    default:
+        if (!(b >= 1 && b <= 1e9 && a >= 0 && a <= 1e9 && b == (double)(uint32_t)b && a == (double)(uint32_t)a))
+            return expand_error(x, f, e->line, "expected whole numbers around %%, got %g and %g", a, b);
+        *out = (double)((uint32_t)a % (uint32_t)b);
+        break;
+    }
+    return ANDIRON_OK;
+}
+
+/* An add or mul node of a and b, one of them perhaps a number. */
+static andiron_status arithmetic_node(struct expansion *x, const struct frame *f, const struct expr *e, struct value a,
+                                      struct value b, struct value *out)
+{
+    char a_words[VALUE_WORDS], b_words[VALUE_WORDS];
+    const bool product = e->operation == OPERATION_MUL || e->operation == OPERATION_DIV;
+    if (a.kind == VALUE_NUMBER && (e->operation == OPERATION_ADD || e->operation == OPERATION_MUL)) {
+        struct value swap = a;
+        a = b;
+        b = swap;
+    }
+    bool number = b.kind == VALUE_NUMBER, direct = e->operation == OPERATION_ADD || e->operation == OPERATION_MUL;
+    if (a.kind != VALUE_NODE || (b.kind != VALUE_NODE && !number) || (!number && e->operation == OPERATION_DIV) ||
+        (!direct && !product && e->operation != OPERATION_SUB))
+        return expand_error(x, f, e->line, "expected numbers, or values of the graph around +, - or *; got %s and %s",
+                            value_words(&a, a_words), value_words(&b, b_words));
+    if (number && e->operation == OPERATION_DIV && b.number == 0)
+        return expand_error(x, f, e->line, "division by zero");
+    if (!number && e->operation == OPERATION_SUB) {
+        struct node minus = empty_node(OP_mul);
+        minus.arg[0].value = b.node;
+        minus.arg[2].number = -1;
+        andiron_status s = add_node(x, f, e->line, &minus, &b);
+        if (s)
+            return s;
+    }
+    struct node n = empty_node(product ? OP_mul : OP_add);
+    n.arg[0].value = a.node;
+    if (number)
+        n.arg[2].number = direct ? b.number : product ? 1 / b.number : -b.number;
+    else
+        n.arg[1].value = b.node;
+    return add_node(x, f, e->line, &n, out);
+}
+
+static andiron_status binary(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
+{
+    struct value a, b;
+    if (e->operation == OPERATION_AND || e->operation == OPERATION_OR)
+        return logic(x, f, e, out);
+    if (e->operation == OPERATION_ELSE)
+        return first_there(x, f, e, out);
+    andiron_status s = evaluate(x, f, e->a, &a);
+    if (!s)
+        s = evaluate(x, f, e->b, &b);
+    if (s)
+        return s;
+    if (a.kind == VALUE_TEXT && b.kind == VALUE_TEXT &&
+        (e->operation == OPERATION_EQ || e->operation == OPERATION_NE)) {
+        *out = (struct value){.kind = VALUE_NUMBER,
+                              .number = span_same(a.text, b.text) == (e->operation == OPERATION_EQ)};
+        return ANDIRON_OK;
+    }
+    if (a.kind != VALUE_NUMBER || b.kind != VALUE_NUMBER)
+        return arithmetic_node(x, f, e, a, b, out);
+    double number = 0;
+    s = compute(x, f, e, a.number, b.number, &number);
+    return s ? s : give_number(x, f, e->line, number, out);
+}
+
+static andiron_status evaluate_kind(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
+{
+    switch (e->kind) {
+    case EXPR_NUMBER: *out = (struct value){.kind = VALUE_NUMBER, .number = e->number}; return ANDIRON_OK;
+    case EXPR_TEXT: *out = (struct value){.kind = VALUE_TEXT, .text = e->text}; return ANDIRON_OK;
+    case EXPR_NAME: return evaluate_name(x, f, e, out);
+    case EXPR_MEMBER: return evaluate_member(x, f, e, out);
+    case EXPR_UNARY: return unary(x, f, e, out);
+    case EXPR_BINARY: return binary(x, f, e, out);
+    default: return call(x, f, e, out);
+    }
+}
+
+/* The depth is bounded here as well as in the parser, because a chain such as a + b + c + ... is deep to the left. */
+andiron_status evaluate(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
+{
+    andiron_status s = expand_step(x, f, e->line);
+    *out = (struct value){0};
+    if (s)
+        return s;
+    if (x->depth == MAX_DEPTH)
+        return expand_error(x, f, e->line, "expressions stand more than %d deep within each other", MAX_DEPTH);
+    x->depth++;
+    s = evaluate_kind(x, f, e, out);
+    x->depth--;
+    return s;
+}

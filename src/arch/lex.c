@@ -1,0 +1,118 @@
+/* lex.c - from text to words. A line's end means nothing; `#` begins a comment that ends with its line. */
+#include "arch/syntax.h"
+#include "base/error.h"
+#include <inttypes.h>
+#include <string.h>
+
+static bool is_name_start(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static void skip_blank(struct lexer *l)
+{
+    while (l->at < l->end) {
+        if (*l->at == '\n')
+            l->line++;
+        else if (*l->at == '#')
+            while (l->at + 1 < l->end && l->at[1] != '\n')
+                l->at++;
+        else if (*l->at != ' ' && *l->at != '\t' && *l->at != '\r')
+            return;
+        l->at++;
+    }
+}
+
+static double power_of_ten(int e) /* 0 to 99 and a few; exact up to 22 */
+{
+    double p = 1;
+    for (int i = 0; i < e; i++)
+        p *= 10;
+    return p;
+}
+
+/* Decimal digits with a fraction and an exponent of at most two digits. */
+static andiron_status lex_number(struct lexer *l)
+{
+    double digits = 0;
+    int n = 0, scale = 0;
+    for (; l->at < l->end && (is_digit(*l->at) || (*l->at == '.' && scale == 0)); l->at++) {
+        if (*l->at == '.') {
+            scale = 1;
+            continue;
+        }
+        digits = digits * 10 + (*l->at - '0');
+        n++;
+        scale += scale > 0;
+    }
+    int exponent = 0, sign = 1;
+    if (l->at < l->end && (*l->at == 'e' || *l->at == 'E')) {
+        l->at++;
+        if (l->at < l->end && (*l->at == '-' || *l->at == '+'))
+            sign = *l->at++ == '-' ? -1 : 1;
+        int n_digits = 0;
+        for (; l->at < l->end && is_digit(*l->at) && n_digits < 2; l->at++, n_digits++)
+            exponent = exponent * 10 + (*l->at - '0');
+        n = n_digits ? n : 100;
+    }
+    if (n > 17 || (l->at < l->end && (is_name_start(*l->at) || is_digit(*l->at))))
+        return error_set(l->error, ANDIRON_E_FORMAT, "%s:%" PRIu32 ": expected a number such as 32, 0.5 or 1e-5",
+                         l->file, l->line);
+    int all = sign * exponent - (scale > 1 ? scale - 1 : 0);
+    l->word.number = all < 0 ? digits / power_of_ten(-all) : digits * power_of_ten(all);
+    l->word.kind = WORD_NUMBER;
+    return ANDIRON_OK;
+}
+
+static andiron_status lex_text(struct lexer *l)
+{
+    const char *from = ++l->at;
+    while (l->at < l->end && *l->at != '"' && *l->at != '\n')
+        l->at++;
+    if (l->at == l->end || *l->at != '"')
+        return error_set(l->error, ANDIRON_E_FORMAT, "%s:%" PRIu32 ": expected a closing \" on the same line", l->file,
+                         l->line);
+    l->word.kind = WORD_TEXT;
+    l->word.text = (struct span){from, (size_t)(l->at++ - from)};
+    return ANDIRON_OK;
+}
+
+static andiron_status lex_sign(struct lexer *l)
+{
+    static const char *const two[] = {"==", "!=", "<=", ">="};
+    size_t n = 1;
+    for (size_t i = 0; i < sizeof two / sizeof *two; i++)
+        if (l->end - l->at >= 2 && !memcmp(l->at, two[i], 2))
+            n = 2;
+    if (n == 1 && (*l->at == 0 || !strchr("(){},:=+-*/%<>.|", *l->at)))
+        return error_set(l->error, ANDIRON_E_FORMAT, "%s:%" PRIu32 ": the character '%c' has no meaning here", l->file,
+                         l->line, *l->at);
+    l->word.kind = WORD_SIGN;
+    l->word.text = (struct span){l->at, n};
+    l->at += n;
+    return ANDIRON_OK;
+}
+
+andiron_status lex_next(struct lexer *l)
+{
+    skip_blank(l);
+    l->word = (struct word){.line = l->line};
+    if (l->at == l->end)
+        return ANDIRON_OK;
+    if (is_digit(*l->at))
+        return lex_number(l);
+    if (*l->at == '"')
+        return lex_text(l);
+    if (!is_name_start(*l->at))
+        return lex_sign(l);
+    const char *from = l->at;
+    while (l->at < l->end && (is_name_start(*l->at) || is_digit(*l->at)))
+        l->at++;
+    l->word.kind = WORD_NAME;
+    l->word.text = (struct span){from, (size_t)(l->at - from)};
+    return ANDIRON_OK;
+}
