@@ -150,7 +150,7 @@ def add_rope(w, name, model):
 
 def add_metadata(w, name, model):
     c = model.config
-    w.add_name(f"tiny random {name}")
+    w.add_name("tiny random model")
     w.add_context_length(N_CTX)
     w.add_embedding_length(c.hidden_size)
     w.add_block_count(c.num_hidden_layers)
