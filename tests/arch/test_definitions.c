@@ -1,0 +1,184 @@
+/* test_definitions.c - every built-in definition over a tiny model of its architecture: it expands, uses every tensor,
+ * and declares the caches and windows that Transformers has. The numbers are tests/engine/test_golden.c's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../engine/models.h"
+#include "base/alloc.h"
+#include "file_source.h"
+
+/* Expand the built-in definition of the file's architecture, over one of its own or `definition`. */
+static andiron_status expand_file(struct file_source *s, const char *definition, struct graph *g, andiron_error *e)
+{
+    struct arch *a;
+    struct span text;
+    const char *file;
+    assert_true(arch_builtin(NULL, span_of(definition ? definition : s->architecture), &text, &file));
+    andiron_status status = arch_open(&a, text, file, arch_builtin, NULL, e);
+    if (!status)
+        status = arch_expand(a, &s->source, &s->arena, g, e);
+    arch_close(a);
+    return status;
+}
+
+static void open_and_expand(const char *path, struct file_source *s, struct graph *g)
+{
+    andiron_error e = {0};
+    if (!file_source_open(s, path, &e) || expand_file(s, NULL, g, &e)) {
+        print_error("%s: %s\n", path, e.text);
+        fail();
+    }
+}
+
+static void check_used(const char *path, const struct file_source *s)
+{
+    for (size_t i = 0; i < gguf_n_tensors(s->file); i++)
+        if (!s->used[i]) {
+            print_error("%s: %s is not used\n", path, s->weights[i].name);
+            fail();
+        }
+}
+
+static const struct {
+    const char *name;
+    size_t n_caches;
+    uint32_t n_heads, head_size, window; /* of the first layer's cache */
+} models[] = {
+    {"llama", 2, 2, 16, 0},  {"mistral", 2, 2, 16, 7},    {"qwen2", 2, 2, 16, 0},      {"qwen3", 2, 1, 32, 0},
+    {"gemma3", 7, 2, 16, 6}, {"phi3", 2, 2, 16, 10},      {"olmo2", 2, 2, 16, 0},      {"smollm3", 5, 2, 16, 0},
+    {"gpt2", 2, 4, 16, 0},   {"llama_q8_0", 2, 2, 16, 0}, {"qwen2_q4_0", 2, 2, 16, 0},
+};
+
+static void every_definition_expands_over_its_model(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        char path[512];
+        struct file_source s;
+        struct graph g;
+        snprintf(path, sizeof path, TINY("%s"), models[i].name);
+        open_and_expand(path, &s, &g);
+        check_used(path, &s);
+        assert_int_equal(g.n_caches, models[i].n_caches);
+        assert_int_equal(g.caches[0].n_heads, models[i].n_heads);
+        assert_int_equal(g.caches[0].hd_k, models[i].head_size);
+        assert_int_equal(g.caches[0].window, models[i].window);
+        assert_int_equal(g.n_ctx_train, 128);
+        assert_int_equal(g.n_positions_max, !strcmp(models[i].name, "gpt2") ? 128 : 0);
+        assert_int_equal(shape_items(g.nodes[g.output].shape), 128);
+        file_source_close(&s);
+    }
+}
+
+static void every_built_in_definition_has_a_model_here(void **state)
+{
+    (void)state;
+    for (size_t i = 0; arch_builtin_name(i); i++) {
+        bool found = false;
+        for (size_t k = 0; k < sizeof models / sizeof *models; k++)
+            found = found || !strcmp(models[k].name, arch_builtin_name(i));
+        if (!found)
+            fail_msg("%s has no tiny model; see tools/oracle/make_tiny.py", arch_builtin_name(i));
+    }
+}
+
+static size_t n_ropes(const struct graph *g, int32_t layer, double *base, double *linear)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op == OP_rope && g->nodes[i].layer == layer) {
+            *base = g->nodes[i].arg[2].number;
+            *linear = g->nodes[i].arg[6].number;
+            n++;
+        }
+    return n;
+}
+
+static void layers_that_differ_do(void **state)
+{
+    (void)state;
+    struct file_source s;
+    struct graph g;
+    double base = 0, linear = 0;
+    open_and_expand(TINY("gemma3"), &s, &g);
+    for (int32_t l = 0; l < 7; l++) {
+        assert_int_equal(g.caches[l].window, l == 5 ? 0 : 6);
+        assert_int_equal(n_ropes(&g, l, &base, &linear), 2);
+        assert_true(base == (l == 5 ? 1e6 : 1e4) && linear == (l == 5 ? 8 : 1));
+    }
+    file_source_close(&s);
+    open_and_expand(TINY("smollm3"), &s, &g);
+    for (int32_t l = 0; l < 5; l++)
+        assert_int_equal(n_ropes(&g, l, &base, &linear), l == 3 ? 0 : 2);
+    file_source_close(&s);
+}
+
+static void the_wrong_definition_is_an_error_with_its_place(void **state)
+{
+    (void)state;
+    struct file_source s;
+    struct graph g;
+    andiron_error e = {0};
+    assert_true(file_source_open(&s, TINY("llama"), &e));
+    assert_int_equal(expand_file(&s, "qwen3", &g, &e), ANDIRON_E_FORMAT);
+    assert_string_equal(e.text, "qwen3.arch:4: rmsnorm: the file has no tensor \"blk.0.attn_q_norm.weight\"");
+    assert_int_equal(expand_file(&s, "gpt2", &g, &e), ANDIRON_E_FORMAT);
+    assert_string_equal(e.text, "gpt2.arch:21: embed: the file has no tensor \"position_embd.weight\"");
+    file_source_close(&s);
+}
+
+static void real_models_use_every_tensor(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {SMOLLM2, GEMMA3};
+    size_t n = 0;
+    for (size_t i = 0; i < 2; i++) {
+        struct file_source s;
+        struct graph g;
+        if (access(paths[i], R_OK))
+            continue;
+        n++;
+        open_and_expand(paths[i], &s, &g);
+        check_used(paths[i], &s);
+        file_source_close(&s);
+    }
+    if (!n)
+        skip();
+}
+
+static void failing_allocations_are_errors(void **state)
+{
+    (void)state;
+    andiron_error e = {0};
+    for (int64_t i = 0;; i++) {
+        struct file_source s;
+        struct graph g;
+        assert_true(file_source_open(&s, TINY("gemma3"), &e));
+        alloc_fail_after(i);
+        andiron_status status = expand_file(&s, NULL, &g, &e);
+        alloc_fail_after(-1);
+        file_source_close(&s);
+        if (!status)
+            break;
+        assert_int_equal(status, ANDIRON_E_MEMORY);
+        assert_true(i < 1000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_definition_expands_over_its_model),
+        cmocka_unit_test(every_built_in_definition_has_a_model_here),
+        cmocka_unit_test(layers_that_differ_do),
+        cmocka_unit_test(the_wrong_definition_is_an_error_with_its_place),
+        cmocka_unit_test(real_models_use_every_tensor),
+        cmocka_unit_test(failing_allocations_are_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
