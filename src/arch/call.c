@@ -210,11 +210,10 @@ static andiron_status call_block(const struct arguments *a, const struct block *
 
 /* ---- any call ---- */
 
-static andiron_status call_any(const struct arguments *a, struct value *out)
+static andiron_status call_any(const struct arguments *a, const struct block *b, struct value *out)
 {
     bool found;
     const struct expr *e = a->e;
-    const struct block *b = find_block(e->of_parent ? a->f->definition->base : a->x->arch->definition, e->text);
     if (b)
         return call_block(a, b, out);
     if (e->of_parent)
@@ -231,16 +230,18 @@ static andiron_status call_any(const struct arguments *a, struct value *out)
 
 andiron_status call(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
 {
-    if (e->n_arguments > MAX_VALUES - x->n_values)
+    const struct block *b = find_block(e->of_parent ? f->definition->base : x->arch->definition, e->text);
+    const size_t n = b ? e->n_arguments : n_evaluated(e);
+    if (n > MAX_VALUES - x->n_values)
         return expand_error(x, f, e->line, "more than %d arguments within each other", MAX_VALUES);
     struct value *v = x->values + x->n_values;
     struct arguments a = {x, f, e, v};
     andiron_status s = ANDIRON_OK;
-    x->n_values += e->n_arguments;
-    for (size_t i = 0; i < e->n_arguments && !s; i++)
+    x->n_values += n;
+    for (size_t i = 0; i < n && !s; i++)
         s = evaluate(x, f, e->arguments[i].value, &v[i]);
     if (!s)
-        s = call_any(&a, out);
-    x->n_values -= e->n_arguments;
+        s = call_any(&a, b, out);
+    x->n_values -= n;
     return s;
 }

@@ -96,9 +96,9 @@ static andiron_status unary(struct expansion *x, struct frame *f, const struct e
 static andiron_status logic(struct expansion *x, struct frame *f, const struct expr *e, struct value *out)
 {
     double a = 0;
-    andiron_status s = evaluate_number(x, f, e->a, "a number as condition", &a);
+    andiron_status s = evaluate_number(x, f, e->a, "a condition", &a);
     if (!s && (a != 0) == (e->operation == OPERATION_AND))
-        s = evaluate_number(x, f, e->b, "a number as condition", &a);
+        s = evaluate_number(x, f, e->b, "a condition", &a);
     *out = (struct value){.kind = VALUE_NUMBER, .number = a != 0};
     return s;
 }

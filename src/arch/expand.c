@@ -69,7 +69,7 @@ static andiron_status run_layers(struct expansion *x, struct frame *f, const str
     if (x->layer >= 0)
         return expand_error(x, f, s->line, "layers cannot stand within layers");
     if (!(n >= 1 && n <= MAX_LAYERS && n == (double)(uint32_t)n))
-        return expand_error(x, f, s->line, "expected 1 to %d layers, got %g", MAX_LAYERS, n);
+        return expand_error(x, f, s->line, "expected 1 to %d layers, got the number %g", MAX_LAYERS, n);
     for (uint32_t i = 0; i < n && !status && !f->returned; i++) {
         char digits[16];
         struct value layer = {.kind = VALUE_LAYER, .number = i};

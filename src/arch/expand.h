@@ -105,14 +105,16 @@ const struct weight *stem_weight(const struct expansion *x, struct span stem, co
 andiron_status stem_join(struct expansion *x, const struct frame *f, uint32_t line, struct span a, struct span b,
                          struct span *out);
 
-/* A call with its arguments evaluated. */
+/* A call with its arguments evaluated; of a function only the first n_evaluated ones. */
 struct arguments {
     struct expansion *x;
     struct frame *f;
     const struct expr *e;
-    const struct value *v; /* [e->n_arguments] */
+    const struct value *v; /* of arguments that are not evaluated: not set */
 };
 andiron_status call(struct expansion *x, struct frame *f, const struct expr *e, struct value *out);
+/* How many of a function's or op's arguments are evaluated before the call; a fallback is not. */
+size_t n_evaluated(const struct expr *e);
 /* A function of metadata or numbers; in *found whether there is one of the call's name. */
 andiron_status call_function(const struct arguments *a, struct value *out, bool *found);
 /* Append `node` to the graph; label, layer, file and line are set here. */

@@ -30,14 +30,13 @@ static bool key_of(const struct arguments *a, char key[MAX_STEM])
     return strlen(key) == a->v[0].text.n;
 }
 
-/* The value when the key is absent: the argument at that place. */
+/* The value when the key is absent: the argument at that place, which is computed only then. */
 static andiron_status fall_back(const struct arguments *a, size_t place, const char *key, struct value *out)
 {
     if (place >= a->e->n_arguments)
         return expand_error(a->x, a->f, a->e->line, "expected \"%s\" in the file's metadata, got none of that kind",
                             key);
-    *out = a->v[place];
-    return ANDIRON_OK;
+    return evaluate(a->x, a->f, a->e->arguments[place].value, out);
 }
 
 static andiron_status meta(const struct arguments *a, struct value *out)
@@ -167,11 +166,20 @@ static andiron_status most(const struct arguments *a, struct value *out)
 static const struct {
     const char *name;
     andiron_status (*call)(const struct arguments *a, struct value *out);
+    size_t fallback; /* its argument of that place is one; 0: none */
 } functions[] = {
-    {"meta", meta}, {"meta_at", meta_at}, {"meta_text", meta_text}, {"has", has},
-    {"rows", rows}, {"columns", columns}, {"sqrt", square_root},    {"log", logarithm},
-    {"pow", power}, {"floor", floor_of},  {"min", least},           {"max", most},
+    {"meta", meta, 1}, {"meta_at", meta_at, 2}, {"meta_text", meta_text, 1}, {"has", has, 0},
+    {"rows", rows, 0}, {"columns", columns, 0}, {"sqrt", square_root, 0},    {"log", logarithm, 0},
+    {"pow", power, 0}, {"floor", floor_of, 0},  {"min", least, 0},           {"max", most, 0},
 };
+
+size_t n_evaluated(const struct expr *e)
+{
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        if (functions[i].fallback && span_is(e->text, functions[i].name))
+            return e->n_arguments < functions[i].fallback ? e->n_arguments : functions[i].fallback;
+    return e->n_arguments;
+}
 
 andiron_status call_function(const struct arguments *a, struct value *out, bool *found)
 {
