@@ -14,7 +14,9 @@ foreach(library andiron_static andiron_shared)
   target_link_libraries(${library} PRIVATE jansson pcre2 utf8proc Threads::Threads m andiron_flags)
 endforeach()
 set_target_properties(andiron_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
-target_link_options(andiron_shared PRIVATE $<$<NOT:$<BOOL:${ANDIRON_SANITIZE}>>:-Wl,--no-undefined>)
+if(NOT ANDIRON_SANITIZE) # a sanitizer's runtime comes with the program
+  target_link_options(andiron_shared PRIVATE -Wl,--no-undefined)
+endif()
 
 file(RELATIVE_PATH up_to_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file(cmake/andiron.pc.in andiron.pc @ONLY)
