@@ -114,6 +114,15 @@ static andiron_status first_there(struct expansion *x, struct frame *f, const st
     return stem_weight(x, out->text, ".weight") ? ANDIRON_OK : evaluate(x, f, e->b, out);
 }
 
+static andiron_status remainder_of(struct expansion *x, const struct frame *f, const struct expr *e, double a, double b,
+                                   double *out)
+{
+    if (!(b >= 1 && b <= 1e9 && a >= 0 && a <= 1e9 && b == (double)(uint32_t)b && a == (double)(uint32_t)a))
+        return expand_error(x, f, e->line, "expected whole numbers around %%, got %g and %g", a, b);
+    *out = (double)((uint32_t)a % (uint32_t)b);
+    return ANDIRON_OK;
+}
+
 static andiron_status compute(struct expansion *x, const struct frame *f, const struct expr *e, double a, double b,
                               double *out)
 {
@@ -127,50 +136,56 @@ static andiron_status compute(struct expansion *x, const struct frame *f, const 
     case OPERATION_ADD: *out = a + b; break;
     case OPERATION_SUB: *out = a - b; break;
     case OPERATION_MUL: *out = a * b; break;
-    case OPERATION_DIV:
-        if (b == 0)
-            return expand_error(x, f, e->line, "division by zero");
-        *out = a / b;
-        break;
-    default:
-        if (!(b >= 1 && b <= 1e9 && a >= 0 && a <= 1e9 && b == (double)(uint32_t)b && a == (double)(uint32_t)a))
-            return expand_error(x, f, e->line, "expected whole numbers around %%, got %g and %g", a, b);
-        *out = (double)((uint32_t)a % (uint32_t)b);
-        break;
+    case OPERATION_DIV: *out = a / b; return b != 0 ? ANDIRON_OK : expand_error(x, f, e->line, "division by zero");
+    default: return remainder_of(x, f, e, a, b, out);
     }
     return ANDIRON_OK;
 }
 
-/* An add or mul node of a and b, one of them perhaps a number. */
+/* What can stand around an operator of which at least one side is a value of the graph. */
+static bool has_node(enum operation o, const struct value *a, const struct value *b)
+{
+    bool a_number = a->kind == VALUE_NUMBER, b_number = b->kind == VALUE_NUMBER;
+    bool one = (a->kind == VALUE_NODE && (b->kind == VALUE_NODE || b_number)) || (a_number && b->kind == VALUE_NODE);
+    if (o == OPERATION_DIV)
+        return one && b_number;
+    return one && (o == OPERATION_ADD || o == OPERATION_SUB || o == OPERATION_MUL);
+}
+
+/* -b */
+static andiron_status negate(struct expansion *x, const struct frame *f, const struct expr *e, struct value *b)
+{
+    struct node minus = empty_node(OP_mul);
+    if (b->kind == VALUE_NUMBER)
+        return give_number(x, f, e->line, -b->number, b);
+    minus.arg[0].value = b->node;
+    minus.arg[2].number = -1;
+    return add_node(x, f, e->line, &minus, b);
+}
+
+/* An add or mul node of a and b, one of them perhaps a number: a - b is a + -b, and a / 4 is a * 0.25. */
 static andiron_status arithmetic_node(struct expansion *x, const struct frame *f, const struct expr *e, struct value a,
                                       struct value b, struct value *out)
 {
     char a_words[VALUE_WORDS], b_words[VALUE_WORDS];
-    const bool product = e->operation == OPERATION_MUL || e->operation == OPERATION_DIV;
-    if (a.kind == VALUE_NUMBER && (e->operation == OPERATION_ADD || e->operation == OPERATION_MUL)) {
-        struct value swap = a;
-        a = b;
-        b = swap;
-    }
-    bool number = b.kind == VALUE_NUMBER, direct = e->operation == OPERATION_ADD || e->operation == OPERATION_MUL;
-    if (a.kind != VALUE_NODE || (b.kind != VALUE_NODE && !number) || (!number && e->operation == OPERATION_DIV) ||
-        (!direct && !product && e->operation != OPERATION_SUB))
+    const enum operation o = e->operation;
+    andiron_status s = ANDIRON_OK;
+    if (!has_node(o, &a, &b))
         return expand_error(x, f, e->line, "expected numbers, or values of the graph around +, - or *; got %s and %s",
                             value_words(&a, a_words), value_words(&b, b_words));
-    if (number && e->operation == OPERATION_DIV && b.number == 0)
+    if (o == OPERATION_DIV && b.number == 0)
         return expand_error(x, f, e->line, "division by zero");
-    if (!number && e->operation == OPERATION_SUB) {
-        struct node minus = empty_node(OP_mul);
-        minus.arg[0].value = b.node;
-        minus.arg[2].number = -1;
-        andiron_status s = add_node(x, f, e->line, &minus, &b);
-        if (s)
-            return s;
-    }
-    struct node n = empty_node(product ? OP_mul : OP_add);
-    n.arg[0].value = a.node;
-    if (number)
-        n.arg[2].number = direct ? b.number : product ? 1 / b.number : -b.number;
+    if (o == OPERATION_DIV)
+        s = give_number(x, f, e->line, 1 / b.number, &b);
+    else if (o == OPERATION_SUB)
+        s = negate(x, f, e, &b);
+    if (s)
+        return s;
+    struct node n = empty_node(o == OPERATION_MUL || o == OPERATION_DIV ? OP_mul : OP_add);
+    const struct value *number = a.kind == VALUE_NUMBER ? &a : &b;
+    n.arg[0].value = a.kind == VALUE_NUMBER ? b.node : a.node;
+    if (number->kind == VALUE_NUMBER)
+        n.arg[2].number = number->number;
     else
         n.arg[1].value = b.node;
     return add_node(x, f, e->line, &n, out);

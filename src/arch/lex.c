@@ -27,7 +27,12 @@ static void skip_blank(struct lexer *l)
     }
 }
 
-static double power_of_ten(int e) /* 0 to 99 and a few; exact up to 22 */
+static bool sees_digit(const struct lexer *l)
+{
+    return l->at < l->end && is_digit(*l->at);
+}
+
+static double power_of_ten(int e) /* 0 to 116; exact up to 22 */
 {
     double p = 1;
     for (int i = 0; i < e; i++)
@@ -35,34 +40,41 @@ static double power_of_ten(int e) /* 0 to 99 and a few; exact up to 22 */
     return p;
 }
 
-/* Decimal digits with a fraction and an exponent of at most two digits. */
+/* Digits behind those in *n; how many. */
+static int lex_digits(struct lexer *l, int most, double *n)
+{
+    int count = 0;
+    for (; sees_digit(l) && count < most; l->at++, count++)
+        *n = *n * 10 + (*l->at - '0');
+    return count;
+}
+
+/* `e` with a sign and at most two digits; 0 where there is none, -1000 where it is wrong. */
+static int lex_exponent(struct lexer *l)
+{
+    double exponent = 0;
+    int sign = 1;
+    if (l->at == l->end || (*l->at != 'e' && *l->at != 'E'))
+        return 0;
+    l->at++;
+    if (l->at < l->end && (*l->at == '-' || *l->at == '+'))
+        sign = *l->at++ == '-' ? -1 : 1;
+    return lex_digits(l, 2, &exponent) ? sign * (int)exponent : -1000;
+}
+
+/* Decimal digits, at most 17 of them, with a fraction and an exponent. */
 static andiron_status lex_number(struct lexer *l)
 {
     double digits = 0;
-    int n = 0, scale = 0;
-    for (; l->at < l->end && (is_digit(*l->at) || (*l->at == '.' && scale == 0)); l->at++) {
-        if (*l->at == '.') {
-            scale = 1;
-            continue;
-        }
-        digits = digits * 10 + (*l->at - '0');
-        n++;
-        scale += scale > 0;
-    }
-    int exponent = 0, sign = 1;
-    if (l->at < l->end && (*l->at == 'e' || *l->at == 'E')) {
+    int n = lex_digits(l, 18, &digits), n_fraction = 0;
+    if (l->at < l->end && *l->at == '.') {
         l->at++;
-        if (l->at < l->end && (*l->at == '-' || *l->at == '+'))
-            sign = *l->at++ == '-' ? -1 : 1;
-        int n_digits = 0;
-        for (; l->at < l->end && is_digit(*l->at) && n_digits < 2; l->at++, n_digits++)
-            exponent = exponent * 10 + (*l->at - '0');
-        n = n_digits ? n : 100;
+        n_fraction = lex_digits(l, 18, &digits);
     }
-    if (n > 17 || (l->at < l->end && (is_name_start(*l->at) || is_digit(*l->at))))
+    int exponent = lex_exponent(l), all = exponent - n_fraction;
+    if (n + n_fraction > 17 || exponent == -1000 || sees_digit(l) || (l->at < l->end && is_name_start(*l->at)))
         return error_set(l->error, ANDIRON_E_FORMAT, "%s:%" PRIu32 ": expected a number such as 32, 0.5 or 1e-5",
                          l->file, l->line);
-    int all = sign * exponent - (scale > 1 ? scale - 1 : 0);
     l->word.number = all < 0 ? digits / power_of_ten(-all) : digits * power_of_ten(all);
     l->word.kind = WORD_NUMBER;
     return ANDIRON_OK;

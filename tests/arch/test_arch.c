@@ -66,7 +66,7 @@ static const char *const truths[] = {
     "--2 == 2",
     "1 / 4 == 0.25",
     "1e-5 * 1e5 == 1",
-    "1.5e2 == 150",
+    "1.5e2 == 150 and 1.5e+02 == 150 and 0.1 + 0.2 > 0.3 and 3. == 3",
     "2 < 3 and 3 > 2 and 2 <= 2 and 2 >= 2 and 1 != 2",
     "not (1 > 2)",
     "not 0 and 1",
@@ -285,7 +285,7 @@ static void repeat(struct buffer *text, size_t n, const char *part)
         buffer_add_text(text, part);
 }
 
-static void cost_is_bounded(void **state)
+static void texts_are_bounded(void **state)
 {
     (void)state;
     struct buffer t;
@@ -319,6 +319,14 @@ static void cost_is_bounded(void **state)
     buffer_add_text(&t, " }");
     expect_error(&t, "expressions stand more than 512 deep within each other");
 
+    buffer_reset(&t);
+}
+
+static void blocks_are_bounded(void **state)
+{
+    (void)state;
+    struct buffer t;
+    buffer_init(&t, 4 << 20);
     /* each block calls the next one twice */
     buffer_add_text(&t, "arch x\nblock b60(x) { return x }\n");
     for (int i = 59; i >= 0; i--)
@@ -369,6 +377,31 @@ static void cost_is_bounded(void **state)
 }
 
 /* ---- graphs ---- */
+
+static void numbers_around_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum op op;
+        double number;
+    } all[] = {
+        {"x + 3", OP_add, 3}, {"3 + x", OP_add, 3}, {"x - 3", OP_add, -3},   {"3 - x", OP_add, 3},
+        {"x * 3", OP_mul, 3}, {"3 * x", OP_mul, 3}, {"x / 4", OP_mul, 0.25},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char text[256];
+        struct made m;
+        snprintf(text, sizeof text, GRAPH(EMBED "return %s"), all[i].text);
+        assert_int_equal(make(&m, text), ANDIRON_OK);
+        const struct node *n = &m.g.nodes[m.g.output];
+        assert_int_equal(n->op, all[i].op);
+        assert_int_equal(n->arg[1].value, -1);
+        assert_true(n->arg[2].number == all[i].number);
+        assert_true(strcmp(all[i].text, "3 - x") || (n[-1].op == OP_mul && n[-1].arg[2].number == -1));
+        unmake(&m);
+    }
+}
 
 static void nodes_know_where_they_come_from(void **state)
 {
@@ -479,11 +512,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(expressions_have_their_values),
         cmocka_unit_test(mistakes_are_named_with_their_place),
-        cmocka_unit_test(cost_is_bounded),
+        cmocka_unit_test(texts_are_bounded),
+        cmocka_unit_test(blocks_are_bounded),
         cmocka_unit_test(nodes_know_where_they_come_from),
         cmocka_unit_test(scaling_reaches_rope),
         cmocka_unit_test(names_are_the_built_in_ones),
         cmocka_unit_test(failing_allocations_are_errors),
+        cmocka_unit_test(numbers_around_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

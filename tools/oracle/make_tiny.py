@@ -6,8 +6,8 @@
 Writes NAME.gguf (weights F16, vectors F32; NAME_q8_0 and the like: quantized) and NAME.bin:
     u32 n_tokens, u32 n_vocab, i32 tokens[n_tokens], f32 logits[n_tokens][n_vocab]
 The logits are Transformers' in f32, with the weights that the file holds. Names come from gguf's own tensor map.
---check also runs each file through llama.cpp (llama-cpp-python), where it knows the architecture, and prints how far its
-logits are from Transformers'.
+--check also runs each file through llama.cpp (llama-cpp-python), where it knows the architecture, and prints how far
+its logits are from Transformers'; phi3 is far there, because llama.cpp leaves its window out.
 """
 import argparse
 import pathlib
@@ -42,7 +42,8 @@ MODELS = {
             "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}})),
     "phi3": ("Phi3", "PHI3", dict(rope_parameters=LONG, sliding_window=10, original_max_position_embeddings=64)),
     "olmo2": ("Olmo2", "OLMO2", dict(rope_parameters=ROPE)),
-    "smollm3": ("SmolLM3", "SMOLLM3", dict(rope_parameters=ROPE, num_hidden_layers=5, hidden_size=32, tie_word_embeddings=True)),
+    "smollm3": ("SmolLM3", "SMOLLM3", dict(rope_parameters=ROPE, num_hidden_layers=5, hidden_size=32,
+                                           tie_word_embeddings=True)),
     "gpt2": ("GPT2", "GPT2", dict(n_embd=64, n_layer=2, n_head=4, n_positions=N_CTX, layer_norm_epsilon=1e-5)),
 }
 PERMUTED = {"llama", "mistral", "smollm3"}
@@ -197,7 +198,8 @@ def write_gguf(path, name, model, kind):
 
 def llama_cpp_logits(path, tokens):
     import llama_cpp
-    llm = llama_cpp.Llama(str(path), n_ctx=len(tokens), logits_all=True, verbose=False, n_threads=1, type_k=0, type_v=0)
+    llm = llama_cpp.Llama(str(path), n_ctx=len(tokens), logits_all=True, verbose=False, n_threads=1, type_k=0,
+                          type_v=0)
     llm.eval(tokens)
     return np.array(llm.scores[:len(tokens)])
 
@@ -212,11 +214,13 @@ def make(file, out, check):
     with torch.no_grad():
         logits = model(torch.tensor([tokens])).logits[0].float().numpy()
     with open(out / f"{file}.bin", "wb") as f:
-        f.write(np.array(logits.shape, "<u4").tobytes() + np.array(tokens, "<i4").tobytes() + logits.astype("<f4").tobytes())
+        for part, kind_of_part in ((logits.shape, "<u4"), (tokens, "<i4"), (logits, "<f4")):
+            f.write(np.array(part).astype(kind_of_part).tobytes())
     said = f"{file}: {path.stat().st_size} bytes, logits to {np.abs(logits).max():.2f}, spread {logits.std():.2f}"
     if check:
         try:
-            said += f", llama.cpp differs by {np.abs(llama_cpp_logits(path, tokens) - logits).max() / np.abs(logits).max():.1e}"
+            far = np.abs(llama_cpp_logits(path, tokens) - logits).max() / np.abs(logits).max()
+            said += f", llama.cpp differs by {far:.1e}"
         except ValueError as e:
             said += f", llama.cpp: {e}"
     print(said, flush=True)
@@ -224,7 +228,8 @@ def make(file, out, check):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2] / "tests/golden")
+    golden = pathlib.Path(__file__).resolve().parents[2] / "tests/golden"
+    parser.add_argument("--out", type=pathlib.Path, default=golden)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
