@@ -38,7 +38,8 @@ struct arch_source {
     const struct weight *(*weight)(void *user, const char *name);
 };
 
-/* Expand the definition for one model. `arena` keeps the graph. Parameters are evaluated first, then graph(tokens). */
+/* Expand the definition for one model. `arena` keeps the graph. Runs graph(tokens); parameters are evaluated
+ * when first used. */
 andiron_status arch_expand(const struct arch *a, const struct arch_source *source, struct arena *arena,
                            struct graph *out, andiron_error *error);
 

@@ -234,11 +234,10 @@ andiron_status evaluate(struct expansion *x, struct frame *f, const struct expr 
 {
     andiron_status s = expand_step(x, f, e->line);
     *out = (struct value){0};
+    if (!s)
+        s = expand_deeper(x, f, e->line);
     if (s)
         return s;
-    if (x->depth == MAX_DEPTH)
-        return expand_error(x, f, e->line, "expressions stand more than %d deep within each other", MAX_DEPTH);
-    x->depth++;
     s = evaluate_kind(x, f, e, out);
     x->depth--;
     return s;

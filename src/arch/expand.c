@@ -44,6 +44,15 @@ andiron_status expand_step(struct expansion *x, const struct frame *f, uint32_t 
     return expand_error(x, f, line, "the definition takes more than %d steps", MAX_STEPS);
 }
 
+andiron_status expand_deeper(struct expansion *x, const struct frame *f, uint32_t line)
+{
+    if (x->depth == MAX_DEPTH)
+        return expand_error(x, f, line, "expressions and statements stand more than %d deep within each other",
+                            MAX_DEPTH);
+    x->depth++;
+    return ANDIRON_OK;
+}
+
 static andiron_status set_variable(struct expansion *x, struct frame *f, uint32_t line, struct span name,
                                    struct value value)
 {
@@ -112,9 +121,12 @@ static andiron_status run_statement(struct expansion *x, struct frame *f, const 
 
 static andiron_status run_body(struct expansion *x, struct frame *f, const struct statement *s)
 {
-    andiron_status status = ANDIRON_OK;
+    andiron_status status = s ? expand_deeper(x, f, s->line) : ANDIRON_OK;
+    if (status || !s)
+        return status;
     for (; s && !status && !f->returned; s = s->next)
         status = run_statement(x, f, s);
+    x->depth--;
     return status;
 }
 

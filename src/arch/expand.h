@@ -7,7 +7,7 @@
 enum {
     MAX_STEPS = 1000000, /* expressions and statements */
     MAX_CALLS = 64,      /* depth of blocks and parameters */
-    MAX_DEPTH = 512,     /* of expressions within expressions, over all calls */
+    MAX_DEPTH = 512,     /* of expressions and statements within each other, over all calls */
     MAX_VARIABLES = 48,  /* of a block */
     MAX_VALUES = 4096,   /* arguments being evaluated */
     MAX_LAYERS = 4096,
@@ -86,6 +86,8 @@ andiron_status expected(struct expansion *x, const struct frame *f, uint32_t lin
                         const struct value *got);
 /* Count a step of work; fails past the budget. */
 andiron_status expand_step(struct expansion *x, const struct frame *f, uint32_t line);
+/* Count a level of expressions and statements within each other, which the caller takes off again (x->depth--). */
+andiron_status expand_deeper(struct expansion *x, const struct frame *f, uint32_t line);
 /* Run `b` with its arguments, as many as it has parameters. */
 andiron_status expand_block(struct expansion *x, const struct frame *from, uint32_t line, const struct block *b,
                             const struct value *arguments, struct value *out);

@@ -218,16 +218,16 @@ static const struct {
     {"#: nan nan\n" GRAPH("return meta(\"nan\")"), "my.arch:4: expected a finite number, got the number nan"},
     {"#: big inf\n" GRAPH("return meta(\"big\")"), "my.arch:4: expected a finite number, got the number inf"},
     {"#: block_count 1152921504606846976\narch x : llama",
-     "llama.arch:53: expected 1 to 4096 layers, got the number 1.15292e+18"},
-    {"#: block_count -1\narch x : llama", "llama.arch:53: expected 1 to 4096 layers, got the number -1"},
-    {"#: block_count 1.5\narch x : llama", "llama.arch:53: expected 1 to 4096 layers, got the number 1.5"},
-    {"#: block_count 0\narch x : llama", "llama.arch:53: expected 1 to 4096 layers, got the number 0"},
+     "llama.arch:61: expected 1 to 4096 layers, got the number 1.15292e+18"},
+    {"#: block_count -1\narch x : llama", "llama.arch:61: expected 1 to 4096 layers, got the number -1"},
+    {"#: block_count 1.5\narch x : llama", "llama.arch:61: expected 1 to 4096 layers, got the number 1.5"},
+    {"#: block_count 0\narch x : llama", "llama.arch:61: expected 1 to 4096 layers, got the number 0"},
     {"#: context_length -5\narch x : llama",
      "llama.arch:5: expected n_ctx_train to be a count up to 1e9, got the number -5"},
     {"#: attention.head_count 0\narch x : llama",
-     "llama.arch:30: heads: expected n to be a whole number from 1 on, got 0"},
+     "llama.arch:32: heads: expected n to be a whole number from 1 on, got 0"},
     {"#: attention.head_count 5\narch x : llama",
-     "llama.arch:30: heads: expected a number of heads that divides x [64], got 5"},
+     "llama.arch:32: heads: expected a number of heads that divides x [64], got 5"},
     /* bounds */
     {"arch x\nblock a(x) { return b(x) }\nblock b(x) { return a(x) }\ngraph(tokens) { return a(tokens) }",
      "my.arch:3: a calls itself, and no block may"},
@@ -312,12 +312,12 @@ static void texts_are_bounded(void **state)
     buffer_add_text(&t, "arch x graph(tokens) { return 1");
     repeat(&t, 100000, "+1");
     buffer_add_text(&t, " }");
-    expect_error(&t, "expressions stand more than 512 deep within each other");
+    expect_error(&t, "expressions and statements stand more than 512 deep within each other");
 
     buffer_add_text(&t, "arch x graph(tokens) { return a");
     repeat(&t, 100000, ".b");
     buffer_add_text(&t, " }");
-    expect_error(&t, "expressions stand more than 512 deep within each other");
+    expect_error(&t, "expressions and statements stand more than 512 deep within each other");
 
     buffer_reset(&t);
 }

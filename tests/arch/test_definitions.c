@@ -49,9 +49,9 @@ static const struct {
     size_t n_caches;
     uint32_t n_heads, head_size, window; /* of the first layer's cache */
 } models[] = {
-    {"llama", 2, 2, 16, 0},  {"mistral", 2, 2, 16, 7},    {"qwen2", 2, 2, 16, 0},      {"qwen3", 2, 1, 32, 0},
-    {"gemma3", 7, 2, 16, 6}, {"phi3", 2, 2, 16, 10},      {"olmo2", 2, 2, 16, 0},      {"smollm3", 5, 2, 16, 0},
-    {"gpt2", 2, 4, 16, 0},   {"llama_q8_0", 2, 2, 16, 0}, {"qwen2_q4_0", 2, 2, 16, 0},
+    {"llama", 2, 2, 16, 0},   {"mistral", 2, 2, 16, 7}, {"qwen2", 2, 2, 16, 0},      {"qwen3", 2, 1, 32, 0},
+    {"gemma3", 7, 2, 16, 6},  {"phi3", 2, 2, 16, 10},   {"olmo2", 2, 2, 16, 0},      {"olmo3", 5, 2, 16, 8},
+    {"smollm3", 5, 2, 16, 0}, {"gpt2", 2, 4, 16, 0},    {"llama_q8_0", 2, 2, 16, 0}, {"qwen2_q4_0", 2, 2, 16, 0},
 };
 
 static void every_definition_expands_over_its_model(void **state)
@@ -75,15 +75,20 @@ static void every_definition_expands_over_its_model(void **state)
     }
 }
 
-static void every_built_in_definition_has_a_model_here(void **state)
+static void every_built_in_definition_has_its_model_and_logits(void **state)
 {
     (void)state;
     for (size_t i = 0; arch_builtin_name(i); i++) {
-        bool found = false;
-        for (size_t k = 0; k < sizeof models / sizeof *models; k++)
-            found = found || !strcmp(models[k].name, arch_builtin_name(i));
-        if (!found)
-            fail_msg("%s has no tiny model; see tools/oracle/make_tiny.py", arch_builtin_name(i));
+        char path[512], logits[512];
+        struct file_source s;
+        struct graph g;
+        snprintf(path, sizeof path, TINY("%s"), arch_builtin_name(i));
+        snprintf(logits, sizeof logits, SOURCE_DIR "/tests/golden/%s.bin", arch_builtin_name(i));
+        if (access(path, R_OK) || access(logits, R_OK))
+            fail_msg("%s has no tiny model; see docs/adding-an-architecture.md", arch_builtin_name(i));
+        open_and_expand(path, &s, &g);
+        check_used(path, &s);
+        file_source_close(&s);
     }
 }
 
@@ -115,6 +120,10 @@ static void layers_that_differ_do(void **state)
     open_and_expand(TINY("smollm3"), &s, &g);
     for (int32_t l = 0; l < 5; l++)
         assert_int_equal(n_ropes(&g, l, &base, &linear), l == 3 ? 0 : 2);
+    file_source_close(&s);
+    open_and_expand(TINY("olmo3"), &s, &g);
+    for (size_t l = 0; l < 5; l++)
+        assert_int_equal(g.caches[l].window, l == 3 ? 0 : 8);
     file_source_close(&s);
 }
 
@@ -174,7 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_definition_expands_over_its_model),
-        cmocka_unit_test(every_built_in_definition_has_a_model_here),
+        cmocka_unit_test(every_built_in_definition_has_its_model_and_logits),
         cmocka_unit_test(layers_that_differ_do),
         cmocka_unit_test(the_wrong_definition_is_an_error_with_its_place),
         cmocka_unit_test(real_models_use_every_tensor),

@@ -42,11 +42,18 @@ MODELS = {
             "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}})),
     "phi3": ("Phi3", "PHI3", dict(rope_parameters=LONG, sliding_window=10, original_max_position_embeddings=64)),
     "olmo2": ("Olmo2", "OLMO2", dict(rope_parameters=ROPE)),
+    "olmo3": ("Olmo3", "OLMO2", dict(
+        num_hidden_layers=5, intermediate_size=32, sliding_window=8, rope_parameters={
+            "full_attention": YARN, "sliding_attention": ROPE})),
+    "granite": ("Granite", "GRANITE", dict(
+        rope_parameters=ROPE, hidden_size=32, embedding_multiplier=3.0, residual_multiplier=0.4,
+        attention_multiplier=0.1, logits_scaling=2.0)),
     "smollm3": ("SmolLM3", "SMOLLM3", dict(rope_parameters=ROPE, num_hidden_layers=5, hidden_size=32,
                                            tie_word_embeddings=True)),
     "gpt2": ("GPT2", "GPT2", dict(n_embd=64, n_layer=2, n_head=4, n_positions=N_CTX, layer_norm_epsilon=1e-5)),
 }
-PERMUTED = {"llama", "mistral", "smollm3"}
+PERMUTED = {"llama", "mistral", "smollm3", "granite"}
+SAID_TO_BE = {"olmo3": "olmo2"}  # general.architecture, where it is another
 # file: model, type of its matrices, tokens
 FILES = {name: (name, "F16", 24) for name in MODELS}
 FILES |= {"phi3_long": ("phi3", None, 80), "llama_q8_0": ("llama", "Q8_0", 24), "qwen2_q4_0": ("qwen2", "Q4_0", 24)}
@@ -128,9 +135,7 @@ def add_tokenizer(w):
 
 def add_rope(w, name, model):
     c = model.config
-    p = c.rope_parameters
-    if name == "gemma3":
-        p = p["full_attention"]
+    p = c.rope_parameters.get("full_attention", c.rope_parameters)
     w.add_rope_freq_base(p["rope_theta"])
     rotary = c.head_dim if hasattr(c, "head_dim") and c.head_dim else HEAD
     w.add_rope_dimension_count(int(rotary * p.get("partial_rotary_factor", 1)))
@@ -166,8 +171,15 @@ def add_metadata(w, name, model):
     w.add_layer_norm_rms_eps(c.rms_norm_eps)
     w.add_key_length(c.head_dim)
     w.add_value_length(c.head_dim)
-    if name in ("mistral", "gemma3", "phi3"):
+    if name in ("mistral", "gemma3", "phi3", "olmo3"):
         w.add_sliding_window(c.sliding_window)
+    if name == "olmo3":
+        w.add_sliding_window_pattern([t == "sliding_attention" for t in c.layer_types])
+    if name == "granite":
+        w.add_embedding_scale(c.embedding_multiplier)
+        w.add_residual_scale(c.residual_multiplier)
+        w.add_attention_scale(c.attention_multiplier)
+        w.add_logit_scale(c.logits_scaling)
     if name == "gemma3":
         w.add_final_logit_softcapping(c.final_logit_softcapping)
     add_rope(w, name, model)
@@ -177,7 +189,7 @@ def write_gguf(path, name, model, kind):
     """Write the file; the model then holds the file's weights."""
     c = model.config
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[MODELS[name][1]], c.num_hidden_layers)
-    w = gguf.GGUFWriter(path, name)
+    w = gguf.GGUFWriter(path, SAID_TO_BE.get(name, name))
     add_metadata(w, name, model)
     add_tokenizer(w)
     for key, p in model.named_parameters():
