@@ -15,7 +15,7 @@ struct andiron_model {
     struct arena arena; /* everything below that is not opened and closed by itself */
     struct gguf *file;
     struct tokenizer *tokenizer;
-    struct template *chat;    /* NULL: the file has none, or chat_error tells why it cannot be used */
+    struct chat_template *chat;    /* NULL: the file has none, or chat_error tells why it cannot be used */
     andiron_error chat_error;
     struct kernels kernels;
     struct pool *pool;

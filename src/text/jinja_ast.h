@@ -52,8 +52,23 @@ enum node_kind {
 };
 
 enum node_op {
-    OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_FLOORDIV, OP_MOD, OP_POW, OP_NEG, OP_POS,
-    OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_IN, OP_NOT_IN,
+    OP_ADD,
+    OP_SUB,
+    OP_MUL,
+    OP_DIV,
+    OP_FLOORDIV,
+    OP_MOD,
+    OP_POW,
+    OP_NEG,
+    OP_POS,
+    OP_EQ,
+    OP_NE,
+    OP_LT,
+    OP_LE,
+    OP_GT,
+    OP_GE,
+    OP_IN,
+    OP_NOT_IN,
 };
 
 /* What a macro's body speaks of. */
@@ -75,7 +90,7 @@ struct node {
 enum {
     JINJA_SOURCE_MAX = 1 << 20, /* bytes */
     JINJA_NODES_MAX = 100000,
-    JINJA_NESTING_MAX = 120,    /* brackets, operators and blocks inside one another */
+    JINJA_NESTING_MAX = 120, /* brackets, operators and blocks inside one another */
     JINJA_PARSE_MEMORY_MAX = 48 << 20,
 };
 

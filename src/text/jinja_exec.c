@@ -200,8 +200,7 @@ static bool call_block(struct run *run, const struct node *node)
     struct arguments args;
     struct text *name = jinja_text(run, span_of("caller"), true);
     if (!name || !macro_value(run, node, &caller) || !jinja_eval(run, node->a->a, &callee) ||
-        !jinja_eval_arguments(run, node->a->args, &args) ||
-        !jinja_dict_set(run, &args.named, value_text(name), caller))
+        !jinja_eval_arguments(run, node->a->args, &args) || !jinja_dict_set(run, &args.named, value_text(name), caller))
         return false;
     return jinja_call(run, &callee, &args, &result) && jinja_add_str(run->output, &result);
 }
@@ -305,7 +304,8 @@ static bool set_rest(struct run *run, const struct node *node, size_t n_params, 
 {
     struct node caller = {.name = span_of("caller")};
     caller.hash = jinja_hash(caller.name);
-    if ((node->flags & MACRO_USES_CALLER) && node->kind == N_MACRO && !set_parameter(run, &caller, SIZE_MAX, args, named))
+    if ((node->flags & MACRO_USES_CALLER) && node->kind == N_MACRO &&
+        !set_parameter(run, &caller, SIZE_MAX, args, named))
         return false;
     if (node->flags & MACRO_USES_KWARGS) {
         struct dict *kwargs = jinja_dict(run);
@@ -321,8 +321,8 @@ static bool set_rest(struct run *run, const struct node *node, size_t n_params, 
     }
     size_t n = args->positional.n;
     if (!(node->flags & MACRO_USES_VARARGS))
-        return n <= n_params || run_fail(run, "macro '%.*s' takes at most %zu arguments", (int)node->name.n,
-                                         node->name.p, n_params);
+        return n <= n_params ||
+               run_fail(run, "macro '%.*s' takes at most %zu arguments", (int)node->name.n, node->name.p, n_params);
     struct list *rest = jinja_list(run, 0);
     for (size_t i = n_params; rest && i < n; i++)
         if (!jinja_list_add(run, rest, args->positional.items[i]))

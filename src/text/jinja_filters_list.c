@@ -8,7 +8,7 @@ static bool step_into(struct run *run, const struct value *key, const struct val
     if (!jinja_item(run, item, key, &next))
         return false;
     *item = next.kind == V_UNDEFINED && fallback && fallback->kind != V_NONE && fallback->kind != V_MISSING ? *fallback
-                                                                                                           : next;
+                                                                                                            : next;
     return true;
 }
 
@@ -132,8 +132,8 @@ static bool want_count(struct run *run, const struct call *call, int64_t *n)
 {
     if (!call_int(run, call, 0, 0, n))
         return false;
-    return (*n > 0 && *n <= RUN_RANGE_MAX) || run_fail(run, "%s: a number from 1 to %d is needed", call->builtin->name,
-                                                       RUN_RANGE_MAX);
+    return (*n > 0 && *n <= RUN_RANGE_MAX) ||
+           run_fail(run, "%s: a number from 1 to %d is needed", call->builtin->name, RUN_RANGE_MAX);
 }
 
 bool filter_batch(struct run *run, const struct call *call, struct value *out)

@@ -26,8 +26,7 @@ static bool sort_key(struct run *run, const struct value *attribute, const struc
         names = text_split(run, attribute->text, &comma, -1, false);
     for (size_t i = 0; names && keys && i < names->n; i++) {
         struct value part;
-        if (!simple_key(run, &names->items[i], item, case_sensitive, NULL, &part) ||
-            !jinja_list_add(run, keys, part))
+        if (!simple_key(run, &names->items[i], item, case_sensitive, NULL, &part) || !jinja_list_add(run, keys, part))
             return false;
     }
     return names && give_list(keys, key);
@@ -145,23 +144,17 @@ static bool extreme(struct run *run, const struct call *call, bool max, struct v
     return list != NULL;
 }
 
-bool filter_min(struct run *run, const struct call *call, struct value *out)
-{
-    return extreme(run, call, false, out);
-}
+bool filter_min(struct run *run, const struct call *call, struct value *out) { return extreme(run, call, false, out); }
 
-bool filter_max(struct run *run, const struct call *call, struct value *out)
-{
-    return extreme(run, call, true, out);
-}
+bool filter_max(struct run *run, const struct call *call, struct value *out) { return extreme(run, call, true, out); }
 
 /* A tuple (what they share, list of them) for each run of equal keys. */
-static bool add_group(struct run *run, const struct call *call, const struct keyed *items, size_t n, struct list *groups)
+static bool add_group(struct run *run, const struct call *call, const struct keyed *items, size_t n,
+                      struct list *groups)
 {
     struct list *group = jinja_list(run, 2), *members = items_of(run, items, n);
     struct value name;
-    return group && members &&
-           filter_attribute(run, &call->slots[0], &items[0].item, &call->slots[1], &name) &&
+    return group && members && filter_attribute(run, &call->slots[0], &items[0].item, &call->slots[1], &name) &&
            jinja_list_add(run, group, name) && jinja_list_add(run, group, value_list(members)) &&
            jinja_list_add(run, groups, value_tuple(group));
 }

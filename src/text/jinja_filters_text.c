@@ -53,11 +53,11 @@ bool filter_trim(struct run *run, const struct call *call, struct value *out)
 bool filter_replace(struct run *run, const struct call *call, struct value *out)
 {
     struct text *t = jinja_str(run, &call->self), *old = jinja_str(run, &call->slots[0]);
-    struct text *new = jinja_str(run, &call->slots[1]);
+    struct text *with = jinja_str(run, &call->slots[1]);
     int64_t count = -1;
     if (call->slots[2].kind != V_NONE && !call_int(run, call, 2, -1, &count))
         return false;
-    return t && old && new && give_text(text_replace(run, t, old, new, count), out);
+    return t && old && with && give_text(text_replace(run, t, old, with, count), out);
 }
 
 bool filter_string(struct run *run, const struct call *call, struct value *out)
@@ -129,7 +129,7 @@ bool filter_wordcount(struct run *run, const struct call *call, struct value *ou
         count += jinja_is_word(c) && !inside;
         inside = jinja_is_word(c);
     }
-    return t && run_charge(run, t->n / 8) && give_int(count, out);
+    return t && run_charge(run, t->n) && give_int(count, out);
 }
 
 bool filter_truncate(struct run *run, const struct call *call, struct value *out)

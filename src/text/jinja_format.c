@@ -11,10 +11,10 @@ enum { WIDTH_MAX = 10000, PRECISION_MAX = 300 };
 /* How one value is to be written. */
 struct spec {
     uint32_t fill;
-    char align;         /* '<', '>', '^', '=' or 0: as its type wants */
-    char sign;          /* '+', ' ' or 0 */
+    char align; /* '<', '>', '^', '=' or 0: as its type wants */
+    char sign;  /* '+', ' ' or 0 */
     bool zero, alternate;
-    char grouping;      /* ',' , '_' or 0 */
+    char grouping;        /* ',' , '_' or 0 */
     int width, precision; /* precision -1: not given */
     char type;
 };
@@ -170,7 +170,7 @@ static bool named_arg(struct percent *p, struct value *out)
 
 static bool read_count(struct percent *p, int limit, int *out)
 {
-    struct value v;
+    struct value v = {.kind = V_MISSING};
     if (peek(p) == '*') {
         p->at++;
         if (!next_arg(p, &v) || !value_is_int(&v) || value_integer(&v) < 0 || value_integer(&v) > limit)
@@ -213,7 +213,8 @@ static bool add_percent_value(struct builder *b, struct spec *s, const struct va
     case 'x':
     case 'X':
     case 'o':
-        if (!value_is_number(v) || (v->kind == V_FLOAT && (strchr("xXo", s->type) || fabs(v->real) >= 9e18 || isnan(v->real))))
+        if (!value_is_number(v) ||
+            (v->kind == V_FLOAT && (strchr("xXo", s->type) || fabs(v->real) >= 9e18 || isnan(v->real))))
             return run_fail(b->run, "%%%c needs an integer, not a %s", s->type, jinja_type_name(v));
         return add_int(b, s, v->kind == V_FLOAT ? (int64_t)v->real : value_integer(v));
     default:
@@ -274,8 +275,9 @@ bool jinja_percent(struct run *run, const struct text *format, const struct valu
         if (next && !add_conversion(&p, &b))
             return false;
     }
-    bool all = args->kind == V_TUPLE ? p.n_used == args->list->n || p.named
-                                     : p.n_used || p.named || args->kind == V_DICT || args->kind == V_LIST || args->kind == V_RANGE;
+    bool all = args->kind == V_TUPLE
+                   ? p.n_used == args->list->n || p.named
+                   : p.n_used || p.named || args->kind == V_DICT || args->kind == V_LIST || args->kind == V_RANGE;
     if (!run->status && !all)
         return run_fail(run, "%%: not all arguments were used by the format");
     return give_text(builder_text(&b), out);

@@ -59,7 +59,8 @@ static bool add_pairs(struct run *run, struct dict *dict, const struct value *v)
 static struct dict *make_dict(struct run *run, const struct call *call)
 {
     struct dict *dict = jinja_dict(run);
-    const struct value named = {.kind = V_DICT, .dict = &(struct dict){call->given->named.entries, call->given->named.n, 0}};
+    const struct value named = {.kind = V_DICT,
+                                .dict = &(struct dict){call->given->named.entries, call->given->named.n, 0}};
     if (call->given->positional.n > 1)
         run_fail(run, "%s takes at most one argument and named ones", call->builtin->name);
     if (!dict || (call->given->positional.n && !add_pairs(run, dict, &call->given->positional.items[0])))
@@ -77,7 +78,8 @@ static bool global_namespace(struct run *run, const struct call *call, struct va
 {
     struct dict *dict = make_dict(run, call);
     for (size_t i = 0; dict && i < dict->n; i++)
-        if (dict->entries[i].key.kind == V_TEXT && dict->entries[i].key.text->n && dict->entries[i].key.text->p[0] == '_')
+        if (dict->entries[i].key.kind == V_TEXT && dict->entries[i].key.text->n &&
+            dict->entries[i].key.text->p[0] == '_')
             return run_fail(run, "a namespace takes no names that begin with an underscore");
     *out = (struct value){.kind = V_NAMESPACE, .dict = dict};
     return dict != NULL;

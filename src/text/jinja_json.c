@@ -14,8 +14,8 @@ static bool read_value(struct reader *r, struct value *out);
 static bool fail(struct reader *r, const char *what)
 {
     if (!r->run->status)
-        r->run->status =
-            error_set(r->run->error, ANDIRON_E_ARGUMENT, "chat template: the JSON of its variables: %s", what);
+        r->run->status = error_set(r->run->error, ANDIRON_E_ARGUMENT, "chat template: the JSON of its variables: %s",
+                                   what);
     return false;
 }
 
@@ -162,8 +162,7 @@ static bool read_word(struct reader *r, struct value *out)
     static const struct {
         const char *word;
         struct value value;
-    } words[] = {
-        {"true", {.kind = V_BOOL, .truth = true}}, {"false", {.kind = V_BOOL}}, {"null", {.kind = V_NONE}}};
+    } words[] = {{"true", {.kind = V_BOOL, .truth = true}}, {"false", {.kind = V_BOOL}}, {"null", {.kind = V_NONE}}};
     for (size_t i = 0; i < 3; i++) {
         size_t n = strlen(words[i].word);
         if ((size_t)(r->end - r->p) >= n && !memcmp(r->p, words[i].word, n)) {

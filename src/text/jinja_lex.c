@@ -8,15 +8,42 @@
 #include <stdlib.h>
 
 static const char *const names[] = {
-    [T_END] = "the end of the template", [T_DATA] = "text",    [T_BLOCK_BEGIN] = "'{%'", [T_BLOCK_END] = "'%}'",
-    [T_PRINT_BEGIN] = "'{{'",            [T_PRINT_END] = "'}}'", [T_NAME] = "a name",    [T_STRING] = "a string",
-    [T_INT] = "a number",                [T_FLOAT] = "a number", [T_ADD] = "'+'",        [T_SUB] = "'-'",
-    [T_MUL] = "'*'",                     [T_DIV] = "'/'",        [T_FLOORDIV] = "'//'",  [T_MOD] = "'%'",
-    [T_POW] = "'**'",                    [T_TILDE] = "'~'",      [T_LBRACKET] = "'['",   [T_RBRACKET] = "']'",
-    [T_LPAREN] = "'('",                  [T_RPAREN] = "')'",     [T_LBRACE] = "'{'",     [T_RBRACE] = "'}'",
-    [T_EQ] = "'=='",                     [T_NE] = "'!='",        [T_GT] = "'>'",         [T_GE] = "'>='",
-    [T_LT] = "'<'",                      [T_LE] = "'<='",        [T_ASSIGN] = "'='",     [T_DOT] = "'.'",
-    [T_COLON] = "':'",                   [T_PIPE] = "'|'",       [T_COMMA] = "','",      [T_SEMICOLON] = "';'",
+    [T_END] = "the end of the template",
+    [T_DATA] = "text",
+    [T_BLOCK_BEGIN] = "'{%'",
+    [T_BLOCK_END] = "'%}'",
+    [T_PRINT_BEGIN] = "'{{'",
+    [T_PRINT_END] = "'}}'",
+    [T_NAME] = "a name",
+    [T_STRING] = "a string",
+    [T_INT] = "a number",
+    [T_FLOAT] = "a number",
+    [T_ADD] = "'+'",
+    [T_SUB] = "'-'",
+    [T_MUL] = "'*'",
+    [T_DIV] = "'/'",
+    [T_FLOORDIV] = "'//'",
+    [T_MOD] = "'%'",
+    [T_POW] = "'**'",
+    [T_TILDE] = "'~'",
+    [T_LBRACKET] = "'['",
+    [T_RBRACKET] = "']'",
+    [T_LPAREN] = "'('",
+    [T_RPAREN] = "')'",
+    [T_LBRACE] = "'{'",
+    [T_RBRACE] = "'}'",
+    [T_EQ] = "'=='",
+    [T_NE] = "'!='",
+    [T_GT] = "'>'",
+    [T_GE] = "'>='",
+    [T_LT] = "'<'",
+    [T_LE] = "'<='",
+    [T_ASSIGN] = "'='",
+    [T_DOT] = "'.'",
+    [T_COLON] = "':'",
+    [T_PIPE] = "'|'",
+    [T_COMMA] = "','",
+    [T_SEMICOLON] = "';'",
 };
 
 const char *token_name(enum token_kind kind) { return names[kind]; }
@@ -223,8 +250,8 @@ static bool is_digit(char c, int base)
 static size_t skip_digits(const struct lexer *l, size_t at, int base)
 {
     const char *p = l->source.p;
-    while (at < l->source.n && (is_digit(p[at], base) ||
-                                (p[at] == '_' && at + 1 < l->source.n && at > l->at && is_digit(p[at + 1], base))))
+    while (at < l->source.n &&
+           (is_digit(p[at], base) || (p[at] == '_' && at + 1 < l->source.n && at > l->at && is_digit(p[at + 1], base))))
         at++;
     return at;
 }
@@ -385,10 +412,10 @@ static struct token operator_token(struct lexer *l)
         char text[3];
         enum token_kind kind;
     } operators[] = {
-        {"//", T_FLOORDIV}, {"**", T_POW},    {"==", T_EQ},      {"!=", T_NE},    {">=", T_GE},     {"<=", T_LE},
-        {"+", T_ADD},       {"-", T_SUB},     {"/", T_DIV},      {"*", T_MUL},    {"%", T_MOD},     {"~", T_TILDE},
-        {"[", T_LBRACKET},  {"]", T_RBRACKET}, {"(", T_LPAREN},  {")", T_RPAREN}, {"{", T_LBRACE},  {"}", T_RBRACE},
-        {">", T_GT},        {"<", T_LT},      {"=", T_ASSIGN},   {".", T_DOT},    {":", T_COLON},   {"|", T_PIPE},
+        {"//", T_FLOORDIV}, {"**", T_POW},      {"==", T_EQ},    {"!=", T_NE},    {">=", T_GE},    {"<=", T_LE},
+        {"+", T_ADD},       {"-", T_SUB},       {"/", T_DIV},    {"*", T_MUL},    {"%", T_MOD},    {"~", T_TILDE},
+        {"[", T_LBRACKET},  {"]", T_RBRACKET},  {"(", T_LPAREN}, {")", T_RPAREN}, {"{", T_LBRACE}, {"}", T_RBRACE},
+        {">", T_GT},        {"<", T_LT},        {"=", T_ASSIGN}, {".", T_DOT},    {":", T_COLON},  {"|", T_PIPE},
         {",", T_COMMA},     {";", T_SEMICOLON},
     };
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {

@@ -8,10 +8,43 @@
 #include "base/span.h"
 
 enum token_kind {
-    T_END, T_DATA, T_BLOCK_BEGIN, T_BLOCK_END, T_PRINT_BEGIN, T_PRINT_END, T_NAME, T_STRING, T_INT, T_FLOAT,
+    T_END,
+    T_DATA,
+    T_BLOCK_BEGIN,
+    T_BLOCK_END,
+    T_PRINT_BEGIN,
+    T_PRINT_END,
+    T_NAME,
+    T_STRING,
+    T_INT,
+    T_FLOAT,
     /* operators */
-    T_ADD, T_SUB, T_MUL, T_DIV, T_FLOORDIV, T_MOD, T_POW, T_TILDE, T_LBRACKET, T_RBRACKET, T_LPAREN, T_RPAREN, T_LBRACE,
-    T_RBRACE, T_EQ, T_NE, T_GT, T_GE, T_LT, T_LE, T_ASSIGN, T_DOT, T_COLON, T_PIPE, T_COMMA, T_SEMICOLON,
+    T_ADD,
+    T_SUB,
+    T_MUL,
+    T_DIV,
+    T_FLOORDIV,
+    T_MOD,
+    T_POW,
+    T_TILDE,
+    T_LBRACKET,
+    T_RBRACKET,
+    T_LPAREN,
+    T_RPAREN,
+    T_LBRACE,
+    T_RBRACE,
+    T_EQ,
+    T_NE,
+    T_GT,
+    T_GE,
+    T_LT,
+    T_LE,
+    T_ASSIGN,
+    T_DOT,
+    T_COLON,
+    T_PIPE,
+    T_COMMA,
+    T_SEMICOLON,
 };
 
 struct token {
@@ -30,8 +63,8 @@ struct lexer {
     size_t at;
     uint32_t line;
     enum { LEX_TEXT, LEX_BLOCK, LEX_PRINT } state;
-    bool line_starting;     /* the last tag ended with a newline, or this is the start */
-    enum token_kind pending; /* T_BLOCK_BEGIN or T_PRINT_BEGIN to give after the text before it */
+    bool line_starting;              /* the last tag ended with a newline, or this is the start */
+    enum token_kind pending;         /* T_BLOCK_BEGIN or T_PRINT_BEGIN to give after the text before it */
     char brackets[LEX_BRACKETS_MAX]; /* closing brackets awaited */
     size_t n_brackets;
     andiron_status status; /* of the first failure; nothing but T_END comes after it */

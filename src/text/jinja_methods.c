@@ -217,18 +217,19 @@ static bool str_count(struct run *run, const struct call *call, struct value *ou
     if (!part || !bounds(run, call, &from, &to))
         return !run->status && give_int(0, out);
     if (part->n == 0)
-        return give_int((int64_t)jinja_count_chars((struct span){t->p + from, to - from}) + 1, out);
+        return run_charge(run, t->n / 4) &&
+               give_int((int64_t)jinja_count_chars((struct span){t->p + from, to - from}) + 1, out);
     for (; (at = text_find(t, part, from, to)) != SIZE_MAX; from = at + part->n)
         count++;
-    return give_int(count, out);
+    return run_charge(run, (size_t)count) && give_int(count, out);
 }
 
 static bool str_replace(struct run *run, const struct call *call, struct value *out)
 {
-    struct text *old = need_text(run, call, 0), *new = need_text(run, call, 1);
+    struct text *old = need_text(run, call, 0), *with = need_text(run, call, 1);
     int64_t count;
-    return old && new && call_int(run, call, 2, -1, &count) &&
-           give_text(text_replace(run, call->self.text, old, new, count), out);
+    return old && with && call_int(run, call, 2, -1, &count) &&
+           give_text(text_replace(run, call->self.text, old, with, count), out);
 }
 
 static bool str_join(struct run *run, const struct call *call, struct value *out)

@@ -36,9 +36,14 @@ static bool loop_attribute(struct run *run, const struct loop *loop, struct span
         const char *name;
         struct value value;
     } numbers[] = {
-        {"index", value_int(at + 1)},     {"index0", value_int(at)},       {"first", value_bool(at == 0)},
-        {"last", value_bool(at + 1 == n)}, {"length", value_int(n)},       {"revindex", value_int(n - at)},
-        {"revindex0", value_int(n - at - 1)}, {"depth", value_int(1)}, /* counts recursive loops */
+        {"index", value_int(at + 1)},
+        {"index0", value_int(at)},
+        {"first", value_bool(at == 0)},
+        {"last", value_bool(at + 1 == n)},
+        {"length", value_int(n)},
+        {"revindex", value_int(n - at)},
+        {"revindex0", value_int(n - at - 1)},
+        {"depth", value_int(1)}, /* counts recursive loops */
         {"depth0", value_int(0)},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -105,8 +110,8 @@ bool jinja_attribute(struct run *run, const struct value *object, struct span na
         *out = jinja_undefined(run, name);
         return !run->status;
     }
-    const struct builtin *method =
-        object->kind == V_TEXT ? jinja_text_method(name) : jinja_other_method(object->kind, name);
+    const struct builtin *method = object->kind == V_TEXT ? jinja_text_method(name)
+                                                          : jinja_other_method(object->kind, name);
     if (method)
         return function_value(run, method, object, out);
     return plain_attribute(run, object, name, out);
@@ -305,8 +310,7 @@ static bool call_joiner(struct run *run, struct joiner *joiner, struct value *ou
 bool jinja_call(struct run *run, const struct value *callee, const struct arguments *args, struct value *out)
 {
     switch (callee->kind) {
-    case V_FUNCTION:
-        return jinja_call_builtin(run, callee->function->builtin, &callee->function->self, args, out);
+    case V_FUNCTION: return jinja_call_builtin(run, callee->function->builtin, &callee->function->self, args, out);
     case V_MACRO: return jinja_call_macro(run, callee->macro, args, out);
     case V_JOINER: return call_joiner(run, callee->joiner, out);
     case V_UNDEFINED: return jinja_fail_undefined(run, callee);

@@ -6,10 +6,10 @@
 const char *jinja_type_name(const struct value *v)
 {
     static const char *const names[] = {
-        [V_MISSING] = "missing", [V_UNDEFINED] = "Undefined", [V_NONE] = "NoneType",   [V_BOOL] = "bool",
-        [V_INT] = "int",         [V_FLOAT] = "float",         [V_TEXT] = "str",        [V_LIST] = "list",
-        [V_TUPLE] = "tuple",     [V_DICT] = "dict",           [V_RANGE] = "range",     [V_VIEW] = "dict view",
-        [V_STREAM] = "generator", [V_NAMESPACE] = "Namespace", [V_MACRO] = "Macro",    [V_FUNCTION] = "function",
+        [V_MISSING] = "missing",  [V_UNDEFINED] = "Undefined", [V_NONE] = "NoneType", [V_BOOL] = "bool",
+        [V_INT] = "int",          [V_FLOAT] = "float",         [V_TEXT] = "str",      [V_LIST] = "list",
+        [V_TUPLE] = "tuple",      [V_DICT] = "dict",           [V_RANGE] = "range",   [V_VIEW] = "dict view",
+        [V_STREAM] = "generator", [V_NAMESPACE] = "Namespace", [V_MACRO] = "Macro",   [V_FUNCTION] = "function",
         [V_LOOP] = "LoopContext", [V_CYCLER] = "Cycler",       [V_JOINER] = "Joiner",
     };
     return names[v->kind];
@@ -344,10 +344,7 @@ static bool join(struct run *run, const struct value *a, const struct value *b, 
     return true;
 }
 
-static bool is_sequence(const struct value *v)
-{
-    return v->kind == V_TEXT || v->kind == V_LIST || v->kind == V_TUPLE;
-}
+static bool is_sequence(const struct value *v) { return v->kind == V_TEXT || v->kind == V_LIST || v->kind == V_TUPLE; }
 
 bool jinja_binary(struct run *run, enum node_op op, const struct value *a, const struct value *b, struct value *out)
 {

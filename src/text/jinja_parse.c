@@ -121,16 +121,21 @@ static struct node *constant(struct parser *p, struct value v)
 static struct node *string_constant(struct parser *p)
 {
     struct span all = p->now.text;
+    size_t capacity = 0; /* of `joined`, which grows in doubles: it leaves its old selves in the arena */
+    char *joined = NULL;
     struct text *text = arena_alloc(p->arena, 1, sizeof *text);
     struct node *node = constant(p, value_text(text));
     parser_step(p);
     while (p->now.kind == T_STRING) {
-        char *joined = arena_alloc(p->arena, all.n + p->now.text.n + 1, 1);
-        if (!joined)
-            break;
-        memcpy(joined, all.p, all.n);
+        size_t n = all.n + p->now.text.n;
+        if (n > capacity || !joined) {
+            capacity = 2 * n + 1;
+            if (!(joined = arena_alloc(p->arena, capacity, 1)))
+                break;
+            memcpy(joined, all.p, all.n);
+        }
         memcpy(joined + all.n, p->now.text.p, p->now.text.n);
-        all = (struct span){joined, all.n + p->now.text.n};
+        all = (struct span){joined, n};
         parser_step(p);
     }
     if (!text || !node || p->now.kind == T_STRING) {
@@ -148,9 +153,12 @@ static struct node *name_or_word(struct parser *p)
         const char *name;
         struct value value;
     } words[] = {
-        {"true", {.kind = V_BOOL, .truth = true}},   {"True", {.kind = V_BOOL, .truth = true}},
-        {"false", {.kind = V_BOOL, .truth = false}}, {"False", {.kind = V_BOOL, .truth = false}},
-        {"none", {.kind = V_NONE}},                  {"None", {.kind = V_NONE}},
+        {"true", {.kind = V_BOOL, .truth = true}},
+        {"True", {.kind = V_BOOL, .truth = true}},
+        {"false", {.kind = V_BOOL, .truth = false}},
+        {"False", {.kind = V_BOOL, .truth = false}},
+        {"none", {.kind = V_NONE}},
+        {"None", {.kind = V_NONE}},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (parser_is_name(p, words[i].name)) {
@@ -489,8 +497,8 @@ static int operator_at(enum token_kind kind, int level)
         enum token_kind kind;
         int level, op;
     } operators[] = {
-        {T_ADD, LEVEL_SUM, OP_ADD},     {T_SUB, LEVEL_SUM, OP_SUB},           {T_TILDE, LEVEL_CONCAT, 0},
-        {T_MUL, LEVEL_PRODUCT, OP_MUL}, {T_DIV, LEVEL_PRODUCT, OP_DIV},       {T_FLOORDIV, LEVEL_PRODUCT, OP_FLOORDIV},
+        {T_ADD, LEVEL_SUM, OP_ADD},     {T_SUB, LEVEL_SUM, OP_SUB},     {T_TILDE, LEVEL_CONCAT, 0},
+        {T_MUL, LEVEL_PRODUCT, OP_MUL}, {T_DIV, LEVEL_PRODUCT, OP_DIV}, {T_FLOORDIV, LEVEL_PRODUCT, OP_FLOORDIV},
         {T_MOD, LEVEL_PRODUCT, OP_MOD}, {T_POW, LEVEL_POWER, OP_POW},
     };
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
@@ -543,8 +551,8 @@ static struct node *binary(struct parser *p, int level)
 /* The comparison that stands here, or -1; "not in" is two words. */
 static int comparison(struct parser *p)
 {
-    static const uint8_t ops[] = {[T_EQ] = OP_EQ, [T_NE] = OP_NE, [T_GT] = OP_GT,
-                                  [T_GE] = OP_GE, [T_LT] = OP_LT, [T_LE] = OP_LE};
+    static const uint8_t ops[] = {
+        [T_EQ] = OP_EQ, [T_NE] = OP_NE, [T_GT] = OP_GT, [T_GE] = OP_GE, [T_LT] = OP_LT, [T_LE] = OP_LE};
     if (p->now.kind >= T_EQ && p->now.kind <= T_LE)
         return ops[p->now.kind];
     if (parser_is_name(p, "in"))

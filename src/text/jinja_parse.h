@@ -36,8 +36,8 @@ bool parser_deeper(struct parser *p);                       /* one level of nest
 void chain_init(struct chain *chain);
 bool chain_add(struct chain *chain, struct node *node); /* false: node is NULL */
 
-struct node *parse_expression(struct parser *p);    /* with "a if b else c" */
-struct node *parse_or(struct parser *p);            /* without */
+struct node *parse_expression(struct parser *p); /* with "a if b else c" */
+struct node *parse_or(struct parser *p);         /* without */
 struct node *parse_primary(struct parser *p);
 struct node *parse_unary(struct parser *p, bool with_filter);
 /* One expression or, with commas, a tuple. `conditional`: "if" belongs to it. `end_name` (or NULL) ends it. */

@@ -30,7 +30,7 @@ static int shortest_digits(double f, char digits[24], int *exponent)
 
 size_t jinja_print_float(double f, char out[40])
 {
-    char digits[24];
+    char digits[24] = "0";
     size_t n = 0;
     int exponent = 0;
     if (isnan(f) || isinf(f))
@@ -76,7 +76,10 @@ static bool add_quoted(struct builder *b, const struct text *t)
         else if (c == '\n' || c == '\r' || c == '\t')
             used = snprintf(escape, sizeof escape, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
         else if (!jinja_is_printable(c))
-            used = snprintf(escape, sizeof escape, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x",
+            used = snprintf(escape, sizeof escape,
+                            c < 0x100     ? "\\x%02x"
+                            : c < 0x10000 ? "\\u%04x"
+                                          : "\\U%08x",
                             (unsigned)c);
         builder_add(b, used ? escape : t->p + at, used ? (size_t)used : n, markup);
     }
@@ -135,9 +138,7 @@ static bool add_compound(struct builder *b, const struct value *v)
         add(b, "<Macro '");
         builder_add(b, v->macro->node->name.p, v->macro->node->name.n, true);
         return add(b, "'>");
-    case V_LOOP:
-        snprintf(text, sizeof text, "<LoopContext %zu/%zu>", v->loop->at + 1, v->loop->n);
-        return add(b, text);
+    case V_LOOP: snprintf(text, sizeof text, "<LoopContext %zu/%zu>", v->loop->at + 1, v->loop->n); return add(b, text);
     default: return add(b, "<") && add(b, jinja_type_name(v)) && add(b, " object>");
     }
 }

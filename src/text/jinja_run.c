@@ -15,8 +15,7 @@ bool run_fail(struct run *run, const char *format, ...)
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    run->status =
-        error_set(run->error, ANDIRON_E_FORMAT, "chat template, line %u: %s", (unsigned)run->line, text);
+    run->status = error_set(run->error, ANDIRON_E_FORMAT, "chat template, line %u: %s", (unsigned)run->line, text);
     return false;
 }
 

@@ -10,11 +10,11 @@
 #include "text/jinja_value.h"
 
 enum {
-    RUN_STEPS_MAX = 20000000,         /* nodes evaluated, items looked at, 16 bytes copied: each is a step */
-    RUN_MEMORY_MAX = 256 << 20,       /* bytes */
-    RUN_OUTPUT_MAX = 32 << 20,        /* bytes */
-    RUN_DEPTH_MAX = 500,              /* of nodes in nodes, macros in macros, values in values */
-    RUN_RANGE_MAX = 100000,           /* items, as jinja2's sandbox */
+    RUN_STEPS_MAX = 20000000,   /* nodes evaluated, items looked at, 16 bytes copied: each is a step */
+    RUN_MEMORY_MAX = 256 << 20, /* bytes */
+    RUN_OUTPUT_MAX = 32 << 20,  /* bytes */
+    RUN_DEPTH_MAX = 500,        /* of nodes in nodes, macros in macros, values in values */
+    RUN_RANGE_MAX = 100000,     /* items, as jinja2's sandbox */
 };
 
 struct builder;
@@ -28,10 +28,10 @@ struct run {
     uint64_t n_steps;
     int depth;
     int64_t now_s;
-    struct dict *context;     /* variables given from outside */
-    struct scope *scope;      /* innermost */
-    struct builder *output;   /* where text goes now */
-    struct value block_text;  /* what a filter without input filters */
+    struct dict *context;    /* variables given from outside */
+    struct scope *scope;     /* innermost */
+    struct builder *output;  /* where text goes now */
+    struct value block_text; /* what a filter without input filters */
 };
 
 struct variable {

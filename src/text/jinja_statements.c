@@ -254,10 +254,17 @@ static bool statement(struct parser *p, struct node *node)
         const char *name;
         bool (*parse)(struct parser *, struct node *);
     } tags[] = {
-        {"if", parse_if},       {"for", parse_for},           {"set", parse_set},
-        {"macro", parse_macro}, {"generation", parse_generation}, {"break", parse_break},
-        {"call", parse_call},   {"filter", parse_filter_block}, {"continue", parse_continue},
-        {"with", parse_with},   {"print", parse_print},
+        {"if", parse_if},
+        {"for", parse_for},
+        {"set", parse_set},
+        {"macro", parse_macro},
+        {"generation", parse_generation},
+        {"break", parse_break},
+        {"call", parse_call},
+        {"filter", parse_filter_block},
+        {"continue", parse_continue},
+        {"with", parse_with},
+        {"print", parse_print},
     };
     static const char *const other_files[] = {"include", "import", "from", "extends", "block", "autoescape"};
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)

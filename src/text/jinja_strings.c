@@ -111,15 +111,15 @@ size_t text_find(const struct text *t, const struct text *part, size_t from, siz
     return found ? (size_t)(found - t->p) : SIZE_MAX;
 }
 
-/* Replacing nothing: `new` before every character and at the end. */
-static struct text *replace_nothing(struct run *run, struct text *t, const struct text *new, int64_t count)
+/* Replacing nothing: `with` before every character and at the end. */
+static struct text *replace_nothing(struct run *run, struct text *t, const struct text *with, int64_t count)
 {
     struct builder b;
     uint32_t c;
     builder_init(&b, run);
     for (size_t at = 0, n; !run->status; at += n) {
         if (count-- > 0)
-            builder_add_text(&b, new);
+            builder_add_text(&b, with);
         if (at >= t->n)
             break;
         n = jinja_char(t->p + at, t->n - at, &c);
@@ -128,21 +128,21 @@ static struct text *replace_nothing(struct run *run, struct text *t, const struc
     return builder_text(&b);
 }
 
-struct text *text_replace(struct run *run, struct text *t, const struct text *old, const struct text *new,
+struct text *text_replace(struct run *run, struct text *t, const struct text *old, const struct text *with,
                           int64_t count)
 {
     struct builder b;
     if (count < 0)
         count = INT64_MAX;
     if (old->n == 0)
-        return replace_nothing(run, t, new, count);
+        return replace_nothing(run, t, with, count);
     if (!run_charge(run, 1 + t->n / 16))
         return NULL;
     builder_init(&b, run);
     size_t at = 0, found;
     for (; count > 0 && !run->status && (found = text_find(t, old, at, t->n)) != SIZE_MAX; count--) {
         builder_add_range(&b, t, at, found);
-        builder_add_text(&b, new);
+        builder_add_text(&b, with);
         at = found + old->n;
     }
     if (at == 0 && b.n == 0)

@@ -11,7 +11,7 @@ struct text *text_case(struct run *run, struct text *t, enum text_case to);
 enum { STRIP_LEFT = 1, STRIP_RIGHT = 2 };
 struct text *text_strip(struct run *run, struct text *t, const struct text *chars, int ends);
 /* `count` < 0: all. */
-struct text *text_replace(struct run *run, struct text *t, const struct text *old, const struct text *new,
+struct text *text_replace(struct run *run, struct text *t, const struct text *old, const struct text *with,
                           int64_t count);
 struct list *text_lines(struct run *run, struct text *t, bool keep_ends);
 /* Python's split and rsplit; `separator` NULL: whitespace; `count` < 0: no limit. */

@@ -74,6 +74,8 @@ static utf8proc_category_t category(uint32_t c) { return utf8proc_category((utf8
 
 bool jinja_is_letter(uint32_t c)
 {
+    if (c < 0x80)
+        return (c | 32) >= 'a' && (c | 32) <= 'z';
     utf8proc_category_t k = category(c);
     return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
 }
@@ -87,8 +89,10 @@ bool jinja_is_digit(uint32_t c)
 
 bool jinja_is_word(uint32_t c)
 {
+    if (c < 0x80)
+        return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_';
     utf8proc_category_t k = category(c);
-    return c == '_' || jinja_is_letter(c) || (k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO);
+    return jinja_is_letter(c) || (k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO);
 }
 
 bool jinja_is_printable(uint32_t c)
@@ -99,15 +103,9 @@ bool jinja_is_printable(uint32_t c)
     return k != UTF8PROC_CATEGORY_CN && k < UTF8PROC_CATEGORY_ZS;
 }
 
-bool jinja_is_upper(uint32_t c)
-{
-    return c < 0x80 ? c >= 'A' && c <= 'Z' : utf8proc_isupper((utf8proc_int32_t)c) != 0;
-}
+bool jinja_is_upper(uint32_t c) { return c < 0x80 ? c >= 'A' && c <= 'Z' : utf8proc_isupper((utf8proc_int32_t)c) != 0; }
 
-bool jinja_is_lower(uint32_t c)
-{
-    return c < 0x80 ? c >= 'a' && c <= 'z' : utf8proc_islower((utf8proc_int32_t)c) != 0;
-}
+bool jinja_is_lower(uint32_t c) { return c < 0x80 ? c >= 'a' && c <= 'z' : utf8proc_islower((utf8proc_int32_t)c) != 0; }
 
 size_t jinja_to_upper(uint32_t c, char *out)
 {

@@ -5,7 +5,7 @@
 #include "text/jinja_run.h"
 #include <time.h>
 
-struct template {
+struct chat_template {
     struct arena arena;
     struct node *body;
 };
@@ -15,9 +15,9 @@ struct template_output {
     struct template_piece pieces[];
 };
 
-andiron_status template_open(struct template **out, struct span source, andiron_error *error)
+andiron_status template_open(struct chat_template **out, struct span source, andiron_error *error)
 {
-    struct template *t = alloc_zeroed(1, sizeof *t);
+    struct chat_template *t = alloc_zeroed(1, sizeof *t);
     if (!t)
         return error_memory(error, sizeof *t, "the chat template");
     arena_init(&t->arena, JINJA_PARSE_MEMORY_MAX);
@@ -30,7 +30,7 @@ andiron_status template_open(struct template **out, struct span source, andiron_
     return ANDIRON_OK;
 }
 
-void template_close(struct template *t)
+void template_close(struct chat_template *t)
 {
     if (!t)
         return;
@@ -118,15 +118,14 @@ static andiron_status give_output(const struct builder *b, struct template_outpu
         memcpy(text, b->p, b->n);
     for (size_t at = 0, end; at < b->n; at = end) {
         end = piece_end(b, at);
-        o->pieces[o->n_pieces++] =
-            (struct template_piece){{text + at, end - at}, b->marks ? b->marks[at] : b->markup};
+        o->pieces[o->n_pieces++] = (struct template_piece){{text + at, end - at}, b->marks ? b->marks[at] : b->markup};
     }
     *out = o;
     return ANDIRON_OK;
 }
 
-andiron_status template_run(const struct template *t, const struct template_input *input, struct template_output **out,
-                            andiron_error *error)
+andiron_status template_run(const struct chat_template *t, const struct template_input *input,
+                            struct template_output **out, andiron_error *error)
 {
     struct run run = {.error = error};
     struct builder output;

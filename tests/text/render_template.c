@@ -28,7 +28,7 @@ static void give(const struct template_output *o)
 
 static void render(struct span source, struct span json)
 {
-    struct template *t = NULL;
+    struct chat_template *t = NULL;
     struct template_output *o = NULL;
     andiron_error error = {0};
     const struct template_input input = {.extra_json = json, .now_s = 1700000000};
