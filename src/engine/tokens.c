@@ -1,7 +1,7 @@
 /* tokens.c - the public calls on tokens and chats: they pass through to the text room and copy into callers' memory. */
 #include "base/alloc.h"
 #include "base/error.h"
-#include "engine/engine.h"
+#include "engine/vocab.h"
 #include <string.h>
 
 enum { TEXT_MAX = 1 << 30 }; /* bytes of one text or its ids */
@@ -79,7 +79,7 @@ andiron_status andiron_chat_tokens(const andiron_model *model, const andiron_mes
     buffer_init(&ids, TEXT_MAX);
     andiron_status status = template_run(model->chat, &input, &rendered, error);
     if (!status)
-        status = tokenize_rendered(model, rendered, &ids, error);
+        status = vocab_encode_chat(model->tokenizer, rendered, &ids, error);
     template_output_close(rendered);
     return give_ids(&ids, tokens, capacity, n_tokens, status);
 }
