@@ -18,12 +18,14 @@ bool filter_default(struct run *run, const struct call *call, struct value *out)
     return true;
 }
 
+enum { NUMBER_STEPS = 50 }; /* what reading or printing one costs */
+
 /* A text's number without white space around it and underscores between digits; false: too long or malformed. */
 static bool number_text(struct run *run, struct text *t, char out[128])
 {
     struct text *s = text_strip(run, t, NULL, STRIP_LEFT | STRIP_RIGHT);
     size_t n = 0;
-    if (!s || s->n == 0 || s->n > 127)
+    if (!s || !run_charge(run, NUMBER_STEPS) || s->n == 0 || s->n > 127)
         return false;
     for (size_t i = 0; i < s->n; i++) {
         bool between = i > 0 && i + 1 < s->n && s->p[i - 1] >= '0' && s->p[i + 1] >= '0' && s->p[i - 1] != '_';
@@ -145,7 +147,7 @@ static double round_real(double f, int digits)
 bool filter_round(struct run *run, const struct call *call, struct value *out)
 {
     int64_t digits;
-    if (!need_number(run, call) || !call_int(run, call, 0, 0, &digits))
+    if (!need_number(run, call) || !call_int(run, call, 0, 0, &digits) || !run_charge(run, NUMBER_STEPS))
         return false;
     if (digits < -20 || digits > 20)
         return run_fail(run, "round: at most 20 digits");

@@ -74,9 +74,9 @@ bool filter_last(struct run *run, const struct call *call, struct value *out)
 bool filter_length(struct run *run, const struct call *call, struct value *out)
 {
     size_t n;
-    if (!jinja_length(&call->self, &n))
+    if (!jinja_length(run, &call->self, &n))
         return run_fail(run, "a %s has no length", jinja_type_name(&call->self));
-    return run_charge(run, n / 64) && give_int((int64_t)n, out);
+    return give_int((int64_t)n, out);
 }
 
 static struct list *copy(struct run *run, const struct value *v)

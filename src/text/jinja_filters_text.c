@@ -39,7 +39,7 @@ bool filter_title(struct run *run, const struct call *call, struct value *out)
             builder_add_text(&b, one);
         else
             builder_add_range(&b, lower, at, at + n);
-        start = jinja_is_space(c) || (c < 0x80 && strchr("-({[<", (int)c));
+        start = jinja_is_space(c) || (c && c < 0x80 && strchr("-({[<", (int)c));
     }
     return give_text(builder_text(&b), out);
 }
@@ -137,13 +137,13 @@ bool filter_truncate(struct run *run, const struct call *call, struct value *out
     int64_t length, leeway;
     struct text *end = call_text(run, call, 2), *t = jinja_str(run, &call->self);
     size_t items;
-    if (!jinja_length(&call->self, &items))
+    if (!jinja_length(run, &call->self, &items))
         return run_fail(run, "truncate: a %s has no length", jinja_type_name(&call->self));
     if (!end)
         end = jinja_text(run, span_of("..."), true);
     if (!t || !end || !call_int(run, call, 0, 255, &length) || !call_int(run, call, 3, 5, &leeway))
         return false;
-    if (leeway < 0 || length < (int64_t)jinja_text_chars(end))
+    if (leeway < 0 || length < (int64_t)jinja_text_chars(run, end))
         return run_fail(run, "truncate: the length is less than that of what is put at the end");
     if (length > (1 << 30))
         length = 1 << 30;
@@ -155,7 +155,8 @@ bool filter_truncate(struct run *run, const struct call *call, struct value *out
     }
     if (call->self.kind != V_TEXT)
         return run_fail(run, "truncate needs a text, not a %s", jinja_type_name(&call->self));
-    size_t cut = jinja_text_offset(t, (size_t)length - jinja_text_chars(end));
+    size_t cut = jinja_text_offset(run, t, (size_t)length - jinja_text_chars(run, end));
+    run_charge(run, cut / 16);
     for (size_t at = cut; at > 0 && !call_truth(call, 1); at--)
         if (t->p[at - 1] == ' ') {
             cut = at - 1;
@@ -174,7 +175,7 @@ bool filter_center(struct run *run, const struct call *call, struct value *out)
     int64_t width;
     if (!t || !call_int(run, call, 0, 80, &width))
         return false;
-    int64_t missing = width > RUN_OUTPUT_MAX ? RUN_OUTPUT_MAX : width - (int64_t)jinja_text_chars(t);
+    int64_t missing = width > RUN_OUTPUT_MAX ? RUN_OUTPUT_MAX : width - (int64_t)jinja_text_chars(run, t);
     if (missing < 0)
         missing = 0;
     int64_t left = missing / 2 + (missing & width & 1); /* as CPython's str.center */
@@ -204,8 +205,9 @@ bool filter_urlencode(struct run *run, const struct call *call, struct value *ou
     for (size_t at = 0; t && at < t->n && !run->status; at++) {
         unsigned char c = (unsigned char)t->p[at];
         bool kept = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c && strchr("_.-~/", c));
-        snprintf(escape, sizeof escape, kept ? "%c" : "%%%02X", c);
-        builder_add(&b, escape, kept ? 1 : 3, markup);
+        if (!kept)
+            snprintf(escape, sizeof escape, "%%%02X", c);
+        builder_add(&b, kept ? t->p + at : escape, kept ? 1 : 3, markup);
     }
     return give_text(builder_text(&b), out);
 }

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { WIDTH_MAX = 10000, PRECISION_MAX = 300 };
+enum { WIDTH_MAX = 10000, PRECISION_MAX = 300, REAL_STEPS = 50 /* what printing a float costs */ };
 
 /* How one value is to be written. */
 struct spec {
@@ -100,6 +100,8 @@ static bool add_real(struct builder *b, const struct spec *s, double f)
     int precision = s->precision < 0 ? 6 : s->precision;
     double a = fabs(f);
     bool upper = s->type == 'E' || s->type == 'F' || s->type == 'G';
+    if (!run_charge(b->run, REAL_STEPS))
+        return false;
     if (isnan(f) || isinf(f)) {
         snprintf(digits, sizeof digits, "%s", isnan(f) ? (upper ? "NAN" : "nan") : upper ? "INF" : "inf");
     } else {
@@ -120,8 +122,19 @@ static bool add_cut_text(struct builder *b, const struct spec *s, struct text *t
     if (!t)
         return false;
     if (s->precision >= 0)
-        t = jinja_text_slice(b->run, t, 0, jinja_text_offset(t, (size_t)s->precision));
+        t = jinja_text_slice(b->run, t, 0, jinja_text_offset(b->run, t, (size_t)s->precision));
     return t && add_filled(b, s, "", t, '<');
+}
+
+/* What a format gave: all of it content if any of the format is, which then chose fills, digits and places. */
+static bool give_formatted(const struct text *format, struct builder *b, struct value *out)
+{
+    struct text *t = builder_text(b);
+    if (t && !jinja_text_is_markup(format)) {
+        t->marks = NULL;
+        t->markup = false;
+    }
+    return give_text(t, out);
 }
 
 /* ---- "%s" % x ---- */
@@ -160,6 +173,7 @@ static bool named_arg(struct percent *p, struct value *out)
     if (p->at == p->format->n || p->args->kind != V_DICT)
         return run_fail(p->run, "%%(name) needs a closing bracket and a dict");
     struct value *there = jinja_dict_get_name(p->args->dict, (struct span){p->format->p + from, p->at - from});
+    run_charge(p->run, p->args->dict->n * (1 + (p->at - from) / 64) / 8);
     p->at++;
     p->named = true;
     if (!there)
@@ -187,11 +201,12 @@ static bool read_count(struct percent *p, int limit, int *out)
 static bool add_percent_char(struct builder *b, const struct spec *s, const struct value *v)
 {
     char bytes[4];
-    if (v->kind == V_TEXT && jinja_text_chars(v->text) == 1)
+    if (v->kind == V_TEXT && jinja_text_chars(b->run, v->text) == 1)
         return add_filled(b, s, "", v->text, '>');
     if (!value_is_int(v) || value_integer(v) < 0 || value_integer(v) > 0x10FFFF)
         return run_fail(b->run, "%%c needs a character");
-    struct text t = {.p = bytes, .n = jinja_encode((uint32_t)value_integer(v), bytes), .markup = true};
+    /* Content: the number may be a message's, and would choose the character. */
+    const struct text t = {.p = bytes, .n = jinja_encode((uint32_t)value_integer(v), bytes)};
     return add_filled(b, s, "", &t, '>');
 }
 
@@ -275,12 +290,12 @@ bool jinja_percent(struct run *run, const struct text *format, const struct valu
         if (next && !add_conversion(&p, &b))
             return false;
     }
-    bool all = args->kind == V_TUPLE
-                   ? p.n_used == args->list->n || p.named
-                   : p.n_used || p.named || args->kind == V_DICT || args->kind == V_LIST || args->kind == V_RANGE;
+    const enum value_kind k = args->kind; /* what has items passes for a mapping, which may be left unused */
+    bool mapping = k == V_DICT || k == V_LIST || k == V_RANGE || k == V_UNDEFINED;
+    bool all = p.named || (k == V_TUPLE ? p.n_used == args->list->n : p.n_used || mapping);
     if (!run->status && !all)
         return run_fail(run, "%%: not all arguments were used by the format");
-    return give_text(builder_text(&b), out);
+    return give_formatted(format, &b, out);
 }
 
 /* ---- "{}".format(x) ---- */
@@ -363,7 +378,7 @@ static bool field_value(struct braces *f, struct span name, struct value *out)
     size_t at = strcspn(name.p, ".["), end;
     struct span first = {name.p, at < name.n ? at : name.n};
     size_t used = 0;
-    int index = digits(first.p, first.n, &used, 1000);
+    int index = digits(first.p, first.n, &used, 1 << 20);
     if (first.n == 0)
         index = (int)f->n_automatic++;
     if (used == first.n) {
@@ -372,6 +387,7 @@ static bool field_value(struct braces *f, struct span name, struct value *out)
         *out = f->args->positional.items[index];
     } else {
         struct value *there = jinja_dict_get_name(&f->args->named, first);
+        run_charge(f->run, f->args->named.n * (1 + first.n / 64) / 8);
         if (!there)
             return run_fail(f->run, "format: an argument is missing");
         *out = *there;
@@ -452,5 +468,5 @@ bool jinja_format(struct run *run, const struct text *format, const struct argum
             at = (size_t)(end - format->p) + 1;
         }
     }
-    return give_text(builder_text(&b), out);
+    return give_formatted(format, &b, out);
 }

@@ -137,31 +137,34 @@ static size_t print_time(char *out, size_t n, const char *conversion, const stru
 }
 #pragma GCC diagnostic pop
 
+enum { TIME_STEPS = 50 }; /* what one conversion costs */
+
 /* One conversion after the other, so that no single one can grow large. */
 static bool global_strftime_now(struct run *run, const struct call *call, struct value *out)
 {
+    static const char conversions[] = "aAbBcdHIjmMpSUwWxXyYZzGeuVDFTRrnthklPsC%";
     struct text *format = call_text(run, call, 0);
     time_t now = (time_t)run->now_s;
     struct tm tm;
     struct builder b;
     builder_init(&b, run);
-    if (!format || !localtime_r(&now, &tm))
+    if (!format || !run_charge(run, TIME_STEPS) || !localtime_r(&now, &tm))
         return run_fail(run, "strftime_now needs a format");
+    const bool markup = jinja_text_is_markup(format);
     for (size_t at = 0; at < format->n && !run->status;) {
         char one[8] = {0}, text[128];
         size_t n = 1;
+        run_charge(run, TIME_STEPS);
         if (format->p[at] == '%' && at + 1 < format->n)
-            n = 2 + (strchr("-_0^#", format->p[at + 1]) != NULL && at + 2 < format->n);
+            n = 2 + (memchr("-_0^#", format->p[at + 1], 5) != NULL && at + 2 < format->n);
         memcpy(one, format->p + at, n);
         at += n;
-        if (one[0] != '%' || n == 1)
-            builder_add(&b, one, n, true);
-        else if (one[n - 1] == 'f')
-            builder_add(&b, "000000", 6, true);
-        else if (strchr("aAbBcdHIjmMpSUwWxXyYZzGeuVDFTRrnthklPsC%", one[n - 1]))
-            builder_add(&b, text, print_time(text, sizeof text, one, &tm), true);
+        if (one[0] == '%' && n > 1 && one[n - 1] == 'f')
+            builder_add(&b, "000000", 6, markup);
+        else if (one[0] == '%' && n > 1 && memchr(conversions, one[n - 1], sizeof conversions - 1))
+            builder_add(&b, text, print_time(text, sizeof text, one, &tm), markup);
         else
-            builder_add(&b, one, n, true);
+            builder_add(&b, one, n, markup);
     }
     return give_text(builder_text(&b), out);
 }

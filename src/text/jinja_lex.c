@@ -46,7 +46,7 @@ static const char *const names[] = {
     [T_SEMICOLON] = "';'",
 };
 
-const char *token_name(enum token_kind kind) { return names[kind]; }
+const char *token_name(enum lex_kind kind) { return names[kind]; }
 
 void lexer_init(struct lexer *lexer, struct arena *arena, struct span source, andiron_error *error)
 {
@@ -410,7 +410,7 @@ static struct token operator_token(struct lexer *l)
 {
     static const struct {
         char text[3];
-        enum token_kind kind;
+        enum lex_kind kind;
     } operators[] = {
         {"//", T_FLOORDIV}, {"**", T_POW},      {"==", T_EQ},    {"!=", T_NE},    {">=", T_GE},    {"<=", T_LE},
         {"+", T_ADD},       {"-", T_SUB},       {"/", T_DIV},    {"*", T_MUL},    {"%", T_MOD},    {"~", T_TILDE},
@@ -440,6 +440,8 @@ static struct token word(struct lexer *l)
             break;
         end += n;
     }
+    if (end - l->at > LEX_NAME_MAX)
+        return fail(l, "a name of more than 1000 bytes");
     struct token t = {.kind = T_NAME, .line = l->line, .text = {l->source.p + l->at, end - l->at}};
     advance(l, end);
     return t;
@@ -474,7 +476,7 @@ static struct token next_in_tag(struct lexer *l)
 struct token lexer_next(struct lexer *l)
 {
     for (;;) {
-        enum token_kind pending = l->pending;
+        enum lex_kind pending = l->pending;
         l->pending = T_END;
         if (pending == T_BLOCK_BEGIN || pending == T_PRINT_BEGIN)
             return (struct token){.kind = pending, .line = l->line};

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/span.h"
 
-enum token_kind {
+enum lex_kind {
     T_END,
     T_DATA,
     T_BLOCK_BEGIN,
@@ -48,14 +48,14 @@ enum token_kind {
 };
 
 struct token {
-    enum token_kind kind;
+    enum lex_kind kind;
     uint32_t line;
     struct span text; /* T_DATA, T_NAME; T_STRING without escapes */
     int64_t integer;
     double real;
 };
 
-enum { LEX_BRACKETS_MAX = 256 };
+enum { LEX_BRACKETS_MAX = 256, LEX_NAME_MAX = 1000 /* bytes: comparing names is not charged */ };
 
 struct lexer {
     struct arena *arena;
@@ -64,7 +64,7 @@ struct lexer {
     uint32_t line;
     enum { LEX_TEXT, LEX_BLOCK, LEX_PRINT } state;
     bool line_starting;              /* the last tag ended with a newline, or this is the start */
-    enum token_kind pending;         /* T_BLOCK_BEGIN or T_PRINT_BEGIN to give after the text before it */
+    enum lex_kind pending;           /* T_BLOCK_BEGIN or T_PRINT_BEGIN to give after the text before it */
     char brackets[LEX_BRACKETS_MAX]; /* closing brackets awaited */
     size_t n_brackets;
     andiron_status status; /* of the first failure; nothing but T_END comes after it */
@@ -76,6 +76,6 @@ void lexer_init(struct lexer *lexer, struct arena *arena, struct span source, an
 /* The next token; T_END at the end and after a failure. */
 struct token lexer_next(struct lexer *lexer);
 /* A token's kind in words. */
-const char *token_name(enum token_kind kind);
+const char *token_name(enum lex_kind kind);
 
 #endif

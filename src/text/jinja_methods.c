@@ -118,7 +118,7 @@ static bool str_rpartition(struct run *run, const struct call *call, struct valu
 static bool bounds(struct run *run, const struct call *call, size_t *from, size_t *to)
 {
     struct text *t = call->self.text;
-    int64_t n = (int64_t)jinja_text_chars(t), at[2] = {0, n};
+    int64_t n = (int64_t)jinja_text_chars(run, t), at[2] = {0, n};
     for (int i = 0; i < 2; i++) {
         if (call->slots[1 + i].kind != V_NONE && !call_int(run, call, 1 + i, at[i], &at[i]))
             return false;
@@ -127,8 +127,8 @@ static bool bounds(struct run *run, const struct call *call, size_t *from, size_
     }
     if (at[0] > n || !run_charge(run, 1 + t->n / 16))
         return false;
-    *from = jinja_text_offset(t, (size_t)at[0]);
-    *to = jinja_text_offset(t, (size_t)(at[1] > n ? n : at[1]));
+    *from = jinja_text_offset(run, t, (size_t)at[0]);
+    *to = jinja_text_offset(run, t, (size_t)(at[1] > n ? n : at[1]));
     return *from <= *to;
 }
 
@@ -250,7 +250,7 @@ static bool str_join(struct run *run, const struct call *call, struct value *out
 static bool remove_end(struct run *run, const struct call *call, bool at_end, struct value *out)
 {
     struct text *t = call->self.text, *part = need_text(run, call, 0);
-    if (!part)
+    if (!part || !run_charge(run, part->n / 64))
         return false;
     if (part->n == 0 || part->n > t->n || memcmp(t->p + (at_end ? t->n - part->n : 0), part->p, part->n) != 0)
         return give_text(t, out);
@@ -277,7 +277,7 @@ static bool all_are(struct run *run, const struct call *call, bool (*is)(uint32_
         at += jinja_char(t->p + at, t->n - at, &c);
         all = is(c);
     }
-    return run_charge(run, t->n / 8) && give_bool(all, out);
+    return run_charge(run, t->n / 4) && give_bool(all, out);
 }
 
 static bool is_alphanumeric(uint32_t c) { return c != '_' && jinja_is_word(c); }
@@ -319,7 +319,7 @@ static bool missing_to_width(struct run *run, const struct call *call, int64_t *
 {
     if (!call_int(run, call, 0, 0, width))
         return false;
-    int64_t n = (int64_t)jinja_text_chars(call->self.text);
+    int64_t n = (int64_t)jinja_text_chars(run, call->self.text);
     *missing = *width <= n ? 0 : *width > RUN_OUTPUT_MAX ? RUN_OUTPUT_MAX : *width - n;
     return true;
 }

@@ -68,7 +68,7 @@ static bool plain_attribute(struct run *run, const struct value *object, struct 
     case V_LOOP: return loop_attribute(run, object->loop, name, out);
     case V_NAMESPACE:
     case V_DICT:
-        run_charge(run, object->dict->n / 8);
+        run_charge(run, object->dict->n / 8 + object->dict->n * (name.n / 64));
         there = jinja_dict_get_name(object->dict, name);
         break;
     case V_MACRO:
@@ -130,11 +130,9 @@ static bool character_at(struct run *run, struct text *t, int64_t index, struct 
 {
     size_t at;
     uint32_t point;
-    if (!place(index, jinja_text_chars(t), &at))
+    if (!place(index, jinja_text_chars(run, t), &at))
         return true;
-    if (t->n_chars != t->n && !run_charge(run, at / 4))
-        return false;
-    at = jinja_text_offset(t, at);
+    at = jinja_text_offset(run, t, at);
     *out = value_text(jinja_text_slice(run, t, at, at + jinja_char(t->p + at, t->n - at, &point)));
     return out->text != NULL;
 }
@@ -200,7 +198,7 @@ static bool slice_text(struct run *run, struct text *t, const int64_t s[3], stru
 {
     size_t n = slice_length(s);
     if (s[2] == 1) {
-        size_t from = jinja_text_offset(t, (size_t)s[0]), to = n ? jinja_text_offset(t, (size_t)s[1]) : from;
+        size_t from = jinja_text_offset(run, t, (size_t)s[0]), to = n ? jinja_text_offset(run, t, (size_t)s[1]) : from;
         *out = value_text(jinja_text_slice(run, t, from, to));
         return run_charge(run, t->n / 16) && out->text;
     }
@@ -235,7 +233,7 @@ bool jinja_slice(struct run *run, const struct value *object, const struct value
         return jinja_fail_undefined(run, object);
     bool sliceable = object->kind == V_TEXT || object->kind == V_LIST || object->kind == V_TUPLE ||
                      object->kind == V_RANGE;
-    if (!sliceable || !jinja_length(object, &n))
+    if (!sliceable || !jinja_length(run, object, &n))
         return run_fail(run, "a %s cannot be sliced", jinja_type_name(object));
     if (!slice_bounds(run, bounds, (int64_t)n, s))
         return false;

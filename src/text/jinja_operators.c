@@ -3,6 +3,8 @@
 #include "text/jinja_unicode.h"
 #include <math.h>
 
+enum { KEY_ITEMS_MAX = 64 }; /* of a tuple that is a key: looking at them is not charged */
+
 const char *jinja_type_name(const struct value *v)
 {
     static const char *const names[] = {
@@ -18,6 +20,8 @@ const char *jinja_type_name(const struct value *v)
 bool jinja_hashable(const struct value *v)
 {
     if (v->kind == V_TUPLE) {
+        if (v->list->n > KEY_ITEMS_MAX)
+            return false;
         for (size_t i = 0; i < v->list->n; i++)
             if (v->list->items[i].kind == V_TUPLE || !jinja_hashable(&v->list->items[i]))
                 return false; /* tuples in tuples: nobody's keys, and no recursion to bound */
@@ -26,11 +30,11 @@ bool jinja_hashable(const struct value *v)
     return v->kind != V_LIST && v->kind != V_DICT && v->kind != V_VIEW;
 }
 
-bool jinja_length(const struct value *v, size_t *n)
+bool jinja_length(struct run *run, const struct value *v, size_t *n)
 {
     switch (v->kind) {
     case V_UNDEFINED: *n = 0; return true;
-    case V_TEXT: *n = jinja_text_chars(v->text); return true;
+    case V_TEXT: *n = jinja_text_chars(run, v->text); return true;
     case V_LIST:
     case V_TUPLE: *n = v->list->n; return true;
     case V_DICT: *n = v->dict->n; return true;
@@ -151,7 +155,8 @@ bool jinja_less(struct run *run, const struct value *a, const struct value *b, b
     } else if (value_is_number(a) && value_is_number(b)) {
         *out = value_real(a) < value_real(b);
     } else if (a->kind == V_TEXT && b->kind == V_TEXT) {
-        *out = order_texts(a->text, b->text) < 0;
+        good = run_charge(run, (a->text->n < b->text->n ? a->text->n : b->text->n) / 64);
+        *out = good && order_texts(a->text, b->text) < 0;
     } else if (a->kind == b->kind && (a->kind == V_LIST || a->kind == V_TUPLE)) {
         good = run_deeper(run) && less_lists(run, a->list, b->list, out);
         run->depth--;
@@ -171,7 +176,7 @@ bool jinja_contains(struct run *run, const struct value *whole, const struct val
             return run_fail(run, "'in' a text needs a text, not a %s", jinja_type_name(part));
         *out = part->text->n == 0 ||
                (whole->text->n && memmem(whole->text->p, whole->text->n, part->text->p, part->text->n) != NULL);
-        return run_charge(run, whole->text->n / 16);
+        return run_charge(run, whole->text->n / 8);
     }
     if (whole->kind == V_DICT) {
         if (!jinja_hashable(part))
@@ -283,7 +288,7 @@ static bool reals(struct run *run, enum node_op op, double a, double b, struct v
     case OP_SUB: r = a - b; break;
     case OP_MUL: r = a * b; break;
     case OP_DIV: r = a / b; break;
-    case OP_POW: r = pow(a, b); break;
+    case OP_POW: r = run_charge(run, 10) ? pow(a, b) : 0; break;
     default:
         r = fmod(a, b);
         if (r != 0 && (r < 0) != (b < 0))

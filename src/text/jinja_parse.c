@@ -64,7 +64,7 @@ bool parser_skip_name(struct parser *p, const char *name)
     return true;
 }
 
-bool parser_skip(struct parser *p, enum token_kind kind)
+bool parser_skip(struct parser *p, enum lex_kind kind)
 {
     if (p->now.kind != kind)
         return false;
@@ -72,7 +72,7 @@ bool parser_skip(struct parser *p, enum token_kind kind)
     return true;
 }
 
-bool parser_expect(struct parser *p, enum token_kind kind)
+bool parser_expect(struct parser *p, enum lex_kind kind)
 {
     return parser_skip(p, kind) || parser_expected(p, token_name(kind));
 }
@@ -177,7 +177,7 @@ static struct node *name_or_word(struct parser *p)
 }
 
 /* Items up to a closing bracket; of a dict with a colon and a value after each. */
-static struct node *display(struct parser *p, enum node_kind kind, enum token_kind end)
+static struct node *display(struct parser *p, enum node_kind kind, enum lex_kind end)
 {
     struct node *node = parser_node(p, kind);
     if (!node)
@@ -292,7 +292,7 @@ static struct node *item_of(struct parser *p, struct node *object)
         return NULL;
     parser_step(p);
     node->a = object;
-    if (!(node->b = subscript(p)))
+    if (!(node->b = p->now.kind == T_RBRACKET ? parser_node(p, N_TUPLE) : subscript(p)))
         return NULL;
     if (p->now.kind == T_COMMA) { /* x[a, b]: a tuple as key */
         struct node *tuple = parser_node(p, N_TUPLE);
@@ -491,10 +491,10 @@ struct node *parse_unary(struct parser *p, bool with_filter)
 enum { LEVEL_SUM, LEVEL_CONCAT, LEVEL_PRODUCT, LEVEL_POWER, LEVEL_UNARY };
 
 /* The operator that `kind` is at `level`, or -1. */
-static int operator_at(enum token_kind kind, int level)
+static int operator_at(enum lex_kind kind, int level)
 {
     static const struct {
-        enum token_kind kind;
+        enum lex_kind kind;
         int level, op;
     } operators[] = {
         {T_ADD, LEVEL_SUM, OP_ADD},     {T_SUB, LEVEL_SUM, OP_SUB},     {T_TILDE, LEVEL_CONCAT, 0},

@@ -29,8 +29,8 @@ bool parser_expected(struct parser *p, const char *what);
 void parser_step(struct parser *p);
 bool parser_is_name(const struct parser *p, const char *name);
 bool parser_skip_name(struct parser *p, const char *name);
-bool parser_skip(struct parser *p, enum token_kind kind);
-bool parser_expect(struct parser *p, enum token_kind kind);
+bool parser_skip(struct parser *p, enum lex_kind kind);
+bool parser_expect(struct parser *p, enum lex_kind kind);
 bool parser_take_name(struct parser *p, struct node *node); /* into node->name, with its hash */
 bool parser_deeper(struct parser *p);                       /* one level of nesting; undone by --p->nesting */
 void chain_init(struct chain *chain);

@@ -143,11 +143,13 @@ static bool add_compound(struct builder *b, const struct value *v)
     }
 }
 
+enum { FLOAT_STEPS = 100 }; /* what finding the shortest digits costs */
+
 static bool add_number(struct builder *b, const struct value *v)
 {
     char text[40];
     if (v->kind == V_FLOAT)
-        return builder_add(b, text, jinja_print_float(v->real, text), true);
+        return run_charge(b->run, FLOAT_STEPS) && builder_add(b, text, jinja_print_float(v->real, text), true);
     snprintf(text, sizeof text, "%lld", (long long)v->integer);
     return add(b, text);
 }

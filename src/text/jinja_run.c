@@ -15,7 +15,10 @@ bool run_fail(struct run *run, const char *format, ...)
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    run->status = error_set(run->error, ANDIRON_E_FORMAT, "chat template, line %u: %s", (unsigned)run->line, text);
+    if (run->line)
+        run->status = error_set(run->error, ANDIRON_E_FORMAT, "chat template, line %u: %s", (unsigned)run->line, text);
+    else
+        run->status = error_set(run->error, ANDIRON_E_ARGUMENT, "chat template: its variables: %s", text);
     return false;
 }
 
@@ -76,18 +79,21 @@ struct text *jinja_text_slice(struct run *run, const struct text *t, size_t from
     return s;
 }
 
-size_t jinja_text_chars(struct text *t)
+size_t jinja_text_chars(struct run *run, struct text *t)
 {
-    if (t->n_chars == SIZE_MAX)
+    if (t->n_chars == SIZE_MAX) {
+        run_charge(run, t->n / 16);
         t->n_chars = jinja_count_chars(text_span(t));
+    }
     return t->n_chars;
 }
 
-size_t jinja_text_offset(struct text *t, size_t n_chars)
+size_t jinja_text_offset(struct run *run, struct text *t, size_t n_chars)
 {
-    if (jinja_text_chars(t) == t->n)
+    if (jinja_text_chars(run, t) == t->n)
         return n_chars < t->n ? n_chars : t->n;
     size_t at = 0;
+    run_charge(run, (n_chars < t->n_chars ? n_chars : t->n_chars) / 8);
     uint32_t point;
     for (; n_chars > 0 && at < t->n; n_chars--)
         at += jinja_char(t->p + at, t->n - at, &point);
@@ -106,8 +112,8 @@ static bool grow(struct builder *b, size_t n)
     size_t capacity = b->capacity ? b->capacity * 2 : 64;
     if (n > RUN_OUTPUT_MAX - b->n)
         return run_fail(b->run, "a text of more than %d MiB", RUN_OUTPUT_MAX >> 20);
-    while (capacity < b->n + n)
-        capacity *= 2;
+    if (capacity < b->n + n)
+        capacity = b->n + n;
     char *p = run_alloc(b->run, capacity, 1), *marks = b->marks ? run_alloc(b->run, capacity, 1) : NULL;
     if (!p || (b->marks && !marks))
         return false;
@@ -234,7 +240,8 @@ struct value *jinja_dict_get_name(const struct dict *dict, struct span name)
 
 struct value *jinja_dict_get(struct run *run, const struct dict *dict, const struct value *key)
 {
-    if (!run_charge(run, 1 + dict->n / 8))
+    size_t key_bytes = key->kind == V_TEXT ? key->text->n : 0;
+    if (!run_charge(run, 1 + dict->n / 8 + dict->n * (key_bytes / 64)))
         return NULL;
     if (key->kind == V_TEXT)
         return jinja_dict_get_name(dict, text_span(key->text));
@@ -269,7 +276,7 @@ bool jinja_dict_set(struct run *run, struct dict *dict, struct value key, struct
 
 static struct list *characters(struct run *run, struct text *t)
 {
-    struct list *list = jinja_list(run, jinja_text_chars(t));
+    struct list *list = jinja_list(run, jinja_text_chars(run, t));
     uint32_t point;
     for (size_t at = 0, n; list && at < t->n; at += n) {
         n = jinja_char(t->p + at, t->n - at, &point);

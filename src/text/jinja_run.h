@@ -10,7 +10,7 @@
 #include "text/jinja_value.h"
 
 enum {
-    RUN_STEPS_MAX = 20000000,   /* nodes evaluated, items looked at, 16 bytes copied: each is a step */
+    RUN_STEPS_MAX = 10000000,   /* nodes evaluated, items looked at, 16 bytes copied: each is a step of up to 0.1 us */
     RUN_MEMORY_MAX = 256 << 20, /* bytes */
     RUN_OUTPUT_MAX = 32 << 20,  /* bytes */
     RUN_DEPTH_MAX = 500,        /* of nodes in nodes, macros in macros, values in values */
@@ -24,7 +24,7 @@ struct run {
     struct arena arena;
     andiron_status status;
     andiron_error *error;
-    uint32_t line; /* of what is being evaluated */
+    uint32_t line; /* of what is being evaluated; 0: nothing yet */
     uint64_t n_steps;
     int depth;
     int64_t now_s;
@@ -47,7 +47,8 @@ struct scope {
     bool captured; /* a macro remembers it: it may not be emptied and used again */
 };
 
-/* "chat template, line N: ..." with ANDIRON_E_FORMAT. Returns false. */
+/* "chat template, line N: ..." with ANDIRON_E_FORMAT; before the first line is run, ANDIRON_E_ARGUMENT: the variables
+ * are at fault. Returns false. */
 bool run_fail(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Zeroed; NULL is a failure. */
 void *run_alloc(struct run *run, size_t n, size_t item_bytes);
@@ -61,9 +62,10 @@ bool run_deeper(struct run *run);
 struct text *jinja_text(struct run *run, struct span borrowed, bool markup); /* bytes are not copied */
 struct text *jinja_text_copy(struct run *run, const char *p, size_t n, bool markup);
 struct text *jinja_text_slice(struct run *run, const struct text *t, size_t from, size_t to); /* in bytes */
-size_t jinja_text_chars(struct text *t);
-size_t jinja_text_offset(struct text *t, size_t n_chars); /* bytes of the first `n_chars` characters */
-bool jinja_text_is_markup(const struct text *t);          /* every byte? */
+/* Characters, and the bytes of the first `n_chars` of them; both are charged. */
+size_t jinja_text_chars(struct run *run, struct text *t);
+size_t jinja_text_offset(struct run *run, struct text *t, size_t n_chars);
+bool jinja_text_is_markup(const struct text *t); /* every byte? */
 
 struct builder {
     struct run *run;
@@ -104,7 +106,7 @@ bool jinja_compare(struct run *run, enum node_op op, const struct value *a, cons
 const char *jinja_type_name(const struct value *v); /* Python's */
 bool jinja_hashable(const struct value *v);
 /* Items in a text, list, dict, ...; false: it has no length (no failure). */
-bool jinja_length(const struct value *v, size_t *n);
+bool jinja_length(struct run *run, const struct value *v, size_t *n);
 
 /* ---- jinja_print.c ---- */
 

@@ -29,7 +29,7 @@ static struct node *target_part(struct parser *p, bool namespaces)
 {
     static const char *const reserved[] = {"true", "false", "none", "True", "False", "None"};
     if (p->now.kind == T_LPAREN || p->now.kind == T_LBRACKET) {
-        enum token_kind end = p->now.kind == T_LPAREN ? T_RPAREN : T_RBRACKET;
+        enum lex_kind end = p->now.kind == T_LPAREN ? T_RPAREN : T_RBRACKET;
         parser_step(p);
         struct node *inner = parser_deeper(p) ? target(p, namespaces, NULL) : NULL;
         p->nesting--;

@@ -174,7 +174,7 @@ static bool is_case(struct run *run, const struct call *call, bool upper, struct
         some |= upper ? jinja_is_upper(c) : jinja_is_lower(c);
         other |= upper ? jinja_is_lower(c) : jinja_is_upper(c);
     }
-    return t && run_charge(run, t->n / 8) && give_bool(some && !other, out);
+    return t && run_charge(run, t->n / 4) && give_bool(some && !other, out);
 }
 
 static bool test_lower(struct run *run, const struct call *call, struct value *out)

@@ -82,15 +82,38 @@ static bool set_extra(struct run *run, struct span json)
     return true;
 }
 
+/* The usual roles are markup where they stand in messages, as templates make control tokens of them ("<|" + role +
+ * "|>"). They name who speaks; whatever else a caller puts there stays content. */
+static void mark_role(struct value *role)
+{
+    static const char *const known[] = {"system",   "user",        "assistant", "tool",  "developer",
+                                        "function", "observation", "ipython",   "model", "environment"};
+    for (size_t i = 0; role && i < sizeof known / sizeof *known; i++)
+        if (text_is(role, known[i]))
+            role->text->markup = true;
+}
+
+static void mark_roles(const struct value *messages)
+{
+    if (!messages || messages->kind != V_LIST)
+        return;
+    for (size_t i = 0; i < messages->list->n; i++)
+        if (messages->list->items[i].kind == V_DICT)
+            mark_role(jinja_dict_get_name(messages->list->items[i].dict, span_of("role")));
+}
+
 static bool set_context(struct run *run, const struct template_input *input)
 {
     run->context = jinja_dict(run);
     run->now_s = input->now_s ? input->now_s : (int64_t)time(NULL);
-    return run->context && set_messages(run, input) && set(run, run->context, "tools", value_none()) &&
-           set(run, run->context, "documents", value_none()) &&
-           set(run, run->context, "add_generation_prompt", value_bool(input->add_generation_prompt)) &&
-           set_text(run, run->context, "bos_token", input->bos_token, true) &&
-           set_text(run, run->context, "eos_token", input->eos_token, true) && set_extra(run, input->extra_json);
+    bool good = run->context && set_messages(run, input) && set(run, run->context, "tools", value_none()) &&
+                set(run, run->context, "documents", value_none()) &&
+                set(run, run->context, "add_generation_prompt", value_bool(input->add_generation_prompt)) &&
+                set_text(run, run->context, "bos_token", input->bos_token, true) &&
+                set_text(run, run->context, "eos_token", input->eos_token, true) && set_extra(run, input->extra_json);
+    if (good)
+        mark_roles(jinja_dict_get_name(run->context, span_of("messages")));
+    return good;
 }
 
 /* Where the run of equal marks that starts at `from` ends. */

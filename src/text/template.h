@@ -7,7 +7,9 @@
  * The output is a list of pieces, each marked as markup (from the template's own text and literals) or content (from
  * the messages), so that the tokenizer can turn markup into control tokens and never content. The mark follows every
  * byte through filters, slicing and concatenation; where an operation mixes sources byte by byte the result is content.
- */
+ *
+ * Two things of a message can become markup, as neither can spell a control token of its own choice: its role, if it is
+ * one of the usual ones (templates write "<|" + role + "|>"), and numbers, whose digits are markup wherever printed. */
 #ifndef TEXT_TEMPLATE_H
 #define TEXT_TEMPLATE_H
 
@@ -26,7 +28,8 @@ struct template_input {
     bool add_generation_prompt;
     struct span bos_token, eos_token; /* markup */
     int64_t now_s;                    /* seconds since 1970 for strftime_now; 0: the clock */
-    /* More variables for the template (enable_thinking, tools, ...): one JSON object, or empty. Content. */
+    /* More variables for the template (enable_thinking, tools, ...; "messages" replaces those above): one JSON object,
+     * or empty. Content. */
     struct span extra_json;
 };
 
