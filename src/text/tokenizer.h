@@ -27,6 +27,8 @@ struct tokenizer_source {
     const struct span *merges; /* [n_merges] "left right", or NULL */
     int32_t bos, eos, eot, unknown, sep, padding; /* -1: none */
     int add_bos, add_eos, add_space_prefix, remove_extra_whitespaces; /* 0, 1, or -1: the kind's default */
+    int32_t eom;      /* end of message; -1: none */
+    struct span name; /* general.name: with Phi-3, white space after an added token is dropped */
 };
 
 andiron_status tokenizer_open(struct tokenizer **out, const struct tokenizer_source *source, andiron_error *error);
@@ -39,6 +41,17 @@ size_t tokenizer_n_tokens(const struct tokenizer *t);
  * for hostile text (no quadratic merge of one long word). */
 andiron_status tokenizer_encode(const struct tokenizer *t, struct span text, unsigned flags, struct buffer *ids,
                                 andiron_error *error);
+/* The same for text that consists of runs: control tokens (and the unknown token) are found only wholly inside one
+ * `markup` run; everything else goes on across the runs' ends. `runs` cover the text. ANDIRON_TOKENIZE_SPECIAL in `flags`
+ * changes nothing here. */
+struct tokenizer_run {
+    size_t n_bytes;
+    bool markup;
+};
+andiron_status tokenizer_encode_runs(const struct tokenizer *t, struct span text, const struct tokenizer_run *runs,
+                                     size_t n_runs, unsigned flags, struct buffer *ids, andiron_error *error);
+/* BOS where encoding a text adds one (the vocabulary says add_bos), else -1. */
+andiron_token tokenizer_added_bos(const struct tokenizer *t);
 /* As andiron_token_piece: the bytes of one token; empty for an id out of range. */
 struct span tokenizer_piece(const struct tokenizer *t, andiron_token id, bool special);
 /* As andiron_detokenize: appends to *text. */

@@ -1,0 +1,3 @@
+# The tokenizer's tests, and a program for comparing it with llama.cpp by hand (docs/tokenizers.md).
+add_executable(tokens_of tokens_of.c)
+target_link_libraries(tokens_of PRIVATE engine andiron_flags)
