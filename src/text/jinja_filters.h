@@ -11,8 +11,8 @@ bool filter_attribute(struct run *run, const struct value *attribute, const stru
 
 /* jinja_filters_text.c */
 builtin_function filter_upper, filter_lower, filter_capitalize, filter_title, filter_trim, filter_replace,
-    filter_string, filter_indent, filter_escape, filter_wordcount, filter_truncate, filter_center, filter_format,
-    filter_urlencode, filter_tojson;
+    filter_string, filter_indent, filter_escape, filter_forceescape, filter_safe, filter_wordcount, filter_truncate,
+    filter_center, filter_format, filter_urlencode, filter_tojson;
 /* jinja_filters_list.c */
 builtin_function filter_first, filter_last, filter_length, filter_list, filter_join, filter_reverse, filter_batch,
     filter_slice, filter_items, filter_sum, filter_map, filter_select, filter_reject, filter_selectattr,

@@ -107,15 +107,22 @@ bool filter_indent(struct run *run, const struct call *call, struct value *out)
 
 bool filter_escape(struct run *run, const struct call *call, struct value *out)
 {
-    static const char *const escapes[][2] = {
-        {"&", "&amp;"}, {">", "&gt;"}, {"<", "&lt;"}, {"'", "&#39;"}, {"\"", "&#34;"}};
     struct text *t = jinja_str(run, &call->self);
-    for (size_t i = 0; t && i < sizeof escapes / sizeof *escapes; i++) {
-        struct text *from = jinja_text(run, span_of(escapes[i][0]), true);
-        struct text *to = jinja_text(run, span_of(escapes[i][1]), jinja_text_is_markup(t));
-        t = from && to ? text_replace(run, t, from, to, -1) : NULL;
-    }
-    return give_text(t, out);
+    return t && give_text(t->safe ? t : text_escape(run, t), out);
+}
+
+bool filter_forceescape(struct run *run, const struct call *call, struct value *out)
+{
+    struct text *t = jinja_str(run, &call->self);
+    return t && give_text(text_escape(run, t), out);
+}
+
+bool filter_safe(struct run *run, const struct call *call, struct value *out)
+{
+    struct text *t = jinja_str(run, &call->self), *safe = t ? jinja_text_slice(run, t, 0, t->n) : NULL;
+    if (safe)
+        safe->safe = true;
+    return give_text(safe, out);
 }
 
 bool filter_wordcount(struct run *run, const struct call *call, struct value *out)

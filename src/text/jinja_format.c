@@ -348,10 +348,8 @@ static bool read_spec(struct run *run, struct span text, struct spec *s)
         s->type = text.p[at++];
     if (at != text.n || s->width > WIDTH_MAX || s->precision > PRECISION_MAX)
         return run_fail(run, "format: a format that is not understood, or too wide");
-    if (s->zero && !s->align) {
+    if (s->zero && !s->align)
         s->fill = '0';
-        s->align = '=';
-    }
     return true;
 }
 
@@ -362,12 +360,14 @@ static bool add_formatted(struct builder *b, struct span spec, const struct valu
         return jinja_add_str(b, v);
     if (!read_spec(b->run, spec, &s))
         return false;
+    if (s.zero && !s.align && v->kind != V_TEXT)
+        s.align = '='; /* zeros go between sign and digits */
     if (value_is_int(v) && (!s.type || strchr("dxXobn", s.type)))
         return s.precision < 0 ? add_int(b, &s, value_integer(v))
                                : run_fail(b->run, "format: an integer takes no precision");
     if (value_is_number(v) && s.type && strchr("eEfFgG%", s.type))
         return add_real(b, &s, value_real(v));
-    if (v->kind == V_TEXT && (!s.type || s.type == 's') && s.align != '=')
+    if (v->kind == V_TEXT && (!s.type || s.type == 's') && s.align != '=' && !s.grouping && !s.sign && !s.alternate)
         return add_cut_text(b, &s, v->text);
     return run_fail(b->run, "format: this format does not go with a %s", jinja_type_name(v));
 }

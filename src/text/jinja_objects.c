@@ -104,7 +104,7 @@ static bool changes_its_object(enum value_kind kind, struct span name)
 
 bool jinja_attribute(struct run *run, const struct value *object, struct span name, struct value *out)
 {
-    if (object->kind == V_UNDEFINED)
+    if (object->kind == V_UNDEFINED && (name.n < 2 || name.p[0] != '_' || name.p[1] != '_'))
         return jinja_fail_undefined(run, object);
     if (changes_its_object(object->kind, name)) {
         *out = jinja_undefined(run, name);

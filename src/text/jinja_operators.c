@@ -1,5 +1,5 @@
 /* jinja_operators.c - Python's operators. Integers have 64 bits here; where Python's would grow, the run fails. */
-#include "text/jinja_run.h"
+#include "text/jinja_strings.h"
 #include "text/jinja_unicode.h"
 #include <math.h>
 
@@ -326,16 +326,27 @@ static bool repeat(struct run *run, const struct value *v, int64_t times, struct
     return list != NULL;
 }
 
+static bool join_texts(struct run *run, struct text *a, struct text *b, struct value *out)
+{
+    struct builder joined;
+    const bool safe = a->safe || b->safe;
+    if (safe && !a->safe)
+        a = text_escape(run, a);
+    if (safe && !b->safe)
+        b = text_escape(run, b);
+    builder_init(&joined, run);
+    if (!a || !b || !builder_add_text(&joined, a) || !builder_add_text(&joined, b))
+        return false;
+    if (!give_text(builder_text(&joined), out))
+        return false;
+    out->text->safe = safe;
+    return true;
+}
+
 static bool join(struct run *run, const struct value *a, const struct value *b, struct value *out)
 {
-    if (a->kind == V_TEXT) {
-        struct builder joined;
-        builder_init(&joined, run);
-        builder_add_text(&joined, a->text);
-        builder_add_text(&joined, b->text);
-        *out = value_text(builder_text(&joined));
-        return !run->status;
-    }
+    if (a->kind == V_TEXT)
+        return join_texts(run, a->text, b->text, out);
     struct list *list = jinja_list(run, a->list->n + b->list->n);
     if (!list)
         return false;

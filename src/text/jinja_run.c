@@ -76,6 +76,8 @@ struct text *jinja_text_slice(struct run *run, const struct text *t, size_t from
         s->marks = t->marks + from;
     if (s && t->n_chars == t->n)
         s->n_chars = s->n;
+    if (s)
+        s->safe = t->safe;
     return s;
 }
 

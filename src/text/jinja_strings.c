@@ -151,6 +151,22 @@ struct text *text_replace(struct run *run, struct text *t, const struct text *ol
     return builder_text(&b);
 }
 
+struct text *text_escape(struct run *run, struct text *t)
+{
+    static const char *const escapes[][2] = {
+        {"&", "&amp;"}, {">", "&gt;"}, {"<", "&lt;"}, {"'", "&#39;"}, {"\"", "&#34;"}};
+    const bool markup = jinja_text_is_markup(t);
+    t = jinja_text_slice(run, t, 0, t->n);
+    for (size_t i = 0; t && i < sizeof escapes / sizeof *escapes; i++) {
+        const struct text from = {.p = escapes[i][0], .n = 1, .markup = markup};
+        const struct text to = {.p = escapes[i][1], .n = strlen(escapes[i][1]), .markup = markup};
+        t = text_replace(run, t, &from, &to, -1);
+    }
+    if (t)
+        t->safe = true;
+    return t;
+}
+
 static bool add_part(struct run *run, struct list *list, struct text *t, size_t from, size_t to)
 {
     struct text *part = jinja_text_slice(run, t, from, to);

@@ -13,6 +13,8 @@ struct text *text_strip(struct run *run, struct text *t, const struct text *char
 /* `count` < 0: all. */
 struct text *text_replace(struct run *run, struct text *t, const struct text *old, const struct text *with,
                           int64_t count);
+/* For HTML; the result is safe. */
+struct text *text_escape(struct run *run, struct text *t);
 struct list *text_lines(struct run *run, struct text *t, bool keep_ends);
 /* Python's split and rsplit; `separator` NULL: whitespace; `count` < 0: no limit. */
 struct list *text_split(struct run *run, struct text *t, const struct text *separator, int64_t count, bool from_right);

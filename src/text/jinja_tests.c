@@ -190,8 +190,7 @@ static bool test_upper(struct run *run, const struct call *call, struct value *o
 static bool test_escaped(struct run *run, const struct call *call, struct value *out)
 {
     (void)run;
-    (void)call;
-    return give_bool(false, out);
+    return give_bool(call->self.kind == V_TEXT && call->self.text->safe, out);
 }
 
 static bool test_filter(struct run *run, const struct call *call, struct value *out)

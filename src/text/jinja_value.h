@@ -65,6 +65,7 @@ struct text {
     const char *marks; /* [n], 1 is markup; NULL: every byte is as `markup` says */
     size_t n_chars;    /* code points; SIZE_MAX: not counted yet */
     bool markup;
+    bool safe; /* jinja2's Markup (|safe, |escape): '+' escapes what is joined to it */
 };
 
 struct list {
