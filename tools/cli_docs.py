@@ -122,11 +122,11 @@ def man(dump):
            "andiron \\- run language models on the machine you have", ".SH SYNOPSIS"]
     for command in dump["commands"]:
         out.append(f".B andiron {command['name']}\n[options] {roff(command['arguments'])}\n.br")
-    out += [".SH DESCRIPTION", "MODEL is the path of a GGUF file. The file is mapped and used as it is."]
+    out += [".SH DESCRIPTION", "MODEL is the path of a GGUF file. The file is mapped and used as it is. After \\fB\\-\\-\\fR nothing is an option."]
     for command in dump["commands"]:
-        out.append(f".SH ANDIRON {command['name'].upper()}\n{roff(command['summary'].capitalize())}.")
+        out.append(f".SH ANDIRON {command['name'].upper()}\n{roff(command['summary'][0].upper() + command['summary'][1:])}.")
         if command["details"]:
-            out.append(".PP\n" + roff(command["details"]))
+            out += [".PP\n" + roff(part) for part in command["details"].split("\n\n")]
         for option in command["options"]:
             value = f" \\fI{roff(option['value'])}\\fR" if option["value"] else ""
             form = ", ".join(f"\\fB{roff(w)}\\fR" for w in reversed(words_of(option)))
@@ -135,8 +135,8 @@ def man(dump):
     out += [".SH EXIT STATUS", "0: done. 1: failed, with one sentence on standard error. 2: wrong usage.", ".SH FILES",
             ".TP\n\\fI$XDG_DATA_HOME/andiron/arch/NAME.arch\\fR\nthe user's own architecture definitions "
             "(without the variable: ~/.local/share)",
-            ".TP\n\\fI$XDG_STATE_HOME/andiron/history\\fR\nlines typed in conversations, where the folder exists "
-            "(without the variable: ~/.local/state)"]
+            ".TP\n\\fI$XDG_STATE_HOME/andiron/history\\fR\nwhat was typed in conversations; a folder that is missing is created "
+            "(without the variable: ~/.local/state)", ".TP\n\\fI~/.editrc\\fR\nkeys of the line editor: see editrc(5)"]
     return "\n".join(out) + "\n"
 
 

@@ -1,12 +1,102 @@
 /* answer.c - the loop around andiron_generate: what is written goes to stdout at once and is remembered. */
 #include "answer.h"
+#include <unistd.h>
+
+enum { LEAST_STEP = 16, FIRST_STEP = 64, MOST_STEP = 512 };
+
+static bool is_interrupted(const struct answerer *a) { return a->interrupted && *a->interrupted; }
+
+/* Bytes at the beginning of `text` that would drive a terminal: controls, except those that lay out text. */
+static size_t n_control(const char *text, size_t n)
+{
+    unsigned char c = (unsigned char)text[0], next = n > 1 ? (unsigned char)text[1] : 0;
+    if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+        return 2;
+    return (c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f;
+}
+
+/* A model may say anything, and who wrote its prompt may know what. Only a file or a pipe gets every byte. */
+static bool write_out(const char *text, size_t n)
+{
+    if (!isatty(STDOUT_FILENO))
+        return fwrite(text, 1, n, stdout) == n;
+    for (size_t i = 0, m; i < n; i += m) {
+        size_t control = n_control(text + i, n - i);
+        m = control ? control : 1;
+        if (control ? fputs("\xef\xbf\xbd", stdout) < 0 : fwrite(text + i, 1, 1, stdout) != 1)
+            return false;
+    }
+    return true;
+}
 
 static bool write_piece(void *user, const char *text, size_t n)
 {
     struct answerer *a = user;
-    if (n && (fwrite(text, 1, n, stdout) != n || fflush(stdout)))
+    if (n && (!write_out(text, n) || fflush(stdout)))
         return false;
-    return text_add(&a->text, text, n) && !(a->interrupted && *a->interrupted);
+    return text_add(&a->text, text, n) && !is_interrupted(a);
+}
+
+/* Where reading a prompt has come to. */
+struct reading {
+    size_t step, done;
+    double began, shown;
+};
+
+/* Steps of about half a second: Ctrl-C is heard, progress is seen, and nothing is lost by small steps. */
+static void adapt_step(struct reading *r, double seconds)
+{
+    if (seconds < 0.25 && r->step < MOST_STEP)
+        r->step *= 2;
+    else if (seconds > 0.5 && r->step > LEAST_STEP)
+        r->step /= 2;
+}
+
+static void show_reading(struct reading *r, size_t n_prompt)
+{
+    double now = model_seconds();
+    if (now - r->began < 1 || now - r->shown < 0.2)
+        return;
+    fprintf(stderr, "\rreading the prompt: %zu of %zu tokens", r->done, n_prompt);
+    r->shown = now;
+}
+
+/* The first step covers what the session may hold already and a little more: it computes the little only. *n_done tells
+ * how far it came. */
+static bool read_in_steps(struct answerer *a, const struct tokens *prompt, size_t *n_kept, size_t *n_done)
+{
+    andiron_error error;
+    double began = model_seconds();
+    struct reading r = {FIRST_STEP, andiron_session_length(a->session), began, began};
+    size_t kept = 0;
+    for (bool first = true; (first || r.done < prompt->n) && !is_interrupted(a); first = false) {
+        double from = model_seconds();
+        r.done = prompt->n < r.done + r.step ? prompt->n : r.done + r.step;
+        if (andiron_session_sync(a->session, prompt->ids, r.done, &kept, &error))
+            return fail_with(&error);
+        if (first)
+            *n_kept = kept;
+        *n_done = r.done;
+        adapt_step(&r, model_seconds() - from);
+        if (a->show_progress)
+            show_reading(&r, prompt->n);
+    }
+    if (r.shown > began)
+        fprintf(stderr, "\r\033[K");
+    return true;
+}
+
+static bool read_prompt(struct answerer *a, const struct tokens *prompt, size_t *n_kept, size_t *n_done)
+{
+    andiron_error error;
+    size_t room = andiron_session_capacity(a->session);
+    if (prompt->n > room)
+        return fail("the prompt has %zu tokens, but the context holds %zu; shorten it or give a larger --ctx",
+                    prompt->n, room);
+    if (a->interrupted || a->show_progress)
+        return read_in_steps(a, prompt, n_kept, n_done);
+    *n_done = prompt->n;
+    return !andiron_session_sync(a->session, prompt->ids, prompt->n, n_kept, &error) || fail_with(&error);
 }
 
 static void print_timings(const struct answerer *a, size_t n_prompt, size_t n_kept, double prompt_s)
@@ -21,7 +111,7 @@ static void print_timings(const struct answerer *a, size_t n_prompt, size_t n_ke
 static bool generate(struct answerer *a, andiron_sampler *sampler, const struct tokens *prompt)
 {
     andiron_error error;
-    size_t n_kept = 0;
+    size_t n_kept = 0, n_done = 0;
     andiron_generate_options options = {
         .max_tokens = a->args->n,
         .stop = a->args->stop.items,
@@ -32,17 +122,22 @@ static bool generate(struct answerer *a, andiron_sampler *sampler, const struct 
     for (size_t i = 0; i < prompt->n; i++)
         andiron_sampler_accept(sampler, prompt->ids[i]);
     double from = model_seconds();
-    if (andiron_session_sync(a->session, prompt->ids, prompt->n, &n_kept, &error))
-        return fail_with(&error);
+    if (!read_prompt(a, prompt, &n_kept, &n_done))
+        return false;
+    if (n_done < prompt->n) {
+        a->result = (andiron_generate_result){.reason = ANDIRON_STOP_CANCELLED};
+        return true;
+    }
     double prompt_s = model_seconds() - from;
     if (andiron_generate(a->session, sampler, &options, &a->result, &error))
         return fail_with(&error);
     if (a->text.n == 0 || a->text.bytes[a->text.n - 1] != '\n')
         putchar('\n');
-    fflush(stdout);
+    if (fflush(stdout) || ferror(stdout))
+        return true; /* main tells that, where someone is to be told */
     if (a->result.reason == ANDIRON_STOP_FULL)
-        fprintf(stderr, "andiron: the answer was cut: the context of %zu tokens is full; --ctx N gives more\n",
-                andiron_session_capacity(a->session));
+        fprintf(stderr, "andiron: the answer was cut: the context of %zu tokens is full; --ctx N gives more%s\n",
+                andiron_session_capacity(a->session), a->interrupted ? ", and a new message goes on here" : "");
     if (a->show_timings)
         print_timings(a, prompt->n, n_kept, prompt_s);
     return true;

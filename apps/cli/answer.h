@@ -22,14 +22,15 @@ struct answerer {
     andiron_model *model;
     andiron_session *session;
     const struct run_args *args;
-    volatile sig_atomic_t *interrupted; /* an answer ends when it is not 0; NULL: never looked at */
-    bool show_timings;
+    volatile sig_atomic_t *interrupted; /* of a conversation: an answer ends when it is not 0; NULL: one answer only */
+    bool show_timings, show_progress;
     struct text text; /* of the last answer */
     andiron_generate_result result;
 };
 
 /* Make the session's text `prompt`, which keeps what it already has in common with it, and print the continuation on
- * stdout. False with a sentence on stderr. */
+ * stdout. Interrupted while it reads the prompt, it produces nothing and is not a failure: the result's reason is
+ * ANDIRON_STOP_CANCELLED. False with a sentence on stderr. */
 bool answer(struct answerer *a, const struct tokens *prompt);
 /* The model's chat template over `messages` as the prompt of an answer. False with a sentence on stderr. */
 bool chat_prompt(struct tokens *prompt, const andiron_model *model, const andiron_message *messages, size_t n);

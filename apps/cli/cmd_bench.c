@@ -31,6 +31,7 @@ struct bench {
 
 struct figures {
     double prompt_tokens_per_s, generation_tokens_per_s, first_token_s, prompt_roof_pct, generation_roof_pct;
+    size_t peak_bytes; /* of running the model: read before the machine is measured, which reads a large block */
     andiron_roofs roofs;
 };
 
@@ -45,8 +46,8 @@ static bool run_batch(struct bench *b, andiron_error *error)
     size_t n = andiron_batch_length(b->batch);
     if (andiron_batch_run(b->batch, error))
         return fail_with(error);
-    if (n && !andiron_batch_logits(b->batch, n - 1))
-        return fail("no scores after a token that asked for them");
+    for (size_t i = 0; i < n; i++) /* computes them for the rows that wanted them */
+        andiron_batch_logits(b->batch, i);
     andiron_batch_clear(b->batch);
     return true;
 }
@@ -60,7 +61,7 @@ static bool feed_prompt(struct bench *b, size_t n)
     for (size_t s = 0; s < b->n_sessions; s++)
         for (size_t i = 0; i < n; i++) {
             bool last = i + 1 == n, full = andiron_batch_length(b->batch) + 1 == b->step_tokens;
-            if (andiron_batch_add(b->batch, b->sessions[s], next_token(b), last || full, &error))
+            if (andiron_batch_add(b->batch, b->sessions[s], next_token(b), last, &error))
                 return fail_with(&error);
             if ((full || (last && s + 1 == b->n_sessions)) && !run_batch(b, &error))
                 return false;
@@ -152,7 +153,8 @@ static bool time_first_token(struct bench *b, double *seconds)
 }
 
 /* Generation: a step reads every weight once, for all sequences. Prompt: each weight of the layers is a multiplication
- * and an addition a token; the vocabulary's matrix is not counted, as it is looked up or used for the last token only. */
+ * and an addition a token; the vocabulary's matrix is not counted, as it is looked up or used for the last token only.
+ */
 static void compare_with_roofs(const struct bench *b, struct figures *f)
 {
     double steps_per_s = f->generation_tokens_per_s / (double)b->n_sessions;
@@ -169,10 +171,6 @@ static bool measure(struct bench *b, const struct bench_args *args, struct figur
     bool loud = isatty(STDERR_FILENO) || args->model.verbose;
     if (!open_sessions(b, args) || !time_first_token(b, &f->first_token_s))
         return false;
-    if (loud)
-        fprintf(stderr, "measuring the machine\n");
-    if (andiron_measure_roofs(b->model, &f->roofs, &error))
-        return fail_with(&error);
     if (!truncate_all(b, 0) || (args->depth && !feed_prompt(b, args->depth)))
         return false;
     if (loud)
@@ -185,24 +183,49 @@ static bool measure(struct bench *b, const struct bench_args *args, struct figur
     if (args->generate &&
         !time_feeding(b, feed_one_by_one, args->generate, args->depth, args->repetitions, &f->generation_tokens_per_s))
         return false;
+    f->peak_bytes = andiron_peak_bytes();
+    if (loud)
+        fprintf(stderr, "measuring the machine\n");
+    if (andiron_measure_roofs(b->model, &f->roofs, &error))
+        return fail_with(&error);
     compare_with_roofs(b, f);
     return true;
 }
 
+/* A text from a file or a path as JSON, which must be UTF-8: where it is not, other bytes than ASCII become '?'. */
+static json_t *text_json(const char *text)
+{
+    json_t *string = json_string(text);
+    char ascii[256];
+    size_t n = 0;
+    for (; !string && n + 1 < sizeof ascii && text[n]; n++)
+        ascii[n] = (char)((unsigned char)text[n] < 0x80 ? text[n] : '?');
+    ascii[n] = '\0';
+    return string ? string : json_string(ascii);
+}
+
+static json_t *settings_json(const struct bench *b, const struct bench_args *args, const char *path)
+{
+    return json_pack("{s:o, s:o, s:s, s:i, s:I, s:I, s:I, s:I, s:i, s:I, s:I}", "model", text_json(path), "name",
+                     text_json(b->info.name), "cpu", b->info.cpu, "threads", b->info.n_threads, "prompt",
+                     (json_int_t)args->prompt, "generate", (json_int_t)args->generate, "depth", (json_int_t)args->depth,
+                     "sequences", (json_int_t)args->sequences, "repetitions", args->repetitions, "weight_bytes",
+                     (json_int_t)b->info.weight_bytes, "n_params", (json_int_t)b->info.n_params);
+}
+
 static bool print_json(const struct bench *b, const struct bench_args *args, const struct figures *f, const char *path)
 {
-    json_t *all = json_pack(
-        "{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:i, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "model",
-        path, "name", b->info.name, "cpu", b->info.cpu, "threads", b->info.n_threads, "prompt",
-        (json_int_t)args->prompt, "generate", (json_int_t)args->generate, "depth", (json_int_t)args->depth, "sequences",
-        (json_int_t)args->sequences, "repetitions", args->repetitions, "prompt_tokens_per_s", f->prompt_tokens_per_s,
-        "generation_tokens_per_s", f->generation_tokens_per_s, "first_token_s", f->first_token_s, "peak_bytes",
-        (json_int_t)andiron_peak_bytes(), "prompt_roof_pct", f->prompt_roof_pct, "generation_roof_pct",
-        f->generation_roof_pct, "read_bytes_per_s", f->roofs.read_bytes_per_s, "int8_ops_per_s",
-        f->roofs.int8_ops_per_s, "f32_flops_per_s", f->roofs.f32_flops_per_s, "weight_bytes",
-        (json_int_t)b->info.weight_bytes, "n_params", (json_int_t)b->info.n_params);
-    bool ok = all && !json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    json_t *all = settings_json(b, args, path);
+    json_t *figures = json_pack("{s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f}", "prompt_tokens_per_s",
+                                f->prompt_tokens_per_s, "generation_tokens_per_s", f->generation_tokens_per_s,
+                                "first_token_s", f->first_token_s, "peak_bytes", (json_int_t)f->peak_bytes,
+                                "prompt_roof_pct", f->prompt_roof_pct, "generation_roof_pct", f->generation_roof_pct,
+                                "read_bytes_per_s", f->roofs.read_bytes_per_s, "int8_ops_per_s",
+                                f->roofs.int8_ops_per_s, "f32_flops_per_s", f->roofs.f32_flops_per_s);
+    bool ok = all && figures && !json_object_update(all, figures) &&
+              !json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
+    json_decref(figures);
     json_decref(all);
     return ok || fail("the figures could not be written as JSON");
 }
@@ -216,7 +239,7 @@ static bool print_text(const struct bench *b, const struct bench_args *args, con
     printf("generation  %10.1f tokens/s   %5.1f %% of %.1f GB/s memory reads\n", f->generation_tokens_per_s,
            f->generation_roof_pct, f->roofs.read_bytes_per_s * 1e-9);
     printf("first token %10.3f s          from process start, %d tokens of prompt\n", f->first_token_s, FIRST_PROMPT);
-    printf("peak memory %10.1f MiB        file %.1f MiB\n", (double)andiron_peak_bytes() / 1048576,
+    printf("peak memory %10.1f MiB        file %.1f MiB\n", (double)f->peak_bytes / 1048576,
            (double)b->info.file_bytes / 1048576);
     return true;
 }
@@ -259,8 +282,7 @@ static const struct option_row options[] = {
      offsetof(struct bench_args, repetitions), 1, MOST_REPETITIONS},
     {"ubatch", 0, OPTION_SIZE, "N", "most tokens of one step; default: 512", offsetof(struct bench_args, ubatch), 1,
      MOST_STEP_TOKENS},
-    {"kv-type", 0, OPTION_TEXT, "f32|f16|q8_0", "type of the KV cache; default: f16",
-     offsetof(struct bench_args, kv_type), 0, 0},
+    KV_TYPE_ROW(struct bench_args),
     {"json", 0, OPTION_FLAG, NULL, "one JSON object instead of text", offsetof(struct bench_args, json), 0, 0},
     MODEL_OPTION_ROWS(struct bench_args),
 };

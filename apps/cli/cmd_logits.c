@@ -98,6 +98,8 @@ static bool write_logits(struct run *run, const struct logits_args *args)
         ok = fail("there is no token to score");
     if (ok && args->decode > tokens.n)
         ok = fail("--decode %zu: there are only %zu tokens", args->decode, tokens.n);
+    if (ok && args->ctx && args->ctx < tokens.n)
+        ok = fail("there are %zu tokens, but --ctx %zu holds fewer; give a larger one or none", tokens.n, args->ctx);
     if (ok && open_all(run, args, tokens.n) &&
         safetensors_begin(&run->writer, args->output, "logits", tokens.n, run->n_vocab)) {
         ok = run_all(run, &tokens, args->decode);
@@ -146,10 +148,12 @@ static const struct option_row options[] = {
     {"ubatch", 0, OPTION_SIZE, "N", "most tokens of one step; default: 512", offsetof(struct logits_args, ubatch), 1,
      MOST_STEP_TOKENS},
     {"decode", 0, OPTION_SIZE, "K", "feed the last K tokens one by one through the cache",
-     offsetof(struct logits_args, decode), 1, 1 << 28},
+     offsetof(struct logits_args, decode), 0, 1 << 28},
     {"beside", 0, OPTION_SIZE, "N", "let N other sessions take part in every step",
-     offsetof(struct logits_args, beside), 1, MOST_BESIDE},
-    SESSION_OPTION_ROWS(struct logits_args),
+     offsetof(struct logits_args, beside), 0, MOST_BESIDE},
+    {"ctx", 'c', OPTION_SIZE, "N", "context size in tokens; default: as many as there are",
+     offsetof(struct logits_args, ctx), 1, 1 << 28},
+    KV_TYPE_ROW(struct logits_args),
     MODEL_OPTION_ROWS(struct logits_args),
 };
 

@@ -2,8 +2,8 @@
  * does.
  *
  * The text is cut into chunks of n_ctx tokens, each read with an empty cache and, where the model wants one, with BOS
- * in place of its first token. Tokens of the second half count. PPL = exp(mean nll); its error is PPL times the
- * standard error of that mean. */
+ * in place of its first token. Tokens of the second half count; a last newline of the file does not. PPL = exp(mean
+ * nll); its error is PPL times the standard error of that mean. */
 #include "model.h"
 #include "text.h"
 #include <jansson.h>
@@ -135,8 +135,10 @@ static bool print_result(const struct run *run, bool json)
 static bool read_tokens(struct run *run, struct tokens *tokens, const char *path)
 {
     struct text text = {0};
-    bool ok = text_read_path(&text, path) &&
-              tokens_from_text(tokens, run->model, text.bytes, text.n, ANDIRON_TOKENIZE_BOS) && find_bos(run);
+    bool ok = text_read_path(&text, path);
+    if (ok && text.n && text.bytes[text.n - 1] == '\n')
+        text.n--;
+    ok = ok && tokens_from_text(tokens, run->model, text.bytes, text.n, ANDIRON_TOKENIZE_BOS) && find_bos(run);
     text_close(&text);
     if (ok && tokens->n < 2 * run->n_ctx)
         ok = fail("%s has %zu tokens; two contexts of %zu are the least: give more text or a smaller --ctx", path,
@@ -185,8 +187,7 @@ static const struct option_row options[] = {
     {"ctx", 'c', OPTION_SIZE, "N", "tokens of a chunk; default: 512", offsetof(struct perplexity_args, ctx), 4,
      1 << 24},
     {"chunks", 0, OPTION_SIZE, "N", "stop after N chunks", offsetof(struct perplexity_args, chunks), 1, 1 << 28},
-    {"kv-type", 0, OPTION_TEXT, "f32|f16|q8_0", "type of the KV cache; default: f16",
-     offsetof(struct perplexity_args, kv_type), 0, 0},
+    KV_TYPE_ROW(struct perplexity_args),
     {"json", 0, OPTION_FLAG, NULL, "one JSON object instead of text", offsetof(struct perplexity_args, json), 0, 0},
     MODEL_OPTION_ROWS(struct perplexity_args),
 };
@@ -197,7 +198,7 @@ const struct command command_perplexity = {
     .summary = "measure how well a model foretells a text, as llama-perplexity does",
     .details =
         "The text is read in chunks of --ctx tokens, each with an empty cache and BOS first where the model wants it;\n"
-        "the second half of each chunk counts. The error is one standard error.",
+        "the second half of each chunk counts. The error is one standard error. FILE may be -, the standard input.",
     .examples = "andiron perplexity model.gguf wiki.test.raw\n"
                 "andiron perplexity model.gguf book.txt --ctx 2048 --json",
     .options = options,

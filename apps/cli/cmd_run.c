@@ -37,6 +37,8 @@ static bool one_answer(struct answerer *a, struct text *text, bool raw, bool is_
     andiron_message messages[2];
     size_t n = 0;
     bool ok;
+    if (text->n == 0 && !raw)
+        return fail("the prompt is empty; give a text to answer");
     if (raw) {
         /* --raw is for writing the markup oneself; a text that only lacks a template has no markup in it. */
         unsigned flags = ANDIRON_TOKENIZE_BOS | (args->raw ? ANDIRON_TOKENIZE_SPECIAL : 0);
@@ -67,12 +69,11 @@ static bool run_model(struct answerer *a, const char *model, const char *given)
 {
     const struct run_args *args = a->args;
     andiron_error error;
-    bool loud = args->model.verbose || isatty(STDERR_FILENO);
     bool converse = !given && !args->file && isatty(STDIN_FILENO);
     bool raw = args->raw || !andiron_model_has_chat(a->model);
     andiron_session_options options = {.n_ctx = args->ctx, .kv_type = args->kv_type};
     struct text text = {0};
-    if (raw && !args->raw && loud)
+    if (raw && !args->raw)
         fprintf(stderr, "andiron: this model has no chat template; it continues the text as it stands (--raw)\n");
     if (raw && args->system)
         return fail("--system needs a chat template, and %s",
@@ -82,7 +83,8 @@ static bool run_model(struct answerer *a, const char *model, const char *given)
         return false;
     }
     bool ok = !andiron_session_open(&a->session, a->model, &options, &error) || fail_with(&error);
-    a->show_timings = converse ? args->model.verbose : loud;
+    a->show_timings = !converse || args->model.verbose;
+    a->show_progress = isatty(STDERR_FILENO);
     if (ok)
         ok = converse ? chat(a, resolve_model(model), raw) : one_answer(a, &text, raw, !given);
     text_close(&text);
@@ -114,8 +116,9 @@ static const struct option_row options[] = {
     {"system", 0, OPTION_TEXT, "TEXT", "the system message", offsetof(struct run_args, system), 0, 0},
     {"raw", 0, OPTION_FLAG, NULL, "no chat template: continue the text; control tokens may be spelled in it",
      offsetof(struct run_args, raw), 0, 0},
-    {"file", 'f', OPTION_FILE, "FILE", "read the prompt from FILE", offsetof(struct run_args, file), 0, 0},
-    {"n", 'n', OPTION_SIZE, "N", "most tokens of an answer; default: until the model ends it",
+    {"file", 'f', OPTION_FILE, "FILE", "read the prompt from FILE; -: standard input", offsetof(struct run_args, file),
+     0, 0},
+    {"max-tokens", 'n', OPTION_SIZE, "N", "most tokens of an answer; default: until the model ends it",
      offsetof(struct run_args, n), 1, 1 << 28},
     {"stop", 0, OPTION_LIST, "TEXT", "end the answer where TEXT would come (may be repeated)",
      offsetof(struct run_args, stop), 0, 0},
@@ -138,7 +141,9 @@ static const struct option_row options[] = {
     {"logit-bias", 0, OPTION_LIST, "ID=BIAS", "add BIAS to a token's score; -inf forbids it (may be repeated)",
      offsetof(struct run_args, biases), 0, 0},
     {"seed", 0, OPTION_SEED, "N", "same seed, same answer; default: 0", offsetof(struct run_args, sampler.seed), 0, 0},
-    SESSION_OPTION_ROWS(struct run_args),
+    {"ctx", 'c', OPTION_SIZE, "N", "context size in tokens; default: the model's own, at most 4096",
+     offsetof(struct run_args, ctx), 1, 1 << 28},
+    KV_TYPE_ROW(struct run_args),
     MODEL_OPTION_ROWS(struct run_args),
 };
 
@@ -147,9 +152,14 @@ const struct command command_run = {
     .arguments = "MODEL [PROMPT]",
     .summary = "answer a prompt, or hold a conversation",
     .details =
-        "Without PROMPT the standard input is the prompt; on a terminal, a conversation begins. stdout holds the "
-        "answer\n"
-        "alone. The answer is the same every time: it changes with --seed, the sampling options and the prompt only.",
+        "Without PROMPT the standard input is the prompt (its last newline is dropped, except with --raw); on a\n"
+        "terminal, a conversation begins. stdout holds the answer alone, timings go to stderr. The answer is the same\n"
+        "every time: it changes with --seed, the sampling options and the prompt only.\n"
+        "\n"
+        "In a conversation: a line that ends in \\ goes on in the next, \"\"\" begins and ends a text of several "
+        "lines, the\n"
+        "arrow keys edit and recall what was typed, Ctrl-C stops an answer, Ctrl-D leaves, /help tells the rest. When\n"
+        "the context is full, the oldest messages are forgotten.",
     .examples = "andiron run model.gguf \"Why is the sky blue?\"\n"
                 "andiron run model.gguf --temperature 0 -n 100 < question.txt\n"
                 "andiron run model.gguf --system \"You answer in one word.\"\n"

@@ -44,7 +44,9 @@ static const struct option_row options[] = {
     {"graph", 0, OPTION_FLAG, NULL, "the expanded graph with shapes, types and memory",
      offsetof(struct show_args, graph), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, "one JSON object instead of text", offsetof(struct show_args, json), 0, 0},
-    SESSION_OPTION_ROWS(struct show_args),
+    {"ctx", 'c', OPTION_SIZE, "N", "tell the memory for a context of N tokens; default: the model's own",
+     offsetof(struct show_args, ctx), 1, 1 << 28},
+    KV_TYPE_ROW(struct show_args),
     MODEL_OPTION_ROWS(struct show_args),
 };
 

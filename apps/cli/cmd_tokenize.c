@@ -133,7 +133,8 @@ static const struct option_row options[] = {
      offsetof(struct tokenize_args, bos), 0, 0},
     {"lines", 0, OPTION_FLAG, NULL, "each line on its own; answers one line for each",
      offsetof(struct tokenize_args, lines), 0, 0},
-    {"file", 'f', OPTION_FILE, "FILE", "read the text from FILE", offsetof(struct tokenize_args, file), 0, 0},
+    {"file", 'f', OPTION_FILE, "FILE", "read the text from FILE; -: standard input",
+     offsetof(struct tokenize_args, file), 0, 0},
     MODEL_OPTION_ROWS(struct tokenize_args),
 };
 

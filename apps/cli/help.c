@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The option's form in the left column: "-n, --tokens N". */
+/* The option's form in the left column: "-n, --max-tokens N". */
 static int format_option(const struct option_row *row, char *out, size_t n)
 {
     char letter[8] = "    ";

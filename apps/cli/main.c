@@ -2,8 +2,12 @@
 #include "andiron.h"
 #include "model.h"
 #include "options.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {&command_run,    &command_show,       &command_tokenize,
                                                  &command_logits, &command_perplexity, &command_bench};
@@ -11,7 +15,10 @@ enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_overview(FILE *out)
 {
-    fprintf(out, "andiron %s runs language models on the machine you have.\n\nCommands:\n", andiron_version());
+    fprintf(out,
+            "andiron %s runs language models on the machine you have.\n\nUsage: andiron COMMAND [options] MODEL ...\n"
+            "\nCommands:\n",
+            andiron_version());
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(out, "  %-11s %s\n", "help", "this text, or a command's: andiron help COMMAND");
@@ -35,9 +42,14 @@ static int unknown_command(const char *name)
     return EXIT_USAGE;
 }
 
+static bool asks_for_overview(const char *word)
+{
+    return !strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
 static int help(int argc, char **argv)
 {
-    if (argc < 1) {
+    if (argc < 1 || asks_for_overview(argv[0])) {
         print_overview(stdout);
         return EXIT_DONE;
     }
@@ -57,7 +69,7 @@ static int dispatch(int argc, char **argv)
         return EXIT_USAGE;
     }
     const char *word = argv[1];
-    if (!strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h"))
+    if (asks_for_overview(word))
         return help(argc - 2, argv + 2);
     if (!strcmp(word, "--version") || !strcmp(word, "version")) {
         printf("andiron %s\n", andiron_version());
@@ -67,13 +79,34 @@ static int dispatch(int argc, char **argv)
     return command ? command->run(command, argc - 2, argv + 2) : unknown_command(word);
 }
 
+/* A stream that the caller closed must not become the next file that is opened. What is written to such a stdout still
+ * fails, because it is open for reading only. */
+static void hold_standard_streams(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDONLY)) >= 0 && fd <= STDERR_FILENO)
+        continue;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Did the program that read our output go away (head, less)? That is its choice and no mistake to report. */
+static bool reader_left(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP));
+}
+
 int main(int argc, char **argv)
 {
     model_mark_start();
+    hold_standard_streams();
+    signal(SIGPIPE, SIG_IGN); /* a failed write is seen below */
     int status = dispatch(argc, argv);
     /* What could not be written was not done. */
     if (fflush(stdout) || ferror(stdout)) {
-        fprintf(stderr, "andiron: the output could not be written whole\n");
+        if (!reader_left())
+            fprintf(stderr, "andiron: the output could not be written whole\n");
         return status == EXIT_DONE ? EXIT_FAILED : status;
     }
     return status;

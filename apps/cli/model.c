@@ -15,15 +15,9 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-void model_mark_start(void)
-{
-    started = now();
-}
+void model_mark_start(void) { started = now(); }
 
-double model_seconds(void)
-{
-    return now() - started;
-}
+double model_seconds(void) { return now() - started; }
 
 static void say(void *user, andiron_log_level level, const char *line)
 {

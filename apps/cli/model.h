@@ -32,16 +32,8 @@ struct model_args {
         "verbose", 0, OPTION_FLAG, NULL, "say more on stderr", offsetof(type, model.verbose), 0, 0                   \
     }
 
-/* Rows for a command with a session; `type` has `size_t ctx` and `const char *kv_type`. */
-#define SESSION_OPTION_ROWS(type)                                                                                      \
-    {"ctx",                                                                                                            \
-     'c',                                                                                                              \
-     OPTION_SIZE,                                                                                                      \
-     "N",                                                                                                              \
-     "context size in tokens; default: the model's own, at most 4096",                                                 \
-     offsetof(type, ctx),                                                                                              \
-     1,                                                                                                                \
-     1 << 28},                                                                                                         \
+/* A row for a command whose struct `type` has a `const char *kv_type`. */
+#define KV_TYPE_ROW(type)                                                                                              \
     {                                                                                                                  \
         "kv-type", 0, OPTION_TEXT, "f32|f16|q8_0", "type of the KV cache; default: f16", offsetof(type, kv_type), 0, 0 \
     }

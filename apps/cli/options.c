@@ -58,8 +58,13 @@ static int bad_value(const struct command *command, const struct option_row *row
         return usage_error(command, "--%s is one of %s, not '%s'", row->name, row->value, text);
     if (row->kind == OPTION_SEED)
         return usage_error(command, "--%s takes a whole number, not '%s'", row->name, text);
-    return usage_error(command, "--%s takes a %s from %g to %g, not '%s'", row->name,
-                       row->kind == OPTION_NUMBER ? "number" : "whole number", row->least, row->most, text);
+    if (row->kind == OPTION_LIST)
+        return usage_error(command, "--%s may be given %zu times at most", row->name, (size_t)MOST_REPEATED);
+    if (row->kind == OPTION_NUMBER)
+        return usage_error(command, "--%s takes a number from %g to %g, not '%s'", row->name, row->least, row->most,
+                           text);
+    return usage_error(command, "--%s takes a whole number from %.0f to %.0f, not '%s'", row->name, row->least,
+                       row->most, text);
 }
 
 static bool store_value(const struct option_row *row, const char *text, char *field)
@@ -86,13 +91,13 @@ static bool store_value(const struct option_row *row, const char *text, char *fi
     case OPTION_LIST: break;
     }
     struct text_list *list = (void *)field;
-    if (list->n == sizeof list->items / sizeof *list->items)
+    if (list->n == MOST_REPEATED)
         return false;
     list->items[list->n++] = text;
     return true;
 }
 
-/* The row named by "--name", "--name=value" or "-x"; *inline_value points after '=' or is NULL. */
+/* The row named by "--name", "--name=value", "-x" or "-xVALUE"; *inline_value points to the value or is NULL. */
 static const struct option_row *find_row(const struct command *command, const char *word, const char **inline_value)
 {
     *inline_value = NULL;
@@ -101,10 +106,11 @@ static const struct option_row *find_row(const struct command *command, const ch
     size_t n = equals ? (size_t)(equals - name) : strlen(name);
     for (size_t i = 0; i < command->n_options; i++) {
         const struct option_row *row = &command->options[i];
-        bool same = is_long ? strlen(row->name) == n && !memcmp(row->name, name, n) : n == 1 && row->letter == *name;
+        bool same = is_long ? strlen(row->name) == n && !memcmp(row->name, name, n)
+                            : row->letter == *name && (n == 1 || row->kind != OPTION_FLAG);
         if (!same)
             continue;
-        *inline_value = equals ? equals + 1 : NULL;
+        *inline_value = is_long ? (equals ? equals + 1 : NULL) : n > 1 ? name + 1 : NULL;
         return row;
     }
     return NULL;
@@ -116,7 +122,9 @@ static enum parse_result parse_option(const struct command *command, int argc, c
     const char *word = argv[*at], *value;
     const struct option_row *row = find_row(command, word, &value);
     if (!row)
-        return usage_error(command, "%s has no option %s", command->name, word), PARSE_USAGE;
+        return usage_error(command, "%s has no option '%s'%s", command->name, word,
+                           command->most_arguments > 1 ? " (a text that begins with a dash goes after --)" : ""),
+               PARSE_USAGE;
     if (row->kind == OPTION_FLAG) {
         if (value)
             return usage_error(command, "--%s takes no value", row->name), PARSE_USAGE;

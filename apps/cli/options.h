@@ -11,9 +11,11 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
+enum { MOST_REPEATED = 64 };
+
 /* An option that may be given again and again; the strings belong to argv. */
 struct text_list {
-    const char *items[64];
+    const char *items[MOST_REPEATED];
     size_t n;
 };
 

@@ -6,16 +6,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "rows are written as they lie in memory, which must be little-endian"
 #endif
 
-static bool failed(const struct safetensors_writer *w)
-{
-    return fail("%s: %s", w->path, strerror(errno));
-}
+static bool failed(const struct safetensors_writer *w) { return fail("%s: %s", w->path, strerror(errno)); }
 
 static bool write_header(FILE *file, const char *tensor, size_t n_rows, size_t n_columns)
 {
@@ -36,11 +34,15 @@ bool safetensors_begin(struct safetensors_writer *w, const char *path, const cha
                        size_t n_columns)
 {
     size_t n = strlen(path) + 32;
-    *w = (struct safetensors_writer){.path = path, .n_columns = n_columns, .unfinished = malloc(n)};
-    if (!w->unfinished)
-        return fail_memory();
-    snprintf(w->unfinished, n, "%s.%ld.part", path, (long)getpid());
-    w->file = fopen(w->unfinished, "wb");
+    struct stat s;
+    *w = (struct safetensors_writer){.path = path, .n_columns = n_columns};
+    if (lstat(path, &s) || S_ISREG(s.st_mode)) {
+        w->unfinished = malloc(n);
+        if (!w->unfinished)
+            return fail_memory();
+        snprintf(w->unfinished, n, "%s.%ld.part", path, (long)getpid());
+    }
+    w->file = fopen(w->unfinished ? w->unfinished : path, "wb");
     if (w->file && write_header(w->file, tensor, n_rows, n_columns))
         return true;
     failed(w);
@@ -58,9 +60,9 @@ bool safetensors_finish(struct safetensors_writer *w, bool keep)
     bool ok = true;
     if (w->file && fclose(w->file) && keep)
         ok = failed(w);
-    if (ok && keep && rename(w->unfinished, w->path))
+    if (ok && keep && w->unfinished && rename(w->unfinished, w->path))
         ok = failed(w);
-    if (w->file && !(ok && keep))
+    if (w->file && w->unfinished && !(ok && keep))
         remove(w->unfinished);
     free(w->unfinished);
     *w = (struct safetensors_writer){0};

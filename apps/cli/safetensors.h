@@ -12,11 +12,13 @@
 struct safetensors_writer {
     FILE *file;
     const char *path; /* borrowed until finish */
-    char *unfinished; /* where the data goes until it is whole */
+    char *unfinished; /* where the data goes until it is whole; NULL: straight to the path */
     size_t n_columns;
 };
 
-/* Begin [n_rows, n_columns] under the tensor name `tensor`. False with a sentence on stderr; nothing to close then. */
+/* Begin [n_rows, n_columns] under the tensor name `tensor`. What `path` names already stays what it is (a link, a
+ * device, a pipe) and is written into, unless it is a plain file, which is replaced. False with a sentence on stderr;
+ * nothing to close then. */
 bool safetensors_begin(struct safetensors_writer *w, const char *path, const char *tensor, size_t n_rows,
                        size_t n_columns);
 bool safetensors_row(struct safetensors_writer *w, const float *row); /* false with a sentence on stderr */

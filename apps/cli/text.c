@@ -16,15 +16,9 @@ bool fail(const char *format, ...)
     return false;
 }
 
-bool fail_memory(void)
-{
-    return fail("out of memory");
-}
+bool fail_memory(void) { return fail("out of memory"); }
 
-bool fail_with(const andiron_error *error)
-{
-    return fail("%s", error->text);
-}
+bool fail_with(const andiron_error *error) { return fail("%s", error->text); }
 
 bool text_add(struct text *text, const char *bytes, size_t n)
 {
@@ -59,9 +53,12 @@ bool text_read(struct text *text, FILE *file, const char *name)
     size_t n;
     if (!text_add(text, "", 0))
         return fail_memory();
-    while ((n = fread(block, 1, sizeof block, file)) > 0)
+    while ((n = fread(block, 1, sizeof block, file)) > 0) {
+        if (text->n + n > MOST_TEXT)
+            return fail("%s is longer than %d MiB; give less text", name, MOST_TEXT >> 20);
         if (!text_add(text, block, n))
             return fail_memory();
+    }
     if (ferror(file))
         return fail("%s: %s", name, strerror(errno));
     return true;
@@ -69,6 +66,8 @@ bool text_read(struct text *text, FILE *file, const char *name)
 
 bool text_read_path(struct text *text, const char *path)
 {
+    if (!strcmp(path, "-"))
+        return text_read(text, stdin, "standard input");
     FILE *file = fopen(path, "rb");
     if (!file)
         return fail("%s: %s", path, strerror(errno));

@@ -15,9 +15,10 @@ struct text {
 
 bool text_add(struct text *text, const char *bytes, size_t n); /* false: out of memory, nothing added */
 void text_close(struct text *text);
-/* All that is left of `file`. False with a sentence on stderr; `name` is for that sentence. */
+enum { MOST_TEXT = 1 << 30 };
+/* All that is left of `file`, at most MOST_TEXT bytes. False with a sentence on stderr; `name` is for that sentence. */
 bool text_read(struct text *text, FILE *file, const char *name);
-bool text_read_path(struct text *text, const char *path);
+bool text_read_path(struct text *text, const char *path); /* "-": standard input */
 
 /* Token ids that grow; zero it to begin. */
 struct tokens {

@@ -11,7 +11,7 @@ _andiron()
     --kv-type) COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "$now")); return ;;
     esac
     case ${COMP_WORDS[1]} in
-    run) words="--system --raw --file -f --n -n --stop --temperature --top-k --top-p --min-p --repeat-penalty --frequency-penalty --presence-penalty --penalty-window --logit-bias --seed --ctx -c --kv-type --threads -t --cpu --arch --verbose -h --help" ;;
+    run) words="--system --raw --file -f --max-tokens -n --stop --temperature --top-k --top-p --min-p --repeat-penalty --frequency-penalty --presence-penalty --penalty-window --logit-bias --seed --ctx -c --kv-type --threads -t --cpu --arch --verbose -h --help" ;;
     show) words="--metadata --tensors --graph --json --ctx -c --kv-type --threads -t --cpu --arch --verbose -h --help" ;;
     tokenize) words="--detokenize -d --special --pieces --bos --lines --file -f --threads -t --cpu --arch --verbose -h --help" ;;
     logits) words="--tokens --prompt -p --special --output -o --ubatch --decode --beside --ctx -c --kv-type --threads -t --cpu --arch --verbose -h --help" ;;
