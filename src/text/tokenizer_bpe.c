@@ -3,6 +3,7 @@
  * Every text that merging can meet has an id: tokens have theirs, other texts (parts of merges that are no tokens) get
  * ids after the tokens. A merge is then a pair of ids, and merging looks at no text. */
 #include "base/error.h"
+#include "text/tokenizer_class.h"
 #include "text/tokenizer_internal.h"
 
 struct merge {
@@ -16,6 +17,7 @@ struct bpe {
     struct span *extra_texts;
     size_t n_extras, max_extras;
     int32_t symbols[256]; /* a byte's character of the printable alphabet */
+    bool lacks_bytes;     /* some bytes above 0x7F have no token */
 };
 
 /* ---- the printable alphabet: bytes that are visible in Latin-1 stand for themselves, the rest for U+0100 and on ---- */
@@ -164,6 +166,11 @@ static bool make_room(struct tokenizer *t, size_t n_missing)
     return b->extra_texts && table_init(&b->extras, &t->arena, b->max_extras);
 }
 
+static bool has_token(const struct tokenizer *t, uint8_t byte)
+{
+    return (size_t)t->bpe->symbols[byte] < t->source.n_tokens;
+}
+
 static bool build_symbols(struct tokenizer *t)
 {
     for (unsigned byte = 0; byte < 256; byte++) {
@@ -174,6 +181,7 @@ static bool build_symbols(struct tokenizer *t)
         size_t n = spell(spelling, (uint8_t)byte);
         memcpy(kept, spelling, n);
         t->bpe->symbols[byte] = intern(t, (struct span){kept, n});
+        t->bpe->lacks_bytes |= byte >= 0x80 && !has_token(t, (uint8_t)byte);
     }
     return true;
 }
@@ -273,6 +281,26 @@ static int32_t find_word(struct encoder *e, struct span word, bool *fine)
     return id >= 0 && tokenizer_is_content(t, id) ? id : -1;
 }
 
+/* A byte that begins no character and has no token stands as U+FFFD, as in llama.cpp; with a token it stays itself. */
+static size_t put_bytes(const struct tokenizer *t, struct span word, struct symbol *s)
+{
+    static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD};
+    size_t n = 0;
+    for (size_t at = 0; at < word.n;) {
+        uint8_t byte = (uint8_t)word.p[at];
+        size_t bytes = class_character((struct span){word.p + at, word.n - at});
+        if (!bytes && !has_token(t, byte)) {
+            for (size_t i = 0; i < 3; i++)
+                s[n++] = (struct symbol){.id = t->bpe->symbols[replacement[i]]};
+            at++;
+            continue;
+        }
+        for (size_t end = at + (bytes ? bytes : 1); at < end; at++)
+            s[n++] = (struct symbol){.id = t->bpe->symbols[(uint8_t)word.p[at]]};
+    }
+    return n;
+}
+
 static bool raw_word(struct encoder *e, struct span word);
 
 bool bpe_word(struct encoder *e, struct span word)
@@ -287,13 +315,14 @@ bool bpe_word(struct encoder *e, struct span word)
         if (!fine || id >= 0)
             return fine && encoder_add(e, id);
     }
-    if (n == 1)
-        return emit(e, &(struct symbol){.id = t->bpe->symbols[(uint8_t)word.p[0]]}, 1);
-    if (!encoder_reserve(&e->symbols, &e->symbols_bytes, n, sizeof(struct symbol)))
+    if (!encoder_reserve(&e->symbols, &e->symbols_bytes, t->bpe->lacks_bytes ? n * 3 : n, sizeof(struct symbol)))
         return false;
     struct symbol *s = e->symbols;
-    for (size_t i = 0; i < n; i++)
-        s[i] = (struct symbol){.id = t->bpe->symbols[(uint8_t)word.p[i]]};
+    if (t->bpe->lacks_bytes)
+        n = put_bytes(t, word, s);
+    else
+        for (size_t i = 0; i < n; i++)
+            s[i] = (struct symbol){.id = t->bpe->symbols[(uint8_t)word.p[i]]};
     return merge_symbols(e, s, &n, find_pair, t) && emit(e, s, n);
 }
 

@@ -127,3 +127,10 @@ size_t class_bytes(struct span text, size_t n)
     }
     return at;
 }
+
+size_t class_character(struct span text)
+{
+    size_t bytes;
+    uint32_t c = decode((const uint8_t *)text.p, text.n, &bytes);
+    return bytes == 1 && c >= 0x80 ? 0 : bytes;
+}

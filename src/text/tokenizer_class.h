@@ -41,5 +41,7 @@ bool class_is_ascii(struct span text);
 size_t class_text(struct span text, const struct class_set *set, uint8_t *out);
 /* Bytes of the first `n` characters of `text`. */
 size_t class_bytes(struct span text, size_t n);
+/* Bytes of the character that `text` (not empty) begins with; 0: its first byte begins none. */
+size_t class_character(struct span text);
 
 #endif

@@ -1,0 +1,70 @@
+"""Our token ids against llama.cpp's, live, on as many lines as one likes.
+
+    python tools/oracle/compare_tokens.py BUILD/bin/tokens_of MODEL.gguf ... [--lines 50000] [--seed 1] [--show 5]
+
+A line differs rightly only where llama.cpp's own tokens do not give the line's bytes back; of those we count how many ours
+give back. Exit status 1: ids differ where llama.cpp loses nothing.
+"""
+import argparse
+import struct
+import subprocess
+import sys
+
+from llama_vocab import LlamaVocab
+from token_lines import make_lines
+
+SPECIAL = 2
+
+
+def ours(program, model, cases):
+    data = b"".join(struct.pack("<II", SPECIAL if special else 0, len(text)) + text for text, special in cases)
+    done = subprocess.run([program, model], input=data, stdout=subprocess.PIPE, check=True)
+    out, at = [], 0
+    for _ in cases:
+        n, = struct.unpack_from("<I", done.stdout, at)
+        ids = list(struct.unpack_from(f"<{n}i", done.stdout, at + 4))
+        out.append((ids, bool(done.stdout[at + 4 + 4 * n])))
+        at += 5 + 4 * n
+    return out
+
+
+def compare(program, model, n_lines, seed, show):
+    theirs = LlamaVocab(model)
+    lines = make_lines(seed, n_lines, theirs.spellings())
+    cases = [(line, special) for line in lines for special in (False, True)]
+    unspelled = set(range(256)) - {p[0] for p in map(theirs.piece, range(theirs.n_tokens)) if len(p) == 1}
+    wrong = lossy = ours_back = lossy_both = 0
+    for (text, special), (ids, back) in zip(cases, ours(program, model, cases)):
+        want = theirs.tokenize(text, special)
+        ours_back += back
+        if not back and not unspelled & set(text):
+            wrong += 1
+            print(f"--- {text!r} special={special} does not come back: {ids}")
+        if ids == want:
+            lossy_both += not back
+            continue
+        if theirs.text(want) != text:
+            lossy += 1
+            continue
+        wrong += 1
+        if wrong <= show:
+            print(f"--- {text!r} special={special}\n  llama.cpp {want} {[theirs.piece(i) for i in want][:40]}\n"
+                  f"  ours      {ids} {[theirs.piece(i) for i in ids][:40]}")
+    print(f"{model}: {len(unspelled)} bytes have no token; {len(cases)} cases of {len(lines)} lines: {wrong} wrong, {lossy} differ where llama.cpp loses bytes, "
+          f"{lossy_both} equal and lossy; ours come back {ours_back}")
+    return wrong
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("program")
+    p.add_argument("models", nargs="+")
+    p.add_argument("--lines", type=int, default=50000)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--show", type=int, default=5)
+    a = p.parse_args()
+    return sum(compare(a.program, m, a.lines, a.seed, a.show) for m in a.models) != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

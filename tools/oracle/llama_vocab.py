@@ -1,0 +1,45 @@
+"""A GGUF's vocabulary as llama.cpp reads it (llama-cpp-python). Development only."""
+import ctypes
+
+import llama_cpp
+
+llama_cpp.llama_backend_init()
+_silent = llama_cpp.llama_log_callback(lambda level, text, user: None)
+llama_cpp.llama_log_set(_silent, ctypes.c_void_p(0))
+
+
+class LlamaVocab:
+    def __init__(self, path):
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.vocab_only = True
+        self.model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self.model:
+            raise ValueError(f"llama.cpp cannot read {path}")
+        self.vocab = llama_cpp.llama_model_get_vocab(self.model)
+        self.n_tokens = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        self.pieces = {}
+
+    def tokenize(self, text, special, bos=False):
+        room = (llama_cpp.llama_token * (len(text) * 3 + 16))()
+        n = llama_cpp.llama_tokenize(self.vocab, text, len(text), room, len(room), bos, special)
+        assert n >= 0
+        return room[:n]
+
+    def piece(self, token):
+        if token not in self.pieces:
+            room = ctypes.create_string_buffer(4096)
+            n = llama_cpp.llama_token_to_piece(self.vocab, token, room, len(room), 0, True)
+            self.pieces[token] = room.raw[:max(n, 0)]
+        return self.pieces[token]
+
+    def text(self, tokens):
+        return b"".join(map(self.piece, tokens))
+
+    def ends(self):
+        return [i for i in range(self.n_tokens) if llama_cpp.llama_vocab_is_eog(self.vocab, i)]
+
+    def spellings(self):
+        """Of some tokens that are matched as wholes."""
+        attributes = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
+        found = [self.piece(i) for i in range(self.n_tokens) if llama_cpp.llama_vocab_get_attr(self.vocab, i) & attributes]
+        return [x.decode("utf-8", "replace") for x in found[:: len(found) // 150 + 1]]
