@@ -128,7 +128,8 @@ static struct list *chosen_items(struct run *run, const struct node *node, struc
     return scope ? chosen : NULL;
 }
 
-static enum flow exec_passes(struct run *run, const struct node *node, const struct list *items)
+/* *whole: some pass ran to its end, without break or continue. */
+static enum flow exec_passes(struct run *run, const struct node *node, const struct list *items, bool *whole)
 {
     struct loop *loop = run_alloc(run, 1, sizeof *loop);
     struct scope *outer = run->scope, *scope = jinja_scope(run, outer);
@@ -147,6 +148,7 @@ static enum flow exec_passes(struct run *run, const struct node *node, const str
         flow = good ? exec_inner(run, node->body, scope, NULL) : FLOW_FAIL;
         if (flow == FLOW_FAIL)
             return flow;
+        *whole |= flow == FLOW_ON;
     }
     if (loop->at == loop->n)
         loop->at--; /* whoever kept the loop sees its last pass */
@@ -161,9 +163,12 @@ static enum flow exec_for(struct run *run, const struct node *node)
         items = chosen_items(run, node, items);
     if (!items)
         return FLOW_FAIL;
-    if (items->n == 0)
-        return node->other ? exec_inner(run, node->other, jinja_scope(run, run->scope), NULL) : FLOW_ON;
-    return exec_passes(run, node, items);
+    bool whole = false;
+    if (items->n && exec_passes(run, node, items, &whole) == FLOW_FAIL)
+        return FLOW_FAIL;
+    if (whole || !node->other) /* "else" runs where no pass was whole: jinja2 notes one at its end */
+        return FLOW_ON;
+    return exec_inner(run, node->other, jinja_scope(run, run->scope), NULL);
 }
 
 static enum flow exec_if(struct run *run, const struct node *node)

@@ -111,6 +111,7 @@ static bool add_real(struct builder *b, const struct spec *s, double f)
         case 'g': snprintf(digits, sizeof digits, s->alternate ? "%#.*g" : "%.*g", precision, a); break;
         case 'G': snprintf(digits, sizeof digits, s->alternate ? "%#.*G" : "%.*G", precision, a); break;
         case '%': snprintf(digits, sizeof digits, "%.*f%%", precision, a * 100); break;
+        case 0: digits[jinja_print_float(a, digits)] = 0; break;
         default: snprintf(digits, sizeof digits, "%.*f", precision, a);
         }
     }
@@ -365,7 +366,7 @@ static bool add_formatted(struct builder *b, struct span spec, const struct valu
     if (value_is_int(v) && (!s.type || strchr("dxXobn", s.type)))
         return s.precision < 0 ? add_int(b, &s, value_integer(v))
                                : run_fail(b->run, "format: an integer takes no precision");
-    if (value_is_number(v) && s.type && strchr("eEfFgG%", s.type))
+    if (value_is_number(v) && (s.type ? strchr("eEfFgG%", s.type) != NULL : s.precision < 0))
         return add_real(b, &s, value_real(v));
     if (v->kind == V_TEXT && (!s.type || s.type == 's') && s.align != '=' && !s.grouping && !s.sign && !s.alternate)
         return add_cut_text(b, &s, v->text);

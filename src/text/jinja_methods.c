@@ -17,6 +17,11 @@ static bool str_lower(struct run *run, const struct call *call, struct value *ou
     return give_case(run, call, CASE_LOWER, out);
 }
 
+static bool str_casefold(struct run *run, const struct call *call, struct value *out)
+{
+    return give_case(run, call, CASE_FOLD, out);
+}
+
 static bool str_capitalize(struct run *run, const struct call *call, struct value *out)
 {
     return give_case(run, call, CASE_CAPITAL, out);
@@ -376,7 +381,7 @@ static bool str_format(struct run *run, const struct call *call, struct value *o
 
 static const struct builtin methods[] = {
     {"capitalize", "", 0, str_capitalize},
-    {"casefold", "", 0, str_lower},
+    {"casefold", "", 0, str_casefold},
     {"center", "width fillchar", 1, str_center},
     {"count", "sub start end", 1, str_count},
     {"endswith", "suffix start end", 1, str_endswith},

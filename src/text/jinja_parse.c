@@ -235,9 +235,6 @@ struct node *parse_tuple(struct parser *p, bool conditional, const char *end_nam
     struct chain items;
     chain_init(&items);
     bool is_tuple = false;
-    struct node *tuple = parser_node(p, N_TUPLE);
-    if (!tuple)
-        return NULL;
     for (;;) {
         if (items.first && !parser_expect(p, T_COMMA))
             return NULL;
@@ -255,7 +252,9 @@ struct node *parse_tuple(struct parser *p, bool conditional, const char *end_nam
         parser_expected(p, "an expression");
         return NULL;
     }
-    tuple->a = items.first;
+    struct node *tuple = parser_node(p, N_TUPLE);
+    if (tuple)
+        tuple->a = items.first;
     return tuple;
 }
 

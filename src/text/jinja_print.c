@@ -163,7 +163,10 @@ bool jinja_add_repr(struct builder *b, const struct value *v)
     case V_BOOL: return add(b, v->truth ? "True" : "False");
     case V_INT:
     case V_FLOAT: return add_number(b, v);
-    case V_TEXT: return add_quoted(b, v->text);
+    case V_TEXT:
+        if (v->text->safe)
+            return add(b, "Markup(") && add_quoted(b, v->text) && add(b, ")");
+        return add_quoted(b, v->text);
     default: break;
     }
     bool good = run_deeper(b->run) && add_compound(b, v);

@@ -285,6 +285,7 @@ static struct list *characters(struct run *run, struct text *t)
         struct text *c = jinja_text_slice(run, t, at, at + n);
         if (!c || !jinja_list_add(run, list, value_text(c)))
             return NULL;
+        c->safe = false; /* as Python: a character read from a Markup is a plain str */
     }
     return list;
 }

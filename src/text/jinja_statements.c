@@ -4,7 +4,8 @@
 
 static struct node *body(struct parser *p, const char *const *ends);
 
-static const char *const end_for[] = {"endfor", "else", NULL}, *const end_if[] = {"elif", "else", "endif", NULL};
+/* What may end a body; the first is what is asked for where nothing does. */
+static const char *const end_for[] = {"endfor", "else", NULL}, *const end_if[] = {"endif", "else", "elif", NULL};
 
 /* A body with its "%}" in front, up to and including the tag word that ends it. */
 static bool block(struct parser *p, struct node **out, const char *const *ends)
@@ -335,7 +336,7 @@ static struct node *body(struct parser *p, const char *const *ends)
     p->nesting--;
     if (good && ends) {
         if (p->now.kind == T_END)
-            parser_expected(p, ends[1] ? ends[1] : ends[0]);
+            parser_expected(p, ends[0]);
         else
             parser_step(p);
     }

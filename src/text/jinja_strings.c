@@ -63,6 +63,8 @@ struct text *text_case(struct run *run, struct text *t, enum text_case to)
         in_word = is_cased(c);
         if (final_sigma)
             builder_add_char(&b, 0x3C2, mark_at(t, at));
+        else if (to == CASE_FOLD && c == 0xDF) /* a sharp s */
+            builder_add(&b, "ss", 2, mark_at(t, at));
         else if (n == 1 && c >= 0x80) /* not UTF-8: left alone */
             builder_add(&b, t->p + at, 1, mark_at(t, at));
         else

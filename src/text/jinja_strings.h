@@ -4,7 +4,7 @@
 
 #include "text/jinja_run.h"
 
-enum text_case { CASE_UPPER, CASE_LOWER, CASE_CAPITAL, CASE_TITLE, CASE_SWAP };
+enum text_case { CASE_UPPER, CASE_LOWER, CASE_CAPITAL, CASE_TITLE, CASE_SWAP, CASE_FOLD };
 struct text *text_case(struct run *run, struct text *t, enum text_case to);
 
 /* Without whitespace, or the characters of `chars`, at the ends named. */

@@ -193,16 +193,22 @@ static bool test_escaped(struct run *run, const struct call *call, struct value 
     return give_bool(call->self.kind == V_TEXT && call->self.text->safe, out);
 }
 
+static bool is_name_of(struct run *run, const struct call *call, const struct builtin *(*find)(struct span),
+                       struct value *out)
+{
+    if (!jinja_hashable(&call->self))
+        return run_fail(run, "a %s is no name", jinja_type_name(&call->self));
+    return give_bool(call->self.kind == V_TEXT && find(text_span(call->self.text)), out);
+}
+
 static bool test_filter(struct run *run, const struct call *call, struct value *out)
 {
-    (void)run;
-    return give_bool(call->self.kind == V_TEXT && jinja_filter(text_span(call->self.text)), out);
+    return is_name_of(run, call, jinja_filter, out);
 }
 
 static bool test_test(struct run *run, const struct call *call, struct value *out)
 {
-    (void)run;
-    return give_bool(call->self.kind == V_TEXT && jinja_test(text_span(call->self.text)), out);
+    return is_name_of(run, call, jinja_test, out);
 }
 
 static const struct builtin tests[] = {

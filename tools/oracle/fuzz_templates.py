@@ -14,7 +14,8 @@ WORDS = ["", "a", "Hello World", "  pad \n", "x,y,,z", "été", "日本語", "�
          "line1\nline2\n", "42", "-3.5", "%s", "{}", "A-b c", "\t", "ΑΣ", "a\u00a0b", "<b>&", "a\r\nb\x0bc", "%d%%",
          "{0:>5}", "ﬁ", "1_000", " 7 ", "</think>\n\nyes"]
 VARIABLES = {
-    "s": "Hello World", "u": "häß 日本 😀", "e": "", "i": 3, "j": -7, "z": 0, "r": 2.5, "t": True, "f": False, "n": None,
+    "s": "Hello World", "u": "häß 日本 😀", "e": "", "i": 3, "j": -7, "z": 0, "r": 2.5,
+    "t": True, "f": False, "n": None,
     "l": [3, 1, 2], "ls": ["b", "A", " c "], "el": [], "d": {"x": 1, "y": {"z": [1, "q"]}, "b": "B"}, "ed": {},
     "us": [{"name": "bob", "age": 3, "role": "user"}, {"name": "Al", "age": 5}, {"name": "cy", "age": 3, "role": "x"}],
     "messages": [
@@ -34,20 +35,22 @@ FILTERS = [
     "groupby('age')|list", "batch(2)|list", "slice(2)|list", "wordcount", "count", "d('q')", "trim('ab ')",
     "truncate(5)", "center(9)", "unique(attribute='age')|list", "sum(attribute='age')", "format(1)", "attr('x')",
     "string|urlencode", "safe", "e", "escape", "forceescape", "tojson|safe", "tojson(ensure_ascii=true)",
-    "tojson(separators=(',', ':'))", "tojson(sort_keys=true)", "tojson(indent=1, sort_keys=true)", "tojson(indent='-')",
-    "map('trim')|join(' ')", "map('length')|sum", "map('default', 'q')|list", "map('replace', 'b', 'c')|list",
-    "map(attribute='y.z.0')|list", "map('tojson')|join", "map('attr', 'x')|list", "map('int')|list", "selectattr('name', 'in', ls)|list",
-    "selectattr('role', 'equalto', 'user')|list|length", "selectattr('role', 'defined')|map(attribute='name')|first",
-    "rejectattr('name', 'none')|list", "selectattr('content', 'string')|list|last", "select('in', [1, 2])|list",
-    "reject('equalto', 'b')|list", "select('mapping')|first", "dictsort(by='value')", "dictsort(false, 'key', true)",
-    "sort(reverse=true)", "sort(case_sensitive=true)", "sort(attribute='age,name')", "min(attribute='age')",
-    "max(attribute='name')", "join(', ', attribute='name')", "int(-1)", "int(default=5)", "int(0, 16)", "float(1.5)",
-    "round(0, 'ceil')", "round(2, 'floor')", "round(-1)", "default(none)", "default(value='v')" , "default([], true)",
-    "replace('o', 0)", "replace('', '-')", "replace(' ', '_')|lower", "indent(width=3, first=True)", "indent('> ')",
+    "tojson(separators=(',', ':'))", "tojson(sort_keys=true)", "tojson(indent=1, sort_keys=true)",
+    "tojson(indent='-')", "map('trim')|join(' ')", "map('length')|sum", "map('default', 'q')|list",
+    "map('replace', 'b', 'c')|list", "map(attribute='y.z.0')|list", "map('tojson')|join", "map('attr', 'x')|list",
+    "map('int')|list", "selectattr('name', 'in', ls)|list", "selectattr('role', 'equalto', 'user')|list|length",
+    "selectattr('role', 'defined')|map(attribute='name')|first", "rejectattr('name', 'none')|list",
+    "selectattr('content', 'string')|list|last", "select('in', [1, 2])|list", "reject('equalto', 'b')|list",
+    "select('mapping')|first", "dictsort(by='value')", "dictsort(false, 'key', true)", "sort(reverse=true)",
+    "sort(case_sensitive=true)", "sort(attribute='age,name')", "min(attribute='age')", "max(attribute='name')",
+    "join(', ', attribute='name')", "int(-1)", "int(default=5)", "int(0, 16)", "float(1.5)", "round(0, 'ceil')",
+    "round(2, 'floor')", "round(-1)", "default(none)", "default(value='v')", "default([], true)", "replace('o', 0)",
+    "replace('', '-')", "replace(' ', '_')|lower", "indent(width=3, first=True)", "indent('> ')",
     "indent(2, blank=true)", "truncate(8, true)", "truncate(7, false, '~', 0)", "wordcount", "batch(2, 'x')|list",
-    "slice(3, 'x')|list", "groupby('role', default='-')|map('first')|list", "groupby('age')|map(attribute='list')|list",
-    "unique(true)|list", "first|upper", "last|string", "list|length", "string|list", "string|length", "trim|upper|trim",
-    "items|map('first')|list", "items|list|length", "tojson|length", "upper|e", "e|e", "e|length", "safe|upper"]
+    "slice(3, 'x')|list", "groupby('role', default='-')|map('first')|list",
+    "groupby('age')|map(attribute='list')|list", "unique(true)|list", "first|upper", "last|string", "list|length",
+    "string|list", "string|length", "trim|upper|trim", "items|map('first')|list", "items|list|length",
+    "tojson|length", "upper|e", "e|e", "e|length", "safe|upper"]
 TESTS = [
     "defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "mapping", "iterable",
     "sequence", "true", "false", "odd", "even", "divisibleby(3)", "in l", "eq 3", "equalto('a')", "sameas none",
@@ -57,26 +60,30 @@ TESTS = [
 METHODS = [
     "upper()", "lower()", "strip()", "lstrip('H ')", "rstrip()", "split()", "split(',')", "split('l', 1)",
     "rsplit(' ', 1)", "splitlines()", "title()", "capitalize()", "startswith('H')", "endswith(('d', 'x'))",
-    "find('o')", "rfind('l')", "count('l')", "replace('l', 'L')", "isdigit()", "isalpha()", "get('x')",
-    "get('q', 9)", "items()|list", "keys()|list", "values()|list", "x", "y.z", "name", "content", "role", "join(ls)",
-    "index(1)", "format(1, x=2)", "partition('o')", "zfill(5)", "isupper()", "removeprefix('He')", "nope",
-    "center(7, '*')", "copy()", "tool_calls[0].function.name", "split('</think>')[-1].lstrip('\n')", "strip('\n')",
-    "split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n')", "rstrip('\n ')", "lstrip()", "split(' ')[0]",
-    "rsplit('l')", "rsplit(none, 1)", "split(none)", "split(sep=',')", "split(',', maxsplit=1)", "splitlines(true)", "startswith(('a', 'H'))",
-    "startswith('e', 1)", "endswith('d', 0, 3)", "find('o', 5)", "rfind('o', 0, 5)", "index('o')", "rindex('o')",
-    "count('')", "count('o', 5)", "replace('', '.')", "replace('o', '0', 1)", "isalnum()", "isspace()", "islower()",
-    "isnumeric()", "isdecimal()", "swapcase()", "casefold()", "ljust(8)", "rjust(8, '.')", "rpartition('o')",
-    "removesuffix('ld')", "zfill(12)", "format()", "format(i, s)", "format(*l)", "get('y', {}).get('z', [])", "get('role') == 'user'",
-    "get('content', '') or ''", "items()|map('last')|list", "index('q')", "count(1)", "index", "0", "append(1)", "pop()",
-    "update({})", "__class__", "keys()|join", "values()|first", "strip().split()", "upper().lower()", "join('-')",
+    "find('o')", "rfind('l')", "count('l')", "replace('l', 'L')", "isdigit()", "isalpha()", "get('x')", "get('q', 9)",
+    "items()|list", "keys()|list", "values()|list", "x", "y.z", "name", "content", "role", "join(ls)", "index(1)",
+    "format(1, x=2)", "partition('o')", "zfill(5)", "isupper()", "removeprefix('He')", "nope", "center(7, '*')",
+    "copy()", "tool_calls[0].function.name", "split('</think>')[-1].lstrip('\n')", "strip('\n')",
+    "split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n')", "rstrip('\n ')", "lstrip()",
+    "split(' ')[0]", "rsplit('l')", "rsplit(none, 1)", "split(none)", "split(sep=',')", "split(',', maxsplit=1)",
+    "splitlines(true)", "startswith(('a', 'H'))", "startswith('e', 1)", "endswith('d', 0, 3)", "find('o', 5)",
+    "rfind('o', 0, 5)", "index('o')", "rindex('o')", "count('')", "count('o', 5)", "replace('', '.')",
+    "replace('o', '0', 1)", "isalnum()", "isspace()", "islower()", "isnumeric()", "isdecimal()", "swapcase()",
+    "casefold()", "ljust(8)", "rjust(8, '.')", "rpartition('o')", "removesuffix('ld')", "zfill(12)", "format()",
+    "format(i, s)", "format(*l)", "get('y', {}).get('z', [])", "get('role') == 'user'", "get('content', '') or ''",
+    "items()|map('last')|list", "index('q')", "count(1)", "index", "0", "append(1)", "pop()", "update({})",
+    "__class__", "keys()|join", "values()|first", "strip().split()", "upper().lower()", "join('-')",
     "format(name='n', x=3)", "title", "items", "get", "length", "first", "index(2)"]
-BINARY = ["+", "-", "*", "/", "//", "%", "~", "==", "!=", "<", ">", "<=", ">=", "and", "or", "in", "not in", "~", "+", "==",
+BINARY = ["+", "-", "*", "/", "//", "%", "~", "==", "!=", "<", ">", "<=", ">=", "and", "or", "in", "not in",
+          "~", "+", "==",
           "**"]
 NUMBERS = ["0", "1", "2", "5", "10", "-1", "1.5", "0.1", "3.0", "1e3", "true", "false", "none", "1_000", "0x1F", "0b11",
            "1e-7", "123456789012", "1e16", "0.30000000000000004", "True", "None", "100", "7"]
-FORMATS = ["%s-%s", "%5d|%-5s|", "%05.1f", "%x %X %o", "%r %s", "%(a)s %(b)s", "%c", "%e %g", "%+d", "%.2s", "%%", "%5.3f%%"]
-FIELDS = ["{}", "{0} {1} {0}", "{a} {b}", "{:>8}|{:<8}|", "{:^9}", "{:*^9}", "{:,}", "{:.2f}", "{:05d}", "{!r}", "{0[0]}", "{:x} {:b}",
-          "{a.x}", "{:+d}", "{:e}", "{:.1%}", "{{}}", "{:3}", "{0!s:>4}", "{:_}", "{:g}", "{:#x}"]
+FORMATS = [
+    "%s-%s", "%5d|%-5s|", "%05.1f", "%x %X %o", "%r %s", "%(a)s %(b)s", "%c", "%e %g", "%+d", "%.2s", "%%", "%5.3f%%"]
+FIELDS = [
+    "{}", "{0} {1} {0}", "{a} {b}", "{:>8}|{:<8}|", "{:^9}", "{:*^9}", "{:,}", "{:.2f}", "{:05d}", "{!r}", "{0[0]}",
+    "{:x} {:b}", "{a.x}", "{:+d}", "{:e}", "{:.1%}", "{{}}", "{:3}", "{0!s:>4}", "{:_}", "{:g}", "{:#x}"]
 
 
 # Longer things that published templates do; E1 and E2 are any expressions.
@@ -84,31 +91,43 @@ LARGER = [
     "{% macro m(x) %}<{{ x }}{{ caller() if caller is defined }}>{% endmacro %}{% call m(E1) %}{{ E2 }}{% endcall %}",
     "{% macro m() %}{{ varargs|join(',') }}{{ kwargs|dictsort }}{% endmacro %}{{ m(1, E1, q=E2) }}",
     "{% macro m(k) %}{% if k > 0 %}{{ k }}{{ m(k - 1) }}{% endif %}{% endmacro %}{{ m(3) }}{{ E1 }}",
-    "{% macro m(x) %}{% for y in x %}({{ caller(y) }}){% endfor %}{% endmacro %}{% call(y) m(l) %}{{ y }}{{ E1 }}{% endcall %}",
-    "{% set ns = namespace(found=false, n=0) %}{% for m in messages %}{% if m.role == 'user' and not ns.found %}"
-    "{% set ns.found = true %}{% set ns.n = loop.index0 %}{% endif %}{% endfor %}{{ ns.n }}{{ ns.found }}",
-    "{% for m in messages[::-1] %}{% set index = (messages|length - 1) - loop.index0 %}{{ index }}{{ m.role }}{% endfor %}",
-    "{% for k, v in d.items() %}{{ k }}={{ v if v is string else v|tojson }}{% if not loop.last %}, {% endif %}{% endfor %}",
-    "{% for m in messages if m.role == 'user' %}{{ loop.index }}{{ loop.first }}{{ loop.revindex }}{{ m.content }}{% else %}E1{% endfor %}",
-    "{% for m in messages %}{% if m.content is string %}{{ m.content|trim }}{% elif m.content is iterable %}"
-    "{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}{% endfor %}",
-    "{% for x in l %}{{ loop.cycle('a', 'b', E2) }}{{ loop.changed(x > 1) }}{{ loop.nextitem }}{{ loop.depth }}{% endfor %}",
+    "{% macro m(x) %}{% for y in x %}({{ caller(y) }}){% endfor %}{% endmacro %}{% call(y) m(l) %}{{ y }}"
+    "{{ E1 }}{% endcall %}",
+    "{% set ns = namespace(found=false, n=0) %}{% for m in messages %}"
+    "{% if m.role == 'user' and not ns.found %}{% set ns.found = true %}{% set ns.n = loop.index0 %}"
+    "{% endif %}{% endfor %}{{ ns.n }}{{ ns.found }}",
+    "{% for m in messages[::-1] %}{% set index = (messages|length - 1) - loop.index0 %}{{ index }}"
+    "{{ m.role }}{% endfor %}",
+    "{% for k, v in d.items() %}{{ k }}={{ v if v is string else v|tojson }}"
+    "{% if not loop.last %}, {% endif %}{% endfor %}",
+    "{% for m in messages if m.role == 'user' %}{{ loop.index }}{{ loop.first }}{{ loop.revindex }}"
+    "{{ m.content }}{% else %}E1{% endfor %}",
+    "{% for m in messages %}{% if m.content is string %}{{ m.content|trim }}"
+    "{% elif m.content is iterable %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}{% endfor %}",
+    "{% for x in l %}{{ loop.cycle('a', 'b', E2) }}{{ loop.changed(x > 1) }}{{ loop.nextitem }}"
+    "{{ loop.depth }}{% endfor %}",
     "{% for x in E1 %}{{ x }}{% break %}{% else %}none{% endfor %}",
-    "{% for x in l %}{% for y in ls %}{% if y == 'A' %}{% continue %}{% endif %}{{ x }}{{ y }}{{ loop.index }}{% endfor %}{% endfor %}",
+    "{% for x in l %}{% for y in ls %}{% if y == 'A' %}{% continue %}{% endif %}{{ x }}{{ y }}"
+    "{{ loop.index }}{% endfor %}{% endfor %}",
     "{% set x %}{% for y in l %}{{ y }}{{ E2 }}{% endfor %}{% endset %}{{ x|trim }}{{ x|length }}",
-    "{% set x | trim | upper %} E1 {{ E2 }}{% endset %}{{ x }}",
-    "{% set x, y = 1, E1 %}{{ x }}{{ y }}", "{% set (x, y) = l[:2] %}{{ x + y }}", "{% set x = 1 if E1 else 2 %}{{ x }}",
-    "{% if E1 %}{% set x = 1 %}{% else %}{% set x = 2 %}{% endif %}{{ x }}", "{% with x = E1, y = 2 %}{{ x }}{{ y }}{% endwith %}{{ x }}",
-    "{% filter upper|trim %} a{{ E1 }} {% endfilter %}", "{% generation %}{{ E1 }}{% endgeneration %}",
-    "{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{% else %}{% set rest = messages %}{% endif %}{{ rest|length }}",
+    "{% set x | trim | upper %} E1 {{ E2 }}{% endset %}{{ x }}", "{% set x, y = 1, E1 %}{{ x }}{{ y }}",
+    "{% set (x, y) = l[:2] %}{{ x + y }}", "{% set x = 1 if E1 else 2 %}{{ x }}",
+    "{% if E1 %}{% set x = 1 %}{% else %}{% set x = 2 %}{% endif %}{{ x }}",
+    "{% with x = E1, y = 2 %}{{ x }}{{ y }}{% endwith %}{{ x }}", "{% filter upper|trim %} a{{ E1 }} {% endfilter %}",
+    "{% generation %}{{ E1 }}{% endgeneration %}",
+    "{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{% else %}"
+    "{% set rest = messages %}{% endif %}{{ rest|length }}",
     "{% if (E1) is not none and E2 %}a{% elif not (E2) %}b{% endif %}", "{{ E1 if E2 }}", "{{ [E1, E2]|join(' ') }}",
-    "{{ {'a': E1, 'b': E2}|tojson }}", "{{ (E1)|tojson(indent=4) }}", "{{ E1, E2 }}", "{% print E1, 2 %}", "{{ dict(a=E1).items()|list }}",
-    "{{ '<|' + (E1)|string + '|>' }}", "{{ 'a' 'b' ~ E1 ~ \"c\" }}", "{{ -(E1) ** 2 }}", "{{ 1 < i <= E1 }}", "{{ not E1 is defined }}",
-    "{%- for x in [E1, E2] -%}\n  {{- x }}\n{%- endfor %}\n", "{# {{ E1 }} #}", "{%- raw -%} {{ E1 }} {%- endraw +%}\n", "{{ caller }}",
-    "{{ raise_exception('no') if (E1) == 17 }}", "{{ nope.x }}", "{{ (E1)[0] }}{{ (E2).x }}", "{{ x }}{% set x = 5 %}{{ x }}",
-    "{% for x in l %}{% macro q() %}{{ x }}{% endmacro %}{{ q() }}{% endfor %}", "{% set x = l + [E1] %}{{ x|length }}{{ x[-1] }}",
-    "{% for x in range(3) %}{{ x }}{% set y = x %}{% endfor %}{{ y }}", "{{ (E1)|default('q')|safe + '<' }}", "{{ [1, 2] + [E2] }}",
-]
+    "{{ {'a': E1, 'b': E2}|tojson }}", "{{ (E1)|tojson(indent=4) }}", "{{ E1, E2 }}", "{% print E1, 2 %}",
+    "{{ dict(a=E1).items()|list }}", "{{ '<|' + (E1)|string + '|>' }}", "{{ 'a' 'b' ~ E1 ~ \"c\" }}",
+    "{{ -(E1) ** 2 }}", "{{ 1 < i <= E1 }}", "{{ not E1 is defined }}",
+    "{%- for x in [E1, E2] -%}\n  {{- x }}\n{%- endfor %}\n", "{# {{ E1 }} #}",
+    "{%- raw -%} {{ E1 }} {%- endraw +%}\n", "{{ caller }}", "{{ raise_exception('no') if (E1) == 17 }}",
+    "{{ nope.x }}", "{{ (E1)[0] }}{{ (E2).x }}", "{{ x }}{% set x = 5 %}{{ x }}",
+    "{% for x in l %}{% macro q() %}{{ x }}{% endmacro %}{{ q() }}{% endfor %}",
+    "{% set x = l + [E1] %}{{ x|length }}{{ x[-1] }}",
+    "{% for x in range(3) %}{{ x }}{% set y = x %}{% endfor %}{{ y }}", "{{ (E1)|default('q')|safe + '<' }}",
+    "{{ [1, 2] + [E2] }}"]
 
 
 class Generator:
@@ -132,20 +151,24 @@ class Generator:
             return self.pick(NUMBERS)
         if k < 0.8 or depth <= 0:
             return self.pick(["range(4)", "range(1, 9, 3)|list", "[]", "{}", "()", "dict(a=1)", "namespace(q=1).q",
-                              "range(5, 0, -2)", "dict(d, q=2)", "dict([('a', 1)])", "messages[1:]", "messages[0]['content']",
+                              "range(5, 0, -2)", "dict(d, q=2)", "dict([('a', 1)])", "messages[1:]",
+                              "messages[0]['content']",
                               "messages[-1].role", "(messages|length)", "messages[::-1]", "cycler('a', 'b').next()",
-                              "joiner('-')()", "strftime_now('%d %b %Y')", "strftime_now('%Y-%m-%d %H:%M')", "us[1].role",
+                              "joiner('-')()", "strftime_now('%d %b %Y')", "strftime_now('%Y-%m-%d %H:%M')",
+                              "us[1].role",
                               "tools", "add_generation_prompt", "bos_token", "messages[2].tool_calls[0]['function']"])
         if k < 0.88:
             return "[" + ", ".join(self.expression(depth - 1) for _ in range(self.rng.randrange(4))) + "]"
         if k < 0.94:
             return "(" + self.expression(depth - 1) + ", " + self.expression(depth - 1) + ")"
-        return "{" + ", ".join(f"{self.string()}: {self.expression(depth - 1)}" for _ in range(self.rng.randrange(3))) + "}"
+        pairs = [f"{self.string()}: {self.expression(depth - 1)}" for _ in range(self.rng.randrange(3))]
+        return "{" + ", ".join(pairs) + "}"
 
     def subscript(self, depth):
         k = self.rng.random()
         if k < 0.4:
-            return "[" + self.pick(["0", "1", "-1", "'x'", "'name'", "'role'", "9", "1:", ":-1", "::-1", ":2", "1:3", "::2",
+            return "[" + self.pick(["0", "1", "-1", "'x'", "'name'", "'role'", "9", "1:", ":-1", "::-1", ":2", "1:3",
+                                    "::2",
                                     "-2:", "5:1:-2"]) + "]"
         return "[" + self.expression(depth - 1) + "]"
 
@@ -158,8 +181,9 @@ class Generator:
         if k < 0.2:
             return f"{self.pick(FORMATS)!r} % {self.operand(depth)}"
         if k < 0.22:
-            arguments = ", ".join([self.expression(depth - 1)] * self.rng.randrange(3) + self.pick([[], ["a=1"], ["**d"]]))
-            return f"{self.pick(FIELDS)!r}.format({arguments})" if k < 0.21 else f"{self.pick(FORMATS)!r}|format({arguments})"
+            arguments = [self.expression(depth - 1)] * self.rng.randrange(3) + self.pick([[], ["a=1"], ["**d"]])
+            form = f"{self.pick(FIELDS)!r}.format" if k < 0.21 else f"{self.pick(FORMATS)!r}|format"
+            return f"{form}({', '.join(arguments)})"
         if k < 0.42:
             return f"{self.operand(depth)} {self.pick(BINARY)} {self.operand(depth)}"
         if k < 0.6:
@@ -187,14 +211,18 @@ class Generator:
         return self.pick(["", " ", "\n", "\n\n", "  \n  ", "a", " b ", "\nc\n", "x: ", "\t", "<|e|>\n", "  "])
 
     def body(self, depth, in_loop):
-        return "".join(self.text() + self.statement(depth, in_loop) + self.text() for _ in range(self.rng.randrange(1, 3)))
+        return "".join(self.text() + self.statement(depth, in_loop) + self.text()
+                       for _ in range(self.rng.randrange(1, 3)))
 
     def statement(self, depth, in_loop=False):
         k = self.rng.random()
         if depth <= 0 or k < 0.4:
-            return self.pick(["{{ ", "{{- ", "{{"]) + self.expression(self.rng.randrange(1, 4)) + self.pick([" }}", " -}}", "}}"])
+            e = self.expression(self.rng.randrange(1, 4))
+            return self.pick(["{{ ", "{{- ", "{{"]) + e + self.pick([" }}", " -}}", "}}"])
         if k < 0.55:
-            other = self.tag("elif " + self.expression(1)) + self.body(depth - 1, in_loop) if self.rng.random() < 0.3 else ""
+            other = ""
+            if self.rng.random() < 0.3:
+                other = self.tag("elif " + self.expression(1)) + self.body(depth - 1, in_loop)
             if self.rng.random() < 0.5:
                 other += self.tag("else") + self.body(depth - 1, in_loop)
             return self.tag("if " + self.expression(2)) + self.body(depth - 1, in_loop) + other + self.tag("endif")
@@ -204,16 +232,19 @@ class Generator:
                  self.operand(2)])
             head += self.pick(["", "", " if x", " if loop is defined", " if x is string"])
             middle = self.pick(["", "", "{{ loop.index }}/{{ loop.length }}{{ loop.last }}", "{{ loop.previtem }}",
-                                "{% if loop.index == 2 %}{% continue %}{% endif %}", "{% if x == 1 %}{% break %}{% endif %}"])
+                                "{% if loop.index == 2 %}{% continue %}{% endif %}",
+                                "{% if x == 1 %}{% break %}{% endif %}"])
             other = self.tag("else") + self.body(depth - 1, in_loop) if self.rng.random() < 0.2 else ""
             return self.tag(head) + middle + self.body(depth - 1, True) + other + self.tag("endfor")
         if k < 0.82:
             return self.tag(self.pick(["set x = ", "set y = ", "set x, y = "]) + self.expression(2))
         if k < 0.86:
-            return self.tag("set y" + self.pick(["", " | upper", "|trim"])) + self.body(depth - 1, in_loop) + self.tag("endset")
+            head = self.tag("set y" + self.pick(["", " | upper", "|trim"]))
+            return head + self.body(depth - 1, in_loop) + self.tag("endset")
         if k < 0.9:
             return (self.tag(self.pick(["macro m(x)", "macro m(x, y=3)", "macro m()", "macro m(x=1, y=x)"])) +
-                    self.body(depth - 1, False) + self.tag("endmacro") + "{{ m(" + self.pick(["", "1", "1, 2", "y=s"]) + ") }}")
+                    self.body(depth - 1, False) + self.tag("endmacro") +
+                    "{{ m(" + self.pick(["", "1", "1, 2", "y=s"]) + ") }}")
         if k < 0.91:
             return self.pick(LARGER).replace("E1", self.expression(2)).replace("E2", self.expression(1))
         if k < 0.93:
@@ -227,10 +258,16 @@ class Generator:
         return self.body(self.rng.randrange(4), False)
 
 
+ADDRESSES = (" object at 0x", "<function", "<bound method", "<built-in", "<class", "<generator", "method-wrapper",
+             "reverseiterator", "reversed object")
+
+
+def tells_an_address(text):
+    return any(a in text for a in ADDRESSES)
+
+
 def same(want, got):
-    if want[0] is None or " object at 0x" in want[1] or "<function" in want[1] or "<bound method" in want[1] or \
-            "<built-in" in want[1] or "<class" in want[1] or "<generator" in want[1] or "method-wrapper" in want[1] \
-            or "reverseiterator" in want[1] or "reversed object" in want[1]:
+    if want[0] is None or tells_an_address(want[1]):
         return True
     if "a LoopContext cannot be iterated" in got[1]:  # docs/templates.md
         return True
