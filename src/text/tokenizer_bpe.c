@@ -197,7 +197,7 @@ static bool build(struct tokenizer *t)
         return false;
     for (size_t i = 0; i < n; i++)
         n_missing += find_merge(t, s->merges[i], &b->merges[i], scratch);
-    if (!make_room(t, n_missing) || !build_symbols(t))
+    if (!make_room(t, n_missing) || (!t->raw && !build_symbols(t)))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (n_missing && !intern_merge(t, s->merges[i], &b->merges[i]))
@@ -333,26 +333,37 @@ static bool end_raw(struct encoder *e, size_t n)
     return n == 0 || (merge_symbols(e, e->symbols, &n, find_pair, e->t) && spm_emit(e, e->text, e->symbols, n));
 }
 
+/* The symbol at `p` to the end of e->text; `at` is where that ends. The bytes of `p` taken. */
+static size_t put_raw(struct encoder *e, const char *p, size_t left, struct symbol *s, size_t *at)
+{
+    bool space = *p == ' ';
+    size_t taken = space ? 1 : spm_symbol_bytes(p, left), n = space ? sizeof space_mark : taken;
+    char *to = (char *)e->text + *at;
+    memcpy(to, space ? space_mark : p, n);
+    *s = (struct symbol){(uint32_t)*at, (uint32_t)n, find_text(e->t, (struct span){to, n}), 0};
+    *at += n;
+    return taken;
+}
+
 static bool raw_word(struct encoder *e, struct span word)
 {
-    const struct tokenizer *t = e->t;
     size_t n = 0, n_bytes = 0;
-    int32_t whole = word.p[0] == '\n' ? tokenizer_find(t, word) : -1;
-    if (whole >= 0 && tokenizer_is_content(t, whole))
+    int32_t whole = word.p[0] == '\n' ? tokenizer_find(e->t, word) : -1;
+    if (whole >= 0 && tokenizer_is_content(e->t, whole))
         return encoder_add(e, whole);
     if (!encoder_reserve(&e->symbols, &e->symbols_bytes, word.n, sizeof(struct symbol)) ||
         !encoder_reserve(&e->text, &e->text_bytes, word.n, 3))
         return false;
-    struct symbol *s = e->symbols;
-    for (size_t at = 0, taken; at < word.n; at += taken) {
+    for (size_t at = 0; at < word.n;) {
         const char *p = word.p + at;
-        bool space = *p == ' ';
-        taken = space ? 1 : spm_symbol_bytes(p, word.n - at);
-        size_t bytes = space ? sizeof space_mark : taken;
-        char *to = (char *)e->text + n_bytes;
-        memcpy(to, space ? space_mark : p, bytes);
-        s[n++] = (struct symbol){(uint32_t)n_bytes, (uint32_t)bytes, find_text(t, (struct span){to, bytes}), 0};
-        n_bytes += bytes;
+        if (!spm_is_mark(p, word.n - at)) {
+            at += put_raw(e, p, word.n - at, (struct symbol *)e->symbols + n++, &n_bytes);
+            continue;
+        }
+        if (!end_raw(e, n) || !spm_emit_bytes(e, p, sizeof space_mark)) /* the text's own U+2581 */
+            return false;
+        n = n_bytes = 0;
+        at += sizeof space_mark;
     }
     return end_raw(e, n);
 }

@@ -112,10 +112,10 @@ bool bpe_word(struct encoder *e, struct span word);
 int bpe_byte_of(uint32_t codepoint); /* of a character of GPT-2's printable alphabet; -1: not of that alphabet */
 andiron_status spm_build(struct tokenizer *t, andiron_error *error);
 bool spm_fragment(struct encoder *e, struct span text, bool space_first);
-/* For texts with U+2581 for a space: the symbols of `text`, which holds neither a literal U+2581 nor what follows a
- * space that merging cannot cross. */
+/* For vocabularies with U+2581 for a space, of either kind. */
 void spm_find_bytes(struct tokenizer *t); /* fills byte_ids */
 bool spm_emit(struct encoder *e, const char *text, const struct symbol *symbols, size_t n);
+bool spm_emit_bytes(struct encoder *e, const char *text, size_t n); /* the unknown token if one of them has none */
 /* Bytes of the next symbol of text[0..n): a character as its first byte tells it, cut off before a space. */
 size_t spm_symbol_bytes(const char *text, size_t n);
 static inline bool spm_is_mark(const char *text, size_t n) { return n >= 3 && !memcmp(text, space_mark, 3); }

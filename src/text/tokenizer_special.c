@@ -117,14 +117,21 @@ static size_t match_at(const struct finder *f, size_t at, size_t most, bool exac
 
 static bool is_white(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
+/* Where text goes on after a match that ends at `at`. */
+static size_t after_match(const struct finder *f, size_t at, int32_t id)
+{
+    if (f->t->traits && f->t->traits[id] & TRAIT_STRIP_RIGHT)
+        while (at < f->text.n && is_white(f->text.p[at]))
+            at++;
+    return at;
+}
+
 static bool add_match(struct finder *f, size_t at, size_t n, int32_t id)
 {
     unsigned traits = f->t->traits ? f->t->traits[id] : 0;
-    size_t before = at, next = at + n;
+    size_t before = at, next = after_match(f, at + n, id);
     while (traits & TRAIT_STRIP_LEFT && before > f->last_next && is_white(f->text.p[before - 1]))
         before--;
-    while (traits & TRAIT_STRIP_RIGHT && next < f->text.n && is_white(f->text.p[next]))
-        next++;
     if (before < f->last_next)
         before = f->last_next; /* the match before has stripped up to here */
     f->last_next = next;
@@ -150,24 +157,27 @@ static void choose(struct finder *f, size_t begin, struct place *places, size_t 
             continue;
         }
         places[i].id = id;
-        for (size_t k = 0; k < bytes; k++)
-            places[i++].taken = true;
+        size_t end = after_match(f, begin + i + bytes, id) - begin;
+        for (size_t must = i + bytes; i < n && i < end && (i < must || !places[i].taken); i++)
+            places[i].taken = true;
     }
 }
 
-/* A stretch begins with the match that begins at `at`, and goes on as long as one begins before the last has ended. */
+/* A stretch begins with the match that begins at `at`, and goes on as long as one begins before the last has ended, with
+ * the white space that it takes. */
 static bool find_stretch(struct finder *f, size_t at, size_t first, int32_t first_id, size_t markup, size_t *next)
 {
     size_t end = at + first, most = 0, n_matches = 0;
     f->stretch.n = 0;
     for (size_t i = at; i < end; i++) {
         struct place p = {.id = -1, .markup_end = i == at ? markup : markup_end(f, i)};
-        int32_t id;
+        int32_t id = first_id;
         size_t n = i == at ? first : match_at(f, i, SPECIAL_MAX_BYTES, false, p.markup_end, &id);
         p.longest = (uint8_t)n;
         n_matches += n > 0;
         most = n > most ? n : most;
-        end = i + n > end ? i + n : end;
+        size_t reach = n ? after_match(f, i + n, id) : i;
+        end = reach > end ? reach : end;
         if (!buffer_add(&f->stretch, &p, sizeof p))
             return false;
     }

@@ -82,7 +82,7 @@ static int32_t find_pair(const void *context, const struct symbol *left, const s
     return id;
 }
 
-static bool emit_bytes(struct encoder *e, const char *text, size_t n)
+bool spm_emit_bytes(struct encoder *e, const char *text, size_t n)
 {
     bool known = true;
     for (size_t i = 0; i < n; i++)
@@ -102,9 +102,9 @@ bool spm_emit(struct encoder *e, const char *text, const struct symbol *symbols,
         int32_t id = symbols[i].id;
         if (id < 0)
             id = tokenizer_lookup(e->t, s, hash_bytes(&e->t->key, s.p, s.n));
-        if (id >= 0 && !tokenizer_is_content(e->t, id))
+        if (id >= 0 && ((size_t)id >= e->t->source.n_tokens || !tokenizer_is_content(e->t, id)))
             id = -1;
-        if (!(id >= 0 ? encoder_add(e, id) : emit_bytes(e, s.p, s.n)))
+        if (!(id >= 0 ? encoder_add(e, id) : spm_emit_bytes(e, s.p, s.n)))
             return false;
     }
     return true;
@@ -153,7 +153,7 @@ static bool add_mark(struct word *w)
     for (size_t i = 0; i < sizeof space_mark; i++)
         if (bytes[(uint8_t)space_mark[i]] < 0)
             return add_space(w);
-    return end_word(w) && emit_bytes(w->e, space_mark, sizeof space_mark);
+    return end_word(w) && spm_emit_bytes(w->e, space_mark, sizeof space_mark);
 }
 
 bool spm_fragment(struct encoder *e, struct span text, bool space_first)

@@ -18,6 +18,7 @@ class LlamaVocab:
         self.vocab = llama_cpp.llama_model_get_vocab(self.model)
         self.n_tokens = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self.pieces = {}
+        self.puts_space = self.piece(self.tokenize(b"a", False)[0])[:1] == b" "
 
     def tokenize(self, text, special, bos=False):
         room = (llama_cpp.llama_token * (len(text) * 3 + 16))()
@@ -32,8 +33,23 @@ class LlamaVocab:
             self.pieces[token] = room.raw[:max(n, 0)]
         return self.pieces[token]
 
+    def is_control(self, token):
+        return bool(llama_cpp.llama_vocab_is_control(self.vocab, token))
+
+    def is_whole(self, token):
+        whole = (llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED |
+                 llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN)
+        return bool(llama_cpp.llama_vocab_get_attr(self.vocab, token) & whole)
+
     def text(self, tokens):
-        return b"".join(map(self.piece, tokens))
+        """What `tokens` stand for, without the spaces that some vocabularies put in front."""
+        out, in_front = [], self.puts_space
+        for token in tokens:
+            piece = self.piece(token)
+            whole = self.is_whole(token)
+            out.append(piece[1:] if in_front and not whole and piece[:1] == b" " else piece)
+            in_front = whole and self.puts_space
+        return b"".join(out)
 
     def ends(self):
         return [i for i in range(self.n_tokens) if llama_cpp.llama_vocab_is_eog(self.vocab, i)]
