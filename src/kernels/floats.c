@@ -1,4 +1,4 @@
-/* floats.c - norms, activations, rotary positions, quantization of activations. Compiled once a level: LEVEL names it.
+/* floats.c - norms, activations, rotary positions. Compiled once a level: LEVEL names it.
  *
  * Loops without a sum are plain C that the compiler may spread over any number of lanes; each item's operations are the
  * same. Sums are over v16. y may be x everywhere. */
@@ -114,38 +114,6 @@ static void rope_halves(float *y, const float *x, const float *cos, const float 
     }
 }
 
-/* One block: d = max |x| / 127, q = round(x / d) to nearest even. A block with an infinity or a NaN has d = NaN, so that
- * its products are NaN; one whose largest is below 2^-100 is zero. */
-static void quantize_block(int8_t *q, float *d, float *ds, int16_t *sums, const float *x)
-{
-    int32_t most = 0;
-    for (int i = 0; i < Q_BLOCK; i++) {
-        int32_t bits = (int32_t)(bits_of_float(x[i]) & 0x7fffffff);
-        most = bits > most ? bits : most;
-    }
-    float largest = float_of_bits((uint32_t)most);
-    bool broken = most >= 0x7f800000, zero = largest < 0x1p-100f;
-    float by = broken || zero ? 0.0f : 127.0f / largest;
-    int32_t sum[2] = {0, 0};
-    for (int half = 0; half < 2; half++)
-        for (int i = 0; i < Q_BLOCK / 2; i++) {
-            float scaled = broken ? 0.0f : x[half * 16 + i] * by; /* not 0 * infinity */
-            int32_t v = (int32_t)(bits_of_float(scaled + 0x1.8p+23f) - 0x4b400000);
-            q[half * 16 + i] = (int8_t)v;
-            sum[half] += v;
-        }
-    *d = broken ? float_of_bits(0x7fc00000) : zero ? 0.0f : largest / 127.0f;
-    *ds = *d * (float)(sum[0] + sum[1]);
-    sums[0] = (int16_t)sum[0];
-    sums[1] = (int16_t)sum[1];
-}
-
-static void quantize_q8(struct q8 y, const float *x, size_t k)
-{
-    for (size_t b = 0; b < k / Q_BLOCK; b++)
-        quantize_block(y.q + b * Q_BLOCK, y.d + b, y.ds + b, y.sums + 2 * b, x + b * Q_BLOCK);
-}
-
 static size_t max_index(const float *x, size_t n)
 {
     float most[LANES];
@@ -178,6 +146,5 @@ void LEVELED(floats_overlay)(struct kernels *k)
     k->softcap = softcap;
     k->rope_pairs = rope_pairs;
     k->rope_halves = rope_halves;
-    k->quantize_q8 = quantize_q8;
     k->max_index = max_index;
 }

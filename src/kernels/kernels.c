@@ -10,6 +10,7 @@ static bool always(void) { return true; }
 static void overlay_ref(struct kernels *k)
 {
     floats_overlay_ref(k);
+    quantize_overlay_ref(k);
     attend_overlay_ref(k);
     float_products_overlay_ref(k);
     products_overlay_ref(k);
@@ -25,6 +26,7 @@ static bool has_avx2(void)
 static void overlay_avx2(struct kernels *k)
 {
     floats_overlay_avx2(k);
+    quantize_overlay_avx2(k);
     attend_overlay_avx2(k);
     float_products_overlay_avx2(k);
     products_overlay_avx2(k);
@@ -40,6 +42,7 @@ static bool has_avx512(void)
 static void overlay_avx512(struct kernels *k)
 {
     floats_overlay_avx512(k);
+    quantize_overlay_avx512(k);
     attend_overlay_avx512(k);
     float_products_overlay_avx512(k);
     products_overlay_avx512(k);

@@ -15,7 +15,19 @@ static inline void v16_store(float *p, v16 a) { _mm512_storeu_ps(p, a.v); }
 static inline v16 v16_set(float x) { return (v16){_mm512_set1_ps(x)}; }
 static inline v16 v16_add(v16 a, v16 b) { return (v16){_mm512_add_ps(a.v, b.v)}; }
 static inline v16 v16_mul(v16 a, v16 b) { return (v16){_mm512_mul_ps(a.v, b.v)}; }
+static inline v16 v16_sub(v16 a, v16 b) { return (v16){_mm512_sub_ps(a.v, b.v)}; }
 static inline v16 v16_fma(v16 a, v16 b, v16 c) { return (v16){_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+static inline v16 v16_fnma(v16 a, v16 b, v16 c) { return (v16){_mm512_fnmadd_ps(a.v, b.v, c.v)}; } /* c - a * b */
+/* The bits of the largest magnitude; infinities and NaN are largest of all. */
+static inline uint32_t v16_largest_bits(v16 a)
+{
+    return (uint32_t)_mm512_reduce_max_epi32(_mm512_castps_si512(_mm512_abs_ps(a.v)));
+}
+/* Integers in -128..127. */
+static inline void v16_to_i8(int8_t *p, v16 a)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
 static inline v16 v16_from_half(const uint16_t *p)
 {
     return (v16){_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p))};
@@ -40,6 +52,24 @@ static inline float v16_fold(v16 a)
     q = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
+/* Eight folds at once: the same additions, of lanes that were brought beside each other. */
+static inline __m512 fold_two(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+}
+static inline __m512 fold_four(__m512 ab, __m512 cd)
+{
+    return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+}
+static inline void v16_fold_8(float sums[8], const v16 a[8])
+{
+    const __m512 low = fold_four(fold_two(a[0].v, a[1].v), fold_two(a[2].v, a[3].v));
+    const __m512 high = fold_four(fold_two(a[4].v, a[5].v), fold_two(a[6].v, a[7].v));
+    __m512 all = _mm512_add_ps(_mm512_shuffle_ps(low, high, 0x44), _mm512_shuffle_ps(low, high, 0xee));
+    all = _mm512_add_ps(all, _mm512_permute_ps(all, 0xb1));
+    const __m512i place = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+    _mm256_storeu_ps(sums, _mm512_castps512_ps256(_mm512_permutexvar_ps(place, all)));
+}
 #elif defined(__AVX2__)
 #include <immintrin.h>
 typedef struct { __m256 lo, hi; } v16;
@@ -52,9 +82,29 @@ static inline void v16_store(float *p, v16 a)
 static inline v16 v16_set(float x) { return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 static inline v16 v16_add(v16 a, v16 b) { return (v16){_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 static inline v16 v16_mul(v16 a, v16 b) { return (v16){_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+static inline v16 v16_sub(v16 a, v16 b) { return (v16){_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
 static inline v16 v16_fma(v16 a, v16 b, v16 c)
 {
     return (v16){_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+static inline v16 v16_fnma(v16 a, v16 b, v16 c)
+{
+    return (v16){_mm256_fnmadd_ps(a.lo, b.lo, c.lo), _mm256_fnmadd_ps(a.hi, b.hi, c.hi)};
+}
+static inline uint32_t v16_largest_bits(v16 a)
+{
+    const __m256i all = _mm256_set1_epi32(0x7fffffff);
+    const __m256i lo = _mm256_and_si256(_mm256_castps_si256(a.lo), all), hi = _mm256_and_si256(_mm256_castps_si256(a.hi), all);
+    const __m256i h = _mm256_max_epi32(lo, hi);
+    __m128i q = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+    q = _mm_max_epi32(q, _mm_shuffle_epi32(q, 0x4e));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_max_epi32(q, _mm_shuffle_epi32(q, 0xb1)));
+}
+static inline void v16_to_i8(int8_t *p, v16 a)
+{
+    __m256i wide = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)); /* 0-3 8-11 4-7 12-15 */
+    __m128i q = _mm_packs_epi16(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_shuffle_epi32(q, 0xd8));
 }
 static inline v16 v16_from_half(const uint16_t *p)
 {
@@ -100,7 +150,23 @@ static inline void v16_store(float *p, v16 a) { memcpy(p, a.v, sizeof a.v); }
 static inline v16 v16_set(float x) { V16_EACH(x); }
 static inline v16 v16_add(v16 a, v16 b) { V16_EACH(a.v[i] + b.v[i]); }
 static inline v16 v16_mul(v16 a, v16 b) { V16_EACH(a.v[i] * b.v[i]); }
+static inline v16 v16_sub(v16 a, v16 b) { V16_EACH(a.v[i] - b.v[i]); }
 static inline v16 v16_fma(v16 a, v16 b, v16 c) { V16_EACH(__builtin_fmaf(a.v[i], b.v[i], c.v[i])); }
+static inline v16 v16_fnma(v16 a, v16 b, v16 c) { V16_EACH(__builtin_fmaf(-a.v[i], b.v[i], c.v[i])); }
+static inline uint32_t v16_largest_bits(v16 a)
+{
+    uint32_t most = 0;
+    for (int i = 0; i < LANES; i++) {
+        uint32_t bits = bits_of_float(a.v[i]) & 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    return most;
+}
+static inline void v16_to_i8(int8_t *p, v16 a)
+{
+    for (int i = 0; i < LANES; i++)
+        p[i] = (int8_t)a.v[i];
+}
 static inline v16 v16_from_half(const uint16_t *p) { V16_EACH(half_to_float(p[i])); }
 static inline void v16_to_half(uint16_t *p, v16 a)
 {
@@ -118,6 +184,14 @@ static inline float v16_fold(v16 a)
     return a.v[0];
 }
 #undef V16_EACH
+#endif
+
+#if !defined(__AVX512F__)
+static inline void v16_fold_8(float sums[8], const v16 a[8])
+{
+    for (int i = 0; i < 8; i++)
+        sums[i] = v16_fold(a[i]);
+}
 #endif
 
 /* The first n of 16 floats, the rest 0. */
