@@ -11,7 +11,8 @@ static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * u
 /* ---- storing ---- */
 
 /* `page`: positions 16 side by side, dimension after dimension. */
-static void kv_store_f32(void *k_page, void *v_page, size_t slot, const float *k, const float *v, size_t hd_k, size_t hd_v)
+static void kv_store_f32(void *k_page, void *v_page, size_t slot, const float *k, const float *v, size_t hd_k,
+                         size_t hd_v)
 {
     float *to = (float *)k_page + slot / LANES * LANES * hd_k + slot % LANES;
     for (size_t i = 0; i < hd_k; i++)
@@ -28,7 +29,8 @@ static void to_half(uint16_t *y, const float *x, size_t n)
         y[i] = half_of_float(x[i]);
 }
 
-static void kv_store_f16(void *k_page, void *v_page, size_t slot, const float *k, const float *v, size_t hd_k, size_t hd_v)
+static void kv_store_f16(void *k_page, void *v_page, size_t slot, const float *k, const float *v, size_t hd_k,
+                         size_t hd_v)
 {
     uint16_t *to = (uint16_t *)k_page + slot / LANES * LANES * hd_k + slot % LANES;
     for (size_t i = 0; i < hd_k; i += LANES) {
@@ -59,9 +61,11 @@ static uint16_t store_block(int8_t *q, size_t quad_step, const float *x, size_t 
     return broken ? 0x7e00 : half_of_float(largest / 127.0f);
 }
 
-static void kv_store_q8_0(void *k_page, void *v_page, size_t slot, const float *k, const float *v, size_t hd_k, size_t hd_v)
+static void kv_store_q8_0(void *k_page, void *v_page, size_t slot, const float *k, const float *v, size_t hd_k,
+                          size_t hd_v)
 {
-    const size_t k32 = round_up(hd_k, Q_BLOCK), v32 = round_up(hd_v, Q_BLOCK), group = slot / LANES, lane = slot % LANES;
+    const size_t k32 = round_up(hd_k, Q_BLOCK), v32 = round_up(hd_v, Q_BLOCK), group = slot / LANES,
+                 lane = slot % LANES;
     int8_t *kq = (int8_t *)k_page + group * LANES * k32 + lane * 4;
     uint16_t *kd = (uint16_t *)(void *)((int8_t *)k_page + KV_PAGE * k32) + group * LANES * (k32 / Q_BLOCK) + lane;
     int8_t *vq = (int8_t *)v_page + slot * v32;
@@ -81,7 +85,8 @@ static void kv_store_q8_0(void *k_page, void *v_page, size_t slot, const float *
 #define INLINE static inline __attribute__((always_inline))
 
 /* Scores of Q queries (rows `step` apart) with 16 keys: one chain over dimensions each. */
-INLINE void scores_16(float (*s)[KV_PAGE], size_t at, const float *q, size_t step, const void *keys, size_t hd, bool half, int Q)
+INLINE void scores_16(float (*s)[KV_PAGE], size_t at, const float *q, size_t step, const void *keys, size_t hd,
+                      bool half, int Q)
 {
     v16 acc[TILE];
     for (int j = 0; j < Q; j++)
@@ -145,7 +150,8 @@ static void scores_q8(float *s, const struct attend *a, size_t query, size_t gro
     v16_store(s, acc);
 }
 
-INLINE void scores(float (*s)[KV_PAGE], const struct attend *a, enum kv_type type, size_t query, size_t from, size_t to, int Q)
+INLINE void scores(float (*s)[KV_PAGE], const struct attend *a, enum kv_type type, size_t query, size_t from, size_t to,
+                   int Q)
 {
     for (size_t at = from / LANES * LANES; at < to; at += LANES) {
         size_t item = type == KV_F16 ? 2 : 4;
@@ -160,8 +166,8 @@ INLINE void scores(float (*s)[KV_PAGE], const struct attend *a, enum kv_type typ
 
 /* ---- softmax of one query's page ---- */
 
-/* Scores of positions [lo, hi), the rest of the groups [from, to) anything, to weights; merges into m and l. Returns what
- * the output so far is to be multiplied with. */
+/* Scores of positions [lo, hi), the rest of the groups [from, to) anything, to weights; merges into m and l. Returns
+ * what the output so far is to be multiplied with. */
 static float softmax(float *s, size_t lo, size_t hi, size_t from, size_t to, float scale, float cap, float *m, float *l)
 {
     float most[LANES];
@@ -198,7 +204,7 @@ static float softmax(float *s, size_t lo, size_t hi, size_t from, size_t to, flo
 
 struct values {
     const void *v;
-    size_t hd;     /* numbers from one position to the next */
+    size_t hd;             /* numbers from one position to the next */
     const uint16_t *scale; /* Q8_0: [page][hd / 32] */
     float *o;
     size_t o_stride;
@@ -213,8 +219,8 @@ INLINE v16 load_values(const struct values *x, enum kv_type type, size_t p, size
 }
 
 /* Add positions [from, to) to dims [i, i + 16 C) of Q queries' outputs: one chain over positions each. */
-INLINE void add_values(const struct values *x, enum kv_type type, float (*e)[KV_PAGE], size_t query, size_t from, size_t to, size_t i,
-                       int Q, int C)
+INLINE void add_values(const struct values *x, enum kv_type type, float (*e)[KV_PAGE], size_t query, size_t from,
+                       size_t to, size_t i, int Q, int C)
 {
     v16 acc[TILE * CHUNKS];
     for (int j = 0; j < Q; j++)
@@ -239,8 +245,8 @@ INLINE void add_values(const struct values *x, enum kv_type type, float (*e)[KV_
 }
 
 /* The last dims where hd is no multiple of 16. */
-static void add_tail(const struct values *x, enum kv_type type, const float *e, size_t query, size_t from, size_t to, size_t i,
-                     size_t n)
+static void add_tail(const struct values *x, enum kv_type type, const float *e, size_t query, size_t from, size_t to,
+                     size_t i, size_t n)
 {
     for (size_t d = i; d < n; d++) {
         float *o = x->o + query * x->o_stride + d;
@@ -249,13 +255,14 @@ static void add_tail(const struct values *x, enum kv_type type, const float *e, 
             if (type == KV_Q8_0)
                 *o = fmadd(e[p] * half_to_float(x->scale[at / Q_BLOCK]), (float)((const int8_t *)x->v)[at], *o);
             else
-                *o = fmadd(e[p], type == KV_F16 ? half_to_float(((const uint16_t *)x->v)[at]) : ((const float *)x->v)[at], *o);
+                *o = fmadd(
+                    e[p], type == KV_F16 ? half_to_float(((const uint16_t *)x->v)[at]) : ((const float *)x->v)[at], *o);
         }
     }
 }
 
-INLINE void add_range(const struct values *x, enum kv_type type, float (*e)[KV_PAGE], size_t query, size_t from, size_t to, size_t hd,
-                      int Q)
+INLINE void add_range(const struct values *x, enum kv_type type, float (*e)[KV_PAGE], size_t query, size_t from,
+                      size_t to, size_t hd, int Q)
 {
     size_t i = 0;
     if (from >= to)
@@ -306,13 +313,15 @@ INLINE void attend_tile(const struct attend *a, enum kv_type type, const struct 
     add_range(x, type, s, query, all_from, all_to, a->hd_v, Q);
     for (size_t j = 0; j < (size_t)Q; j++)
         if (a->lo[query + j] < a->hi[query + j] && a->hi[query + j] > all_to)
-            add_range(x, type, &s[j], query + j, all_to > a->lo[query + j] ? all_to : a->lo[query + j], a->hi[query + j], a->hd_v, 1);
+            add_range(x, type, &s[j], query + j, all_to > a->lo[query + j] ? all_to : a->lo[query + j],
+                      a->hi[query + j], a->hd_v, 1);
 }
 
 INLINE void attend_page(const struct attend *a, enum kv_type type)
 {
     size_t hd = type == KV_Q8_0 ? round_up(a->hd_v, Q_BLOCK) : a->hd_v, query = 0;
-    struct values x = {a->v, hd, (const uint16_t *)(const void *)((const char *)a->v + KV_PAGE * hd), a->o, a->o_stride};
+    struct values x = {a->v, hd, (const uint16_t *)(const void *)((const char *)a->v + KV_PAGE * hd), a->o,
+                       a->o_stride};
     for (; query + TILE <= a->n_q; query += TILE)
         attend_tile(a, type, &x, query, TILE);
     if (query + 3 <= a->n_q) {

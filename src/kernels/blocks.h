@@ -25,24 +25,44 @@
 #include <stdint.h>
 #include <string.h>
 
-struct block_q4_0 { uint8_t d[2], qs[16]; };
-struct block_q4_1 { uint8_t d[2], m[2], qs[16]; };
-struct block_q5_0 { uint8_t d[2], qh[4], qs[16]; };
-struct block_q5_1 { uint8_t d[2], m[2], qh[4], qs[16]; };
-struct block_q8_0 { uint8_t d[2], qs[32]; };
-struct block_q2_k { uint8_t scales[16], qs[64], d[2], dmin[2]; };
-struct block_q3_k { uint8_t hmask[32], qs[64], scales[12], d[2]; };
-struct block_q4_k { uint8_t d[2], dmin[2], scales[12], qs[128]; };
-struct block_q5_k { uint8_t d[2], dmin[2], scales[12], qh[32], qs[128]; };
-struct block_q6_k { uint8_t ql[128], qh[64], scales[16], d[2]; };
+struct block_q4_0 {
+    uint8_t d[2], qs[16];
+};
+struct block_q4_1 {
+    uint8_t d[2], m[2], qs[16];
+};
+struct block_q5_0 {
+    uint8_t d[2], qh[4], qs[16];
+};
+struct block_q5_1 {
+    uint8_t d[2], m[2], qh[4], qs[16];
+};
+struct block_q8_0 {
+    uint8_t d[2], qs[32];
+};
+struct block_q2_k {
+    uint8_t scales[16], qs[64], d[2], dmin[2];
+};
+struct block_q3_k {
+    uint8_t hmask[32], qs[64], scales[12], d[2];
+};
+struct block_q4_k {
+    uint8_t d[2], dmin[2], scales[12], qs[128];
+};
+struct block_q5_k {
+    uint8_t d[2], dmin[2], scales[12], qh[32], qs[128];
+};
+struct block_q6_k {
+    uint8_t ql[128], qh[64], scales[16], d[2];
+};
 
 _Static_assert(sizeof(struct block_q3_k) == 110 && sizeof(struct block_q6_k) == 210, "blocks are packed");
 
 static inline uint16_t load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-/* The eight 6-bit scales (out[0..7]) and minima (out[8..15]) of Q4_K and Q5_K. Bytes 0..3 hold the low six bits of scales
- * 0..3, bytes 4..7 those of minima 0..3; bytes 8..11 the low four bits of scales 4..7 and, above them, of minima 4..7,
- * whose high two bits are the high bits of bytes 0..7. */
+/* The eight 6-bit scales (out[0..7]) and minima (out[8..15]) of Q4_K and Q5_K. Bytes 0..3 hold the low six bits of
+ * scales 0..3, bytes 4..7 those of minima 0..3; bytes 8..11 the low four bits of scales 4..7 and, above them, of
+ * minima 4..7, whose high two bits are the high bits of bytes 0..7. */
 static inline void k4_scales(uint8_t out[16], const uint8_t p[12])
 {
     uint32_t a, b, c;

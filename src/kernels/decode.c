@@ -82,13 +82,13 @@ static void decode_q3_k(struct decoded *out, const void *row, size_t b)
         out->v[i] = (w->qs[32 * (j / 4) + i] >> (2 * (j % 4)) & 3) + ((w->hmask[i] >> j & 1) << 2) - 4;
 }
 
-static void decode_k4(struct decoded *out, const uint8_t *d, const uint8_t *dmin, const uint8_t *packed, const uint8_t *qs,
-                      size_t j)
+static void decode_k4(struct decoded *out, const uint8_t *d, const uint8_t *dmin, const uint8_t *packed,
+                      const uint8_t *qs, size_t j)
 {
     uint8_t scales[16];
     k4_scales(scales, packed);
-    *out = (struct decoded){.d = load_half(d) * (float)scales[j], .scale = {1, 1},
-                            .m = -(load_half(dmin) * (float)scales[8 + j])};
+    *out = (struct decoded){
+        .d = load_half(d) * (float)scales[j], .scale = {1, 1}, .m = -(load_half(dmin) * (float)scales[8 + j])};
     for (size_t i = 0; i < Q_BLOCK; i++)
         out->v[i] = qs[32 * (j / 2) + i] >> (4 * (j % 2)) & 15;
 }
@@ -111,8 +111,7 @@ static void decode_q6_k(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q6_k *w = (const struct block_q6_k *)row + b / 8;
     size_t j = b % 8, half = j / 4, at = j % 4;
-    *out = (struct decoded){.d = load_half(w->d),
-                            .scale = {(int8_t)w->scales[2 * j], (int8_t)w->scales[2 * j + 1]}};
+    *out = (struct decoded){.d = load_half(w->d), .scale = {(int8_t)w->scales[2 * j], (int8_t)w->scales[2 * j + 1]}};
     for (size_t i = 0; i < Q_BLOCK; i++) {
         int low = w->ql[64 * half + 32 * (at % 2) + i] >> (4 * (at / 2)) & 15;
         out->v[i] = (low | (w->qh[32 * half + i] >> (2 * at) & 3) << 4) - 32;

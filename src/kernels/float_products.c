@@ -26,7 +26,8 @@ static inline __attribute__((always_inline)) v16 load_weights(uint32_t type, con
 }
 
 /* R rows from r on, T tokens from t on. */
-static inline __attribute__((always_inline)) void tile(const struct mul *m, uint32_t type, size_t r, size_t t, int R, int T)
+static inline __attribute__((always_inline)) void tile(const struct mul *m, uint32_t type, size_t r, size_t t, int R,
+                                                       int T)
 {
     v16 acc[TILE_ROWS * TILE_TOKENS];
     const char *row = (const char *)m->w + r * m->row_bytes;

@@ -2,8 +2,8 @@
  *
  * Loops without a sum are plain C that the compiler may spread over any number of lanes; each item's operations are the
  * same. Sums are over v16. y may be x everywhere. */
-#include "kernels/overlays.h"
 #include "kernels/functions.h"
+#include "kernels/overlays.h"
 #include "kernels/v16.h"
 
 #define EACH(expression) \
@@ -70,23 +70,23 @@ static inline float gelu_quick_f32(float x) { return x * sigmoid_f32(1.702f * x)
 static inline float relu_f32(float x) { return x > 0.0f ? x : 0.0f; }
 static inline float relu2_f32(float x) { return relu_f32(x) * relu_f32(x); }
 
-#define ACTIVATIONS(f_of) \
-    switch (f) { \
-    case ACT_NONE: EACH(f_of(x[i])) break; \
-    case ACT_SILU: EACH(f_of(silu_f32(x[i]))) break; \
-    case ACT_GELU: EACH(f_of(gelu_f32(x[i]))) break; \
-    case ACT_GELU_TANH: EACH(f_of(gelu_tanh_f32(x[i]))) break; \
+#define ACTIVATIONS(f_of)                                        \
+    switch (f) {                                                 \
+    case ACT_NONE: EACH(f_of(x[i])) break;                       \
+    case ACT_SILU: EACH(f_of(silu_f32(x[i]))) break;             \
+    case ACT_GELU: EACH(f_of(gelu_f32(x[i]))) break;             \
+    case ACT_GELU_TANH: EACH(f_of(gelu_tanh_f32(x[i]))) break;   \
     case ACT_GELU_QUICK: EACH(f_of(gelu_quick_f32(x[i]))) break; \
-    case ACT_RELU: EACH(f_of(relu_f32(x[i]))) break; \
-    case ACT_RELU2: EACH(f_of(relu2_f32(x[i]))) break; \
-    case ACT_SIGMOID: EACH(f_of(sigmoid_f32(x[i]))) break; \
-    case ACT_TANH: EACH(f_of(tanh_f32(x[i]))) break; \
-    case ACT_EXP: EACH(f_of(exp_f32(x[i]))) break; \
-    case ACT_SOFTPLUS: EACH(f_of(softplus_f32(x[i]))) break; \
-    case ACT_LIMIT: break; \
+    case ACT_RELU: EACH(f_of(relu_f32(x[i]))) break;             \
+    case ACT_RELU2: EACH(f_of(relu2_f32(x[i]))) break;           \
+    case ACT_SIGMOID: EACH(f_of(sigmoid_f32(x[i]))) break;       \
+    case ACT_TANH: EACH(f_of(tanh_f32(x[i]))) break;             \
+    case ACT_EXP: EACH(f_of(exp_f32(x[i]))) break;               \
+    case ACT_SOFTPLUS: EACH(f_of(softplus_f32(x[i]))) break;     \
+    case ACT_LIMIT: break;                                       \
     }
 #define ALONE(value) (value)
-#define TIMES_UP(value) ((value) * up[i])
+#define TIMES_UP(value) ((value)*up[i])
 
 static void activate(enum activation f, float *y, const float *x, size_t n) { ACTIVATIONS(ALONE) }
 

@@ -1,5 +1,5 @@
-/* functions.h - exp and its kin for floats, one value at a time and without branches, so that a compiler may run any number
- * of them side by side. Only IEEE operations and fma: the bits are the same on every machine. */
+/* functions.h - exp and its kin for floats, one value at a time and without branches, so that a compiler may run any
+ * number of them side by side. Only IEEE operations and fma: the bits are the same on every machine. */
 #ifndef KERNELS_FUNCTIONS_H
 #define KERNELS_FUNCTIONS_H
 

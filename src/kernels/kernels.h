@@ -47,15 +47,15 @@ struct q8 {
  * The same for one token and for many, in any slab of rows. */
 struct mul {
     float *y;
-    size_t y_stride;   /* floats from one token's row to the next */
+    size_t y_stride; /* floats from one token's row to the next */
     const void *w;
-    size_t row_bytes;  /* from one weight row to the next */
-    size_t n_rows;     /* any; whole panels of 16 run fastest */
-    size_t k;          /* multiple of the type's block */
-    const float *x;    /* [n_tokens][k]: float weights */
-    struct q8 xq;      /* [n_tokens][k]: quantized weights */
+    size_t row_bytes; /* from one weight row to the next */
+    size_t n_rows;    /* any; whole panels of 16 run fastest */
+    size_t k;         /* multiple of the type's block */
+    const float *x;   /* [n_tokens][k]: float weights */
+    struct q8 xq;     /* [n_tokens][k]: quantized weights */
     size_t n_tokens;
-    void *scratch;     /* mul_scratch_bytes(k), aligned to 64; one for each thread */
+    void *scratch; /* mul_scratch_bytes(k), aligned to 64; one for each thread */
 };
 /* Room for two unpacked panels, in chunks of 256 items with their scales. */
 enum { MUL_CHUNK_BYTES = 11264 };
@@ -82,21 +82,33 @@ size_t kv_value_page_bytes(enum kv_type type, size_t hd);
  *     m    = m'
  * Start: m = -INFINITY, l = 0, o = 0. The answer is o / l. A query that sees nothing of the page is left alone. */
 struct attend {
-    const float *q;     /* [n_q] rows of q_stride floats, hd_k used: F32, F16 */
+    const float *q; /* [n_q] rows of q_stride floats, hd_k used: F32, F16 */
     size_t q_stride;
-    struct q8 qq;       /* [n_q][hd_k rounded up to 32]: Q8_0 */
+    struct q8 qq; /* [n_q][hd_k rounded up to 32]: Q8_0 */
     size_t n_q;
     size_t hd_k, hd_v;
-    const void *k, *v;  /* the page's parts for this head */
+    const void *k, *v;      /* the page's parts for this head */
     const uint8_t *lo, *hi; /* [n_q] in 0..64 */
     float scale, cap;
-    float *m, *l;       /* [n_q] */
-    float *o;           /* [n_q] rows of o_stride floats, hd_v used */
+    float *m, *l; /* [n_q] */
+    float *o;     /* [n_q] rows of o_stride floats, hd_v used */
     size_t o_stride;
 };
 
-enum activation { ACT_NONE, ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_GELU_QUICK, ACT_RELU, ACT_RELU2, ACT_SIGMOID,
-                  ACT_TANH, ACT_EXP, ACT_SOFTPLUS, ACT_LIMIT };
+enum activation {
+    ACT_NONE,
+    ACT_SILU,
+    ACT_GELU,
+    ACT_GELU_TANH,
+    ACT_GELU_QUICK,
+    ACT_RELU,
+    ACT_RELU2,
+    ACT_SIGMOID,
+    ACT_TANH,
+    ACT_EXP,
+    ACT_SOFTPLUS,
+    ACT_LIMIT
+};
 
 struct kernels {
     const char *cpu; /* level's name */

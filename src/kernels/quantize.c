@@ -1,8 +1,9 @@
 /* quantize.c - activations to 8 bits in blocks of 32. Compiled once a level: LEVEL names it.
  *
- * The largest number of a block goes to 127, 126, ... or 120 exactly, whichever leaves the least error; its scale is then
- * the best one for these integers by least squares. That takes a fifth of the error's energy away (normal numbers; a sixth
- * of Laplace's), which a product cannot win back: SmolLM2 Q4_1's distance from the exact distributions falls by 8 %. */
+ * The largest number of a block goes to 127, 126, ... or 120 exactly, whichever leaves the least error; its scale is
+ * then the best one for these integers by least squares. That takes a fifth of the error's energy away (normal numbers;
+ * a sixth of Laplace's), which a product cannot win back: SmolLM2 Q4_1's distance from the exact distributions falls by
+ * 8 %. */
 #include "kernels/functions.h"
 #include "kernels/overlays.h"
 #include "kernels/v16.h"
@@ -23,8 +24,8 @@ static inline v16 round_by(v16 x, v16 by)
 /* What rounding added: q - x * by. */
 static inline v16 rest_of(v16 x, v16 by, v16 q) { return v16_fnma(x, by, q); }
 
-/* The candidate that leaves the least error: sum of squares over most^2, in units of the largest number squared. Its last
- * three bits give way to the candidate's number, so that the least of eight integers tells both. */
+/* The candidate that leaves the least error: sum of squares over most^2, in units of the largest number squared. Its
+ * last three bits give way to the candidate's number, so that the least of eight integers tells both. */
 static inline uint32_t best_candidate(struct halves x, float unit)
 {
     float left[CANDIDATES];

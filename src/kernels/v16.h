@@ -9,7 +9,9 @@
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
-typedef struct { __m512 v; } v16;
+typedef struct {
+    __m512 v;
+} v16;
 static inline v16 v16_load(const float *p) { return (v16){_mm512_loadu_ps(p)}; }
 static inline void v16_store(float *p, v16 a) { _mm512_storeu_ps(p, a.v); }
 static inline v16 v16_set(float x) { return (v16){_mm512_set1_ps(x)}; }
@@ -72,7 +74,9 @@ static inline void v16_fold_8(float sums[8], const v16 a[8])
 }
 #elif defined(__AVX2__)
 #include <immintrin.h>
-typedef struct { __m256 lo, hi; } v16;
+typedef struct {
+    __m256 lo, hi;
+} v16;
 static inline v16 v16_load(const float *p) { return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 static inline void v16_store(float *p, v16 a)
 {
@@ -94,7 +98,8 @@ static inline v16 v16_fnma(v16 a, v16 b, v16 c)
 static inline uint32_t v16_largest_bits(v16 a)
 {
     const __m256i all = _mm256_set1_epi32(0x7fffffff);
-    const __m256i lo = _mm256_and_si256(_mm256_castps_si256(a.lo), all), hi = _mm256_and_si256(_mm256_castps_si256(a.hi), all);
+    const __m256i lo = _mm256_and_si256(_mm256_castps_si256(a.lo), all),
+                  hi = _mm256_and_si256(_mm256_castps_si256(a.hi), all);
     const __m256i h = _mm256_max_epi32(lo, hi);
     __m128i q = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
     q = _mm_max_epi32(q, _mm_shuffle_epi32(q, 0x4e));
@@ -129,7 +134,8 @@ static inline v16 v16_from_bf16(const uint16_t *p)
 static inline v16 v16_from_i8(const int8_t *p)
 {
     __m128i b = _mm_loadu_si128((const __m128i *)(const void *)p);
-    return (v16){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(b)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(b, 8)))};
+    return (v16){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(b)),
+                 _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(b, 8)))};
 }
 static inline float v16_fold(v16 a)
 {
@@ -139,11 +145,13 @@ static inline float v16_fold(v16 a)
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
 #else
-typedef struct { float v[LANES]; } v16;
-#define V16_EACH(expression) \
-    v16 r; \
+typedef struct {
+    float v[LANES];
+} v16;
+#define V16_EACH(expression)        \
+    v16 r;                          \
     for (int i = 0; i < LANES; i++) \
-        r.v[i] = (expression); \
+        r.v[i] = (expression);      \
     return r
 static inline v16 v16_load(const float *p) { V16_EACH(p[i]); }
 static inline void v16_store(float *p, v16 a) { memcpy(p, a.v, sizeof a.v); }

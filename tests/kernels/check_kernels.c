@@ -1,4 +1,5 @@
-/* check_kernels.c - every kernel of every level this machine has against `ref`, bit for bit, on random shapes and values.
+/* check_kernels.c - every kernel of every level this machine has against `ref`, bit for bit, on random shapes and
+ * values.
  *
  *     check_kernels            test
  *     check_kernels --bench    operations a second of each product, on one thread */
@@ -40,16 +41,24 @@ static void expect_same(const char *level, const char *kernel, const char *what,
 static void check_unary(const struct kernels *ref, const struct kernels *k, size_t n)
 {
     char what[64];
-    float *x = floats(2 * n + 2), *w = floats(2 * n + 2), *b = floats(2 * n + 2), *y0 = floats(2 * n + 2), *y1 = floats(2 * n + 2);
-    float special[] = {0.0f, -0.0f, __builtin_inff(), -__builtin_inff(), 1e-42f, -100.0f, 100.0f, 88.5f, -87.4f, 0.625f, 4.0f};
+    float *x = floats(2 * n + 2), *w = floats(2 * n + 2), *b = floats(2 * n + 2), *y0 = floats(2 * n + 2),
+          *y1 = floats(2 * n + 2);
+    float special[] = {0.0f,   -0.0f, __builtin_inff(), -__builtin_inff(), 1e-42f, -100.0f, 100.0f, 88.5f, -87.4f,
+                       0.625f, 4.0f};
     for (size_t i = 0; i < sizeof special / sizeof *special && n > 40; i++)
         x[random_below(&rng, n)] = special[i];
     snprintf(what, sizeof what, "n = %zu", n);
-#define BOTH(name, ...) \
+#define BOTH(name, ...)                      \
     memset(y0, 0, (2 * n + 2) * sizeof *y0); \
     memset(y1, 0, (2 * n + 2) * sizeof *y1); \
-    { float *y = y0; ref->name(__VA_ARGS__); } \
-    { float *y = y1; k->name(__VA_ARGS__); } \
+    {                                        \
+        float *y = y0;                       \
+        ref->name(__VA_ARGS__);              \
+    }                                        \
+    {                                        \
+        float *y = y1;                       \
+        k->name(__VA_ARGS__);                \
+    }                                        \
     expect_same(k->cpu, #name, what, y0, y1, (2 * n + 1) * sizeof *y0)
     BOTH(add, y, x, w, n);
     BOTH(mul, y, x, w, n);
@@ -88,7 +97,8 @@ static void check_unary(const struct kernels *ref, const struct kernels *k, size
 
 static struct q8 new_q8(size_t n, size_t k)
 {
-    return (struct q8){alloc_zeroed(n, k), alloc_zeroed(n * (k / 32), 4), alloc_zeroed(n * (k / 32), 4), alloc_zeroed(n * (k / 16), 2)};
+    return (struct q8){alloc_zeroed(n, k), alloc_zeroed(n * (k / 32), 4), alloc_zeroed(n * (k / 32), 4),
+                       alloc_zeroed(n * (k / 16), 2)};
 }
 
 static void free_q8(struct q8 x)
@@ -102,8 +112,9 @@ static void free_q8(struct q8 x)
 static void quantize(const struct kernels *k, struct q8 to, const float *x, size_t n, size_t width)
 {
     for (size_t t = 0; t < n; t++)
-        k->quantize_q8((struct q8){to.q + t * width, to.d + t * width / 32, to.ds + t * width / 32, to.sums + t * width / 16},
-                       x + t * width, width);
+        k->quantize_q8(
+            (struct q8){to.q + t * width, to.d + t * width / 32, to.ds + t * width / 32, to.sums + t * width / 16},
+            x + t * width, width);
 }
 
 /* Random bytes, with every half-precision scale made finite: exponents 8 to 15 of 31. */
@@ -121,10 +132,10 @@ static void *random_weights(uint32_t type, size_t rows, size_t k)
             ((float *)(void *)w)[i] = (float)random_unit(&rng) - 0.5f;
         return w;
     }
-    static const int halves[TYPE_LIMIT][2] = {[TYPE_Q4_0] = {0, -1}, [TYPE_Q4_1] = {0, 2}, [TYPE_Q5_0] = {0, -1}, [TYPE_Q5_1] = {0, 2},
-                                              [TYPE_Q8_0] = {0, -1}, [TYPE_Q2_K] = {80, 82}, [TYPE_Q3_K] = {108, -1},
-                                              [TYPE_Q4_K] = {0, 2}, [TYPE_Q5_K] = {0, 2}, [TYPE_Q6_K] = {208, -1},
-                                              [TYPE_F16] = {0, -1}, [TYPE_BF16] = {0, -1}};
+    static const int halves[TYPE_LIMIT][2] = {
+        [TYPE_Q4_0] = {0, -1}, [TYPE_Q4_1] = {0, 2},    [TYPE_Q5_0] = {0, -1},   [TYPE_Q5_1] = {0, 2},
+        [TYPE_Q8_0] = {0, -1}, [TYPE_Q2_K] = {80, 82},  [TYPE_Q3_K] = {108, -1}, [TYPE_Q4_K] = {0, 2},
+        [TYPE_Q5_K] = {0, 2},  [TYPE_Q6_K] = {208, -1}, [TYPE_F16] = {0, -1},    [TYPE_BF16] = {0, -1}};
     for (size_t i = 0; i < n; i += info->block_bytes)
         for (int j = 0; j < 2; j++)
             if (halves[type][j] >= 0) {
@@ -138,7 +149,8 @@ static const uint32_t types[] = {TYPE_F32,  TYPE_F16,  TYPE_BF16, TYPE_Q4_0, TYP
                                  TYPE_Q8_0, TYPE_Q2_K, TYPE_Q3_K, TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K};
 enum { N_TYPES = sizeof types / sizeof *types };
 
-static void check_product(const struct kernels *ref, const struct kernels *k, uint32_t type, size_t rows, size_t width, size_t n)
+static void check_product(const struct kernels *ref, const struct kernels *k, uint32_t type, size_t rows, size_t width,
+                          size_t n)
 {
     char what[96];
     const struct type_info *info = type_info(type);
@@ -147,8 +159,14 @@ static void check_product(const struct kernels *ref, const struct kernels *k, ui
     memcpy(y1, y0, n * (rows + 3) * sizeof *y0);
     void *w = random_weights(type, rows, width), *scratch = alloc_zeroed(mul_scratch_bytes(width), 1);
     struct q8 q0 = {0}, q1 = {0};
-    struct mul m = {.y_stride = rows + 3, .w = w, .row_bytes = width / info->block_items * info->block_bytes, .n_rows = rows,
-                    .k = width, .n_tokens = n, .scratch = scratch, .x = x};
+    struct mul m = {.y_stride = rows + 3,
+                    .w = w,
+                    .row_bytes = width / info->block_items * info->block_bytes,
+                    .n_rows = rows,
+                    .k = width,
+                    .n_tokens = n,
+                    .scratch = scratch,
+                    .x = x};
     if (mul_reads_q8(type)) {
         q0 = new_q8(n, width);
         q1 = new_q8(n, width);
@@ -185,8 +203,16 @@ static void check_meaning(const struct kernels *k, uint32_t type)
     void *scratch = alloc_zeroed(mul_scratch_bytes(WIDTH), 1);
     struct q8 q = new_q8(1, WIDTH);
     k->quantize_q8(q, x, WIDTH);
-    struct mul m = {.y = y, .y_stride = ROWS, .w = w, .row_bytes = WIDTH / info->block_items * info->block_bytes, .n_rows = ROWS,
-                    .k = WIDTH, .n_tokens = 1, .scratch = scratch, .x = x, .xq = q};
+    struct mul m = {.y = y,
+                    .y_stride = ROWS,
+                    .w = w,
+                    .row_bytes = WIDTH / info->block_items * info->block_bytes,
+                    .n_rows = ROWS,
+                    .k = WIDTH,
+                    .n_tokens = 1,
+                    .scratch = scratch,
+                    .x = x,
+                    .xq = q};
     kernels_mul(k, type)(&m);
     for (size_t r = 0; r < ROWS; r++) {
         double sum = 0, size = 0;
@@ -215,7 +241,8 @@ static void check_products(const struct kernels *ref, const struct kernels *k)
         bool super = types[i] >= TYPE_Q2_K && types[i] <= TYPE_Q6_K;
         for (int round = 0; round < 30; round++) {
             size_t unit = super ? 256 : 32, width = unit * (1 + random_below(&rng, super ? 3 : 20));
-            check_product(ref, k, types[i], 1 + random_below(&rng, MAX_ROWS), width, 1 + random_below(&rng, MAX_TOKENS));
+            check_product(ref, k, types[i], 1 + random_below(&rng, MAX_ROWS), width,
+                          1 + random_below(&rng, MAX_TOKENS));
         }
         if (!mul_reads_q8(types[i]))
             check_product(ref, k, types[i], 9, 77, 5);
@@ -227,7 +254,8 @@ static void check_products(const struct kernels *ref, const struct kernels *k)
 typedef void (*store_fn)(void *, void *, size_t, const float *, const float *, size_t, size_t);
 typedef void (*attend_fn)(const struct attend *);
 
-static void check_attend(const struct kernels *ref, const struct kernels *k, enum kv_type type, size_t hd_k, size_t hd_v, size_t n_q)
+static void check_attend(const struct kernels *ref, const struct kernels *k, enum kv_type type, size_t hd_k,
+                         size_t hd_v, size_t n_q)
 {
     char what[96];
     snprintf(what, sizeof what, "cache type %d, heads of %zu and %zu, %zu queries", type, hd_k, hd_v, n_q);
@@ -260,9 +288,24 @@ static void check_attend(const struct kernels *ref, const struct kernels *k, enu
         for (size_t page = 0; page < 2; page++) {
             char *at = pages[side] + page * (kb + vb);
             for (size_t p = 0; p < KV_PAGE; p++)
-                store[side][type](at, at + kb, p, keys + (page * KV_PAGE + p) * hd_k, values + (page * KV_PAGE + p) * hd_v, hd_k, hd_v);
-            struct attend a = {.q = q, .q_stride = hd32, .qq = qq, .n_q = n_q, .hd_k = hd_k, .hd_v = hd_v, .k = at, .v = at + kb,
-                               .lo = lo[page], .hi = hi[page], .scale = 0.3f, .cap = cap, .m = mo, .l = l, .o = o, .o_stride = hd_v};
+                store[side][type](at, at + kb, p, keys + (page * KV_PAGE + p) * hd_k,
+                                  values + (page * KV_PAGE + p) * hd_v, hd_k, hd_v);
+            struct attend a = {.q = q,
+                               .q_stride = hd32,
+                               .qq = qq,
+                               .n_q = n_q,
+                               .hd_k = hd_k,
+                               .hd_v = hd_v,
+                               .k = at,
+                               .v = at + kb,
+                               .lo = lo[page],
+                               .hi = hi[page],
+                               .scale = 0.3f,
+                               .cap = cap,
+                               .m = mo,
+                               .l = l,
+                               .o = o,
+                               .o_stride = hd_v};
             attend[side][type](&a);
         }
     }
@@ -286,8 +329,8 @@ static void check_level(const struct kernels *ref, const struct kernels *k)
     check_unary(ref, k, 1536);
     check_products(ref, k);
     for (int round = 0; round < 60; round++)
-        check_attend(ref, k, (enum kv_type)(round % KV_TYPES), heads[random_below(&rng, 8)], heads[random_below(&rng, 8)],
-                     1 + random_below(&rng, 14));
+        check_attend(ref, k, (enum kv_type)(round % KV_TYPES), heads[random_below(&rng, 8)],
+                     heads[random_below(&rng, 8)], 1 + random_below(&rng, 14));
 }
 
 /* ---- speed ---- */
@@ -300,8 +343,16 @@ static void bench_product(const struct kernels *k, uint32_t type, size_t n)
     float *x = floats(n * WIDTH), *y = floats(n * ROWS);
     struct q8 q = new_q8(n, WIDTH);
     quantize(k, q, x, n, WIDTH);
-    struct mul m = {.y = y, .y_stride = ROWS, .w = w, .row_bytes = WIDTH / info->block_items * info->block_bytes, .n_rows = ROWS,
-                    .k = WIDTH, .n_tokens = n, .scratch = scratch, .x = x, .xq = q};
+    struct mul m = {.y = y,
+                    .y_stride = ROWS,
+                    .w = w,
+                    .row_bytes = WIDTH / info->block_items * info->block_bytes,
+                    .n_rows = ROWS,
+                    .k = WIDTH,
+                    .n_tokens = n,
+                    .scratch = scratch,
+                    .x = x,
+                    .xq = q};
     uint64_t best = UINT64_MAX;
     for (int round = 0; round < (n > 1 ? 7 : 40); round++) {
         uint64_t start = clock_ns();

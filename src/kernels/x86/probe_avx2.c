@@ -15,7 +15,8 @@ static double int8_avx2(size_t rounds, int32_t *sink)
         __asm__ volatile("" : "+x"(a), "+x"(b));
 #pragma GCC unroll 12
         for (int i = 0; i < CHAINS; i++)
-            acc[i] = _mm256_add_epi32(acc[i], _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_xor_si256(a, acc[i]), b), ones));
+            acc[i] = _mm256_add_epi32(acc[i],
+                                      _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_xor_si256(a, acc[i]), b), ones));
     }
     for (int i = 0; i < CHAINS; i++)
         *sink += _mm256_extract_epi32(acc[i], 0);

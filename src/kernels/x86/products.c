@@ -1,13 +1,12 @@
 /* products.c - products of quantized weights on x86. Compiled for AVX2 and for AVX-512 with VNNI: LEVEL names it.
  *
- * Rows stand side by side: a register holds one number for each of the WIDTH rows of a panel, so that every output is one
- * chain over blocks (struct mul), for one token and for many.
+ * Rows stand side by side: a register holds one number for each of the WIDTH rows of a panel, so that every output is
+ * one chain over blocks (struct mul), for one token and for many.
  *
- * A panel's block of 32 is read as 4 + 4 registers: lane i of register j holds 16 items of row 4 i + j, as unsigned bytes
- * (an offset is taken off the sums).
- * Few tokens  products are taken in this form; four registers of partial sums fold to one sum a row by a small tree.
- * Many tokens two panels are unpacked once into `scratch`, four items of every row beside each other, and a tile of rows
- *             and tokens needs no folding. */
+ * A panel's block of 32 is read as 4 + 4 registers: lane i of register j holds 16 items of row 4 i + j, as unsigned
+ * bytes (an offset is taken off the sums). Few tokens  products are taken in this form; four registers of partial sums
+ * fold to one sum a row by a small tree. Many tokens two panels are unpacked once into `scratch`, four items of every
+ * row beside each other, and a tile of rows and tokens needs no folding. */
 #include "kernels/blocks.h"
 #include "kernels/half.h"
 #include "kernels/overlays.h"
@@ -45,7 +44,8 @@ INLINE int offset_of(uint32_t type)
     }
 }
 
-INLINE size_t block_bytes(uint32_t type) /* of a block of 32 where scales_16_items and K types have superblocks of 256 */
+INLINE size_t
+block_bytes(uint32_t type) /* of a block of 32 where scales_16_items and K types have superblocks of 256 */
 {
     switch (type) {
     case TYPE_Q4_0: return sizeof(struct block_q4_0);
@@ -176,7 +176,8 @@ INLINE void scales_32(uint32_t type, const uint8_t *panel, size_t row_bytes, siz
     }
 }
 
-/* Bytes of rows to rows of bytes: lane i of register j holds 16 bytes of row 4 i + j; out[c] gets byte c of all rows. */
+/* Bytes of rows to rows of bytes: lane i of register j holds 16 bytes of row 4 i + j; out[c] gets byte c of all rows.
+ */
 INLINE void transpose_bytes(const vi v[4], int8_t out[16][WIDTH])
 {
     uint32_t place[WIDTH];
@@ -318,7 +319,8 @@ INLINE vf step(uint32_t type, vf acc, vi sum, const struct scales *s, size_t b, 
 /* scale 0 times the sum of items 0..15 and scale 1 times that of 16..31. */
 INLINE vi scaled(const struct scales *s, size_t b, vi sum0, vi sum1)
 {
-    return V(add_epi32)(V(mullo_epi32)(vi_widen_i8(s->s[2 * b]), sum0), V(mullo_epi32)(vi_widen_i8(s->s[2 * b + 1]), sum1));
+    return V(add_epi32)(V(mullo_epi32)(vi_widen_i8(s->s[2 * b]), sum0),
+                        V(mullo_epi32)(vi_widen_i8(s->s[2 * b + 1]), sum1));
 }
 
 /* ---- few tokens ---- */
@@ -422,8 +424,8 @@ INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct ch
 }
 
 /* Adds to sums[p][i] the products of words [from, from + n) of block b. */
-INLINE void dot_words(uint32_t type, vi *sums, const struct chunk *c, size_t b, const struct activations *x, int from, int n, int P,
-                      int T)
+INLINE void dot_words(uint32_t type, vi *sums, const struct chunk *c, size_t b, const struct activations *x, int from,
+                      int n, int P, int T)
 {
     for (int i = from; i < from + n; i++) {
         vi w[2];
@@ -439,13 +441,15 @@ INLINE void dot_words(uint32_t type, vi *sums, const struct chunk *c, size_t b, 
     }
 }
 
-INLINE void tile_block(uint32_t type, vf *acc, const struct chunk *c, size_t b, const struct activations *x, int P, int T)
+INLINE void tile_block(uint32_t type, vf *acc, const struct chunk *c, size_t b, const struct activations *x, int P,
+                       int T)
 {
     const int offset = -offset_of(type);
     vi sums[2 * TILE_TOKENS], sums1[2 * TILE_TOKENS];
     for (int p = 0; p < P; p++)
         for (int t = 0; t < T; t++) {
-            sums[p * T + t] = V(set1_epi32)(offset * (scales_16_items(type) ? x[t].sums[0] : x[t].sums[0] + x[t].sums[1]));
+            sums[p * T + t] = V(set1_epi32)(offset *
+                                            (scales_16_items(type) ? x[t].sums[0] : x[t].sums[0] + x[t].sums[1]));
             sums1[p * T + t] = V(set1_epi32)(offset * x[t].sums[1]);
         }
     dot_words(type, sums, c, b, x, 0, scales_16_items(type) ? 4 : 8, P, T);
@@ -515,13 +519,13 @@ INLINE void product(const struct mul *m, uint32_t type)
     }
 }
 
-#define PRODUCT(name, type) \
+#define PRODUCT(name, type)                     \
     static void mul_##name(const struct mul *m) \
-    { \
-        if (m->n_rows < WIDTH) \
-            product_ref(m, type); \
-        else \
-            product(m, type); \
+    {                                           \
+        if (m->n_rows < WIDTH)                  \
+            product_ref(m, type);               \
+        else                                    \
+            product(m, type);                   \
     }
 PRODUCT(q4_0, TYPE_Q4_0)
 PRODUCT(q4_1, TYPE_Q4_1)

@@ -24,7 +24,8 @@ INLINE vi vi_permute(vi v, vi at) { return _mm512_permutexvar_epi32(at, v); }
 INLINE vi vi_gather(const uint8_t *p, size_t step)
 {
     const __m128i *a = (const __m128i *)(const void *)p, *b = (const __m128i *)(const void *)(p + step);
-    const __m128i *c = (const __m128i *)(const void *)(p + 2 * step), *d = (const __m128i *)(const void *)(p + 3 * step);
+    const __m128i *c = (const __m128i *)(const void *)(p + 2 * step),
+                  *d = (const __m128i *)(const void *)(p + 3 * step);
     vi v = _mm512_castsi128_si512(_mm_loadu_si128(a));
     v = _mm512_inserti32x4(v, _mm_loadu_si128(b), 1);
     v = _mm512_inserti32x4(v, _mm_loadu_si128(c), 2);
@@ -41,7 +42,10 @@ INLINE vi vi_widen_i8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si1
 INLINE vi vi_widen_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }
 /* The low (high) halves of 32-bit words, as half-precision floats. */
 INLINE vf vf_low_half(vi v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
-INLINE vf vf_of_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
+INLINE vf vf_of_half(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
 #else
 enum { WIDTH = 8, N_LANES = 2 };
 typedef __m256i vi;
