@@ -1,4 +1,5 @@
-/* attention.c - running attention: tiles of neighbouring rows of one session, a key/value head each, page after page. */
+/* attention.c - running attention: tiles of neighbouring rows of one session, a key/value head each, page after page.
+ */
 #include "graph/program.h"
 #include <string.h>
 
@@ -97,7 +98,8 @@ size_t attention_scratch_bytes(const struct graph *g)
 }
 
 /* Query heads [head, head + n) of the tile's rows, packed, and what each sees. Returns how many. */
-static size_t take_queries(const struct run *r, const struct step *s, struct tile tile, size_t head, size_t n, struct queries *x)
+static size_t take_queries(const struct run *r, const struct step *s, struct tile tile, size_t head, size_t n,
+                           struct queries *x)
 {
     const size_t hd = s->in[0].size, hd32 = round_up(hd, Q_BLOCK);
     const uint32_t window = r->plan->graph->caches[(size_t)s->node->arg[CACHE].number].window;
@@ -118,13 +120,15 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
     if (r->plan->rows[tile.first].layout->type == KV_Q8_0)
         for (size_t j = 0; j < at; j++) {
             size_t blocks = hd32 / Q_BLOCK;
-            struct q8 one = {x->qq.q + j * hd32, x->qq.d + j * blocks, x->qq.ds + j * blocks, x->qq.sums + j * 2 * blocks};
+            struct q8 one = {x->qq.q + j * hd32, x->qq.d + j * blocks, x->qq.ds + j * blocks,
+                             x->qq.sums + j * 2 * blocks};
             r->plan->kernels->quantize_q8(one, x->q + j * hd32, hd32);
         }
     return at;
 }
 
-static void give_outputs(const struct run *r, const struct step *s, struct tile tile, size_t head, size_t n, const struct queries *x)
+static void give_outputs(const struct run *r, const struct step *s, struct tile tile, size_t head, size_t n,
+                         const struct queries *x)
 {
     size_t at = 0;
     for (size_t row = tile.first; row < tile.first + tile.n; row++) {
@@ -134,21 +138,34 @@ static void give_outputs(const struct run *r, const struct step *s, struct tile 
     }
 }
 
-static void attend_pages(const struct run *r, const struct step *s, const struct batch_row *row, size_t kv_head, size_t n, struct queries *x)
+static void attend_pages(const struct run *r, const struct step *s, const struct batch_row *row, size_t kv_head,
+                         size_t n, struct queries *x)
 {
     const struct kernels *k = r->plan->kernels;
     const struct kv_layout *layout = row->layout;
     const size_t c = (size_t)s->node->arg[CACHE].number, key_bytes = layout->key_bytes[c];
     const double scale = s->node->arg[SCALE].number;
     struct attend a = {
-        .q = x->q, .q_stride = round_up(s->in[0].size, Q_BLOCK), .qq = x->qq, .n_q = n, .hd_k = s->in[0].size, .hd_v = s->out.size,
-        .lo = x->lo, .hi = x->hi, .cap = (float)s->node->arg[CAP].number, .m = x->m, .l = x->l, .o = x->o, .o_stride = s->out.size,
+        .q = x->q,
+        .q_stride = round_up(s->in[0].size, Q_BLOCK),
+        .qq = x->qq,
+        .n_q = n,
+        .hd_k = s->in[0].size,
+        .hd_v = s->out.size,
+        .lo = x->lo,
+        .hi = x->hi,
+        .cap = (float)s->node->arg[CAP].number,
+        .m = x->m,
+        .l = x->l,
+        .o = x->o,
+        .o_stride = s->out.size,
         .scale = scale != 0 ? (float)scale : 1.0f / __builtin_sqrtf((float)s->in[0].size),
     };
     for (uint32_t page = x->first[0] / KV_PAGE; page <= x->last[n - 1] / KV_PAGE; page++) {
         const uint32_t start = page * KV_PAGE;
         for (size_t j = 0; j < n; j++) {
-            uint32_t first = x->first[j] > start ? x->first[j] - start : 0, end = x->last[j] + 1 > start ? x->last[j] + 1 - start : 0;
+            uint32_t first = x->first[j] > start ? x->first[j] - start : 0,
+                     end = x->last[j] + 1 > start ? x->last[j] + 1 - start : 0;
             x->lo[j] = (uint8_t)(first < KV_PAGE ? first : KV_PAGE);
             x->hi[j] = (uint8_t)(end < KV_PAGE ? end : KV_PAGE);
         }

@@ -20,7 +20,8 @@ andiron_status kv_layout_init(struct kv_layout *out, const struct graph *g, enum
         out->offset[c] = at;
         out->key_bytes[c] = kv_key_page_bytes(type, cache->hd_k);
         out->value_bytes[c] = kv_value_page_bytes(type, cache->hd_v);
-        if (!checked_mul(out->key_bytes[c] + out->value_bytes[c], cache->n_heads, &bytes) || !checked_add(at, bytes, &at))
+        if (!checked_mul(out->key_bytes[c] + out->value_bytes[c], cache->n_heads, &bytes) ||
+            !checked_add(at, bytes, &at))
             return error_set(error, ANDIRON_E_SUPPORT, "a page of the cache is beyond any machine");
     }
     out->page_bytes = at;

@@ -1,8 +1,8 @@
 /* plan.h - a graph made ready to run: fused, its memory laid out, its phases known; and the running itself.
  *
- * plan_open runs the passes (fuse, drop what nobody reads, split off the part after the last attend, which only rows that
- * want logits need), computes every buffer's place for a largest step, and takes that memory. Running a step allocates
- * nothing. */
+ * plan_open runs the passes (fuse, drop what nobody reads, split off the part after the last attend, which only rows
+ * that want logits need), computes every buffer's place for a largest step, and takes that memory. Running a step
+ * allocates nothing. */
 #ifndef GRAPH_PLAN_H
 #define GRAPH_PLAN_H
 
@@ -15,7 +15,7 @@
  *     values  the same + key_bytes[c]                                  */
 struct kv_layout {
     enum kv_type type;
-    size_t page_bytes; /* multiple of 64 */
+    size_t page_bytes;                        /* multiple of 64 */
     size_t *offset, *key_bytes, *value_bytes; /* [n_caches] */
 };
 andiron_status kv_layout_init(struct kv_layout *out, const struct graph *g, enum kv_type type, struct arena *arena,
@@ -23,9 +23,9 @@ andiron_status kv_layout_init(struct kv_layout *out, const struct graph *g, enum
 
 /* One token of a step. Rows of one session stand together, in the order of their positions. */
 struct batch_row {
-    int32_t token;      /* in [0, n_vocab), checked by the caller */
+    int32_t token; /* in [0, n_vocab), checked by the caller */
     uint32_t position;
-    uint32_t n_ctx;     /* of its session: chooses LongRoPE's factors */
+    uint32_t n_ctx; /* of its session: chooses LongRoPE's factors */
     const struct kv_layout *layout;
     char *const *pages; /* the session's page table: position p lies in pages[p / KV_PAGE] */
 };
@@ -49,7 +49,8 @@ andiron_status plan_measure(const struct graph *g, const struct kernels *kernels
 
 /* Compute the body of the step for `rows` [n_rows <= max_rows]: fills caches, keeps what the head needs. */
 void plan_run(struct plan *p, const struct batch_row *rows, size_t n_rows);
-/* Logits f32 [n][n_vocab] of some rows of the last plan_run, `which` [n <= max_head_rows]. Valid until the next call. */
+/* Logits f32 [n][n_vocab] of some rows of the last plan_run, `which` [n <= max_head_rows]. Valid until the next call.
+ */
 const float *plan_head(struct plan *p, const uint32_t *which, size_t n);
 
 /* Bytes of weights that one generated token reads. */

@@ -33,34 +33,49 @@ static inline uint32_t view_items(struct view v) { return v.size * v.heads; }
 
 /* Rotary positions: pair i turns by position * frequency[i]. */
 struct rope {
-    uint32_t dims;       /* numbers of a head that turn; 2 for each pair */
+    uint32_t dims; /* numbers of a head that turn; 2 for each pair */
     bool halves;
     const float *frequency[2]; /* [dims / 2]; the second for contexts beyond original_context */
     float magnitude;
     double original_context;
-    const struct node *node;   /* whose arguments these are */
-    struct view table;         /* cos [dims / 2], sin [dims / 2] */
+    const struct node *node; /* whose arguments these are */
+    struct view table;       /* cos [dims / 2], sin [dims / 2] */
 };
 
 enum step_op {
     /* one row at a time */
-    STEP_EMBED, STEP_RMSNORM, STEP_LAYERNORM, STEP_QUANTIZE, STEP_ACTIVATE, STEP_GATE, STEP_ADD, STEP_MUL, STEP_SHIFT,
-    STEP_SCALE, STEP_SOFTCAP, STEP_ROPE_TABLE, STEP_ROPE, STEP_STORE, STEP_COPY, STEP_GATHER,
+    STEP_EMBED,
+    STEP_RMSNORM,
+    STEP_LAYERNORM,
+    STEP_QUANTIZE,
+    STEP_ACTIVATE,
+    STEP_GATE,
+    STEP_ADD,
+    STEP_MUL,
+    STEP_SHIFT,
+    STEP_SCALE,
+    STEP_SOFTCAP,
+    STEP_ROPE_TABLE,
+    STEP_ROPE,
+    STEP_STORE,
+    STEP_COPY,
+    STEP_GATHER,
     /* all rows */
-    STEP_LINEAR, STEP_ATTEND,
+    STEP_LINEAR,
+    STEP_ATTEND,
 };
 enum phase_kind { PHASE_ROWS, PHASE_LINEAR, PHASE_ATTEND };
 
 struct step {
     enum step_op op;
-    enum activation function;     /* ACTIVATE, GATE */
+    enum activation function; /* ACTIVATE, GATE */
     int32_t phase;
-    struct view in[3], out;       /* QUANTIZE and LINEAR: a q8 table's view has offset 0 */
+    struct view in[3], out; /* QUANTIZE and LINEAR: a q8 table's view has offset 0 */
     const struct weight *weight, *bias;
     const struct rope *rope;
-    const struct node *node;      /* ATTEND, STORE: its cache and numbers; EMBED: what picks */
+    const struct node *node; /* ATTEND, STORE: its cache and numbers; EMBED: what picks */
     float number;
-    uint32_t slab, n_slabs;       /* LINEAR: rows of a chunk, chunks; set for each run */
+    uint32_t slab, n_slabs; /* LINEAR: rows of a chunk, chunks; set for each run */
 };
 
 struct phase {
@@ -104,13 +119,13 @@ struct plan {
     struct pool *pool;
     struct arena arena; /* programs */
     struct program body, head;
-    char *scratch;      /* scratch_bytes for each thread, then what a run needs to know */
+    char *scratch; /* scratch_bytes for each thread, then what a run needs to know */
     size_t scratch_bytes, local_at, bytes;
     /* the step at hand */
     const struct batch_row *rows;
     size_t n_rows;
-    const uint32_t *which; /* head: its rows in the body's */
-    struct tile *tiles;    /* [max_rows] of attention */
+    const uint32_t *which;     /* head: its rows in the body's */
+    struct tile *tiles;        /* [max_rows] of attention */
     size_t n_tiles, tile_most; /* tile_most: rows of a tile */
 };
 

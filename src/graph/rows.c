@@ -34,14 +34,16 @@ static void embed(const struct run *r, const struct step *s, size_t row, float *
 {
     const struct batch_row *b = batch_row_of(r, row);
     const uint64_t id = s->node->op == OP_tokens ? (uint64_t)b->token : b->position;
-    kernels_dequantize(r->plan->kernels, s->weight->type)(out, (const char *)s->weight->data + id * s->weight->row_bytes, s->weight->dims[0]);
+    kernels_dequantize(r->plan->kernels, s->weight->type)(
+        out, (const char *)s->weight->data + id * s->weight->row_bytes, s->weight->dims[0]);
 }
 
 static void quantize(const struct run *r, const struct step *s, size_t row, const float *x)
 {
     const size_t k = view_items(s->out), blocks = k / Q_BLOCK;
     struct q8 q = run_q8(r, s->out.table);
-    r->plan->kernels->quantize_q8((struct q8){q.q + row * k, q.d + row * blocks, q.ds + row * blocks, q.sums + row * 2 * blocks}, x, k);
+    r->plan->kernels->quantize_q8(
+        (struct q8){q.q + row * k, q.d + row * blocks, q.ds + row * blocks, q.sums + row * 2 * blocks}, x, k);
 }
 
 static void norm(const struct kernels *k, const struct step *s, const float *x, float *out)
@@ -70,9 +72,13 @@ static void store(const struct run *r, const struct step *s, size_t row, const f
     const struct kv_layout *layout = b->layout;
     const size_t c = (size_t)s->node->arg[3].number, head_bytes = layout->key_bytes[c] + layout->value_bytes[c];
     char *at = b->pages[b->position / KV_PAGE] + layout->offset[c];
-    for (size_t h = 0; h < s->in[0].heads; h++, at += head_bytes, key += s->in[0].head_stride, value += s->in[1].head_stride) {
-        void (*fn)(void *, void *, size_t, const float *, const float *, size_t, size_t) =
-            layout->type == KV_F32 ? k->kv_store_f32 : layout->type == KV_F16 ? k->kv_store_f16 : k->kv_store_q8_0;
+    for (size_t h = 0; h < s->in[0].heads;
+         h++, at += head_bytes, key += s->in[0].head_stride, value += s->in[1].head_stride) {
+        void (*fn)(void *, void *, size_t, const float *, const float *, size_t, size_t) = layout->type == KV_F32
+                                                                                               ? k->kv_store_f32
+                                                                                           : layout->type == KV_F16
+                                                                                               ? k->kv_store_f16
+                                                                                               : k->kv_store_q8_0;
         fn(at, at + layout->key_bytes[c], b->position % KV_PAGE, key, value, s->in[0].size, s->in[1].size);
     }
 }

@@ -1,8 +1,8 @@
 /* schedule.c - steps into phases, tables into memory.
  *
- * A phase holds steps of one kind that do not wait for each other, but for steps that look at one row only: those run one
- * after another on each row, so that what they pass on stays in the nearest cache. Tables that do not live at the same
- * time share memory. */
+ * A phase holds steps of one kind that do not wait for each other, but for steps that look at one row only: those run
+ * one after another on each row, so that what they pass on stays in the nearest cache. Tables that do not live at the
+ * same time share memory. */
 #include "base/error.h"
 #include "graph/program.h"
 #include <string.h>
@@ -17,11 +17,12 @@ enum phase_kind step_kind(enum step_op op)
 const char *step_name(enum step_op op)
 {
     static const char *const names[] = {
-        [STEP_EMBED] = "embed",       [STEP_RMSNORM] = "rmsnorm", [STEP_LAYERNORM] = "layernorm", [STEP_QUANTIZE] = "quantize",
-        [STEP_ACTIVATE] = "activate", [STEP_GATE] = "gate",       [STEP_ADD] = "add",             [STEP_MUL] = "mul",
-        [STEP_SHIFT] = "shift",       [STEP_SCALE] = "scale",     [STEP_SOFTCAP] = "softcap",     [STEP_ROPE_TABLE] = "angles",
-        [STEP_ROPE] = "rope",         [STEP_STORE] = "store",     [STEP_COPY] = "copy",           [STEP_GATHER] = "gather",
-        [STEP_LINEAR] = "linear",     [STEP_ATTEND] = "attend",
+        [STEP_EMBED] = "embed",       [STEP_RMSNORM] = "rmsnorm",   [STEP_LAYERNORM] = "layernorm",
+        [STEP_QUANTIZE] = "quantize", [STEP_ACTIVATE] = "activate", [STEP_GATE] = "gate",
+        [STEP_ADD] = "add",           [STEP_MUL] = "mul",           [STEP_SHIFT] = "shift",
+        [STEP_SCALE] = "scale",       [STEP_SOFTCAP] = "softcap",   [STEP_ROPE_TABLE] = "angles",
+        [STEP_ROPE] = "rope",         [STEP_STORE] = "store",       [STEP_COPY] = "copy",
+        [STEP_GATHER] = "gather",     [STEP_LINEAR] = "linear",     [STEP_ATTEND] = "attend",
     };
     return names[op];
 }
@@ -33,7 +34,8 @@ size_t table_bytes(const struct table *t, size_t n)
     if (!t->q8)
         return align_up(n * t->items * sizeof(float));
     size_t blocks = t->items / Q_BLOCK;
-    return align_up(n * t->items) + 2 * align_up(n * blocks * sizeof(float)) + align_up(n * blocks * 2 * sizeof(int16_t));
+    return align_up(n * t->items) + 2 * align_up(n * blocks * sizeof(float)) +
+           align_up(n * blocks * 2 * sizeof(int16_t));
 }
 
 /* ---- phases ---- */
@@ -47,7 +49,8 @@ static int32_t earliest(const struct program *p, const struct step *s)
         if (s->in[i].table < 0)
             continue;
         const struct table *t = &p->tables[s->in[i].table];
-        int32_t after = p->phases[t->first].kind == PHASE_ROWS && step_kind(s->op) == PHASE_ROWS ? t->first : t->first + 1;
+        int32_t after = p->phases[t->first].kind == PHASE_ROWS && step_kind(s->op) == PHASE_ROWS ? t->first
+                                                                                                 : t->first + 1;
         phase = after > phase ? after : phase;
     }
     return phase;
@@ -172,7 +175,8 @@ struct endings {
 static andiron_status place_tables(struct program *p, struct arena *arena, andiron_error *error)
 {
     struct space space = {.holes = arena_alloc(arena, p->n_tables + 1, sizeof(struct hole))};
-    struct endings ends = {arena_alloc(arena, p->n_phases, sizeof(int32_t)), arena_alloc(arena, p->n_tables, sizeof(int32_t))};
+    struct endings ends = {arena_alloc(arena, p->n_phases, sizeof(int32_t)),
+                           arena_alloc(arena, p->n_tables, sizeof(int32_t))};
     if (!space.holes || !ends.head || !ends.next)
         return error_memory(error, p->n_tables * sizeof(struct hole), "places of tables");
     memset(ends.head, -1, p->n_phases * sizeof *ends.head);
