@@ -1,7 +1,8 @@
 # A thin layer over the CMake presets, and the two commands of the README: `make run`, `make test`.
 # What is missing on a Debian machine is installed by tools/need.sh; a machine that has it all needs no network.
 .DEFAULT_GOAL := build
-.PHONY: build run test bench install clean asan tsan coverage aarch64 fuzz format help build-needs test-needs
+.PHONY: build run test bench install clean asan tsan debug coverage aarch64 levels fuzz format help
+.NOTPARALLEL:
 
 PREFIX ?= /usr/local
 sample := models/SmolLM2-135M-Instruct.Q4_1.gguf
@@ -14,33 +15,37 @@ ANDIRON_PROMPT := $(value PROMPT)
 export ANDIRON_PROMPT
 
 jobs := $(shell nproc)
-ctest = ctest --output-on-failure -j $(jobs) $(CTEST_FLAGS) --test-dir
+ctest = ctest --output-on-failure --no-tests=error -j $(jobs) $(CTEST_FLAGS) --test-dir
 program := build/release/bin/andiron
 
+# package=command: any source of the command will do
 build_packages := gcc=gcc libc6-dev cmake=cmake ninja-build=ninja pkg-config=pkg-config \
   libjansson-dev libpcre2-dev libutf8proc-dev libedit-dev
-test_packages := $(build_packages) libcmocka-dev clang-format=clang-format
-sanitizer_packages := $(test_packages) valgrind=valgrind
+test_packages := $(build_packages) libcmocka-dev clang-format=clang-format python3-pip=pip3
 fuzz_packages := $(test_packages) clang=clang
 aarch64_packages := $(test_packages) gcc-aarch64-linux-gnu=aarch64-linux-gnu-gcc qemu-user=qemu-aarch64 \
-  libc6:arm64 libjansson-dev:arm64 libpcre2-dev:arm64 libutf8proc-dev:arm64 libedit-dev:arm64 libcmocka-dev:arm64
+  libc6-dev-arm64-cross libjansson-dev:arm64 libpcre2-dev:arm64 libutf8proc-dev:arm64 libedit-dev:arm64 libcmocka-dev:arm64
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9 ]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-24s %s\n", $$1, $$2 }'
 	@echo "Variables: PROMPT, MODEL (run, bench), PREFIX, DESTDIR (install), CTEST_FLAGS (test), FUZZ_SECONDS (fuzz)"
 
-build: build-needs build/release/build.ninja ## build the program: build/release/bin/andiron
-	@cmake --build build/release --target program
+build: ## build the program: build/release/bin/andiron
+	@tools/need.sh $(build_packages)
+	@tools/build.sh release program $(if $(wildcard build/release/build.ninja),,-DANDIRON_TESTS=OFF)
+
+# What fetches the sample model is installed together with what builds the program.
+run bench: build_packages += $(if $(wildcard $(sample)),,python3-pip=pip3)
 
 run: build $(filter $(sample),$(MODEL)) ## answer PROMPT with MODEL (default: the sample model); without PROMPT, converse
 	@if [ -n "$$ANDIRON_PROMPT" ]; then exec $(program) run "$(MODEL)" -- "$$ANDIRON_PROMPT"; \
 	elif [ -t 0 ]; then exec $(program) run "$(MODEL)"; \
 	else exec $(program) run "$(MODEL)" "What is an andiron? Answer in one sentence."; fi
 
-test: test-needs ## build everything and run all tests
+test: ## build everything and run all tests
+	@tools/need.sh $(test_packages)
 	@python3 tools/get_models.py $(TEST_MODELS)
-	@cmake --preset release -DANDIRON_TESTS=ON >/dev/null
-	@cmake --build build/release
+	@tools/build.sh release all -DANDIRON_TESTS=ON
 	@$(ctest) build/release
 
 bench: build $(filter $(sample),$(MODEL)) ## measure MODEL on this machine
@@ -49,37 +54,31 @@ bench: build $(filter $(sample),$(MODEL)) ## measure MODEL on this machine
 install: build ## install under PREFIX (and DESTDIR)
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
 
-asan: ## all tests under AddressSanitizer and UBSan
+asan tsan debug: ## all tests in a debug build, or under AddressSanitizer and UBSan, or under ThreadSanitizer
 	@tools/need.sh $(test_packages)
-	@cmake --preset asan >/dev/null
-	@cmake --build build/asan
-	@$(ctest) build/asan
+	@tools/build.sh $@ all
+	@$(ctest) build/$@
 
-tsan: ## all tests under ThreadSanitizer
+coverage: ## all tests, then the lines they ran, by room
 	@tools/need.sh $(test_packages)
-	@cmake --preset tsan >/dev/null
-	@cmake --build build/tsan
-	@$(ctest) build/tsan
-
-coverage: ## all tests, then lines covered, by file
-	@tools/need.sh $(test_packages) lcov=lcov
-	@cmake --preset coverage >/dev/null
-	@cmake --build build/coverage
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	@tools/build.sh coverage all
 	@$(ctest) build/coverage
-	@lcov -q --capture --directory build/coverage --output-file build/coverage/all.info
-	@lcov -q --extract build/coverage/all.info '*/src/*' '*/apps/*' --output-file build/coverage/ours.info
-	@lcov --list build/coverage/ours.info
+	@python3 tools/coverage.py build/coverage
 
-aarch64: ## cross build, and all tests under qemu-user
+aarch64: ## cross build, and the tests under qemu-user
 	@tools/need.sh $(aarch64_packages)
-	@cmake --preset aarch64 >/dev/null
-	@cmake --build build/aarch64
-	@$(ctest) build/aarch64
+	@tools/build.sh aarch64 all
+	@ANDIRON_TESTS_EMULATED=1 $(ctest) build/aarch64 -E '^style'
+
+levels: ## x86-64: the program and its bits on CPUs without AVX-512 and without AVX, under qemu-user
+	@tools/need.sh $(test_packages) qemu-user=qemu-x86_64
+	@tools/build.sh release all -DANDIRON_TESTS=ON
+	@tools/levels.sh build/release
 
 fuzz: ## live fuzzing of every target for FUZZ_SECONDS each
 	@tools/need.sh $(fuzz_packages)
-	@cmake --preset fuzz >/dev/null
-	@cmake --build build/fuzz
+	@tools/build.sh fuzz all
 	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
 format: ## rewrite the C files in the project's style
@@ -87,14 +86,6 @@ format: ## rewrite the C files in the project's style
 
 clean: ## remove what was built (models stay)
 	rm -rf build
-
-build-needs:
-	@tools/need.sh $(build_packages)
-test-needs:
-	@tools/need.sh $(test_packages)
-
-build/release/build.ninja: | build-needs
-	@cmake --preset release -DANDIRON_TESTS=OFF
 
 $(sample):
 	@python3 tools/get_models.py smollm2

@@ -1,11 +1,12 @@
 /* test_bits.c - the same bits in every way of asking: levels, threads, steps, one by one, beside other sessions.
  *
- * For each model the logits of every position are hashed; every way must give the hash of the first. For the tiny models
- * the hash itself is committed (bits.txt), so that other machines (aarch64 under qemu) are held to the same bits. */
+ * For each model the logits of every position are hashed; every way must give the hash of the first. The hash itself is
+ * committed (bits.txt; of real models that of 4 tokens), so that other machines (aarch64 under qemu) are held to it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -118,10 +119,13 @@ static const struct way ways[] = {
     {"avx512", 3, 7, 0, 1, NULL}, {"avx512", 7, 64, 17, 0, NULL}, {"avx512", 2, 1, 0, 2, NULL}, {NULL, 0, 32, 3, 0, NULL},
 };
 
+/* Under an emulator, which is slow, the last way (the best level there is) must do. */
+static bool emulated(void) { return getenv("ANDIRON_TESTS_EMULATED") != NULL; }
+
 static void check_ways(const char *path, size_t n_tokens, const char *kv_type, bool with_ref, uint64_t *first)
 {
     *first = 0;
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+    for (size_t n = sizeof ways / sizeof *ways, i = emulated() ? n - 1 : 0; i < n; i++) {
         struct way w = ways[i];
         w.kv_type = kv_type;
         if ((w.cpu && !level_present(w.cpu)) || (!with_ref && w.cpu && !strcmp(w.cpu, "ref")))
@@ -169,27 +173,32 @@ static void tiny_models_give_the_same_bits(void **state)
         }
 }
 
-static void check_real(const char *path)
+/* Under an emulator a few tokens of one model must do. */
+static void check_real(const char *path, const char *name)
 {
     uint64_t h;
-    if (access(path, R_OK))
+    if (access(path, R_OK) || (emulated() && strcmp(name, "smollm2")))
         skip();
-    check_ways(path, 33, "f16", false, &h);
-    struct way ref = {"ref", 2, 8, 0, 0, "f16"};
-    uint64_t few = hash_of(path, 8, &ref), same = hash_of(path, 8, &(struct way){NULL, 2, 3, 2, 0, "f16"});
-    assert_int_equal(few, same);
+    if (!emulated()) {
+        check_ways(path, 33, "f16", false, &h);
+        uint64_t ref = hash_of(path, 8, &(struct way){"ref", 2, 8, 0, 0, "f16"});
+        assert_int_equal(ref, hash_of(path, 8, &(struct way){NULL, 2, 3, 2, 0, "f16"}));
+    }
+    h = hash_of(path, 4, &(struct way){NULL, 2, 3, 1, 0, "f16"});
+    print_message("%s f16 %016llx\n", name, (unsigned long long)h);
+    assert_int_equal(h, committed(name, "f16"));
 }
 
 static void smollm2_gives_the_same_bits(void **state)
 {
     (void)state;
-    check_real(SMOLLM2);
+    check_real(SMOLLM2, "smollm2");
 }
 
 static void gemma3_gives_the_same_bits(void **state)
 {
     (void)state;
-    check_real(GEMMA3);
+    check_real(GEMMA3, "gemma3_270m");
 }
 
 int main(void)

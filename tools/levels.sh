@@ -1,0 +1,36 @@
+#!/bin/sh
+# levels.sh BUILD: run the x86-64 programs of BUILD on CPUs that lack this machine's instructions, under qemu-user, which
+# stops at an instruction that its CPU does not have. The level must be the CPU's, and the bits those of every machine.
+set -u
+
+build=$1 passed=0 failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+check() { # name, text that must be in the output, command ...
+    name=$1 expected=$2
+    shift 2
+    if "$@" >"$log" 2>&1 && grep -q -- "$expected" "$log"; then
+        echo "passed  $name"
+        passed=$((passed + 1))
+    else
+        echo "FAILED  $name: $*"
+        grep -v "TCG doesn't support" "$log" | tail -n 40
+        failed=$((failed + 1))
+    fi
+}
+
+export ANDIRON_TESTS_EMULATED=1
+# The baseline of x86-64, without even SSE3; and all that this QEMU can do but AVX-512.
+for cpu in qemu64:ref max,-avx512f:avx2; do
+    level=${cpu#*:} emulate="qemu-x86_64 -cpu ${cpu%:*}"
+    # shellcheck disable=SC2086 # a list of words
+    {
+        check "$level: is chosen" "yes, on $level with" $emulate "$build/bin/andiron" show tests/golden/llama.gguf
+        check "$level: kernels" "$level: same bits as ref" $emulate "$build/bin/check_kernels"
+        check "$level: bits of models" PASSED $emulate "$build/bin/test_bits"
+        check "$level: golden logits" PASSED $emulate "$build/bin/test_golden"
+    }
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
