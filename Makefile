@@ -74,7 +74,8 @@ aarch64: ## cross build, and the tests under qemu-user
 levels: ## x86-64: the program and its bits on CPUs without AVX-512 and without AVX, under qemu-user
 	@tools/need.sh $(test_packages) qemu-user=qemu-x86_64
 	@tools/build.sh release all -DANDIRON_TESTS=ON
-	@tools/levels.sh build/release
+	@python3 tools/get_models.py smollm2
+	@tools/levels.sh build/release $(sample)
 
 fuzz: ## live fuzzing of every target for FUZZ_SECONDS each
 	@tools/need.sh $(fuzz_packages)

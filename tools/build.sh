@@ -1,6 +1,6 @@
 #!/bin/sh
-# build.sh PRESET TARGET [-DNAME=VALUE ...]: configure build/PRESET where it must be, and build TARGET in it. Says nothing
-# where nothing is to be done, shows a line that moves on a terminal and one line elsewhere; all of it on stderr.
+# build.sh PRESET TARGET [-DNAME=VALUE ...]: configure build/PRESET where it must be, and build TARGET in it. Says
+# nothing where nothing is to be done, shows a line that moves on a terminal and one line elsewhere; all on stderr.
 set -eu
 
 preset=$1 target=$2

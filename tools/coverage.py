@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""coverage.py BUILD: lines that the tests of BUILD (preset coverage) ran, by room, and the files with most lines left."""
+"""coverage.py BUILD: lines that the tests of BUILD (preset coverage) ran, by room, and where most are left."""
 import collections
 import json
 import os

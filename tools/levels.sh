@@ -1,9 +1,10 @@
 #!/bin/sh
-# levels.sh BUILD: run the x86-64 programs of BUILD on CPUs that lack this machine's instructions, under qemu-user, which
-# stops at an instruction that its CPU does not have. The level must be the CPU's, and the bits those of every machine.
+# levels.sh BUILD MODEL: run the x86-64 programs of BUILD on CPUs that lack this machine's instructions, under qemu-user,
+# which stops at an instruction that its CPU does not have. The level must be the CPU's, and the bits those of every
+# machine: tests/golden/bits.txt, and this machine's own answer with MODEL.
 set -u
 
-build=$1 passed=0 failed=0
+build=$1 model=$2 passed=0 failed=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -20,6 +21,10 @@ check() { # name, text that must be in the output, command ...
     fi
 }
 
+answer() { "$@" "$build/bin/andiron" run "$model" --n 6 "Say hello." 2>/dev/null; }
+same_answer() { [ -n "$here" ] && [ "$(answer "$@")" = "$here" ]; }
+
+here=$(answer env)
 export ANDIRON_TESTS_EMULATED=1
 # The baseline of x86-64, without even SSE3; and all that this QEMU can do but AVX-512.
 for cpu in qemu64:ref max,-avx512f:avx2; do
@@ -29,7 +34,7 @@ for cpu in qemu64:ref max,-avx512f:avx2; do
         check "$level: is chosen" "yes, on $level with" $emulate "$build/bin/andiron" show tests/golden/llama.gguf
         check "$level: kernels" "$level: same bits as ref" $emulate "$build/bin/check_kernels"
         check "$level: bits of models" PASSED $emulate "$build/bin/test_bits"
-        check "$level: golden logits" PASSED $emulate "$build/bin/test_golden"
+        check "$level: answers \"$here\"" '' same_answer $emulate
     }
 done
 echo "$passed passed, $failed failed"

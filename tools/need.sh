@@ -1,7 +1,7 @@
 #!/bin/sh
-# need.sh PACKAGE[=COMMAND] ... : install the Debian packages that are missing. PACKAGE=COMMAND is there when COMMAND is,
-# wherever it came from. Does nothing, and needs no network, where nothing is missing. What apt says goes to a file that
-# is shown if it fails.
+# need.sh PACKAGE[=COMMAND] ... : install the Debian packages that are missing. PACKAGE=COMMAND is there when COMMAND
+# is, wherever it came from. Does nothing, and needs no network, where nothing is missing. What apt says goes to a file
+# that is shown if it fails.
 set -u
 
 missing='' n=0
@@ -24,8 +24,7 @@ fi
 as_root=
 if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null 2>&1; then
-        printf 'Packages are missing, and there is no sudo to install them. As root, run:\n\n    apt-get install%s\n\n' \
-            "$missing" >&2
+        echo "Packages are missing, and there is no sudo. As root, run: apt-get install$missing" >&2
         exit 1
     fi
     as_root=sudo

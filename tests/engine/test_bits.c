@@ -21,8 +21,8 @@ struct way {
     const char *cpu;
     int threads;
     size_t ubatch;
-    size_t decode;  /* so many last tokens one by one */
-    int n_beside;   /* other sessions in each step */
+    size_t decode; /* so many last tokens one by one */
+    int n_beside;  /* other sessions in each step */
     const char *kv_type;
 };
 
@@ -47,14 +47,15 @@ static andiron_token token_at(size_t i, size_t n_vocab, int salt)
 }
 
 /* One step with tokens [from, to) of the session and one token of each neighbour. */
-static uint64_t run_step(andiron_batch *batch, andiron_session *s, andiron_session *const *beside, int n_beside, size_t from,
-                         size_t to, size_t n_vocab, uint64_t h)
+static uint64_t run_step(andiron_batch *batch, andiron_session *s, andiron_session *const *beside, int n_beside,
+                         size_t from, size_t to, size_t n_vocab, uint64_t h)
 {
     andiron_error e = {0};
     andiron_batch_clear(batch);
     size_t row[MAX_TOKENS];
     for (size_t i = from; i < to; i++) {
-        if (n_beside && i % 2 == 0 && andiron_batch_add(batch, beside[i % (size_t)n_beside], token_at(i, n_vocab, 3), i % 3 == 0, &e))
+        if (n_beside && i % 2 == 0 &&
+            andiron_batch_add(batch, beside[i % (size_t)n_beside], token_at(i, n_vocab, 3), i % 3 == 0, &e))
             fail_with(&e);
         row[i - from] = andiron_batch_length(batch);
         if (andiron_batch_add(batch, s, token_at(i, n_vocab, 0), true, &e))
@@ -77,7 +78,8 @@ static uint64_t hash_of(const char *path, size_t n_tokens, const struct way *w)
     andiron_session *s, *beside[2];
     andiron_batch *batch;
     andiron_model_info info;
-    andiron_model_options mo = {.cpu = w->cpu, .n_threads = w->threads, .max_step_tokens = w->ubatch + (w->n_beside ? w->ubatch : 0)};
+    andiron_model_options mo = {
+        .cpu = w->cpu, .n_threads = w->threads, .max_step_tokens = w->ubatch + (w->n_beside ? w->ubatch : 0)};
     andiron_session_options so = {.n_ctx = 128, .kv_type = w->kv_type};
     if (andiron_model_open(&model, path, &mo, &e))
         fail_with(&e);
@@ -89,7 +91,8 @@ static uint64_t hash_of(const char *path, size_t n_tokens, const struct way *w)
             fail_with(&e);
     uint64_t h = 0xcbf29ce484222325u;
     for (size_t at = 0; at < n_tokens;) {
-        size_t n = at < n_tokens - w->decode ? w->ubatch : 1, most = at < n_tokens - w->decode ? n_tokens - w->decode - at : 1;
+        size_t n = at < n_tokens - w->decode ? w->ubatch : 1,
+               most = at < n_tokens - w->decode ? n_tokens - w->decode - at : 1;
         n = n < most ? n : most;
         h = run_step(batch, s, beside, w->n_beside, at, at + n, info.n_vocab, h);
         at += n;
@@ -114,9 +117,10 @@ static bool level_present(const char *cpu)
 }
 
 static const struct way ways[] = {
-    {"ref", 1, 64, 0, 0, NULL},   {"ref", 3, 7, 0, 0, NULL},     {"ref", 2, 64, 5, 1, NULL},   {"avx2", 1, 64, 0, 0, NULL},
-    {"avx2", 2, 7, 9, 0, NULL},   {"avx2", 7, 1, 0, 0, NULL},    {"avx512", 1, 64, 0, 0, NULL}, {"avx512", 2, 64, 0, 2, NULL},
-    {"avx512", 3, 7, 0, 1, NULL}, {"avx512", 7, 64, 17, 0, NULL}, {"avx512", 2, 1, 0, 2, NULL}, {NULL, 0, 32, 3, 0, NULL},
+    {"ref", 1, 64, 0, 0, NULL},     {"ref", 3, 7, 0, 0, NULL},     {"ref", 2, 64, 5, 1, NULL},
+    {"avx2", 1, 64, 0, 0, NULL},    {"avx2", 2, 7, 9, 0, NULL},    {"avx2", 7, 1, 0, 0, NULL},
+    {"avx512", 1, 64, 0, 0, NULL},  {"avx512", 2, 64, 0, 2, NULL}, {"avx512", 3, 7, 0, 1, NULL},
+    {"avx512", 7, 64, 17, 0, NULL}, {"avx512", 2, 1, 0, 2, NULL},  {NULL, 0, 32, 3, 0, NULL},
 };
 
 /* Under an emulator, which is slow, the last way (the best level there is) must do. */
@@ -134,8 +138,8 @@ static void check_ways(const char *path, size_t n_tokens, const char *kv_type, b
         if (*first == 0)
             *first = h;
         if (h != *first) {
-            print_error("%s: other bits at cpu %s, %d threads, ubatch %zu, decode %zu, beside %d, kv %s\n", path, w.cpu, w.threads,
-                        w.ubatch, w.decode, w.n_beside, kv_type);
+            print_error("%s: other bits at cpu %s, %d threads, ubatch %zu, decode %zu, beside %d, kv %s\n", path, w.cpu,
+                        w.threads, w.ubatch, w.decode, w.n_beside, kv_type);
             fail();
         }
     }
