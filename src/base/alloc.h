@@ -16,5 +16,8 @@ void alloc_free(void *p);
 void alloc_fail_after(int64_t n);
 /* Allocations so far in this process; tests of "nothing allocates after the first token" compare two readings. */
 uint64_t alloc_count(void);
+/* Most bytes that were held at once since the last alloc_peak_reset, as asked for; tests of memory budgets read it. */
+size_t alloc_peak_bytes(void);
+void alloc_peak_reset(void);
 
 #endif

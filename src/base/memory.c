@@ -1,6 +1,7 @@
 /* memory.c - what memory there is: /proc/meminfo and the cgroups above us. */
 #include "base/memory.h"
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -70,9 +71,16 @@ static size_t allowed_by_groups(char *folder, const char *root, const char *limi
     }
 }
 
+static _Atomic size_t limit = SIZE_MAX;
+
+void memory_limit(size_t bytes)
+{
+    atomic_store(&limit, bytes);
+}
+
 size_t memory_available_bytes(void)
 {
-    size_t least = SIZE_MAX;
+    size_t least = SIZE_MAX, most = atomic_load(&limit);
     char line[4096], folder[4160];
     read_kb("/proc/meminfo", "MemAvailable", &least);
     FILE *f = fopen("/proc/self/cgroup", "re");
@@ -93,7 +101,7 @@ size_t memory_available_bytes(void)
     }
     if (f)
         fclose(f);
-    return least;
+    return least < most ? least : most;
 }
 
 size_t memory_peak_bytes(void)

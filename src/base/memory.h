@@ -7,6 +7,8 @@
 /* Bytes this process may still take without swapping: the least of MemAvailable and what the cgroups (v2 or v1, every
  * level up) still allow. SIZE_MAX where the system does not say. */
 size_t memory_available_bytes(void);
+/* For tests: from now on memory_available_bytes tells at most this. SIZE_MAX: what the system says. */
+void memory_limit(size_t bytes);
 /* Most memory this process ever held resident (VmHWM), 0 where unknown. */
 size_t memory_peak_bytes(void);
 
