@@ -25,7 +25,7 @@ andiron_status stem_join(struct expansion *x, const struct frame *f, uint32_t li
     joined[a.n] = '.';
     memcpy(joined + a.n + 1, b.p, b.n);
     *out = (struct span){arena_text(&x->own, joined, a.n + b.n + 1), a.n + b.n + 1};
-    return out->p ? ANDIRON_OK : error_memory(x->error, out->n, "tensors' names");
+    return out->p ? ANDIRON_OK : expand_memory(x, f, line);
 }
 
 andiron_status give_number(struct expansion *x, const struct frame *f, uint32_t line, double number, struct value *out)

@@ -30,6 +30,14 @@ andiron_status expand_error(struct expansion *x, const struct frame *f, uint32_t
     return error_set(x->error, ANDIRON_E_FORMAT, "%.90s:%" PRIu32 ": %s", f->definition->file, line, why);
 }
 
+andiron_status expand_memory(struct expansion *x, const struct frame *f, uint32_t line)
+{
+    expand_error(x, f, line, "the definition needs more memory than it may have");
+    if (x->error)
+        x->error->status = ANDIRON_E_MEMORY;
+    return ANDIRON_E_MEMORY;
+}
+
 andiron_status expected(struct expansion *x, const struct frame *f, uint32_t line, const char *what,
                         const struct value *got)
 {
@@ -187,7 +195,7 @@ andiron_status expand_param(struct expansion *x, const struct frame *f, uint32_t
         return expand_error(x, f, line, "the parameter %.*s depends on itself", cut(name), name.p);
     if (!p) {
         if (!(p = arena_alloc(&x->own, 1, sizeof *p)))
-            return error_memory(x->error, sizeof *p, "parameters");
+            return expand_memory(x, f, line);
         *p = (struct parameter){.param = param, .running = true, .next = x->parameters};
         x->parameters = p;
         andiron_status s = evaluate_param(x, f, line, p);
@@ -233,6 +241,9 @@ static andiron_status expand_graph(struct expansion *x)
     f.definition = d;
     if (out.kind != VALUE_NODE)
         return expected(x, &f, d->graph->line, "the graph to return logits", &out);
+    if (out.node <= OP_positions)
+        return expand_error(x, &f, d->graph->line, "expected the graph to return logits, got its own %s",
+                            op_infos[out.node].name);
     x->g->output = out.node;
     return ANDIRON_OK;
 }

@@ -81,6 +81,8 @@ const char *value_words(const struct value *v, char out[VALUE_WORDS]);
 /* An error at a line of the frame's definition. */
 andiron_status expand_error(struct expansion *x, const struct frame *f, uint32_t line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The expansion's own memory has reached its bound, or there is none. */
+andiron_status expand_memory(struct expansion *x, const struct frame *f, uint32_t line);
 /* "expected WHAT, got" the value. */
 andiron_status expected(struct expansion *x, const struct frame *f, uint32_t line, const char *what,
                         const struct value *got);

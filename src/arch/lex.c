@@ -124,6 +124,9 @@ andiron_status lex_next(struct lexer *l)
     const char *from = l->at;
     while (l->at < l->end && (is_name_start(*l->at) || is_digit(*l->at)))
         l->at++;
+    if (l->at - from > MAX_NAME)
+        return error_set(l->error, ANDIRON_E_FORMAT, "%s:%" PRIu32 ": a name has at most %d bytes, \"%.40s...\" has %zu",
+                         l->file, l->line, MAX_NAME, from, (size_t)(l->at - from));
     l->word.kind = WORD_NAME;
     l->word.text = (struct span){from, (size_t)(l->at - from)};
     return ANDIRON_OK;

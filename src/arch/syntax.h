@@ -16,6 +16,7 @@
 
 enum {
     MAX_SOURCE_BYTES = 256 << 10,
+    MAX_NAME = 64, /* bytes; names are compared often */
     MAX_PARENTS = 16,
     MAX_NESTING = 64,   /* of brackets and braces in a text */
     MAX_ARGUMENTS = 24, /* of a call */

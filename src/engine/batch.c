@@ -52,6 +52,7 @@ void andiron_batch_close(andiron_batch *b)
 {
     if (!b)
         return;
+    andiron_batch_clear(b);
     alloc_free(b->added);
     alloc_free(b->rows);
     alloc_free(b->place);
@@ -68,6 +69,16 @@ void andiron_batch_clear(andiron_batch *b)
     b->step = 0;
 }
 
+void batch_forget(andiron_batch *b, andiron_session *session)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b->n; i++)
+        if (b->added[i].session != session)
+            b->added[n++] = b->added[i];
+    b->n = n;
+    session->n_queued = 0;
+}
+
 size_t andiron_batch_length(const andiron_batch *b) { return b->n; }
 
 andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, andiron_token token, bool wants_logits,
@@ -77,6 +88,8 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
         andiron_batch_clear(b);
     if (session->model != b->model)
         return error_set(error, ANDIRON_E_ARGUMENT, "the session belongs to another model than the batch");
+    if (session->n_queued && session->queue != b)
+        return error_set(error, ANDIRON_E_ARGUMENT, "the session's tokens wait in another batch; run or clear that one first");
     if (token < 0 || (size_t)token >= b->model->n_embedded)
         return error_set(error, ANDIRON_E_ARGUMENT, "token %d does not exist; the model knows 0 to %zu", token,
                          b->model->n_embedded - 1);
@@ -86,6 +99,7 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
         return error_set(error, ANDIRON_E_FULL, "the session's context of %zu tokens is full", session->n_ctx);
     b->added[b->n++] = (struct added){session, token, wants_logits};
     session->n_queued++;
+    session->queue = b;
     return ANDIRON_OK;
 }
 

@@ -8,6 +8,9 @@
  * step can run. */
 andiron_status batch_run_for(andiron_batch *batch, float *logits, andiron_error *error);
 
+/* Take the tokens of a session that is about to close out of the batch, which has not run. */
+void batch_forget(andiron_batch *batch, andiron_session *session);
+
 /* As andiron_session_append; without `wants_logits` no scores are computed. */
 andiron_status session_extend(andiron_session *session, const andiron_token *tokens, size_t n_tokens, bool wants_logits,
                               andiron_error *error);

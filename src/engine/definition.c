@@ -42,7 +42,7 @@ static const struct weight *source_weight(void *user, const char *name)
 {
     andiron_model *model = user;
     const struct gguf_tensor *t = gguf_find_tensor(model->file, name);
-    if (!t || !t->data)
+    if (!t) /* one of unknown type is there, and refused by name where it is used */
         return NULL;
     size_t at = (size_t)(t - gguf_tensor_at(model->file, 0));
     model->weight_used[at] = true;
@@ -157,7 +157,7 @@ andiron_status model_read_names(andiron_model *model, andiron_error *error)
 {
     struct span architecture = {0}, name = {"", 0};
     if (!gguf_get_text(model->file, "general.architecture", &architecture) || architecture.n == 0 || architecture.n > 128)
-        return error_set(error, ANDIRON_E_FORMAT, "%s: the key general.architecture is missing; the file is not a model",
+        return error_set(error, ANDIRON_E_FORMAT, "%s: the key general.architecture is missing, empty or too long; the file is not a model",
                          gguf_path(model->file));
     gguf_get_text(model->file, "general.name", &name);
     model->architecture = arena_text(&model->arena, architecture.p, architecture.n);

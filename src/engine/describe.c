@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/printable.h"
 #include "engine/engine.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -9,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUTPUT_MAX = 1 << 28, TEXT_SHOWN = 120, ITEMS_SHOWN = 8 };
+enum { OUTPUT_MAX = 1 << 28, TEXT_SHOWN = 120, NAME_SHOWN = 200, ITEMS_SHOWN = 8 };
+/* JSON takes some 60 bytes of memory for a number: what a real vocabulary has fits, what a hostile file claims does not. */
+enum { JSON_ITEMS_MAX = 1 << 22, JSON_BYTES_MAX = 1 << 26, JSON_TENSORS_MAX = 1 << 18 };
 
 struct description {
     andiron_model *model;
@@ -36,12 +39,22 @@ static json_t *text_json(struct span s)
     return j;
 }
 
-static json_t *item_json(const struct gguf_value *v, uint64_t i, size_t *cursor)
+/* At most `most` bytes of a text, cut between characters. */
+static struct span shortened(struct span s, uint64_t most)
+{
+    if (s.n <= most)
+        return s;
+    for (s.n = most; s.n && ((unsigned char)s.p[s.n] & 0xc0) == 0x80;)
+        s.n--;
+    return s;
+}
+
+static json_t *item_json(const struct gguf_value *v, uint64_t i, size_t *cursor, uint64_t most_bytes)
 {
     double x;
     if (v->item_type == GGUF_STRING) {
         struct span s;
-        return gguf_next_text(v, cursor, &s) ? text_json(s) : NULL;
+        return gguf_next_text(v, cursor, &s) ? text_json(shortened(s, most_bytes)) : NULL;
     }
     if (!gguf_item_f64(v, i, &x))
         return NULL;
@@ -52,23 +65,25 @@ static json_t *item_json(const struct gguf_value *v, uint64_t i, size_t *cursor)
     return json_integer((json_int_t)x);
 }
 
-static json_t *value_json(const struct gguf_value *v, uint64_t most)
+/* The value with at most so many items, and bytes of each text. */
+static json_t *value_json(const struct gguf_value *v, uint64_t most, uint64_t most_bytes)
 {
     size_t cursor = 0;
-    if (v->type == GGUF_STRING)
-        return text_json(v->bytes);
     if (v->type != GGUF_ARRAY)
-        return item_json(v, 0, &cursor);
+        return item_json(v, 0, &cursor, most_bytes);
     json_t *list = json_array();
-    for (uint64_t i = 0; i < v->n && i < most; i++)
-        json_array_append_new(list, item_json(v, i, &cursor));
+    for (uint64_t i = 0; i < v->n && i < most; i++) {
+        json_t *item = item_json(v, i, &cursor, most_bytes);
+        json_array_append_new(list, item ? item : json_null()); /* an array within an array, or no number */
+    }
     return list;
 }
 
 static void add_key(json_t *object, struct span key, json_t *value)
 {
     char name[1024];
-    snprintf(name, sizeof name, "%.*s", (int)(key.n < 1000 ? key.n : 1000), key.p);
+    int n = snprintf(name, sizeof name, "%.*s", (int)(key.n < 1000 ? key.n : 1000), key.p);
+    printable(name, n > 0 ? (size_t)n : 0, false); /* JSON has no room for broken UTF-8 */
     json_object_set_new(object, name, value ? value : json_null());
 }
 
@@ -77,7 +92,7 @@ static json_t *metadata_json(const struct gguf *g)
     json_t *all = json_object();
     for (size_t i = 0; i < gguf_n_values(g); i++) {
         const struct gguf_value *v = gguf_value_at(g, i);
-        add_key(all, v->key, value_json(v, UINT64_MAX));
+        add_key(all, v->key, value_json(v, UINT64_MAX, UINT64_MAX));
     }
     return all;
 }
@@ -87,9 +102,9 @@ static void print_metadata(const struct gguf *g, struct buffer *out)
     buffer_printf(out, "\nmetadata (%zu keys)\n", gguf_n_values(g));
     for (size_t i = 0; i < gguf_n_values(g); i++) {
         const struct gguf_value *v = gguf_value_at(g, i);
-        json_t *shown = value_json(v, ITEMS_SHOWN);
+        json_t *shown = value_json(v, ITEMS_SHOWN, TEXT_SHOWN + 1);
         char *text = shown ? json_dumps(shown, JSON_ENCODE_ANY) : NULL;
-        buffer_printf(out, "  %-44.*s ", (int)v->key.n, v->key.p);
+        buffer_printf(out, "  %-44.*s ", (int)shortened(v->key, NAME_SHOWN).n, v->key.p);
         if (v->type == GGUF_ARRAY)
             buffer_printf(out, "%s[%" PRIu64 "] ", gguf_type_name(v->item_type), v->n);
         buffer_printf(out, "%.*s%s\n", TEXT_SHOWN, text ? text : "?", text && strlen(text) > TEXT_SHOWN ? " ..." : "");
@@ -133,7 +148,7 @@ static void print_tensors(const struct gguf *g, struct buffer *out)
     buffer_printf(out, "\ntensors (%zu)\n", gguf_n_tensors(g));
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(g, i);
-        buffer_printf(out, "  %-44.*s %-6s [", (int)t->name.n, t->name.p, type_name_of(t, unknown, sizeof unknown));
+        buffer_printf(out, "  %-44.*s %-6s [", (int)shortened(t->name, NAME_SHOWN).n, t->name.p, type_name_of(t, unknown, sizeof unknown));
         for (uint32_t d = 0; d < t->n_dims; d++)
             buffer_printf(out, "%s%" PRIu64, d ? ", " : "", t->dims[d]);
         buffer_printf(out, "] %" PRIu64 " bytes\n", t->n_bytes);
@@ -197,7 +212,7 @@ static void print_summary(const struct description *d, struct buffer *out)
 
 static void print_graph(const struct description *d, struct buffer *out)
 {
-    if (d->failure.status)
+    if (d->failure.status || !d->model->plan)
         return;
     buffer_add_text(out, "\ngraph\n");
     graph_print(&d->model->graph, out);
@@ -205,8 +220,44 @@ static void print_graph(const struct description *d, struct buffer *out)
     plan_print(d->model->plan, out);
 }
 
-static void describe_json(const struct description *d, unsigned flags, struct buffer *out)
+/* Refuse what would take far more memory as JSON than the file has bytes. */
+static andiron_status check_json_size(const struct description *d, unsigned flags, andiron_error *error)
 {
+    const struct gguf *g = d->model->file;
+    uint64_t items = 0, bytes = 0;
+    for (size_t i = 0; i < gguf_n_values(g) && (flags & ANDIRON_DESCRIBE_METADATA); i++) {
+        items += gguf_value_at(g, i)->n;
+        bytes += gguf_value_at(g, i)->bytes.n;
+    }
+    if (items > JSON_ITEMS_MAX || bytes > JSON_BYTES_MAX)
+        return error_set(error, ANDIRON_E_SUPPORT,
+                         "%s: its metadata (%" PRIu64 " items, %" PRIu64 " bytes) is too large for JSON, which takes at most "
+                         "%d and %d; ask for text",
+                         gguf_path(g), items, bytes, JSON_ITEMS_MAX, JSON_BYTES_MAX);
+    if ((flags & ANDIRON_DESCRIBE_TENSORS) && gguf_n_tensors(g) > JSON_TENSORS_MAX)
+        return error_set(error, ANDIRON_E_SUPPORT, "%s: its %zu tensors are too many for JSON, which takes at most %d; ask "
+                         "for text", gguf_path(g), gguf_n_tensors(g), JSON_TENSORS_MAX);
+    return ANDIRON_OK;
+}
+
+/* Text of `j`, to be freed. What a terminal could act on is written as \u escapes; jansson leaves C1 controls. */
+static char *dump(const json_t *j)
+{
+    char *text = json_dumps(j, JSON_INDENT(2));
+    const unsigned char *p = (const unsigned char *)text;
+    while (p && *p && !(p[0] == 0xc2 && p[1] < 0xa0))
+        p++;
+    if (!p || !*p)
+        return text;
+    free(text);
+    return json_dumps(j, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+}
+
+static andiron_status describe_json(const struct description *d, unsigned flags, struct buffer *out, andiron_error *error)
+{
+    andiron_status status = check_json_size(d, flags, error);
+    if (status)
+        return status;
     json_t *j = summary_json(d);
     if (flags & ANDIRON_DESCRIBE_METADATA)
         json_object_set_new(j, "metadata", metadata_json(d->model->file));
@@ -219,62 +270,84 @@ static void describe_json(const struct description *d, unsigned flags, struct bu
         json_object_set_new(j, "graph", text_json(buffer_span(&graph)));
         buffer_reset(&graph);
     }
-    char *text = json_dumps(j, JSON_INDENT(2));
+    char *text = dump(j);
     json_decref(j);
     if (text)
         buffer_printf(out, "%s\n", text);
     else
         out->failed = true;
     free(text);
+    return ANDIRON_OK;
+}
+
+static void describe_text(const struct description *d, unsigned flags, struct buffer *out)
+{
+    print_summary(d, out);
+    if (flags & ANDIRON_DESCRIBE_METADATA)
+        print_metadata(d->model->file, out);
+    if (flags & ANDIRON_DESCRIBE_TENSORS)
+        print_tensors(d->model->file, out);
+    if (flags & ANDIRON_DESCRIBE_GRAPH)
+        print_graph(d, out);
+    if (out->data)
+        printable(out->data, out->n, true);
 }
 
 /* ---- */
 
-/* Open as far as possible: whole, or for its vocabulary with the reason why not, or nothing. */
-static andiron_status open_for_description(struct description *d, const char *path, const andiron_model_options *options,
-                                           andiron_error *error)
+/* Open as far as possible: whole, or only the file, with the reason why not. */
+static andiron_status open_for_description(struct description *d, const struct model_source *source,
+                                           const andiron_model_options *options, andiron_error *error)
 {
-    andiron_status whole = andiron_model_open(&d->model, path, options, &d->failure);
-    if (!whole) {
-        d->failure.status = ANDIRON_OK;
-        return ANDIRON_OK;
-    }
-    return model_open_file(&d->model, path, error);
+    andiron_status whole = model_open_source(&d->model, source, options, &d->failure);
+    if (whole)
+        return model_open_file(&d->model, source, error);
+    d->failure.status = ANDIRON_OK;
+    return ANDIRON_OK;
+}
+
+static void measure(struct description *d)
+{
+    if (d->failure.status || !d->model->plan)
+        return;
+    if (d->n_ctx == 0)
+        d->n_ctx = d->model->graph.n_ctx_train;
+    if (!kv_bytes(&d->model->layouts[d->kv_type], d->n_ctx, &d->kv_bytes))
+        d->kv_bytes = INT64_MAX; /* more than there is anywhere */
+    d->step_bytes = d->model->step_bytes;
+}
+
+andiron_status describe_source(const struct model_source *source, const andiron_model_options *options,
+                               const struct describe_options *wanted, andiron_error *error)
+{
+    struct description d = {.n_ctx = wanted->n_ctx};
+    struct buffer out;
+    if (!kv_type_from_name(wanted->kv_type, &d.kv_type))
+        return error_set(error, ANDIRON_E_ARGUMENT, "no cache type \"%s\"; there are f32, f16 and q8_0", wanted->kv_type);
+    andiron_status status = open_for_description(&d, source, options, error);
+    if (status)
+        return status;
+    measure(&d);
+    buffer_init(&out, OUTPUT_MAX);
+    if (wanted->flags & ANDIRON_DESCRIBE_JSON)
+        status = describe_json(&d, wanted->flags, &out, error);
+    else
+        describe_text(&d, wanted->flags, &out);
+    if (!status && out.failed)
+        status = error_set(error, ANDIRON_E_MEMORY, "%s: its description needs more than %d MiB, or there is no memory left; "
+                           "ask for less of it", gguf_path(d.model->file), OUTPUT_MAX >> 20);
+    if (!status)
+        wanted->write(wanted->user, out.data, out.n);
+    buffer_reset(&out);
+    andiron_model_close(d.model);
+    return status;
 }
 
 andiron_status andiron_describe(const char *path, const andiron_model_options *options, size_t n_ctx,
                                 const char *kv_type, unsigned flags, andiron_write_fn write, void *user,
                                 andiron_error *error)
 {
-    struct description d = {.n_ctx = n_ctx};
-    struct buffer out;
-    if (!kv_type_from_name(kv_type, &d.kv_type))
-        return error_set(error, ANDIRON_E_ARGUMENT, "no cache type \"%s\"; there are f32, f16 and q8_0", kv_type);
-    andiron_status status = open_for_description(&d, path, options, error);
-    if (status)
-        return status;
-    if (!d.failure.status) {
-        d.n_ctx = n_ctx ? n_ctx : d.model->graph.n_ctx_train;
-        kv_bytes(&d.model->layouts[d.kv_type], d.n_ctx, &d.kv_bytes);
-        d.step_bytes = d.model->step_bytes;
-    }
-    buffer_init(&out, OUTPUT_MAX);
-    if (flags & ANDIRON_DESCRIBE_JSON) {
-        describe_json(&d, flags, &out);
-    } else {
-        print_summary(&d, &out);
-        if (flags & ANDIRON_DESCRIBE_METADATA)
-            print_metadata(d.model->file, &out);
-        if (flags & ANDIRON_DESCRIBE_TENSORS)
-            print_tensors(d.model->file, &out);
-        if (flags & ANDIRON_DESCRIBE_GRAPH)
-            print_graph(&d, &out);
-    }
-    if (out.failed)
-        status = error_memory(error, out.n, "the description");
-    else
-        write(user, out.data, out.n);
-    buffer_reset(&out);
-    andiron_model_close(d.model);
-    return status;
+    const struct model_source source = {.path = path};
+    const struct describe_options wanted = {n_ctx, kv_type, flags, write, user};
+    return describe_source(&source, options, &wanted, error);
 }

@@ -45,10 +45,31 @@ struct andiron_session {
     bool has_logits;
     andiron_batch *batch;    /* for append; opened with the session */
     size_t n_queued;         /* tokens of this session in the batch being filled */
+    andiron_batch *queue;    /* that batch, where n_queued > 0 */
 };
 
+/* Where a model's bytes are: a file, or memory that outlives the model (for fuzzing). */
+struct model_source {
+    const char *path;
+    struct span bytes; /* where path is NULL */
+};
+/* As andiron_model_open. */
+andiron_status model_open_source(andiron_model **out, const struct model_source *source,
+                                 const andiron_model_options *options, andiron_error *error);
 /* Open only the file, to describe what cannot run: metadata, tensors and, where it has them, names. */
-andiron_status model_open_file(andiron_model **out, const char *path, andiron_error *error);
+andiron_status model_open_file(andiron_model **out, const struct model_source *source, andiron_error *error);
+/* What andiron_describe is asked for besides the model. */
+struct describe_options {
+    size_t n_ctx;
+    const char *kv_type;
+    unsigned flags;
+    andiron_write_fn write;
+    void *user;
+};
+/* As andiron_describe. */
+andiron_status describe_source(const struct model_source *source, const andiron_model_options *options,
+                               const struct describe_options *wanted, andiron_error *error);
+size_t sampler_n_vocab(const andiron_sampler *sampler); /* scores it reads */
 /* general.architecture and general.name of model->file into model->architecture and model->name. */
 andiron_status model_read_names(andiron_model *model, andiron_error *error);
 /* The architecture of model->file expanded into model->graph. Fills weights, weight_used, n_embedded and n_vocab. */

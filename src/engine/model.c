@@ -81,12 +81,17 @@ static andiron_status open_plan(andiron_model *model, const andiron_model_option
     return s;
 }
 
-static andiron_status open_parts(andiron_model *model, const char *path, const andiron_model_options *options,
-                                 andiron_error *error)
+static andiron_status open_gguf(struct gguf **out, const struct model_source *source, andiron_error *error)
+{
+    return source->path ? gguf_open(out, source->path, error) : gguf_open_memory(out, source->bytes, error);
+}
+
+static andiron_status open_parts(andiron_model *model, const struct model_source *source,
+                                 const andiron_model_options *options, andiron_error *error)
 {
     andiron_status s = kernels_choose(&model->kernels, options->cpu, error);
     if (!s)
-        s = gguf_open(&model->file, path, error);
+        s = open_gguf(&model->file, source, error);
     if (!s)
         s = model_read_names(model, error);
     if (!s)
@@ -112,12 +117,12 @@ static andiron_model *new_model(andiron_error *error)
     return model;
 }
 
-andiron_status model_open_file(andiron_model **out, const char *path, andiron_error *error)
+andiron_status model_open_file(andiron_model **out, const struct model_source *source, andiron_error *error)
 {
     andiron_model *model = *out = new_model(error);
     if (!model)
         return ANDIRON_E_MEMORY;
-    andiron_status s = gguf_open(&model->file, path, error);
+    andiron_status s = open_gguf(&model->file, source, error);
     if (!s && model_read_names(model, NULL))
         model->architecture = model->name = "";
     if (s) {
@@ -127,20 +132,27 @@ andiron_status model_open_file(andiron_model **out, const char *path, andiron_er
     return s;
 }
 
-andiron_status andiron_model_open(andiron_model **out, const char *path, const andiron_model_options *options,
-                                  andiron_error *error)
+andiron_status model_open_source(andiron_model **out, const struct model_source *source,
+                                 const andiron_model_options *options, andiron_error *error)
 {
     static const andiron_model_options defaults = {0};
     *out = NULL;
     andiron_model *model = new_model(error);
     if (!model)
         return ANDIRON_E_MEMORY;
-    andiron_status s = open_parts(model, path, options ? options : &defaults, error);
+    andiron_status s = open_parts(model, source, options ? options : &defaults, error);
     if (s)
         andiron_model_close(model);
     else
         *out = model;
     return s;
+}
+
+andiron_status andiron_model_open(andiron_model **out, const char *path, const andiron_model_options *options,
+                                  andiron_error *error)
+{
+    const struct model_source source = {.path = path};
+    return model_open_source(out, &source, options, error);
 }
 
 void andiron_model_close(andiron_model *model)

@@ -113,6 +113,8 @@ void andiron_sampler_close(andiron_sampler *s)
     alloc_free(s);
 }
 
+size_t sampler_n_vocab(const andiron_sampler *s) { return s->n_vocab; }
+
 void andiron_sampler_accept(andiron_sampler *s, andiron_token token)
 {
     if (token < 0 || (size_t)token >= s->n_vocab)

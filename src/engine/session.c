@@ -18,10 +18,11 @@ bool kv_bytes(const struct kv_layout *layout, size_t n_ctx, uint64_t *out)
 static andiron_status take_memory(andiron_session *s, andiron_error *error)
 {
     const andiron_model *model = s->model;
-    uint64_t bytes = 0, pages = n_pages(s->n_ctx);
-    if (!kv_bytes(s->layout, s->n_ctx, &bytes))
+    uint64_t bytes = 0, all, pages = n_pages(s->n_ctx);
+    uint64_t lists = pages * sizeof *s->pages + s->n_ctx * sizeof *s->tokens + model->n_vocab * sizeof *s->logits;
+    if (!kv_bytes(s->layout, s->n_ctx, &bytes) || !checked_add(bytes, lists, &all))
         return error_set(error, ANDIRON_E_ARGUMENT, "a context of %zu tokens is beyond any machine", s->n_ctx);
-    andiron_status status = memory_check(model, bytes, "the cache of this context", error);
+    andiron_status status = memory_check(model, all, "the cache of this context", error);
     if (status)
         return status;
     s->kv = alloc_zeroed(bytes, 1);
@@ -80,6 +81,8 @@ void andiron_session_close(andiron_session *s)
 {
     if (!s)
         return;
+    if (s->n_queued)
+        batch_forget(s->queue, s);
     andiron_batch_close(s->batch);
     alloc_free(s->kv);
     alloc_free(s->pages);

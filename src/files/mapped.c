@@ -19,7 +19,8 @@ static andiron_status map(struct mapped *out, int fd, const char *path, andiron_
         return ANDIRON_OK;
     void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED)
-        return error_set(error, ANDIRON_E_IO, "%s: cannot be mapped: %s", path, strerror(errno));
+        return error_set(error, ANDIRON_E_IO, "%s: its %.1f MiB cannot be mapped: %s", path,
+                         (double)st.st_size / (1 << 20), strerror(errno));
     *out = (struct mapped){p, (size_t)st.st_size};
     return ANDIRON_OK;
 }

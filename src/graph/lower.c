@@ -93,12 +93,18 @@ static struct view packed(struct lower *l, struct view v, bool alone)
     return emit(l, s, v.size, v.heads, false);
 }
 
+static bool same_numbers(struct view a, struct view b)
+{
+    bool same = a.table == b.table && a.offset == b.offset && view_items(a) == view_items(b);
+    return same && ((run_together(a) && run_together(b)) || (a.size == b.size && a.head_stride == b.head_stride));
+}
+
 static struct view quantized(struct lower *l, struct view v)
 {
     struct program *p = l->p;
     for (size_t i = p->n_steps; i-- > 0 && p->n_steps - i <= LOOK_BACK;) {
         const struct step *s = &p->steps[i];
-        if (s->op == STEP_QUANTIZE && s->in[0].table == v.table && s->in[0].offset == v.offset && view_items(s->in[0]) == view_items(v))
+        if (s->op == STEP_QUANTIZE && same_numbers(s->in[0], v))
             return s->out;
     }
     v = packed(l, v, false);

@@ -26,6 +26,18 @@ static size_t align_up(size_t n) { return (n + 63) / 64 * 64; }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
+/* Chunks are counted in 32 bits: no phase of a step of most rows has more. */
+static bool counts_fit(const struct program *p)
+{
+    uint64_t n = 0; /* below 2^17 steps of 2^40 */
+    for (size_t i = 0; i < p->n_steps; i++)
+        if (p->steps[i].op == STEP_LINEAR)
+            n += p->steps[i].weight->dims[1] / SLAB + 1;
+        else if (p->steps[i].op == STEP_ATTEND)
+            n += p->max_rows * p->steps[i].in[0].heads;
+    return n <= UINT32_MAX;
+}
+
 /* Both programs and all sizes; takes only the arena. */
 static andiron_status prepare(struct plan *p, int n_threads, const struct plan_options *options, andiron_error *error)
 {
@@ -42,7 +54,7 @@ static andiron_status prepare(struct plan *p, int n_threads, const struct plan_o
     p->local_at = align_up(larger(attention_scratch_bytes(p->graph), larger(scratch_of_products(&p->body), scratch_of_products(&p->head))));
     p->scratch_bytes = p->local_at + align_up(larger(p->body.local_bytes, p->head.local_bytes));
     uint64_t bytes, all;
-    if (!checked_mul(p->scratch_bytes, (uint64_t)n_threads, &bytes) || !checked_add(bytes, p->body.bytes, &all) ||
+    if (!counts_fit(&p->body) || !counts_fit(&p->head) || !checked_mul(p->scratch_bytes, (uint64_t)n_threads, &bytes) || !checked_add(bytes, p->body.bytes, &all) ||
         !checked_add(all, p->head.bytes, &all) || !checked_add(all, options->max_rows * sizeof(struct tile), &all))
         return error_set(error, ANDIRON_E_SUPPORT, "a step of %zu rows is beyond any machine", options->max_rows);
     p->bytes = all;

@@ -7,7 +7,8 @@
 /* Places of rope's arguments in ops.def. */
 enum { X, DIMS, BASE, STYLE, FACTORS, FACTORS_LONG, LINEAR, YARN, ORIGINAL, BETA_FAST, BETA_SLOW, MAGNITUDE };
 
-static double clamp(double x, double least, double most) { return x < least ? least : x > most ? most : x; }
+/* NaN gives `least`. */
+static double clamp(double x, double least, double most) { return x > least ? (x < most ? x : most) : least; }
 
 static double floor_of(double x) /* |x| < 2^31 */
 {

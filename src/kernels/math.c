@@ -1,5 +1,6 @@
 /* math.c - double-precision exp, log, pow, sin, cos, tanh by IEEE operations and fma alone. */
 #include "kernels/math.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -28,6 +29,8 @@ static double exp_of_sum(double x, double low)
         return (double)__builtin_inff();
     if (x < -708.3)
         return 0;
+    if (x != x)
+        return x;
     double n = (x * 0x1.71547652b82fep+0 + 0x1.8p52) - 0x1.8p52;
     double r = fmadd64(n, -ln2_high, x);
     r = fmadd64(n, -ln2_low, r) + low;
@@ -97,7 +100,8 @@ void math_sincos(double x, double *sin, double *cos)
     r = fmadd64(n, 0x1.f1976b7ed8fbcp-110, r);
     double s, c;
     sincos_near_zero(r, &s, &c);
-    switch ((int64_t)n & 3) {
+    bool counts = n > -0x1p52 && n < 0x1p52; /* else x is so large, infinite or NaN that it has no quarter */
+    switch ((counts ? (int64_t)n : 0) & 3) {
     case 0: *sin = s, *cos = c; break;
     case 1: *sin = c, *cos = -s; break;
     case 2: *sin = -s, *cos = -c; break;
