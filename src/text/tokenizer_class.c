@@ -3,6 +3,8 @@
 #include "text/tokenizer_class.h"
 #include <utf8proc.h>
 
+enum { REPLACEMENT = 0xFFFD };
+
 static const uint8_t code_of_category[] = {
     [UTF8PROC_CATEGORY_CN] = CLASS_OTHER,       [UTF8PROC_CATEGORY_LU] = CLASS_LETTER,
     [UTF8PROC_CATEGORY_LL] = CLASS_LETTER,      [UTF8PROC_CATEGORY_LT] = CLASS_LETTER,
@@ -65,26 +67,24 @@ static bool follows(uint8_t byte) { return (byte & 0xC0) == 0x80; }
  * are kept; forms that are too long are not. */
 static uint32_t decode(const uint8_t *p, size_t n, size_t *bytes)
 {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     uint8_t first = p[0];
     *bytes = 1;
     if (first < 0x80)
         return first;
-    if (first >= 0xC2 && first < 0xE0 && n >= 2 && follows(p[1])) {
-        *bytes = 2;
-        return (first & 0x1Fu) << 6 | (p[1] & 0x3Fu);
+    size_t length = first < 0xC2 || first > 0xF4 ? n + 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (length > n)
+        return REPLACEMENT;
+    uint32_t c = first & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if (!follows(p[i]))
+            return REPLACEMENT;
+        c = c << 6 | (p[i] & 0x3Fu);
     }
-    if (first >= 0xE0 && first < 0xF0 && n >= 3 && follows(p[1]) && follows(p[2])) {
-        uint32_t c = (first & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
-        *bytes = c >= 0x800 ? 3 : 1;
-        return c >= 0x800 ? c : 0xFFFD;
-    }
-    if (first >= 0xF0 && first < 0xF5 && n >= 4 && follows(p[1]) && follows(p[2]) && follows(p[3])) {
-        uint32_t c = (first & 7u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
-        bool fine = c >= 0x10000 && c < 0x110000;
-        *bytes = fine ? 4 : 1;
-        return fine ? c : 0xFFFD;
-    }
-    return 0xFFFD;
+    if (c < least[length] || c > 0x10FFFF)
+        return REPLACEMENT;
+    *bytes = length;
+    return c;
 }
 
 bool class_is_ascii(struct span text)

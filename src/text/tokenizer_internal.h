@@ -63,10 +63,11 @@ static inline bool encoder_add(struct encoder *e, int32_t id) { return id < 0 ||
 
 /* The token with this text, or -1. `hash` is hash_bytes of it. */
 int32_t tokenizer_lookup(const struct tokenizer *t, struct span text, uint64_t hash);
-/* May text that is no markup become this token? Not control tokens, and not bytes: their text is not what they mean. */
+/* May merging make this token? Not one of another kind, whose text is not what it means: matching finds user-defined ones
+ * before, and text never becomes a control token or a byte. */
 static inline bool tokenizer_is_content(const struct tokenizer *t, int32_t id)
 {
-    return t->kinds[id] != TOKEN_CONTROL && t->kinds[id] != TOKEN_UNKNOWN && t->kinds[id] != TOKEN_BYTE;
+    return t->kinds[id] == TOKEN_NORMAL || t->kinds[id] == TOKEN_UNUSED;
 }
 bool tokenizer_set_trait(struct tokenizer *t, int32_t id, enum trait trait); /* false: out of memory */
 

@@ -95,6 +95,23 @@ bool spm_emit_bytes(struct encoder *e, const char *text, size_t n)
     return true;
 }
 
+/* As spm_emit_bytes, with a U+2581, which only a space can have become here, as the byte of a space. */
+static bool emit_unmarked(struct encoder *e, const char *text, size_t n)
+{
+    static const char space = ' ';
+    if (e->t->byte_ids[' '] < 0)
+        return spm_emit_bytes(e, text, n);
+    for (size_t at = 0, bytes; at < n; at += bytes) {
+        bool mark = spm_is_mark(text + at, n - at);
+        bytes = mark ? sizeof space_mark : 1;
+        while (!mark && at + bytes < n && !spm_is_mark(text + at + bytes, n - at - bytes))
+            bytes++;
+        if (!(mark ? spm_emit_bytes(e, &space, 1) : spm_emit_bytes(e, text + at, bytes)))
+            return false;
+    }
+    return true;
+}
+
 bool spm_emit(struct encoder *e, const char *text, const struct symbol *symbols, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -104,7 +121,7 @@ bool spm_emit(struct encoder *e, const char *text, const struct symbol *symbols,
             id = tokenizer_lookup(e->t, s, hash_bytes(&e->t->key, s.p, s.n));
         if (id >= 0 && ((size_t)id >= e->t->source.n_tokens || !tokenizer_is_content(e->t, id)))
             id = -1;
-        if (!(id >= 0 ? encoder_add(e, id) : spm_emit_bytes(e, s.p, s.n)))
+        if (!(id >= 0 ? encoder_add(e, id) : emit_unmarked(e, s.p, s.n)))
             return false;
     }
     return true;
