@@ -199,6 +199,12 @@ static bool macro_value(struct run *run, const struct node *node, struct value *
     return true;
 }
 
+static bool exec_macro(struct run *run, const struct node *node)
+{
+    struct value v;
+    return macro_value(run, node, &v) && jinja_scope_set(run, run->scope, node, v);
+}
+
 static bool call_block(struct run *run, const struct node *node)
 {
     struct value callee, caller, result;
@@ -248,13 +254,12 @@ static enum flow exec_captured(struct run *run, const struct node *node)
 
 static enum flow exec_one(struct run *run, const struct node *node)
 {
-    struct value v;
     bool good;
     switch (node->kind) {
     case N_DATA: good = builder_add_text(run->output, node->constant.text); break;
     case N_PRINT: good = exec_print(run, node); break;
     case N_SET: good = exec_set(run, node); break;
-    case N_MACRO: good = macro_value(run, node, &v) && jinja_scope_set(run, run->scope, node, v); break;
+    case N_MACRO: good = exec_macro(run, node); break;
     case N_CALL_BLOCK: good = call_block(run, node); break;
     case N_FOR: return exec_for(run, node);
     case N_IF: return exec_if(run, node);

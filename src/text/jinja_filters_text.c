@@ -72,37 +72,47 @@ static struct text *spaces(struct run *run, int64_t n)
     return t ? text_pad(run, t, n, 0, NULL) : NULL;
 }
 
-bool filter_indent(struct run *run, const struct call *call, struct value *out)
+/* The lines of a text as jinja2 indents them: it adds a newline before it splits, so that a text that ends with one
+ * keeps an empty last line. */
+static struct list *lines_to_indent(struct run *run, struct text *t)
 {
-    int64_t width = 4;
-    struct text *margin = call->slots[0].kind == V_TEXT ? call->slots[0].text : NULL;
-    if (call->self.kind != V_TEXT)
-        return run_fail(run, "indent needs a text, not a %s", jinja_type_name(&call->self));
-    if (!margin && (!call_int(run, call, 0, 4, &width) || !(margin = spaces(run, width))))
-        return false;
-    struct text *t = call->self.text, *newline = jinja_text(run, span_of("\n"), true);
     struct list *lines = text_lines(run, t, false);
-    if (!newline || !lines)
-        return false;
-    /* jinja2 adds a newline before it splits: a text that ends with one keeps an empty last line. */
-    uint32_t c = 0;
+    uint32_t c = '\n';
     if (t->n)
         jinja_char_before(t->p, t->n, &c);
-    if ((t->n == 0 || jinja_is_line_end(c)) &&
-        !jinja_list_add(run, lines, value_text(jinja_text(run, span_of(""), true))))
-        return false;
-    bool first = call_truth(call, 1), blank = call_truth(call, 2);
+    if (!lines || !jinja_is_line_end(c))
+        return lines;
+    struct text *empty = jinja_text(run, span_of(""), true);
+    return empty && jinja_list_add(run, lines, value_text(empty)) ? lines : NULL;
+}
+
+/* What stands in front of a line: a text, or so many spaces. */
+static struct text *margin_of(struct run *run, const struct call *call)
+{
+    int64_t width = 4;
+    if (call->slots[0].kind == V_TEXT)
+        return call->slots[0].text;
+    return call_int(run, call, 0, 4, &width) ? spaces(run, width) : NULL;
+}
+
+bool filter_indent(struct run *run, const struct call *call, struct value *out)
+{
+    if (call->self.kind != V_TEXT)
+        return run_fail(run, "indent needs a text, not a %s", jinja_type_name(&call->self));
+    struct text *margin = margin_of(run, call);
+    struct list *lines = margin ? lines_to_indent(run, call->self.text) : NULL;
+    const bool first = call_truth(call, 1), blank = call_truth(call, 2);
     struct builder b;
     builder_init(&b, run);
-    for (size_t i = 0; i < lines->n && !run->status; i++) {
+    for (size_t i = 0; lines && i < lines->n && !run->status; i++) {
         struct text *line = lines->items[i].text;
         if (i)
-            builder_add_text(&b, newline);
+            builder_add(&b, "\n", 1, true);
         if (i ? blank || line->n : first)
             builder_add_text(&b, margin);
         builder_add_text(&b, line);
     }
-    return give_text(builder_text(&b), out);
+    return lines && give_text(builder_text(&b), out);
 }
 
 bool filter_escape(struct run *run, const struct call *call, struct value *out)
@@ -139,39 +149,39 @@ bool filter_wordcount(struct run *run, const struct call *call, struct value *ou
     return t && run_charge(run, t->n) && give_int(count, out);
 }
 
+/* Where a text of `length` characters with `end` behind it is cut: whole words, unless they may be killed. */
+static size_t truncated_at(struct run *run, struct text *t, size_t length, bool kill_words)
+{
+    const size_t cut = jinja_text_offset(run, t, length);
+    run_charge(run, cut / 16);
+    for (size_t at = cut; at > 0 && !kill_words; at--)
+        if (t->p[at - 1] == ' ')
+            return at - 1;
+    return cut;
+}
+
 bool filter_truncate(struct run *run, const struct call *call, struct value *out)
 {
+    enum { FAR = 1 << 30 };
     int64_t length, leeway;
-    struct text *end = call_text(run, call, 2), *t = jinja_str(run, &call->self);
+    struct text *end = call_has(call, 2) ? call_text(run, call, 2) : jinja_text(run, span_of("..."), true);
     size_t items;
     if (!jinja_length(run, &call->self, &items))
         return run_fail(run, "truncate: a %s has no length", jinja_type_name(&call->self));
-    if (!end)
-        end = jinja_text(run, span_of("..."), true);
-    if (!t || !end || !call_int(run, call, 0, 255, &length) || !call_int(run, call, 3, 5, &leeway))
-        return false;
-    if (leeway < 0 || length < (int64_t)jinja_text_chars(run, end))
+    if (!end || !call_int(run, call, 0, 255, &length) || !call_int(run, call, 3, 5, &leeway))
+        return run_fail(run, "truncate: the end must be a text");
+    const int64_t n_end = (int64_t)jinja_text_chars(run, end);
+    if (leeway < 0 || length < n_end)
         return run_fail(run, "truncate: the length is less than that of what is put at the end");
-    if (length > (1 << 30))
-        length = 1 << 30;
-    if (leeway > (1 << 30))
-        leeway = 1 << 30;
-    if ((int64_t)items <= length + leeway) {
-        *out = call->self;
+    *out = call->self;
+    if ((int64_t)items <= (length < FAR ? length : FAR) + (leeway < FAR ? leeway : FAR))
         return true;
-    }
     if (call->self.kind != V_TEXT)
         return run_fail(run, "truncate needs a text, not a %s", jinja_type_name(&call->self));
-    size_t cut = jinja_text_offset(run, t, (size_t)length - jinja_text_chars(run, end));
-    run_charge(run, cut / 16);
-    for (size_t at = cut; at > 0 && !call_truth(call, 1); at--)
-        if (t->p[at - 1] == ' ') {
-            cut = at - 1;
-            break;
-        }
     struct builder b;
     builder_init(&b, run);
-    builder_add_range(&b, t, 0, cut);
+    builder_add_range(&b, call->self.text, 0,
+                      truncated_at(run, call->self.text, (size_t)(length - n_end), call_truth(call, 1)));
     builder_add_text(&b, end);
     return give_text(builder_text(&b), out);
 }

@@ -273,35 +273,51 @@ static size_t float_end(const struct lexer *l)
     return end;
 }
 
+/* Where an integer that starts here ends; its base, and how many characters name that. */
+static size_t integer_end(const struct lexer *l, int *base, size_t *prefix)
+{
+    const char *p = l->source.p;
+    const char x = p[l->at] == '0' && l->at + 1 < l->source.n ? (char)(p[l->at + 1] | 32) : 0;
+    *base = x == 'x' ? 16 : x == 'o' ? 8 : x == 'b' ? 2 : 10;
+    *prefix = 2;
+    size_t end = l->at;
+    if (*base != 10 && (end = skip_digits(l, l->at + 2, *base)) > l->at + 2)
+        return end;
+    *base = 10;
+    *prefix = 0;
+    if (p[l->at] != '0')
+        return skip_digits(l, l->at, 10);
+    for (end = l->at; end < l->source.n && p[end] == '0';) /* none but zeros behind a zero */
+        end++;
+    return end;
+}
+
+/* The digits [from, to) without underscores; false: too many. */
+static bool copy_digits(const struct lexer *l, size_t from, size_t to, char out[64])
+{
+    size_t n = 0;
+    for (; from < to; from++)
+        if (l->source.p[from] != '_') {
+            if (n == 63)
+                return false;
+            out[n++] = l->source.p[from];
+        }
+    out[n] = 0;
+    return true;
+}
+
 static struct token number(struct lexer *l)
 {
     char text[64];
     struct token t = {.kind = T_INT, .line = l->line};
-    const char *p = l->source.p;
     int base = 10;
-    size_t end = float_end(l), from = l->at;
-    if (end) {
+    size_t prefix = 0, end = float_end(l);
+    if (end)
         t.kind = T_FLOAT;
-    } else if (p[from] == '0') {
-        char x = from + 1 < l->source.n ? (char)(p[from + 1] | 32) : 0;
-        base = x == 'x' ? 16 : x == 'o' ? 8 : x == 'b' ? 2 : 10;
-        end = base == 10 ? from + 1 : skip_digits(l, from + 2, base);
-        if (base != 10 && end == from + 2)
-            base = 10, end = from + 1;
-        while (base == 10 && end < l->source.n && p[end] == '0')
-            end++;
-        from += base == 10 ? 0 : 2;
-    } else {
-        end = skip_digits(l, from, 10);
-    }
-    size_t n = 0;
-    for (; from < end; from++)
-        if (p[from] != '_') {
-            if (n == sizeof text - 1)
-                return fail(l, "a number with too many digits");
-            text[n++] = p[from];
-        }
-    text[n] = 0;
+    else
+        end = integer_end(l, &base, &prefix);
+    if (!copy_digits(l, l->at + prefix, end, text))
+        return fail(l, "a number with too many digits");
     errno = 0;
     if (t.kind == T_FLOAT)
         t.real = strtod(text, NULL);
@@ -331,6 +347,15 @@ static bool hex(struct span s, size_t at, size_t digits, uint32_t *out)
     return true;
 }
 
+/* \123, one to three octal digits. */
+static uint32_t octal(struct span s, size_t *at)
+{
+    uint32_t point = 0;
+    for (int n = 0; n < 3 && *at < s.n && s.p[*at] >= '0' && s.p[*at] <= '7'; n++)
+        point = point << 3 | (uint32_t)(s.p[(*at)++] - '0');
+    return point;
+}
+
 /* One escape, s.p[*at] being the character behind the backslash. Appends to out; false if it is malformed. */
 static bool escape(struct span s, size_t *at, char *out, size_t *n)
 {
@@ -351,14 +376,12 @@ static bool escape(struct span s, size_t *at, char *out, size_t *n)
             return false;
         *at += 1 + digits;
         *n += jinja_encode(point, out + *n);
-    } else if (c >= '0' && c <= '7') {
-        for (digits = 0; digits < 3 && *at < s.n && s.p[*at] >= '0' && s.p[*at] <= '7'; digits++)
-            point = point << 3 | (uint32_t)(s.p[(*at)++] - '0');
-        *n += jinja_encode(point, out + *n);
+    } else if (is_digit(c, 8)) {
+        *n += jinja_encode(octal(s, at), out + *n);
     } else {
         out[(*n)++] = '\\'; /* an unknown escape stays as it is */
     }
-    return c != 'N';
+    return c != 'N'; /* \N{...}, a character by its name, is not supported */
 }
 
 static struct token string(struct lexer *l)

@@ -163,27 +163,32 @@ bool jinja_item(struct run *run, const struct value *object, const struct value 
     return !run->status;
 }
 
+/* Where a slice begins or ends: `bound`, from the end if negative, held within [low, high]. */
+static int64_t slice_bound(const struct value *bound, int64_t n, int64_t low, int64_t high, int64_t otherwise)
+{
+    if (bound->kind == V_NONE)
+        return otherwise;
+    int64_t x = value_integer(bound);
+    if (x < 0)
+        x += n;
+    return x < low ? low : x > high ? high : x;
+}
+
 /* Python's slice.indices. */
 static bool slice_bounds(struct run *run, const struct value bounds[3], int64_t n, int64_t out[3])
 {
+    const int64_t far = INT64_MAX / 2;
     for (int i = 0; i < 3; i++)
         if (bounds[i].kind != V_NONE && !value_is_int(&bounds[i]))
             return run_fail(run, "a slice needs integers, not a %s", jinja_type_name(&bounds[i]));
     int64_t step = bounds[2].kind == V_NONE ? 1 : value_integer(&bounds[2]);
     if (step == 0)
         return run_fail(run, "a slice with step zero");
-    if (step < -INT64_MAX / 2)
-        step = -INT64_MAX / 2;
-    if (step > INT64_MAX / 2)
-        step = INT64_MAX / 2;
-    int64_t low = step < 0 ? -1 : 0, high = step < 0 ? n - 1 : n;
-    for (int i = 0; i < 2; i++) {
-        int64_t x = bounds[i].kind == V_NONE ? ((i == 0) == (step > 0) ? low : high) : value_integer(&bounds[i]);
-        if (bounds[i].kind != V_NONE && x < 0)
-            x += n;
-        out[i] = x < low ? low : x > high ? high : x;
-    }
-    out[2] = step;
+    const bool back = step < 0;
+    const int64_t low = back ? -1 : 0, high = back ? n - 1 : n;
+    out[0] = slice_bound(&bounds[0], n, low, high, back ? high : low);
+    out[1] = slice_bound(&bounds[1], n, low, high, back ? low : high);
+    out[2] = step < -far ? -far : step > far ? far : step;
     return true;
 }
 
@@ -226,7 +231,7 @@ static bool slice_range(struct run *run, const struct range *r, const int64_t s[
 
 bool jinja_slice(struct run *run, const struct value *object, const struct value bounds[3], struct value *out)
 {
-    int64_t s[3];
+    int64_t s[3] = {0, 0, 1};
     size_t n;
     *out = value_undefined();
     if (object->kind == V_UNDEFINED)

@@ -145,27 +145,32 @@ static bool less_lists(struct run *run, const struct list *a, const struct list 
     return i == a->n || i == b->n || jinja_less(run, &a->items[i], &b->items[i], out);
 }
 
+static bool less_texts(struct run *run, const struct text *a, const struct text *b, bool *out)
+{
+    const bool good = run_charge(run, (a->n < b->n ? a->n : b->n) / 64);
+    *out = good && order_texts(a, b) < 0;
+    return good;
+}
+
 bool jinja_less(struct run *run, const struct value *a, const struct value *b, bool *out)
 {
-    bool good = true;
     if (!run_charge(run, 1))
         return false;
-    if (value_is_int(a) && value_is_int(b)) {
-        *out = value_integer(a) < value_integer(b);
-    } else if (value_is_number(a) && value_is_number(b)) {
-        *out = value_real(a) < value_real(b);
-    } else if (a->kind == V_TEXT && b->kind == V_TEXT) {
-        good = run_charge(run, (a->text->n < b->text->n ? a->text->n : b->text->n) / 64);
-        *out = good && order_texts(a->text, b->text) < 0;
-    } else if (a->kind == b->kind && (a->kind == V_LIST || a->kind == V_TUPLE)) {
-        good = run_deeper(run) && less_lists(run, a->list, b->list, out);
-        run->depth--;
-    } else if (a->kind == V_UNDEFINED || b->kind == V_UNDEFINED) {
-        good = jinja_fail_undefined(run, a->kind == V_UNDEFINED ? a : b);
-    } else {
-        good = run_fail(run, "a %s and a %s have no order", jinja_type_name(a), jinja_type_name(b));
+    if (value_is_number(a) && value_is_number(b)) {
+        const bool ints = value_is_int(a) && value_is_int(b);
+        *out = ints ? value_integer(a) < value_integer(b) : value_real(a) < value_real(b);
+        return true;
     }
-    return good;
+    if (a->kind == V_TEXT && b->kind == V_TEXT)
+        return less_texts(run, a->text, b->text, out);
+    if (a->kind == b->kind && (a->kind == V_LIST || a->kind == V_TUPLE)) {
+        const bool good = run_deeper(run) && less_lists(run, a->list, b->list, out);
+        run->depth--;
+        return good;
+    }
+    if (a->kind == V_UNDEFINED || b->kind == V_UNDEFINED)
+        return jinja_fail_undefined(run, a->kind == V_UNDEFINED ? a : b);
+    return run_fail(run, "a %s and a %s have no order", jinja_type_name(a), jinja_type_name(b));
 }
 
 bool jinja_contains(struct run *run, const struct value *whole, const struct value *part, bool *out)
@@ -276,29 +281,45 @@ static bool integers(struct run *run, enum node_op op, int64_t a, int64_t b, str
     return true;
 }
 
+/* Python's float // and %: the rest has the divisor's sign. */
+static double floor_divide(enum node_op op, double a, double b)
+{
+    double rest = fmod(a, b);
+    if (rest != 0 && (rest < 0) != (b < 0))
+        rest += b;
+    else if (rest == 0)
+        rest = copysign(0, b);
+    if (op == OP_MOD)
+        return rest;
+    const double quotient = (a - rest) / b, down = floor(quotient);
+    return quotient - down > 0.5 ? down + 1 : down;
+}
+
+static bool real_power(struct run *run, double a, double b, double *out)
+{
+    if ((a == 0 && b < 0) || (a < 0 && b != floor(b)))
+        return run_fail(run, "this power is no real number");
+    if (!run_charge(run, 10))
+        return false;
+    *out = pow(a, b);
+    return !isinf(*out) || isinf(a) || isinf(b) || run_fail(run, "a power beyond all floats");
+}
+
 static bool reals(struct run *run, enum node_op op, double a, double b, struct value *out)
 {
-    double r;
+    double r = 0;
     if (b == 0 && (op == OP_DIV || op == OP_FLOORDIV || op == OP_MOD))
         return run_fail(run, "division by zero");
-    if (op == OP_POW && ((a == 0 && b < 0) || (a < 0 && b != floor(b))))
-        return run_fail(run, "this power is no real number");
     switch (op) {
     case OP_ADD: r = a + b; break;
     case OP_SUB: r = a - b; break;
     case OP_MUL: r = a * b; break;
     case OP_DIV: r = a / b; break;
-    case OP_POW: r = run_charge(run, 10) ? pow(a, b) : 0; break;
-    default:
-        r = fmod(a, b);
-        if (r != 0 && (r < 0) != (b < 0))
-            r += b;
-        else if (r == 0)
-            r = copysign(0, b);
-        if (op == OP_FLOORDIV) {
-            double quotient = (a - r) / b, down = floor(quotient);
-            r = quotient - down > 0.5 ? down + 1 : down;
-        }
+    case OP_POW:
+        if (!real_power(run, a, b, &r))
+            return false;
+        break;
+    default: r = floor_divide(op, a, b);
     }
     *out = value_float(r);
     return true;
@@ -362,21 +383,27 @@ static bool join(struct run *run, const struct value *a, const struct value *b, 
 
 static bool is_sequence(const struct value *v) { return v->kind == V_TEXT || v->kind == V_LIST || v->kind == V_TUPLE; }
 
-bool jinja_binary(struct run *run, enum node_op op, const struct value *a, const struct value *b, struct value *out)
+static bool on_sequences(struct run *run, enum node_op op, const struct value *a, const struct value *b,
+                         struct value *out)
 {
-    if (value_is_int(a) && value_is_int(b))
-        return integers(run, op, value_integer(a), value_integer(b), out);
-    if (value_is_number(a) && value_is_number(b))
-        return reals(run, op, value_real(a), value_real(b), out);
     if (op == OP_ADD && a->kind == b->kind && is_sequence(a))
         return join(run, a, b, out);
     if (op == OP_MUL && is_sequence(a) && value_is_int(b))
         return repeat(run, a, value_integer(b), out);
     if (op == OP_MUL && is_sequence(b) && value_is_int(a))
         return repeat(run, b, value_integer(a), out);
-    if (op == OP_MOD && a->kind == V_TEXT)
-        return jinja_percent(run, a->text, b, out);
     if (a->kind == V_UNDEFINED || b->kind == V_UNDEFINED)
         return jinja_fail_undefined(run, a->kind == V_UNDEFINED ? a : b);
     return run_fail(run, "this operator does not take a %s and a %s", jinja_type_name(a), jinja_type_name(b));
+}
+
+bool jinja_binary(struct run *run, enum node_op op, const struct value *a, const struct value *b, struct value *out)
+{
+    if (value_is_int(a) && value_is_int(b))
+        return integers(run, op, value_integer(a), value_integer(b), out);
+    if (value_is_number(a) && value_is_number(b))
+        return reals(run, op, value_real(a), value_real(b), out);
+    if (op == OP_MOD && a->kind == V_TEXT)
+        return jinja_percent(run, a->text, b, out);
+    return on_sequences(run, op, a, b, out);
 }

@@ -325,20 +325,31 @@ static struct node *attribute_of(struct parser *p, struct node *object)
     return parser_take_name(p, node) ? node : NULL;
 }
 
-static struct node *argument(struct parser *p, int *rank)
+/* Positional arguments come first, then named ones, *list and **dict; a named one may follow *list. */
+enum { RANK_POSITIONAL, RANK_KEYWORD, RANK_SPREAD, RANK_SPREAD_NAMED };
+
+static int argument_rank(const struct parser *p)
 {
-    bool keyword = p->now.kind == T_NAME && p->ahead.kind == T_ASSIGN;
-    int this_rank = p->now.kind == T_POW ? 3 : p->now.kind == T_MUL ? 2 : keyword ? 1 : 0;
-    if (this_rank < *rank && !(keyword && *rank == 2))
+    if (p->now.kind == T_POW)
+        return RANK_SPREAD_NAMED;
+    if (p->now.kind == T_MUL)
+        return RANK_SPREAD;
+    return p->now.kind == T_NAME && p->ahead.kind == T_ASSIGN ? RANK_KEYWORD : RANK_POSITIONAL;
+}
+
+static struct node *argument(struct parser *p, int *highest)
+{
+    static const enum node_kind kinds[] = {
+        [RANK_KEYWORD] = N_KEYWORD, [RANK_SPREAD] = N_SPREAD, [RANK_SPREAD_NAMED] = N_SPREAD_NAMED};
+    const int rank = argument_rank(p);
+    if (rank < *highest && !(rank == RANK_KEYWORD && *highest == RANK_SPREAD))
         return parser_fail(p, "this argument may not follow the one before it"), NULL;
-    if (this_rank > *rank)
-        *rank = this_rank;
-    if (!this_rank)
+    if (rank > *highest)
+        *highest = rank;
+    if (rank == RANK_POSITIONAL)
         return parse_expression(p);
-    struct node *node = parser_node(p, keyword ? N_KEYWORD : this_rank == 2 ? N_SPREAD : N_SPREAD_NAMED);
-    if (!node)
-        return NULL;
-    if (keyword && !parser_take_name(p, node))
+    struct node *node = parser_node(p, kinds[rank]);
+    if (!node || (rank == RANK_KEYWORD && !parser_take_name(p, node)))
         return NULL;
     parser_step(p);
     return (node->a = parse_expression(p)) ? node : NULL;

@@ -28,59 +28,69 @@ static int shortest_digits(double f, char digits[24], int *exponent)
     return 0;
 }
 
+/* 1.5e-07 */
+static size_t print_with_exponent(const char *digits, int count, int exponent, char *out)
+{
+    size_t n = 0;
+    out[n++] = digits[0];
+    if (count > 1)
+        out[n++] = '.';
+    for (int i = 1; i < count; i++)
+        out[n++] = digits[i];
+    return n + (size_t)snprintf(out + n, 8, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
+}
+
+/* 0.0015, 15.0, 1500.0: at least one digit on either side of the point. */
+static size_t print_plain(const char *digits, int count, int exponent, char *out)
+{
+    size_t n = 0;
+    const int first = exponent < 0 ? exponent : 0, last = exponent + 1 > count - 1 ? exponent + 1 : count - 1;
+    for (int i = first; i <= last; i++) {
+        if (i == exponent + 1)
+            out[n++] = '.';
+        out[n++] = i >= 0 && i < count ? digits[i] : '0';
+    }
+    return n;
+}
+
 size_t jinja_print_float(double f, char out[40])
 {
     char digits[24] = "0";
-    size_t n = 0;
     int exponent = 0;
     if (isnan(f) || isinf(f))
         return (size_t)snprintf(out, 40, "%s", isnan(f) ? "nan" : f > 0 ? "inf" : "-inf");
-    if (signbit(f))
-        out[n++] = '-';
+    const size_t sign = signbit(f) != 0;
+    out[0] = '-';
     int count = shortest_digits(fabs(f), digits, &exponent);
-    if (exponent < -4 || exponent >= 16) {
-        out[n++] = digits[0];
-        if (count > 1)
-            out[n++] = '.';
-        for (int i = 1; i < count; i++)
-            out[n++] = digits[i];
-        return n + (size_t)snprintf(out + n, 40 - n, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
-    }
-    if (exponent < 0) {
-        out[n++] = '0';
-        out[n++] = '.';
-        for (int i = exponent + 1; i < 0; i++)
-            out[n++] = '0';
-    }
-    for (int i = 0; i < count || i <= exponent + 1; i++) {
-        if (i == exponent + 1 && exponent >= 0)
-            out[n++] = '.';
-        if (i < count || exponent >= 0)
-            out[n++] = i < count ? digits[i] : '0';
-    }
-    return n;
+    if (exponent < -4 || exponent >= 16)
+        return sign + print_with_exponent(digits, count, exponent, out + sign);
+    return sign + print_plain(digits, count, exponent, out + sign);
+}
+
+/* How Python's repr writes `c` inside `quote`; 0: as it is. */
+static int quoted_char(uint32_t c, char quote, char out[16])
+{
+    if (c == (unsigned char)quote || c == '\\')
+        return snprintf(out, 16, "\\%c", (char)c);
+    if (c == '\n' || c == '\r' || c == '\t')
+        return snprintf(out, 16, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
+    if (jinja_is_printable(c))
+        return 0;
+    if (c < 0x100)
+        return snprintf(out, 16, "\\x%02x", (unsigned)c);
+    return snprintf(out, 16, c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
 }
 
 /* repr of a text: quoted, with escapes. */
 static bool add_quoted(struct builder *b, const struct text *t)
 {
-    bool single = memchr(t->p, '\'', t->n) && !memchr(t->p, '"', t->n), markup = jinja_text_is_markup(t);
+    const bool single = memchr(t->p, '\'', t->n) && !memchr(t->p, '"', t->n), markup = jinja_text_is_markup(t);
     char quote = single ? '"' : '\'', escape[16];
     uint32_t c;
     builder_add(b, &quote, 1, true);
     for (size_t at = 0, n; at < t->n && !b->run->status; at += n) {
         n = jinja_char(t->p + at, t->n - at, &c);
-        int used = 0;
-        if (c == (unsigned char)quote || c == '\\')
-            used = snprintf(escape, sizeof escape, "\\%c", (char)c);
-        else if (c == '\n' || c == '\r' || c == '\t')
-            used = snprintf(escape, sizeof escape, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
-        else if (!jinja_is_printable(c))
-            used = snprintf(escape, sizeof escape,
-                            c < 0x100     ? "\\x%02x"
-                            : c < 0x10000 ? "\\u%04x"
-                                          : "\\U%08x",
-                            (unsigned)c);
+        const int used = quoted_char(c, quote, escape);
         builder_add(b, used ? escape : t->p + at, used ? (size_t)used : n, markup);
     }
     return builder_add(b, &quote, 1, true);

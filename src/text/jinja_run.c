@@ -290,34 +290,44 @@ static struct list *characters(struct run *run, struct text *t)
     return list;
 }
 
+static struct list *keys_of(struct run *run, const struct dict *dict)
+{
+    struct list *list = jinja_list(run, dict->n);
+    for (size_t i = 0; list && i < dict->n; i++)
+        list->items[list->n++] = dict->entries[i].key;
+    return list;
+}
+
+static struct list *numbers_of(struct run *run, const struct range *range)
+{
+    struct list *list = run_charge(run, range->n) ? jinja_list(run, range->n) : NULL;
+    for (size_t i = 0; list && i < range->n; i++)
+        list->items[list->n++] = value_int(range->start + (int64_t)i * range->step);
+    return list;
+}
+
+static struct list *rest_of(struct run *run, struct stream *stream)
+{
+    struct list *list = run_alloc(run, 1, sizeof *list);
+    if (!list)
+        return NULL;
+    list->items = stream->list->items + stream->at;
+    list->n = list->capacity = stream->list->n - stream->at;
+    stream->at = stream->list->n;
+    return list;
+}
+
 struct list *jinja_iterate(struct run *run, const struct value *v)
 {
-    struct list *list;
     switch (v->kind) {
     case V_LIST:
     case V_TUPLE: return v->list;
     case V_VIEW: return v->view->list;
     case V_UNDEFINED: return jinja_list(run, 0);
     case V_TEXT: return characters(run, v->text);
-    case V_DICT:
-        list = jinja_list(run, v->dict->n);
-        for (size_t i = 0; list && i < v->dict->n; i++)
-            if (!jinja_list_add(run, list, v->dict->entries[i].key))
-                return NULL;
-        return list;
-    case V_RANGE:
-        list = jinja_list(run, v->range->n);
-        for (size_t i = 0; list && i < v->range->n; i++)
-            if (!jinja_list_add(run, list, value_int(v->range->start + (int64_t)i * v->range->step)))
-                return NULL;
-        return list;
-    case V_STREAM:
-        if (!(list = run_alloc(run, 1, sizeof *list)))
-            return NULL;
-        list->items = v->stream->list->items + v->stream->at;
-        list->n = list->capacity = v->stream->list->n - v->stream->at;
-        v->stream->at = v->stream->list->n;
-        return list;
+    case V_DICT: return keys_of(run, v->dict);
+    case V_RANGE: return numbers_of(run, v->range);
+    case V_STREAM: return rest_of(run, v->stream);
     default: run_fail(run, "a %s cannot be iterated", jinja_type_name(v)); return NULL;
     }
 }

@@ -48,6 +48,17 @@ static bool is_final_sigma(const struct text *t, size_t at, uint32_t c, bool in_
     return c == 0x3A3 && in_word && !jinja_is_letter(next);
 }
 
+static bool goes_up(enum text_case to, uint32_t c, bool first, bool in_word)
+{
+    switch (to) {
+    case CASE_UPPER: return true;
+    case CASE_CAPITAL: return first;
+    case CASE_TITLE: return !in_word;
+    case CASE_SWAP: return jinja_is_lower(c);
+    default: return false;
+    }
+}
+
 struct text *text_case(struct run *run, struct text *t, enum text_case to)
 {
     struct builder b;
@@ -57,9 +68,7 @@ struct text *text_case(struct run *run, struct text *t, enum text_case to)
     builder_init(&b, run);
     for (size_t at = 0, n; at < t->n && !run->status; at += n) {
         n = jinja_char(t->p + at, t->n - at, &c);
-        bool up = to == CASE_UPPER || (to == CASE_CAPITAL && at == 0) || (to == CASE_TITLE && !in_word) ||
-                  (to == CASE_SWAP && jinja_is_lower(c));
-        bool final_sigma = !up && is_final_sigma(t, at, c, in_word);
+        const bool up = goes_up(to, c, at == 0, in_word), final_sigma = !up && is_final_sigma(t, at, c, in_word);
         in_word = is_cased(c);
         if (final_sigma)
             builder_add_char(&b, 0x3C2, mark_at(t, at));
@@ -265,6 +274,8 @@ static bool split_back_at(struct run *run, struct text *t, const struct text *se
                           struct list *list)
 {
     size_t end = t->n, found;
+    if (!run_charge(run, t->n * separator->n / 256)) /* looks at every place, and there compares */
+        return false;
     for (; count > 0 && (found = find_last(t, separator, end)) != SIZE_MAX; count--) {
         if (!add_part(run, list, t, found + separator->n, end))
             return false;
@@ -273,29 +284,31 @@ static bool split_back_at(struct run *run, struct text *t, const struct text *se
     return add_part(run, list, t, 0, end);
 }
 
-struct list *text_split(struct run *run, struct text *t, const struct text *separator, int64_t count, bool from_right)
+static void turn_around(struct list *list)
 {
-    struct list *list = jinja_list(run, 0);
-    bool good = list && run_charge(run, t->n / 8);
-    if (good && separator && from_right) /* looks at every place, and there compares */
-        good = run_charge(run, t->n * separator->n / 256);
-    if (count < 0)
-        count = INT64_MAX;
-    if (separator && separator->n == 0)
-        good = run_fail(run, "split needs a separator that is not empty");
-    if (!good)
-        return NULL;
-    if (separator && !from_right)
-        good = split_at(run, t, separator, count, list);
-    else if (separator)
-        good = split_back_at(run, t, separator, count, list);
-    else
-        good = from_right ? split_words_back(run, t, count, list) : split_words(run, t, count, list);
-    for (size_t i = 0; from_right && i < list->n / 2; i++) {
+    for (size_t i = 0; i < list->n / 2; i++) {
         struct value v = list->items[i];
         list->items[i] = list->items[list->n - 1 - i];
         list->items[list->n - 1 - i] = v;
     }
+}
+
+struct list *text_split(struct run *run, struct text *t, const struct text *separator, int64_t count, bool from_right)
+{
+    struct list *list = jinja_list(run, 0);
+    bool good;
+    if (separator && separator->n == 0)
+        run_fail(run, "split needs a separator that is not empty");
+    if (!list || !run_charge(run, t->n / 8))
+        return NULL;
+    if (count < 0)
+        count = INT64_MAX;
+    if (separator)
+        good = from_right ? split_back_at(run, t, separator, count, list) : split_at(run, t, separator, count, list);
+    else
+        good = from_right ? split_words_back(run, t, count, list) : split_words(run, t, count, list);
+    if (from_right)
+        turn_around(list);
     return good ? list : NULL;
 }
 

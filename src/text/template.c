@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "text/jinja_run.h"
+#include <locale.h>
 #include <time.h>
 
 struct chat_template {
@@ -15,13 +16,38 @@ struct template_output {
     struct template_piece pieces[];
 };
 
+/* Numbers and dates are read and written as in the C locale, whatever the program around us has set. */
+struct locales {
+    locale_t c, before;
+};
+
+static andiron_status enter_c_locale(struct locales *l, andiron_error *error)
+{
+    l->c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!l->c)
+        return error_set(error, ANDIRON_E_MEMORY, "out of memory for the chat template's locale");
+    l->before = uselocale(l->c); /* of this thread */
+    return ANDIRON_OK;
+}
+
+static void leave_c_locale(struct locales *l)
+{
+    uselocale(l->before);
+    freelocale(l->c);
+}
+
 andiron_status template_open(struct chat_template **out, struct span source, andiron_error *error)
 {
+    struct locales locales = {0};
     struct chat_template *t = alloc_zeroed(1, sizeof *t);
     if (!t)
         return error_memory(error, sizeof *t, "the chat template");
     arena_init(&t->arena, JINJA_PARSE_MEMORY_MAX);
-    andiron_status status = jinja_parse(&t->arena, source, &t->body, error);
+    andiron_status status = enter_c_locale(&locales, error);
+    if (!status) {
+        status = jinja_parse(&t->arena, source, &t->body, error);
+        leave_c_locale(&locales);
+    }
     if (status) {
         template_close(t);
         return status;
@@ -152,11 +178,16 @@ andiron_status template_run(const struct chat_template *t, const struct template
 {
     struct run run = {.error = error};
     struct builder output;
+    struct locales locales = {0};
+    run.status = enter_c_locale(&locales, error);
+    if (run.status)
+        return run.status;
     arena_init(&run.arena, RUN_MEMORY_MAX);
     builder_init(&output, &run);
     run.output = &output;
     if (set_context(&run, input) && (run.scope = jinja_scope(&run, NULL)) != NULL && jinja_exec(&run, t->body))
         run.status = give_output(&output, out, error);
+    leave_c_locale(&locales);
     arena_reset(&run.arena);
     return run.status;
 }

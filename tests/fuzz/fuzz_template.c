@@ -23,6 +23,13 @@ static void touch(const struct template_output *o)
     }
 }
 
+/* What always holds: a status is in the error, with a sentence; something was made exactly when all went well. */
+static void check(andiron_status s, const andiron_error *error, const void *made)
+{
+    if (error->status != s || (s && !error->text[0]) || (s == ANDIRON_OK) != (made != NULL))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     const andiron_message messages[] = {
@@ -39,12 +46,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct template_output *o = NULL;
     andiron_error error = {0};
     andiron_status s = template_open(&t, (struct span){(const char *)data, n_source}, &error);
-    if ((s == ANDIRON_OK) != (t != NULL) || error.status != s || (s && !error.text[0]))
-        abort();
-    if (!s)
-        s = template_run(t, &input, &o, &error);
-    if (error.status != s || (s && (o || !error.text[0])) || (t && !s && !o))
-        abort();
+    check(s, &error, t);
+    if (s)
+        return 0;
+    s = template_run(t, &input, &o, &error);
+    check(s, &error, o);
     if (o)
         touch(o);
     template_output_close(o);

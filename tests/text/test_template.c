@@ -1,6 +1,8 @@
 /* test_template.c - what the golden files do not hold: mistakes and their sentences, the variables a template starts
  * with, odd bytes, and what jinja2 has that we have not. */
 #include "rendered.h"
+#include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,6 +159,28 @@ static void time_is_given_or_the_clock(void **state)
     rendered_free(&r);
 }
 
+/* Numbers have a point, whatever the program has set. */
+static void the_locale_does_not_matter(void **state)
+{
+    (void)state;
+    static const char *const with_comma[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
+    const char *set = NULL;
+    for (size_t i = 0; i < 4 && !set; i++)
+        set = setlocale(LC_ALL, with_comma[i]);
+    char text[8];
+    snprintf(text, sizeof text, "%.1f", 1.5);
+    if (!set || strcmp(text, "1,5") != 0) {
+        setlocale(LC_ALL, "C");
+        skip();
+    }
+    check_text(
+        "{{ 1.5 + a }} {{ '%.2f' % 1.5 }} {{ '2.5'|float }} {{ 2.25|round(1) }} {{ 1e-7 }} {{ strftime_now('%B') }}",
+        "{'a':0.25}", "1.75 1.50 2.5 2.2 1e-07 November");
+    snprintf(text, sizeof text, "%.1f", 1.5);
+    assert_string_equal(text, "1,5"); /* and is left as it was */
+    setlocale(LC_ALL, "C");
+}
+
 static void line_endings_are_made_one(void **state)
 {
     (void)state;
@@ -200,6 +224,7 @@ int main(void)
         cmocka_unit_test(variables_come_as_json),
         cmocka_unit_test(odd_bytes_pass_through),
         cmocka_unit_test(time_is_given_or_the_clock),
+        cmocka_unit_test(the_locale_does_not_matter),
         cmocka_unit_test(line_endings_are_made_one),
         cmocka_unit_test(a_template_is_used_again),
     };
