@@ -101,7 +101,8 @@ def fish(dump):
 
     lines = ["# fish completion of andiron; made by tools/cli_docs.py"]
     for command in dump["commands"]:
-        lines.append(f"complete -c andiron -n __fish_use_subcommand -f -a {command['name']} -d {quoted(command['summary'])}")
+        lines.append(f"complete -c andiron -n __fish_use_subcommand -f -a {command['name']} "
+                     f"-d {quoted(command['summary'])}")
     for command in dump["commands"]:
         for option in command["options"]:
             line = f"complete -c andiron -n '__fish_seen_subcommand_from {command['name']}' -l {option['name']}"
@@ -122,9 +123,11 @@ def man(dump):
            "andiron \\- run language models on the machine you have", ".SH SYNOPSIS"]
     for command in dump["commands"]:
         out.append(f".B andiron {command['name']}\n[options] {roff(command['arguments'])}\n.br")
-    out += [".SH DESCRIPTION", "MODEL is the path of a GGUF file. The file is mapped and used as it is. After \\fB\\-\\-\\fR nothing is an option."]
+    out += [".SH DESCRIPTION", "MODEL is the path of a GGUF file. The file is mapped and used as it is. "
+            "After \\fB\\-\\-\\fR nothing is an option."]
     for command in dump["commands"]:
-        out.append(f".SH ANDIRON {command['name'].upper()}\n{roff(command['summary'][0].upper() + command['summary'][1:])}.")
+        summary = command["summary"][0].upper() + command["summary"][1:]
+        out.append(f".SH ANDIRON {command['name'].upper()}\n{roff(summary)}.")
         if command["details"]:
             out += [".PP\n" + roff(part) for part in command["details"].split("\n\n")]
         for option in command["options"]:
@@ -135,8 +138,9 @@ def man(dump):
     out += [".SH EXIT STATUS", "0: done. 1: failed, with one sentence on standard error. 2: wrong usage.", ".SH FILES",
             ".TP\n\\fI$XDG_DATA_HOME/andiron/arch/NAME.arch\\fR\nthe user's own architecture definitions "
             "(without the variable: ~/.local/share)",
-            ".TP\n\\fI$XDG_STATE_HOME/andiron/history\\fR\nwhat was typed in conversations; a folder that is missing is created "
-            "(without the variable: ~/.local/state)", ".TP\n\\fI~/.editrc\\fR\nkeys of the line editor: see editrc(5)"]
+            ".TP\n\\fI$XDG_STATE_HOME/andiron/history\\fR\nwhat was typed in conversations; "
+            "a folder that is missing is created (without the variable: ~/.local/state)",
+            ".TP\n\\fI~/.editrc\\fR\nkeys of the line editor: see editrc(5)"]
     return "\n".join(out) + "\n"
 
 

@@ -275,7 +275,7 @@ static const struct option_row options[] = {
     {"generate", 'n', OPTION_SIZE, "N", "tokens to generate; 0: do not measure; default: 64",
      offsetof(struct bench_args, generate), 0, 1 << 24},
     {"depth", 'd', OPTION_SIZE, "N", "tokens of context before both; default: 0", offsetof(struct bench_args, depth), 0,
-     1 << 24},
+     1 << 28},
     {"sequences", 's', OPTION_SIZE, "N", "sessions that run together; default: 1",
      offsetof(struct bench_args, sequences), 1, MOST_SEQUENCES},
     {"repetitions", 'r', OPTION_INT, "N", "how often each is measured; default: 3",

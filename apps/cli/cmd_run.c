@@ -57,6 +57,15 @@ static bool one_answer(struct answerer *a, struct text *text, bool raw, bool is_
     return ok;
 }
 
+/* What does not go together with this model. False with a sentence on stderr. */
+static bool check_args(const struct run_args *args, bool raw)
+{
+    if (raw && args->system)
+        return fail("--system needs a chat template, and %s",
+                    args->raw ? "--raw goes without one" : "this model has none");
+    return true;
+}
+
 /* The prompt: the argument, --file, or standard input. */
 static bool read_prompt(struct text *text, const struct run_args *args, const char *given)
 {
@@ -73,18 +82,13 @@ static bool run_model(struct answerer *a, const char *model, const char *given)
     bool raw = args->raw || !andiron_model_has_chat(a->model);
     andiron_session_options options = {.n_ctx = args->ctx, .kv_type = args->kv_type};
     struct text text = {0};
-    if (raw && !args->raw)
-        fprintf(stderr, "andiron: this model has no chat template; it continues the text as it stands (--raw)\n");
-    if (raw && args->system)
-        return fail("--system needs a chat template, and %s",
-                    args->raw ? "--raw goes without one" : "this model has none");
-    if (!converse && !read_prompt(&text, args, given)) {
-        text_close(&text);
-        return false;
-    }
-    bool ok = !andiron_session_open(&a->session, a->model, &options, &error) || fail_with(&error);
+    bool ok = check_args(args, raw) && (converse || read_prompt(&text, args, given));
+    if (ok && andiron_session_open(&a->session, a->model, &options, &error))
+        ok = fail_with(&error);
     a->show_timings = !converse || args->model.verbose;
     a->show_progress = isatty(STDERR_FILENO);
+    if (ok && raw && !args->raw)
+        fprintf(stderr, "andiron: this model has no chat template; it continues the text as it stands (--raw)\n");
     if (ok)
         ok = converse ? chat(a, resolve_model(model), raw) : one_answer(a, &text, raw, !given);
     text_close(&text);

@@ -66,7 +66,7 @@ static bool do_text(const andiron_model *model, const struct tokenize_args *args
 {
     struct tokens tokens = {0};
     unsigned flags = (args->bos ? ANDIRON_TOKENIZE_BOS : 0) | (args->special ? ANDIRON_TOKENIZE_SPECIAL : 0);
-    bool ok = args->detokenize ? tokens_parse(&tokens, text, model_n_vocab(model))
+    bool ok = args->detokenize ? tokens_parse(&tokens, text, n, model_n_vocab(model))
                                : tokens_from_text(&tokens, model, text, n, flags);
     if (ok && args->detokenize)
         ok = print_text(model, &tokens, args->special);

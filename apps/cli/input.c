@@ -244,6 +244,18 @@ static void ask_for_brackets(const struct input *input, bool on)
     }
 }
 
+/* All of it under another name first: what was kept before is not lost when this is broken off. */
+static void save_history(struct input *input)
+{
+    char unfinished[sizeof input->history_path + 32];
+    HistEvent event;
+    if (!input->history_path[0])
+        return;
+    snprintf(unfinished, sizeof unfinished, "%s.%ld", input->history_path, (long)getpid());
+    if (history(input->history, &event, H_SAVE, unfinished) < 0 || rename(unfinished, input->history_path))
+        remove(unfinished);
+}
+
 /* One line without its newline. */
 static enum input_result read_line(struct input *input, const char **line, size_t *n)
 {
@@ -313,8 +325,8 @@ static enum input_result read_lines(struct input *input, struct text *message)
         }
         input->prompt = "... ";
     } while (parts.open);
-    if (input->history_path[0])
-        history(input->history, &event, H_SAVE, input->history_path);
+    if (message->n)
+        save_history(input);
     return INPUT_MESSAGE;
 }
 

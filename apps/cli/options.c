@@ -130,7 +130,7 @@ static enum parse_result parse_option(const struct command *command, int argc, c
             return usage_error(command, "--%s takes no value", row->name), PARSE_USAGE;
     } else if (!value) {
         if (*at + 1 == argc)
-            return usage_error(command, "%s wants a value", word), PARSE_USAGE;
+            return usage_error(command, "'%s' wants a value", word), PARSE_USAGE;
         value = argv[++*at];
     }
     if (!store_value(row, value, values + row->offset))

@@ -107,9 +107,11 @@ bool tokens_from_text(struct tokens *tokens, const andiron_model *model, const c
     return true;
 }
 
-bool tokens_parse(struct tokens *tokens, const char *text, size_t n_vocab)
+bool tokens_parse(struct tokens *tokens, const char *text, size_t n, size_t n_vocab)
 {
     tokens->n = 0;
+    if (strlen(text) != n)
+        return fail("the list of token ids holds a NUL byte");
     for (const char *at = text; *(at += strspn(at, ", \t\r\n[]"));) {
         char *end;
         errno = 0;

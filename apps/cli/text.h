@@ -30,9 +30,9 @@ bool tokens_reserve(struct tokens *tokens, size_t n); /* room for n ids in all *
 void tokens_close(struct tokens *tokens);
 /* andiron_tokenize into `tokens`, replacing what was there. False with a sentence on stderr. */
 bool tokens_from_text(struct tokens *tokens, const andiron_model *model, const char *text, size_t n, unsigned flags);
-/* Ids separated by commas, spaces or lines, with or without the brackets of JSON. False with a sentence on stderr when
- * something else stands there or an id is not below `n_vocab`. */
-bool tokens_parse(struct tokens *tokens, const char *text, size_t n_vocab);
+/* `n` bytes and a NUL: ids separated by commas, spaces or lines, with or without the brackets of JSON. False with a
+ * sentence on stderr when something else stands there or an id is not below `n_vocab`. */
+bool tokens_parse(struct tokens *tokens, const char *text, size_t n, size_t n_vocab);
 
 /* Prints "andiron: sentence" on stderr; returns false. */
 bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
