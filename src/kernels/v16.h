@@ -20,10 +20,12 @@ static inline v16 v16_mul(v16 a, v16 b) { return (v16){_mm512_mul_ps(a.v, b.v)};
 static inline v16 v16_sub(v16 a, v16 b) { return (v16){_mm512_sub_ps(a.v, b.v)}; }
 static inline v16 v16_fma(v16 a, v16 b, v16 c) { return (v16){_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 static inline v16 v16_fnma(v16 a, v16 b, v16 c) { return (v16){_mm512_fnmadd_ps(a.v, b.v, c.v)}; } /* c - a * b */
-/* The bits of the largest magnitude; infinities and NaN are largest of all. */
-static inline uint32_t v16_largest_bits(v16 a)
+/* The bits of the largest magnitude of 32 numbers; infinities and NaN are largest of all. */
+static inline uint32_t v16_largest_bits(v16 a, v16 b)
 {
-    return (uint32_t)_mm512_reduce_max_epi32(_mm512_castps_si512(_mm512_abs_ps(a.v)));
+    const __m512i all = _mm512_set1_epi32(0x7fffffff);
+    return (uint32_t)_mm512_reduce_max_epi32(_mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a.v), all),
+                                                              _mm512_and_si512(_mm512_castps_si512(b.v), all)));
 }
 /* Integers in -128..127. */
 static inline void v16_to_i8(int8_t *p, v16 a)
@@ -54,7 +56,8 @@ static inline float v16_fold(v16 a)
     q = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
-/* Eight folds at once: the same additions, of lanes that were brought beside each other. */
+/* Which of eight sums, each folded and then times its weight, is the least; the last three of 24 bits do not count.
+ * None is negative. */
 static inline __m512 fold_two(__m512 a, __m512 b)
 {
     return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
@@ -63,14 +66,22 @@ static inline __m512 fold_four(__m512 ab, __m512 cd)
 {
     return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
 }
-static inline void v16_fold_8(float sums[8], const v16 a[8])
+static inline uint32_t v16_least_of_8(const v16 sums[8], const float weights[8])
 {
-    const __m512 low = fold_four(fold_two(a[0].v, a[1].v), fold_two(a[2].v, a[3].v));
-    const __m512 high = fold_four(fold_two(a[4].v, a[5].v), fold_two(a[6].v, a[7].v));
-    __m512 all = _mm512_add_ps(_mm512_shuffle_ps(low, high, 0x44), _mm512_shuffle_ps(low, high, 0xee));
-    all = _mm512_add_ps(all, _mm512_permute_ps(all, 0xb1));
+    /* the additions of v16_fold, of lanes that were brought beside each other: lane 4 l holds sum l, lane 4 l + 2 sum
+     * l + 4 */
+    const __m512 low = fold_four(fold_two(sums[0].v, sums[1].v), fold_two(sums[2].v, sums[3].v));
+    const __m512 high = fold_four(fold_two(sums[4].v, sums[5].v), fold_two(sums[6].v, sums[7].v));
+    const __m512 pairs = _mm512_add_ps(_mm512_shuffle_ps(low, high, 0x44), _mm512_shuffle_ps(low, high, 0xee));
+    const __m512 folded = _mm512_add_ps(pairs, _mm512_permute_ps(pairs, 0xb1));
     const __m512i place = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
-    _mm256_storeu_ps(sums, _mm512_castps512_ps256(_mm512_permutexvar_ps(place, all)));
+    const __m256 all = _mm512_castps512_ps256(_mm512_permutexvar_ps(place, folded));
+    const __m256i bits = _mm256_castps_si256(_mm256_mul_ps(all, _mm256_loadu_ps(weights)));
+    const __m256i keys = _mm256_or_si256(_mm256_andnot_si256(_mm256_set1_epi32(7), bits),
+                                         _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    __m128i least = _mm_min_epu32(_mm256_castsi256_si128(keys), _mm256_extracti128_si256(keys, 1));
+    least = _mm_min_epu32(least, _mm_shuffle_epi32(least, 0x4e));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_min_epu32(least, _mm_shuffle_epi32(least, 0xb1))) & 7;
 }
 #elif defined(__AVX2__)
 #include <immintrin.h>
@@ -95,12 +106,14 @@ static inline v16 v16_fnma(v16 a, v16 b, v16 c)
 {
     return (v16){_mm256_fnmadd_ps(a.lo, b.lo, c.lo), _mm256_fnmadd_ps(a.hi, b.hi, c.hi)};
 }
-static inline uint32_t v16_largest_bits(v16 a)
+static inline uint32_t v16_largest_bits(v16 a, v16 b)
 {
-    const __m256i all = _mm256_set1_epi32(0x7fffffff);
-    const __m256i lo = _mm256_and_si256(_mm256_castps_si256(a.lo), all),
-                  hi = _mm256_and_si256(_mm256_castps_si256(a.hi), all);
-    const __m256i h = _mm256_max_epi32(lo, hi);
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    const __m256i a0 = _mm256_castps_si256(_mm256_andnot_ps(sign, a.lo)),
+                  a1 = _mm256_castps_si256(_mm256_andnot_ps(sign, a.hi));
+    const __m256i b0 = _mm256_castps_si256(_mm256_andnot_ps(sign, b.lo)),
+                  b1 = _mm256_castps_si256(_mm256_andnot_ps(sign, b.hi));
+    const __m256i h = _mm256_max_epi32(_mm256_max_epi32(a0, a1), _mm256_max_epi32(b0, b1));
     __m128i q = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
     q = _mm_max_epi32(q, _mm_shuffle_epi32(q, 0x4e));
     return (uint32_t)_mm_cvtsi128_si32(_mm_max_epi32(q, _mm_shuffle_epi32(q, 0xb1)));
@@ -161,12 +174,13 @@ static inline v16 v16_mul(v16 a, v16 b) { V16_EACH(a.v[i] * b.v[i]); }
 static inline v16 v16_sub(v16 a, v16 b) { V16_EACH(a.v[i] - b.v[i]); }
 static inline v16 v16_fma(v16 a, v16 b, v16 c) { V16_EACH(__builtin_fmaf(a.v[i], b.v[i], c.v[i])); }
 static inline v16 v16_fnma(v16 a, v16 b, v16 c) { V16_EACH(__builtin_fmaf(-a.v[i], b.v[i], c.v[i])); }
-static inline uint32_t v16_largest_bits(v16 a)
+static inline uint32_t v16_largest_bits(v16 a, v16 b)
 {
     uint32_t most = 0;
     for (int i = 0; i < LANES; i++) {
-        uint32_t bits = bits_of_float(a.v[i]) & 0x7fffffff;
-        most = bits > most ? bits : most;
+        uint32_t x = bits_of_float(a.v[i]) & 0x7fffffff, y = bits_of_float(b.v[i]) & 0x7fffffff;
+        most = x > most ? x : most;
+        most = y > most ? y : most;
     }
     return most;
 }
@@ -195,10 +209,14 @@ static inline float v16_fold(v16 a)
 #endif
 
 #if !defined(__AVX512F__)
-static inline void v16_fold_8(float sums[8], const v16 a[8])
+static inline uint32_t v16_least_of_8(const v16 sums[8], const float weights[8])
 {
-    for (int i = 0; i < 8; i++)
-        sums[i] = v16_fold(a[i]);
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = 0; i < 8; i++) {
+        const uint32_t key = (bits_of_float(v16_fold(sums[i]) * weights[i]) & ~7u) | i;
+        least = key < least ? key : least;
+    }
+    return least & 7;
 }
 #endif
 
