@@ -1,4 +1,5 @@
-/* jinja_json.c - a small JSON reader that makes values. Every text in it is content. */
+/* jinja_json.c - a small JSON reader that makes values: straight in the run's arena, under its budgets and with every
+ * text marked content (a library's tree would stand outside all three). */
 #include "text/jinja_run.h"
 #include "text/jinja_unicode.h"
 #include <errno.h>

@@ -119,7 +119,8 @@ static void runs_end_soon(void **state)
         "{{ d|dictsort|length }}",
         "{{ s|title|length }}",
     };
-    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+    const size_t every = patience() > 1 ? 5 : 1; /* an instrumented build tries some only */
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i += every) {
         char source[600];
         snprintf(source, sizeof source,
                  "{%% set s = 'a\xC3\xA9' * 1000000 %%}{%% set u = 'ab' * 8000000 %%}"
