@@ -104,38 +104,44 @@ static void binary(const struct kernels *k, const struct step *s, const float *a
         (s->op == STEP_ADD ? k->add : k->mul)(out + i, a + i, b, each);
 }
 
-void run_row_step(const struct run *r, const struct step *s, size_t row, int thread)
+static void angles(const struct run *r, const struct step *s, size_t row, float *out)
 {
-    const struct kernels *k = r->plan->kernels;
-    const bool gathers = s->op == STEP_GATHER;
-    const float *a = s->in[0].table >= 0 && !gathers ? run_row(r, s->in[0], row, thread) : NULL;
-    const float *b = s->in[1].table >= 0 ? run_row(r, s->in[1], row, thread) : NULL;
+    const struct batch_row *at = batch_row_of(r, row);
+    rope_angles(s->rope, at->position, at->n_ctx, out, out + s->rope->dims / 2);
+}
+
+/* Steps of numbers only: a and b to out, n of them. */
+static void arithmetic(const struct kernels *k, const struct step *s, const float *a, const float *b, float *out)
+{
     const size_t n = view_items(s->out);
-    if (s->op == STEP_QUANTIZE) {
-        quantize(r, s, row, a);
-        return;
-    }
-    float *out = run_row(r, s->out, row, thread);
     switch (s->op) {
-    case STEP_EMBED: embed(r, s, row, out); break;
-    case STEP_RMSNORM:
-    case STEP_LAYERNORM: norm(k, s, a, out); break;
     case STEP_ACTIVATE: k->activate(s->function, out, a, n); break;
     case STEP_GATE: k->gate(s->function, out, a, b, n); break;
     case STEP_ADD:
     case STEP_MUL: binary(k, s, a, b, out); break;
     case STEP_SHIFT: k->shift(out, a, s->number, n); break;
     case STEP_SCALE: k->scale(out, a, s->number, n); break;
-    case STEP_SOFTCAP: k->softcap(out, a, s->number, n); break;
-    case STEP_ROPE_TABLE: {
-        const struct batch_row *at = batch_row_of(r, row);
-        rope_angles(s->rope, at->position, at->n_ctx, out, out + s->rope->dims / 2);
-        break;
+    default: k->softcap(out, a, s->number, n); break;
     }
+}
+
+void run_row_step(const struct run *r, const struct step *s, size_t row, int thread)
+{
+    const struct kernels *k = r->plan->kernels;
+    const bool reads = s->in[0].table >= 0 && s->op != STEP_GATHER; /* GATHER reads a table of the body */
+    const float *a = reads ? run_row(r, s->in[0], row, thread) : NULL;
+    const float *b = s->in[1].table >= 0 ? run_row(r, s->in[1], row, thread) : NULL;
+    float *out = s->op != STEP_QUANTIZE ? run_row(r, s->out, row, thread) : NULL;
+    switch (s->op) {
+    case STEP_QUANTIZE: quantize(r, s, row, a); break;
+    case STEP_EMBED: embed(r, s, row, out); break;
+    case STEP_RMSNORM:
+    case STEP_LAYERNORM: norm(k, s, a, out); break;
+    case STEP_ROPE_TABLE: angles(r, s, row, out); break;
     case STEP_ROPE: rope(k, s, a, b, out); break;
     case STEP_STORE: store(r, s, row, a, b); break;
     case STEP_COPY: copy(s, a, out); break;
     case STEP_GATHER: gather(r, s, row, out); break;
-    default: break;
+    default: arithmetic(k, s, a, b, out); break;
     }
 }

@@ -166,18 +166,16 @@ INLINE void scores(float (*s)[KV_PAGE], const struct attend *a, enum kv_type typ
 
 /* ---- softmax of one query's page ---- */
 
-/* Scores of positions [lo, hi), the rest of the groups [from, to) anything, to weights; merges into m and l. Returns
- * what the output so far is to be multiplied with. */
-static float softmax(float *s, size_t lo, size_t hi, size_t from, size_t to, float scale, float cap, float *m, float *l)
+/* Scores of the groups [from, to) scaled and capped; those outside [lo, hi) become nothing. Returns the largest. */
+static float prepare(float *s, size_t lo, size_t hi, size_t from, size_t to, float scale, float cap)
 {
     float most[LANES];
     for (int i = 0; i < LANES; i++)
         most[i] = -__builtin_inff();
     for (size_t p = from; p < to; p++)
         s[p] = s[p] * scale;
-    if (cap > 0)
-        for (size_t p = from; p < to; p++)
-            s[p] = cap * tanh_f32(s[p] / cap);
+    for (size_t p = from; p < to && cap > 0; p++)
+        s[p] = cap * tanh_f32(s[p] / cap);
     for (size_t p = from; p < lo; p++)
         s[p] = -__builtin_inff();
     for (size_t p = hi; p < to; p++)
@@ -188,7 +186,14 @@ static float softmax(float *s, size_t lo, size_t hi, size_t from, size_t to, flo
     for (int half = LANES / 2; half; half /= 2)
         for (int i = 0; i < half; i++)
             most[i] = most[i + half] > most[i] ? most[i + half] : most[i];
-    float best = most[0] > *m ? most[0] : *m;
+    return most[0];
+}
+
+/* Prepared scores, `largest` of them the largest, to weights; merges into m and l. Returns what the output so far is to
+ * be multiplied with. */
+static float softmax(float *s, size_t from, size_t to, float largest, float *m, float *l)
+{
+    float best = largest > *m ? largest : *m;
     for (size_t p = from; p < to; p++)
         s[p] = exp_f32(s[p] - best);
     v16 sum = v16_set(0);
@@ -279,42 +284,53 @@ INLINE void add_range(const struct values *x, enum kv_type type, float (*e)[KV_P
 
 /* ---- a page ---- */
 
+/* Positions that some of a tile's queries see, and those that all see; from >= to: none. */
+struct seen {
+    size_t from, to, all_from, all_to;
+};
+
+INLINE struct seen positions_seen(const struct attend *a, size_t query, int Q)
+{
+    struct seen x = {KV_PAGE, 0, 0, KV_PAGE};
+    for (size_t at = query; at < query + (size_t)Q; at++) {
+        size_t lo = a->lo[at], hi = a->hi[at];
+        if (lo < hi) {
+            x.from = lo < x.from ? lo : x.from;
+            x.to = hi > x.to ? hi : x.to;
+        }
+        x.all_from = lo > x.all_from ? lo : x.all_from;
+        x.all_to = hi < x.all_to ? hi : x.all_to;
+    }
+    if (x.all_from > x.all_to)
+        x.all_from = x.all_to = KV_PAGE; /* nothing is seen by all: everything is added before */
+    return x;
+}
+
 /* Q neighbouring queries. What all of them see is added side by side, what only some see one by one. */
 INLINE void attend_tile(const struct attend *a, enum kv_type type, const struct values *x, size_t query, int Q)
 {
     float s[TILE][KV_PAGE];
-    size_t from = KV_PAGE, to = 0, all_from = 0, all_to = KV_PAGE;
-    for (int j = 0; j < Q; j++) {
-        size_t lo = a->lo[query + (size_t)j], hi = a->hi[query + (size_t)j];
-        if (lo < hi) {
-            from = lo < from ? lo : from;
-            to = hi > to ? hi : to;
-        }
-        all_from = lo > all_from ? lo : all_from;
-        all_to = hi < all_to ? hi : all_to;
-    }
-    if (from >= to)
+    const struct seen seen = positions_seen(a, query, Q);
+    if (seen.from >= seen.to)
         return;
-    scores(s, a, type, query, from, to, Q);
-    from = from / LANES * LANES;
-    to = round_up(to, LANES);
-    if (all_from > all_to)
-        all_from = all_to = KV_PAGE; /* nothing is seen by all: everything is added before */
+    scores(s, a, type, query, seen.from, seen.to, Q);
+    const size_t from = seen.from / LANES * LANES, to = round_up(seen.to, LANES);
     for (size_t j = 0; j < (size_t)Q; j++) {
         size_t at = query + j, lo = a->lo[at], hi = a->hi[at];
         if (lo >= hi)
             continue;
-        float c = softmax(s[j], lo, hi, from, to, a->scale, a->cap, &a->m[at], &a->l[at]);
+        float largest = prepare(s[j], lo, hi, from, to, a->scale, a->cap);
+        float c = softmax(s[j], from, to, largest, &a->m[at], &a->l[at]);
         float *o = a->o + at * a->o_stride;
         for (size_t i = 0; i < a->hd_v; i++)
             o[i] = o[i] * c;
-        add_range(x, type, &s[j], at, lo, hi < all_from ? hi : all_from, a->hd_v, 1);
+        add_range(x, type, &s[j], at, lo, hi < seen.all_from ? hi : seen.all_from, a->hd_v, 1);
     }
-    add_range(x, type, s, query, all_from, all_to, a->hd_v, Q);
-    for (size_t j = 0; j < (size_t)Q; j++)
-        if (a->lo[query + j] < a->hi[query + j] && a->hi[query + j] > all_to)
-            add_range(x, type, &s[j], query + j, all_to > a->lo[query + j] ? all_to : a->lo[query + j],
-                      a->hi[query + j], a->hd_v, 1);
+    add_range(x, type, s, query, seen.all_from, seen.all_to, a->hd_v, Q);
+    for (size_t j = 0; j < (size_t)Q; j++) {
+        const size_t lo = a->lo[query + j], hi = a->hi[query + j];
+        add_range(x, type, &s[j], query + j, seen.all_to > lo ? seen.all_to : lo, lo < hi ? hi : 0, a->hd_v, 1);
+    }
 }
 
 INLINE void attend_page(const struct attend *a, enum kv_type type)
