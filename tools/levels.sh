@@ -1,7 +1,7 @@
 #!/bin/sh
-# levels.sh BUILD MODEL: run the x86-64 programs of BUILD on CPUs that lack this machine's instructions, under qemu-user,
-# which stops at an instruction that its CPU does not have. The level must be the CPU's, and the bits those of every
-# machine: tests/golden/bits.txt, and this machine's own answer with MODEL.
+# levels.sh BUILD MODEL: run the x86-64 programs of BUILD on CPUs that lack this machine's instructions, under
+# qemu-user, which stops at an instruction that its CPU does not have. The level must be the CPU's, and the bits those
+# of every machine: tests/golden/bits.txt, and this machine's own answer with MODEL.
 set -u
 
 build=$1 model=$2 passed=0 failed=0
@@ -21,7 +21,7 @@ check() { # name, text that must be in the output, command ...
     fi
 }
 
-answer() { "$@" "$build/bin/andiron" run "$model" --n 6 "Say hello." 2>/dev/null; }
+answer() { "$@" "$build/bin/andiron" run "$model" -n 6 "Say hello." 2>/dev/null; }
 same_answer() { [ -n "$here" ] && [ "$(answer "$@")" = "$here" ]; }
 
 here=$(answer env)
