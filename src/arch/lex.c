@@ -4,14 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-static bool is_name_start(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
+static bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static void skip_blank(struct lexer *l)
 {
@@ -27,10 +21,7 @@ static void skip_blank(struct lexer *l)
     }
 }
 
-static bool sees_digit(const struct lexer *l)
-{
-    return l->at < l->end && is_digit(*l->at);
-}
+static bool sees_digit(const struct lexer *l) { return l->at < l->end && is_digit(*l->at); }
 
 static double power_of_ten(int e) /* 0 to 116; exact up to 22 */
 {
@@ -125,8 +116,9 @@ andiron_status lex_next(struct lexer *l)
     while (l->at < l->end && (is_name_start(*l->at) || is_digit(*l->at)))
         l->at++;
     if (l->at - from > MAX_NAME)
-        return error_set(l->error, ANDIRON_E_FORMAT, "%s:%" PRIu32 ": a name has at most %d bytes, \"%.40s...\" has %zu",
-                         l->file, l->line, MAX_NAME, from, (size_t)(l->at - from));
+        return error_set(l->error, ANDIRON_E_FORMAT,
+                         "%s:%" PRIu32 ": a name has at most %d bytes, \"%.40s...\" has %zu", l->file, l->line,
+                         MAX_NAME, from, (size_t)(l->at - from));
     l->word.kind = WORD_NAME;
     l->word.text = (struct span){from, (size_t)(l->at - from)};
     return ANDIRON_OK;

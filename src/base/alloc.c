@@ -21,34 +21,22 @@ static bool must_fail(void)
     return atomic_fetch_sub_explicit(&n_left, 1, memory_order_relaxed) == 0;
 }
 
-void alloc_fail_after(int64_t n)
-{
-    atomic_store(&n_left, n);
-}
+void alloc_fail_after(int64_t n) { atomic_store(&n_left, n); }
 
-uint64_t alloc_count(void)
-{
-    return atomic_load(&n_allocations);
-}
+uint64_t alloc_count(void) { return atomic_load(&n_allocations); }
 
 static _Atomic size_t held_bytes, peak_bytes;
 
-size_t alloc_peak_bytes(void)
-{
-    return atomic_load(&peak_bytes);
-}
+size_t alloc_peak_bytes(void) { return atomic_load(&peak_bytes); }
 
-void alloc_peak_reset(void)
-{
-    atomic_store(&peak_bytes, atomic_load(&held_bytes));
-}
+void alloc_peak_reset(void) { atomic_store(&peak_bytes, atomic_load(&held_bytes)); }
 
 static void count_bytes(size_t more, size_t less)
 {
     size_t held = atomic_fetch_add_explicit(&held_bytes, more - less, memory_order_relaxed) + more - less;
     size_t peak = atomic_load_explicit(&peak_bytes, memory_order_relaxed);
-    while (held > peak && !atomic_compare_exchange_weak_explicit(&peak_bytes, &peak, held, memory_order_relaxed,
-                                                                 memory_order_relaxed))
+    while (held > peak &&
+           !atomic_compare_exchange_weak_explicit(&peak_bytes, &peak, held, memory_order_relaxed, memory_order_relaxed))
         ;
 }
 
@@ -59,10 +47,7 @@ struct front {
 };
 _Static_assert(sizeof(struct front) <= HEADER, "a block's front must fit its header");
 
-static struct front *front_of(void *p)
-{
-    return (struct front *)p - 1;
-}
+static struct front *front_of(void *p) { return (struct front *)p - 1; }
 
 static void *place(char *base, size_t bytes, size_t alignment)
 {

@@ -19,9 +19,6 @@ bool buffer_add(struct buffer *b, const void *p, size_t n);
 bool buffer_add_text(struct buffer *b, const char *text);
 bool buffer_add_span(struct buffer *b, struct span s);
 bool buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static inline struct span buffer_span(const struct buffer *b)
-{
-    return (struct span){b->data, b->n};
-}
+static inline struct span buffer_span(const struct buffer *b) { return (struct span){b->data, b->n}; }
 
 #endif

@@ -73,10 +73,7 @@ static size_t allowed_by_groups(char *folder, const char *root, const char *limi
 
 static _Atomic size_t limit = SIZE_MAX;
 
-void memory_limit(size_t bytes)
-{
-    atomic_store(&limit, bytes);
-}
+void memory_limit(size_t bytes) { atomic_store(&limit, bytes); }
 
 size_t memory_available_bytes(void)
 {

@@ -11,10 +11,7 @@ struct span {
     size_t n;
 };
 
-static inline struct span span_of(const char *text)
-{
-    return (struct span){text, strlen(text)};
-}
+static inline struct span span_of(const char *text) { return (struct span){text, strlen(text)}; }
 static inline bool span_is(struct span a, const char *text)
 {
     return a.n == strlen(text) && (a.n == 0 || !memcmp(a.p, text, a.n));

@@ -104,7 +104,8 @@ static uint32_t run_share(struct pool *pool, size_t p, int owner, int thread)
 {
     const struct work *work = pool->work;
     const uint64_t n = work->n_chunks[p], n_threads = (uint64_t)pool->n_threads;
-    const uint32_t from = (uint32_t)(n * (uint64_t)owner / n_threads), to = (uint32_t)(n * ((uint64_t)owner + 1) / n_threads);
+    const uint32_t from = (uint32_t)(n * (uint64_t)owner / n_threads),
+                   to = (uint32_t)(n * ((uint64_t)owner + 1) / n_threads);
     struct counter *taken = &pool->taken[p * n_threads + (size_t)owner];
     uint32_t at, n_run = 0;
     if (atomic_load_explicit(&taken->n, memory_order_relaxed) >= to - from)
@@ -138,10 +139,7 @@ static void run_all(struct pool *pool, int thread)
         run_phase(pool, p, thread, p + 1 == n_phases);
 }
 
-static bool nobody_inside(const void *context)
-{
-    return atomic_load(&((const struct pool *)context)->inside) == 0;
-}
+static bool nobody_inside(const void *context) { return atomic_load(&((const struct pool *)context)->inside) == 0; }
 
 struct idle_wait {
     struct pool *pool;
@@ -275,7 +273,4 @@ void pool_close(struct pool *pool)
     alloc_free(pool);
 }
 
-int pool_threads(const struct pool *pool)
-{
-    return pool->n_threads;
-}
+int pool_threads(const struct pool *pool) { return pool->n_threads; }

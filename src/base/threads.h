@@ -1,10 +1,10 @@
 /* threads.h - a pool that runs a list of phases.
  *
  * A phase is a number of independent chunks; phase p + 1 starts when every chunk of phase p is done. Each
- * thread has a share of neighbouring chunks, so that memory is read in order, and helps with the others' shares when its
- * own is done. Nobody waits for a thread that holds no chunk, so a thread that the system
- * has put aside costs nothing unless it was put aside in the middle of one. Waiting threads spin briefly, then sleep.
- * Results may depend on chunks, never on which thread ran them. */
+ * thread has a share of neighbouring chunks, so that memory is read in order, and helps with the others' shares when
+ * its own is done. Nobody waits for a thread that holds no chunk, so a thread that the system has put aside costs
+ * nothing unless it was put aside in the middle of one. Waiting threads spin briefly, then sleep. Results may depend on
+ * chunks, never on which thread ran them. */
 #ifndef BASE_THREADS_H
 #define BASE_THREADS_H
 

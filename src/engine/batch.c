@@ -16,11 +16,11 @@ struct added {
 struct andiron_batch {
     andiron_model *model;
     size_t n, capacity;
-    struct added *added;    /* [capacity] in the order of andiron_batch_add */
-    struct batch_row *rows; /* [capacity] as the plan runs them */
-    uint32_t *place;        /* [capacity] added -> row */
-    uint64_t step;          /* the model's n_steps after our run; 0: not run */
-    const float *logits;    /* [n_slice][n_vocab] of added tokens slice[] */
+    struct added *added;          /* [capacity] in the order of andiron_batch_add */
+    struct batch_row *rows;       /* [capacity] as the plan runs them */
+    uint32_t *place;              /* [capacity] added -> row */
+    uint64_t step;                /* the model's n_steps after our run; 0: not run */
+    const float *logits;          /* [n_slice][n_vocab] of added tokens slice[] */
     uint32_t *slice, *slice_rows; /* [max_head_rows] */
     size_t n_slice;
 };
@@ -29,7 +29,8 @@ andiron_status andiron_batch_open(andiron_batch **out, andiron_model *model, and
 {
     *out = NULL;
     if (!model->plan)
-        return error_set(error, ANDIRON_E_ARGUMENT, "the model was opened for its vocabulary only; open it whole to run it");
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "the model was opened for its vocabulary only; open it whole to run it");
     andiron_batch *b = alloc_zeroed(1, sizeof *b);
     if (!b)
         return error_memory(error, sizeof *b, "a batch");
@@ -42,7 +43,7 @@ andiron_status andiron_batch_open(andiron_batch **out, andiron_model *model, and
     b->slice_rows = alloc_zeroed(model->max_head_rows, sizeof *b->slice_rows);
     if (!b->added || !b->rows || !b->place || !b->slice || !b->slice_rows) {
         andiron_batch_close(b);
-        return error_memory(error, b->capacity * sizeof *b->rows, "a batch's rows");
+        return error_memory(error, model->max_rows * sizeof(struct batch_row), "a batch's rows");
     }
     *out = b;
     return ANDIRON_OK;
@@ -89,7 +90,8 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
     if (session->model != b->model)
         return error_set(error, ANDIRON_E_ARGUMENT, "the session belongs to another model than the batch");
     if (session->n_queued && session->queue != b)
-        return error_set(error, ANDIRON_E_ARGUMENT, "the session's tokens wait in another batch; run or clear that one first");
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "the session's tokens wait in another batch; run or clear that one first");
     if (token < 0 || (size_t)token >= b->model->n_embedded)
         return error_set(error, ANDIRON_E_ARGUMENT, "token %d does not exist; the model knows 0 to %zu", token,
                          b->model->n_embedded - 1);

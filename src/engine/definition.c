@@ -156,8 +156,10 @@ static andiron_status read_sizes(andiron_model *model, andiron_error *error)
 andiron_status model_read_names(andiron_model *model, andiron_error *error)
 {
     struct span architecture = {0}, name = {"", 0};
-    if (!gguf_get_text(model->file, "general.architecture", &architecture) || architecture.n == 0 || architecture.n > 128)
-        return error_set(error, ANDIRON_E_FORMAT, "%s: the key general.architecture is missing, empty or too long; the file is not a model",
+    if (!gguf_get_text(model->file, "general.architecture", &architecture) || architecture.n == 0 ||
+        architecture.n > 128)
+        return error_set(error, ANDIRON_E_FORMAT,
+                         "%s: the key general.architecture is missing, empty or too long; the file is not a model",
                          gguf_path(model->file));
     gguf_get_text(model->file, "general.name", &name);
     model->architecture = arena_text(&model->arena, architecture.p, architecture.n);

@@ -7,11 +7,11 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { OUTPUT_MAX = 1 << 28, TEXT_SHOWN = 120, NAME_SHOWN = 200, ITEMS_SHOWN = 8 };
-/* JSON takes some 60 bytes of memory for a number: what a real vocabulary has fits, what a hostile file claims does not. */
+/* JSON takes some 60 bytes of memory for a number: what a real vocabulary has fits, what a hostile file claims does
+ * not. */
 enum { JSON_ITEMS_MAX = 1 << 22, JSON_BYTES_MAX = 1 << 26, JSON_TENSORS_MAX = 1 << 18 };
 
 struct description {
@@ -97,18 +97,31 @@ static json_t *metadata_json(const struct gguf *g)
     return all;
 }
 
+static int add_dumped(const char *p, size_t n, void *out) { return buffer_add(out, p, n) ? 0 : -1; }
+
+/* `j` as text behind what `out` holds. */
+static void dump(const json_t *j, size_t flags, struct buffer *out)
+{
+    if (!j || json_dump_callback(j, add_dumped, out, flags))
+        out->failed = true;
+}
+
 static void print_metadata(const struct gguf *g, struct buffer *out)
 {
     buffer_printf(out, "\nmetadata (%zu keys)\n", gguf_n_values(g));
     for (size_t i = 0; i < gguf_n_values(g); i++) {
         const struct gguf_value *v = gguf_value_at(g, i);
         json_t *shown = value_json(v, ITEMS_SHOWN, TEXT_SHOWN + 1);
-        char *text = shown ? json_dumps(shown, JSON_ENCODE_ANY) : NULL;
+        struct buffer text;
+        buffer_init(&text, OUTPUT_MAX);
+        dump(shown, JSON_ENCODE_ANY, &text);
+        struct span cut = shortened(buffer_span(&text), TEXT_SHOWN);
         buffer_printf(out, "  %-44.*s ", (int)shortened(v->key, NAME_SHOWN).n, v->key.p);
         if (v->type == GGUF_ARRAY)
             buffer_printf(out, "%s[%" PRIu64 "] ", gguf_type_name(v->item_type), v->n);
-        buffer_printf(out, "%.*s%s\n", TEXT_SHOWN, text ? text : "?", text && strlen(text) > TEXT_SHOWN ? " ..." : "");
-        free(text);
+        buffer_printf(out, "%.*s%s\n", (int)cut.n, cut.n ? cut.p : "", cut.n < text.n ? " ..." : "");
+        out->failed = out->failed || text.failed;
+        buffer_reset(&text);
         json_decref(shown);
     }
 }
@@ -148,7 +161,8 @@ static void print_tensors(const struct gguf *g, struct buffer *out)
     buffer_printf(out, "\ntensors (%zu)\n", gguf_n_tensors(g));
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(g, i);
-        buffer_printf(out, "  %-44.*s %-6s [", (int)shortened(t->name, NAME_SHOWN).n, t->name.p, type_name_of(t, unknown, sizeof unknown));
+        buffer_printf(out, "  %-44.*s %-6s [", (int)shortened(t->name, NAME_SHOWN).n, t->name.p,
+                      type_name_of(t, unknown, sizeof unknown));
         for (uint32_t d = 0; d < t->n_dims; d++)
             buffer_printf(out, "%s%" PRIu64, d ? ", " : "", t->dims[d]);
         buffer_printf(out, "] %" PRIu64 " bytes\n", t->n_bytes);
@@ -205,9 +219,10 @@ static void print_summary(const struct description *d, struct buffer *out)
         return;
     }
     buffer_printf(out, "runs here     yes, on %s with %d threads\n", info.cpu, info.n_threads);
-    buffer_printf(out, "memory        %.1f MiB for a context of %zu: weights %.1f, cache (%s) %.1f, step %.1f; %.1f available\n",
-                  mib(info.file_bytes + d->kv_bytes + d->step_bytes), d->n_ctx, mib(info.file_bytes), kv_type_name(d->kv_type),
-                  mib(d->kv_bytes), mib(d->step_bytes), mib(memory_available_bytes()));
+    buffer_printf(
+        out, "memory        %.1f MiB for a context of %zu: weights %.1f, cache (%s) %.1f, step %.1f; %.1f available\n",
+        mib(info.file_bytes + d->kv_bytes + d->step_bytes), d->n_ctx, mib(info.file_bytes), kv_type_name(d->kv_type),
+        mib(d->kv_bytes), mib(d->step_bytes), mib(memory_available_bytes()));
 }
 
 static void print_graph(const struct description *d, struct buffer *out)
@@ -231,29 +246,33 @@ static andiron_status check_json_size(const struct description *d, unsigned flag
     }
     if (items > JSON_ITEMS_MAX || bytes > JSON_BYTES_MAX)
         return error_set(error, ANDIRON_E_SUPPORT,
-                         "%s: its metadata (%" PRIu64 " items, %" PRIu64 " bytes) is too large for JSON, which takes at most "
+                         "%s: its metadata (%" PRIu64 " items, %" PRIu64
+                         " bytes) is too large for JSON, which takes at most "
                          "%d and %d; ask for text",
                          gguf_path(g), items, bytes, JSON_ITEMS_MAX, JSON_BYTES_MAX);
     if ((flags & ANDIRON_DESCRIBE_TENSORS) && gguf_n_tensors(g) > JSON_TENSORS_MAX)
-        return error_set(error, ANDIRON_E_SUPPORT, "%s: its %zu tensors are too many for JSON, which takes at most %d; ask "
-                         "for text", gguf_path(g), gguf_n_tensors(g), JSON_TENSORS_MAX);
+        return error_set(error, ANDIRON_E_SUPPORT,
+                         "%s: its %zu tensors are too many for JSON, which takes at most %d; ask "
+                         "for text",
+                         gguf_path(g), gguf_n_tensors(g), JSON_TENSORS_MAX);
     return ANDIRON_OK;
 }
 
-/* Text of `j`, to be freed. What a terminal could act on is written as \u escapes; jansson leaves C1 controls. */
-static char *dump(const json_t *j)
+/* jansson leaves C1 controls, which a terminal could act on; where there are any, all but ASCII is written as \u. */
+static void dump_safely(const json_t *j, struct buffer *out)
 {
-    char *text = json_dumps(j, JSON_INDENT(2));
-    const unsigned char *p = (const unsigned char *)text;
-    while (p && *p && !(p[0] == 0xc2 && p[1] < 0xa0))
-        p++;
-    if (!p || !*p)
-        return text;
-    free(text);
-    return json_dumps(j, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+    dump(j, JSON_INDENT(2), out);
+    bool odd = false;
+    for (size_t i = 0; i + 1 < out->n && !odd; i++)
+        odd = (unsigned char)out->data[i] == 0xc2 && (unsigned char)out->data[i + 1] < 0xa0;
+    if (!odd || out->failed)
+        return;
+    buffer_reset(out);
+    dump(j, JSON_INDENT(2) | JSON_ENSURE_ASCII, out);
 }
 
-static andiron_status describe_json(const struct description *d, unsigned flags, struct buffer *out, andiron_error *error)
+static andiron_status describe_json(const struct description *d, unsigned flags, struct buffer *out,
+                                    andiron_error *error)
 {
     andiron_status status = check_json_size(d, flags, error);
     if (status)
@@ -270,13 +289,9 @@ static andiron_status describe_json(const struct description *d, unsigned flags,
         json_object_set_new(j, "graph", text_json(buffer_span(&graph)));
         buffer_reset(&graph);
     }
-    char *text = dump(j);
+    dump_safely(j, out);
     json_decref(j);
-    if (text)
-        buffer_printf(out, "%s\n", text);
-    else
-        out->failed = true;
-    free(text);
+    buffer_add_text(out, "\n");
     return ANDIRON_OK;
 }
 
@@ -323,7 +338,8 @@ andiron_status describe_source(const struct model_source *source, const andiron_
     struct description d = {.n_ctx = wanted->n_ctx};
     struct buffer out;
     if (!kv_type_from_name(wanted->kv_type, &d.kv_type))
-        return error_set(error, ANDIRON_E_ARGUMENT, "no cache type \"%s\"; there are f32, f16 and q8_0", wanted->kv_type);
+        return error_set(error, ANDIRON_E_ARGUMENT, "no cache type \"%s\"; there are f32, f16 and q8_0",
+                         wanted->kv_type);
     andiron_status status = open_for_description(&d, source, options, error);
     if (status)
         return status;
@@ -334,8 +350,10 @@ andiron_status describe_source(const struct model_source *source, const andiron_
     else
         describe_text(&d, wanted->flags, &out);
     if (!status && out.failed)
-        status = error_set(error, ANDIRON_E_MEMORY, "%s: its description needs more than %d MiB, or there is no memory left; "
-                           "ask for less of it", gguf_path(d.model->file), OUTPUT_MAX >> 20);
+        status = error_set(error, ANDIRON_E_MEMORY,
+                           "%s: its description needs more than %d MiB, or there is no memory left; "
+                           "ask for less of it",
+                           gguf_path(d.model->file), OUTPUT_MAX >> 20);
     if (!status)
         wanted->write(wanted->user, out.data, out.n);
     buffer_reset(&out);

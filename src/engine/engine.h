@@ -15,37 +15,37 @@ struct andiron_model {
     struct arena arena; /* everything below that is not opened and closed by itself */
     struct gguf *file;
     struct tokenizer *tokenizer;
-    struct chat_template *chat;    /* NULL: the file has none, or chat_error tells why it cannot be used */
+    struct chat_template *chat; /* NULL: the file has none, or chat_error tells why it cannot be used */
     andiron_error chat_error;
     struct kernels kernels;
     struct pool *pool;
-    struct weight *weights;   /* [n_tensors] in the file's order */
-    bool *weight_used;        /* [n_tensors] the graph reads it */
+    struct weight *weights; /* [n_tensors] in the file's order */
+    bool *weight_used;      /* [n_tensors] the graph reads it */
     struct graph graph;
-    struct plan *plan;        /* NULL: vocab_only */
+    struct plan *plan; /* NULL: vocab_only */
     struct kv_layout layouts[KV_TYPES];
     size_t max_rows, max_head_rows;
-    size_t step_bytes;        /* the plan's memory */
-    size_t n_vocab;           /* scores for each row */
-    size_t n_embedded;        /* token ids below this may be fed */
+    size_t step_bytes;               /* the plan's memory */
+    size_t n_vocab;                  /* scores for each row */
+    size_t n_embedded;               /* token ids below this may be fed */
     const char *architecture, *name; /* zero-terminated copies */
-    pthread_mutex_t step;     /* held while the plan runs */
-    _Atomic uint64_t n_steps; /* steps run so far: tells whether a batch's rows are still in the plan */
+    pthread_mutex_t step;            /* held while the plan runs */
+    _Atomic uint64_t n_steps;        /* steps run so far: tells whether a batch's rows are still in the plan */
 };
 
 struct andiron_session {
     andiron_model *model;
     const struct kv_layout *layout;
     size_t n_ctx;
-    andiron_token *tokens;   /* [n_ctx] the text so far */
+    andiron_token *tokens; /* [n_ctx] the text so far */
     size_t n_tokens;
-    char *kv;                /* all pages; the system gives memory as it is touched */
-    char **pages;            /* [n_ctx / KV_PAGE, rounded up] */
-    float *logits;           /* [n_vocab] after the last token, where has_logits */
+    char *kv;      /* all pages; the system gives memory as it is touched */
+    char **pages;  /* [n_ctx / KV_PAGE, rounded up] */
+    float *logits; /* [n_vocab] after the last token, where has_logits */
     bool has_logits;
-    andiron_batch *batch;    /* for append; opened with the session */
-    size_t n_queued;         /* tokens of this session in the batch being filled */
-    andiron_batch *queue;    /* that batch, where n_queued > 0 */
+    andiron_batch *batch; /* for append; opened with the session */
+    size_t n_queued;      /* tokens of this session in the batch being filled */
+    andiron_batch *queue; /* that batch, where n_queued > 0 */
 };
 
 /* Where a model's bytes are: a file, or memory that outlives the model (for fuzzing). */

@@ -89,8 +89,9 @@ andiron_status andiron_generate(andiron_session *session, andiron_sampler *sampl
     if (!session->has_logits)
         return error_set(error, ANDIRON_E_ARGUMENT, "the session has no scores yet; append its prompt first");
     if (sampler_n_vocab(sampler) != session->model->n_vocab)
-        return error_set(error, ANDIRON_E_ARGUMENT, "the sampler picks from %zu tokens, but the session's model has %zu",
-                         sampler_n_vocab(sampler), session->model->n_vocab);
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "the sampler picks from %zu tokens, but the session's model has %zu", sampler_n_vocab(sampler),
+                         session->model->n_vocab);
     uint64_t start = clock_ns();
     g.stop.texts = g.options->stop;
     g.stop.n = g.options->n_stop;

@@ -39,10 +39,11 @@ andiron_status memory_check(const andiron_model *model, uint64_t bytes, const ch
     uint64_t file = gguf_file_bytes(model->file), available = memory_available_bytes();
     if (bytes <= available && file <= available - bytes)
         return ANDIRON_OK;
-    return error_set(error, ANDIRON_E_MEMORY,
-                     "%s: %s needs %.1f MiB beside the file's %.1f MiB, but only %.1f MiB of memory are available; use a "
-                     "smaller file, context or step",
-                     gguf_path(model->file), what, (double)bytes / mib, (double)file / mib, (double)available / mib);
+    return error_set(
+        error, ANDIRON_E_MEMORY,
+        "%s: %s needs %.1f MiB beside the file's %.1f MiB, but only %.1f MiB of memory are available; use a "
+        "smaller file, context or step",
+        gguf_path(model->file), what, (double)bytes / mib, (double)file / mib, (double)available / mib);
 }
 
 /* Parse the chat template now, so that the model is read-only later. A template that cannot be used costs only chat. */
@@ -62,7 +63,8 @@ static andiron_status open_plan(andiron_model *model, const andiron_model_option
 {
     size_t rows = options->max_step_tokens ? options->max_step_tokens : DEFAULT_STEP_TOKENS;
     if (rows > MAX_STEP_TOKENS)
-        return error_set(error, ANDIRON_E_ARGUMENT, "a step of %zu tokens is too large; at most %d", rows, MAX_STEP_TOKENS);
+        return error_set(error, ANDIRON_E_ARGUMENT, "a step of %zu tokens is too large; at most %d", rows,
+                         MAX_STEP_TOKENS);
     size_t head = HEAD_BYTES / (model->n_vocab * sizeof(float));
     model->max_rows = rows;
     model->max_head_rows = head < 1 ? 1 : head > MAX_HEAD_ROWS ? MAX_HEAD_ROWS : head;
@@ -77,7 +79,8 @@ static andiron_status open_plan(andiron_model *model, const andiron_model_option
     for (int type = 0; !s && type < KV_TYPES; type++)
         s = kv_layout_init(&model->layouts[type], &model->graph, (enum kv_type)type, &model->arena, error);
     if (!s)
-        s = plan_open(&model->plan, &model->graph, &model->kernels, model->pool, &plan, memory_available_bytes(), error);
+        s = plan_open(&model->plan, &model->graph, &model->kernels, model->pool, &plan, memory_available_bytes(),
+                      error);
     return s;
 }
 
@@ -178,7 +181,9 @@ void andiron_model_get_info(const andiron_model *model, andiron_model_info *info
         .name = model->name,
         .cpu = model->kernels.cpu,
         .n_threads = model->pool ? pool_threads(model->pool) : 0,
-        .n_vocab = model->plan ? model->n_vocab : model->tokenizer ? tokenizer_n_tokens(model->tokenizer) : 0,
+        .n_vocab = model->plan        ? model->n_vocab
+                   : model->tokenizer ? tokenizer_n_tokens(model->tokenizer)
+                                      : 0,
         .n_ctx_train = model->graph.n_ctx_train,
         .file_bytes = gguf_file_bytes(model->file),
         .weight_bytes = model->plan ? plan_weight_bytes(model->plan) : 0,

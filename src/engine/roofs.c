@@ -58,7 +58,8 @@ static double best_rate(struct measuring *m, struct pool *pool, uint32_t n_chunk
 andiron_status andiron_measure_roofs(andiron_model *model, andiron_roofs *roofs, andiron_error *error)
 {
     if (!model->pool)
-        return error_set(error, ANDIRON_E_ARGUMENT, "the model was opened for its vocabulary only; it has no threads to measure");
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "the model was opened for its vocabulary only; it has no threads to measure");
     size_t n_slices = MAX_SLICES, quarter = memory_available_bytes() / 4 / SLICE_BYTES;
     if (n_slices > quarter)
         n_slices = quarter ? quarter : 1;

@@ -1,7 +1,7 @@
 /* sampler.c - picks the next token from scores.
  *
- * Bias and penalties touch few tokens, so they are kept as a short list of changes; the vocabulary is read once. Where a
- * filter is in use, candidates are taken from a heap in falling order (equal scores: the lower id first), so that the
+ * Bias and penalties touch few tokens, so they are kept as a short list of changes; the vocabulary is read once. Where
+ * a filter is in use, candidates are taken from a heap in falling order (equal scores: the lower id first), so that the
  * work is V + k log V instead of a sort. */
 #include "base/alloc.h"
 #include "base/error.h"
@@ -25,10 +25,10 @@ struct andiron_sampler {
     andiron_logit_bias *bias; /* [n_bias] own copy */
     size_t n_vocab;
     struct random random;
-    float *scores;            /* [n_vocab] changed copy */
-    struct candidate *heap;   /* [n_vocab] */
-    andiron_token *recent;    /* ring of penalty_window tokens */
-    uint32_t *count;          /* [n_vocab] occurrences in the ring */
+    float *scores;          /* [n_vocab] changed copy */
+    struct candidate *heap; /* [n_vocab] */
+    andiron_token *recent;  /* ring of penalty_window tokens */
+    uint32_t *count;        /* [n_vocab] occurrences in the ring */
     size_t window, n_recent, next_recent;
 };
 
@@ -37,17 +37,8 @@ static bool has_penalty(const andiron_sampler_options *o)
     return (o->repeat_penalty > 0 && o->repeat_penalty != 1) || o->frequency_penalty != 0 || o->presence_penalty != 0;
 }
 
-static andiron_status check_options(const andiron_sampler_options *o, size_t n_vocab, andiron_error *error)
+static andiron_status check_bias(const andiron_sampler_options *o, size_t n_vocab, andiron_error *error)
 {
-    if (!(o->temperature >= 0) || !isfinite(o->temperature))
-        return error_set(error, ANDIRON_E_ARGUMENT, "temperature %g: must be 0 or more", (double)o->temperature);
-    if (!(o->top_p >= 0 && o->top_p <= 1) || !(o->min_p >= 0 && o->min_p <= 1))
-        return error_set(error, ANDIRON_E_ARGUMENT, "top-p %g, min-p %g: must lie in 0 to 1", (double)o->top_p, (double)o->min_p);
-    if (o->top_k < 0 || !(o->repeat_penalty >= 0) || !isfinite(o->repeat_penalty))
-        return error_set(error, ANDIRON_E_ARGUMENT, "top-k %d, repeat penalty %g: must be 0 or more", o->top_k,
-                         (double)o->repeat_penalty);
-    if (!isfinite(o->frequency_penalty) || !isfinite(o->presence_penalty))
-        return error_set(error, ANDIRON_E_ARGUMENT, "frequency and presence penalties must be numbers");
     if (o->n_bias > MAX_BIAS)
         return error_set(error, ANDIRON_E_ARGUMENT, "%zu biased tokens are too many; at most %d", o->n_bias, MAX_BIAS);
     for (size_t i = 0; i < o->n_bias; i++)
@@ -55,6 +46,21 @@ static andiron_status check_options(const andiron_sampler_options *o, size_t n_v
             return error_set(error, ANDIRON_E_ARGUMENT, "logit bias for token %d: tokens are 0 to %zu, biases numbers",
                              o->bias[i].token, n_vocab - 1);
     return ANDIRON_OK;
+}
+
+static andiron_status check_options(const andiron_sampler_options *o, size_t n_vocab, andiron_error *error)
+{
+    if (!(o->temperature >= 0) || !isfinite(o->temperature))
+        return error_set(error, ANDIRON_E_ARGUMENT, "temperature %g: must be 0 or more", (double)o->temperature);
+    if (!(o->top_p >= 0 && o->top_p <= 1) || !(o->min_p >= 0 && o->min_p <= 1))
+        return error_set(error, ANDIRON_E_ARGUMENT, "top-p %g, min-p %g: must lie in 0 to 1", (double)o->top_p,
+                         (double)o->min_p);
+    if (o->top_k < 0 || !(o->repeat_penalty >= 0) || !isfinite(o->repeat_penalty))
+        return error_set(error, ANDIRON_E_ARGUMENT, "top-k %d, repeat penalty %g: must be 0 or more", o->top_k,
+                         (double)o->repeat_penalty);
+    if (!isfinite(o->frequency_penalty) || !isfinite(o->presence_penalty))
+        return error_set(error, ANDIRON_E_ARGUMENT, "frequency and presence penalties must be numbers");
+    return check_bias(o, n_vocab, error);
 }
 
 static bool take_memory(andiron_sampler *s)
@@ -75,14 +81,15 @@ static bool take_memory(andiron_sampler *s)
     return true;
 }
 
-andiron_status andiron_sampler_open(andiron_sampler **out, const andiron_model *model, const andiron_sampler_options *options,
-                                    andiron_error *error)
+andiron_status andiron_sampler_open(andiron_sampler **out, const andiron_model *model,
+                                    const andiron_sampler_options *options, andiron_error *error)
 {
     static const andiron_sampler_options defaults = {0};
     *out = NULL;
     options = options ? options : &defaults;
     if (!model->plan)
-        return error_set(error, ANDIRON_E_ARGUMENT, "the model was opened for its vocabulary only; open it whole to sample");
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "the model was opened for its vocabulary only; open it whole to sample");
     andiron_status status = check_options(options, model->n_vocab, error);
     if (status)
         return status;
@@ -220,8 +227,8 @@ static double total_weight(const struct candidate *c, size_t n, float best)
     return total;
 }
 
-/* Apply top-k, top-p and min-p to a heap of n. Each keeps a prefix of the falling order, so min-p is only a least score.
- * Returns how many are kept, as take_best leaves them; with no filter all n stay where they are. */
+/* Apply top-k, top-p and min-p to a heap of n. Each keeps a prefix of the falling order, so min-p is only a least
+ * score. Returns how many are kept, as take_best leaves them; with no filter all n stay where they are. */
 static size_t filter(const andiron_sampler_options *o, struct candidate *heap, size_t n)
 {
     const float best = heap[0].score;
@@ -229,7 +236,8 @@ static size_t filter(const andiron_sampler_options *o, struct candidate *heap, s
     const float least = o->min_p > 0 ? best + (float)math_log((double)o->min_p) : -INFINITY;
     if (o->top_k > 0 && (size_t)o->top_k < n) {
         size_t kept = take_best(heap, n, (size_t)o->top_k, -INFINITY, INFINITY);
-        double enough = nucleus ? (double)o->top_p * total_weight(heap + n - kept, kept, best) : (double)INFINITY, sum = 0;
+        double enough = nucleus ? (double)o->top_p * total_weight(heap + n - kept, kept, best) : (double)INFINITY,
+               sum = 0;
         size_t i = 0;
         while (i < kept && sum < enough && (i == 0 || heap[n - 1 - i].score >= least))
             sum += weight_of(&heap[n - 1 - i++], best, 1);

@@ -42,8 +42,8 @@ static andiron_status choose_context(andiron_session *s, size_t wanted, andiron_
     s->n_ctx = wanted ? wanted : trained && trained < DEFAULT_CONTEXT ? trained : DEFAULT_CONTEXT;
     if (most && s->n_ctx > most) {
         if (wanted)
-            return error_set(error, ANDIRON_E_ARGUMENT, "a context of %zu tokens was asked for, but the model has %zu positions",
-                             wanted, most);
+            return error_set(error, ANDIRON_E_ARGUMENT,
+                             "a context of %zu tokens was asked for, but the model has %zu positions", wanted, most);
         s->n_ctx = most;
     }
     return ANDIRON_OK;
@@ -57,9 +57,11 @@ andiron_status andiron_session_open(andiron_session **out, andiron_model *model,
     *out = NULL;
     options = options ? options : &defaults;
     if (!model->plan)
-        return error_set(error, ANDIRON_E_ARGUMENT, "the model was opened for its vocabulary only; open it whole to run it");
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "the model was opened for its vocabulary only; open it whole to run it");
     if (!kv_type_from_name(options->kv_type, &type))
-        return error_set(error, ANDIRON_E_ARGUMENT, "no cache type \"%s\"; there are f32, f16 and q8_0", options->kv_type);
+        return error_set(error, ANDIRON_E_ARGUMENT, "no cache type \"%s\"; there are f32, f16 and q8_0",
+                         options->kv_type);
     andiron_session *s = alloc_zeroed(1, sizeof *s);
     if (!s)
         return error_memory(error, sizeof *s, "a session");
@@ -100,8 +102,8 @@ const float *andiron_session_logits(const andiron_session *s) { return s->has_lo
 andiron_status andiron_session_truncate(andiron_session *s, size_t n_tokens, andiron_error *error)
 {
     if (n_tokens > s->n_tokens)
-        return error_set(error, ANDIRON_E_ARGUMENT, "the session holds %zu tokens and cannot be cut to %zu", s->n_tokens,
-                         n_tokens);
+        return error_set(error, ANDIRON_E_ARGUMENT, "the session holds %zu tokens and cannot be cut to %zu",
+                         s->n_tokens, n_tokens);
     s->has_logits = s->has_logits && n_tokens == s->n_tokens;
     s->n_tokens = n_tokens;
     return ANDIRON_OK;
@@ -156,8 +158,9 @@ andiron_status andiron_session_sync(andiron_session *s, const andiron_token *tok
 {
     size_t same = 0;
     if (n_tokens > s->n_ctx)
-        return error_set(error, ANDIRON_E_FULL, "the text has %zu tokens, but the context holds %zu; shorten it or ask for more",
-                         n_tokens, s->n_ctx);
+        return error_set(error, ANDIRON_E_FULL,
+                         "the text has %zu tokens, but the context holds %zu; shorten it or ask for more", n_tokens,
+                         s->n_ctx);
     while (same < n_tokens && same < s->n_tokens && s->tokens[same] == tokens[same])
         same++;
     if (same == n_tokens && !(s->has_logits && s->n_tokens == n_tokens) && same > 0)

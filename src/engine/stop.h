@@ -7,7 +7,7 @@
 struct stop {
     const char *const *texts; /* borrowed */
     size_t n;
-    struct buffer held;       /* text not given out yet */
+    struct buffer held; /* text not given out yet */
 };
 
 /* The first place in s->held where a stop string begins, whole; false where there is none. Of several the earliest. */

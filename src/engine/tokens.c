@@ -36,8 +36,8 @@ const char *andiron_token_piece(const andiron_model *model, andiron_token token,
     return piece.n ? piece.p : "";
 }
 
-andiron_status andiron_detokenize(const andiron_model *model, const andiron_token *tokens, size_t n_tokens, bool special,
-                                  char *text, size_t capacity, size_t *n, andiron_error *error)
+andiron_status andiron_detokenize(const andiron_model *model, const andiron_token *tokens, size_t n_tokens,
+                                  bool special, char *text, size_t capacity, size_t *n, andiron_error *error)
 {
     struct buffer bytes;
     buffer_init(&bytes, TEXT_MAX);

@@ -9,8 +9,8 @@ static andiron_status no_room(size_t bytes, andiron_error *error)
 }
 
 /* An array of strings as spans into the file. `n` 0 and no list where the key is absent. */
-static andiron_status read_texts(const struct gguf *file, const char *key, struct arena *arena,
-                                 const struct span **out, size_t *n, andiron_error *error)
+static andiron_status read_texts(const struct gguf *file, const char *key, struct arena *arena, const struct span **out,
+                                 size_t *n, andiron_error *error)
 {
     const struct gguf_value *v = gguf_find(file, key);
     *out = NULL;
@@ -38,8 +38,8 @@ static andiron_status find_numbers(const struct gguf *file, const char *key, siz
     if (!v)
         return ANDIRON_OK;
     if (v->type != GGUF_ARRAY || v->n != n_tokens || (v->n && !gguf_item_f64(v, 0, &first)))
-        return error_set(error, ANDIRON_E_FORMAT, "%s: %s is no array of %zu numbers, one for each token", gguf_path(file),
-                         key, n_tokens);
+        return error_set(error, ANDIRON_E_FORMAT, "%s: %s is no array of %zu numbers, one for each token",
+                         gguf_path(file), key, n_tokens);
     return ANDIRON_OK;
 }
 
@@ -145,8 +145,8 @@ andiron_status vocab_open(struct tokenizer **out, const struct gguf *file, struc
     gguf_get_text(file, "general.name", &s.name);
     andiron_status status = read_texts(file, "tokenizer.ggml.tokens", arena, &s.texts, &s.n_tokens, error);
     if (!status && s.n_tokens == 0)
-        status = error_set(error, ANDIRON_E_FORMAT, "%s: the file has no tokens (tokenizer.ggml.tokens is missing or empty)",
-                           gguf_path(file));
+        status = error_set(error, ANDIRON_E_FORMAT,
+                           "%s: the file has no tokens (tokenizer.ggml.tokens is missing or empty)", gguf_path(file));
     if (!status)
         status = read_texts(file, "tokenizer.ggml.merges", arena, &s.merges, &s.n_merges, error);
     if (!status)

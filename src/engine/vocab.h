@@ -8,8 +8,8 @@
  * borrows are put in `arena`; their texts point into the file. Both must outlive it. */
 andiron_status vocab_open(struct tokenizer **out, const struct gguf *file, struct arena *arena, andiron_error *error);
 
-/* Ids of a rendered chat, appended to *ids (int32_t): control tokens come from markup only. BOS stands in front once where
- * the vocabulary wants it, whether the template wrote it or not. */
+/* Ids of a rendered chat, appended to *ids (int32_t): control tokens come from markup only. BOS stands in front once
+ * where the vocabulary wants it, whether the template wrote it or not. */
 andiron_status vocab_encode_chat(const struct tokenizer *t, const struct template_output *rendered, struct buffer *ids,
                                  andiron_error *error);
 

@@ -1,5 +1,5 @@
-/* lower.c - from nodes to steps: views instead of copies, one quantization for all products that read a value, gated units
- * as one step, and the split into body and head. */
+/* lower.c - from nodes to steps: views instead of copies, one quantization for all products that read a value, gated
+ * units as one step, and the split into body and head. */
 #include "base/error.h"
 #include "graph/program.h"
 #include <string.h>
@@ -11,9 +11,9 @@ struct lower {
     struct program *p, *body; /* body: NULL while the body itself is lowered */
     struct arena *arena;
     andiron_error *error;
-    andiron_status status;    /* of what went wrong first */
-    bool *in_body, *in_head;  /* [n_nodes] */
-    bool *fused;              /* [n_nodes] computed by the node that reads it */
+    andiron_status status;           /* of what went wrong first */
+    bool *in_body, *in_head;         /* [n_nodes] */
+    bool *fused;                     /* [n_nodes] computed by the node that reads it */
     struct view *views, *body_views; /* [n_nodes] table -1: not computed */
 };
 
@@ -160,7 +160,9 @@ static struct view lower_linear(struct lower *l, const struct node *n)
 static struct view lower_norm(struct lower *l, const struct node *n)
 {
     struct view x = input(l, n->arg[0].value);
-    struct step s = {.op = n->op == OP_rmsnorm ? STEP_RMSNORM : STEP_LAYERNORM, .in = {x, no_view, no_view}, .weight = n->arg[1].weight};
+    struct step s = {.op = n->op == OP_rmsnorm ? STEP_RMSNORM : STEP_LAYERNORM,
+                     .in = {x, no_view, no_view},
+                     .weight = n->arg[1].weight};
     if (n->op == OP_layernorm)
         s.bias = n->arg[2].weight;
     s.number = (float)n->arg[n->op == OP_rmsnorm ? 2 : 3].number;
@@ -222,7 +224,8 @@ static struct view lower_binary(struct lower *l, const struct node *n)
     node_id a = n->arg[0].value, b = n->arg[1].value;
     if (b >= 0 && (l->fused[a] || l->fused[b])) {
         const struct node *f = &l->g->nodes[l->fused[a] ? a : b];
-        struct view x = packed(l, input(l, f->arg[0].value), false), up = packed(l, input(l, l->fused[a] ? b : a), false);
+        struct view x = packed(l, input(l, f->arg[0].value), false),
+                    up = packed(l, input(l, l->fused[a] ? b : a), false);
         struct step s = {.op = STEP_GATE, .in = {x, up, no_view}, .function = activation_of(f->op)};
         return emit(l, s, n->shape.dims[0], view_items(x) / n->shape.dims[0], false);
     }
@@ -254,7 +257,9 @@ static struct view lower_node(struct lower *l, const struct node *n)
     case OP_tokens:
     case OP_positions: return no_view;
     case OP_embed: {
-        struct step s = {.op = STEP_EMBED, .in = {no_view, no_view, no_view}, .weight = n->arg[1].weight,
+        struct step s = {.op = STEP_EMBED,
+                         .in = {no_view, no_view, no_view},
+                         .weight = n->arg[1].weight,
                          .node = &l->g->nodes[n->arg[0].value]};
         return emit(l, s, (uint32_t)n->arg[1].weight->dims[0], 1, false);
     }
@@ -289,10 +294,8 @@ static void mark_inputs(const struct graph *g, bool *marked, const bool *skip)
     }
 }
 
-/* A product of two values, one of them an activation that nothing else reads: a gated unit. */
-static void mark_gates(struct lower *l, uint32_t *n_readers)
+static void count_readers(const struct graph *g, uint32_t *n_readers)
 {
-    const struct graph *g = l->g;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const struct op_info *info = &op_infos[g->nodes[i].op];
         for (int a = 0; a < OP_MAX_ARGS && info->arg[a].kind != ARG_NONE; a++)
@@ -300,6 +303,13 @@ static void mark_gates(struct lower *l, uint32_t *n_readers)
                 n_readers[g->nodes[i].arg[a].value]++;
     }
     n_readers[g->output]++;
+}
+
+/* A product of two values, one of them an activation that nothing else reads: a gated unit. */
+static void mark_gates(struct lower *l, uint32_t *n_readers)
+{
+    const struct graph *g = l->g;
+    count_readers(g, n_readers);
     for (size_t i = 0; i < g->n_nodes; i++) {
         const struct node *n = &g->nodes[i];
         if (n->op != OP_mul || n->arg[1].value < 0)

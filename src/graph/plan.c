@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "graph/program.h"
 
-enum { SLAB = 32, MAX_SLAB = 256 };  /* rows of a weight matrix in a chunk of work */
-enum { CHUNKS_EACH = 8 };            /* chunks of a phase for each thread, about */
+enum { SLAB = 32, MAX_SLAB = 256 }; /* rows of a weight matrix in a chunk of work */
+enum { CHUNKS_EACH = 8 };           /* chunks of a phase for each thread, about */
 static const size_t arena_max_bytes = (size_t)1 << 30;
 
 /* ---- opening ---- */
@@ -51,11 +51,13 @@ static andiron_status prepare(struct plan *p, int n_threads, const struct plan_o
     if (s)
         return s;
     p->tile_most = attention_tile_most(p->graph);
-    p->local_at = align_up(larger(attention_scratch_bytes(p->graph), larger(scratch_of_products(&p->body), scratch_of_products(&p->head))));
+    p->local_at = align_up(larger(attention_scratch_bytes(p->graph),
+                                  larger(scratch_of_products(&p->body), scratch_of_products(&p->head))));
     p->scratch_bytes = p->local_at + align_up(larger(p->body.local_bytes, p->head.local_bytes));
     uint64_t bytes, all;
-    if (!counts_fit(&p->body) || !counts_fit(&p->head) || !checked_mul(p->scratch_bytes, (uint64_t)n_threads, &bytes) || !checked_add(bytes, p->body.bytes, &all) ||
-        !checked_add(all, p->head.bytes, &all) || !checked_add(all, options->max_rows * sizeof(struct tile), &all))
+    if (!counts_fit(&p->body) || !counts_fit(&p->head) || !checked_mul(p->scratch_bytes, (uint64_t)n_threads, &bytes) ||
+        !checked_add(bytes, p->body.bytes, &all) || !checked_add(all, p->head.bytes, &all) ||
+        !checked_add(all, options->max_rows * sizeof(struct tile), &all))
         return error_set(error, ANDIRON_E_SUPPORT, "a step of %zu rows is beyond any machine", options->max_rows);
     p->bytes = all;
     return ANDIRON_OK;
@@ -72,10 +74,12 @@ andiron_status plan_measure(const struct graph *g, const struct kernels *kernels
     return s;
 }
 
-static andiron_status take_memory(struct plan *p, const struct plan_options *options, size_t memory_bytes, andiron_error *error)
+static andiron_status take_memory(struct plan *p, const struct plan_options *options, size_t memory_bytes,
+                                  andiron_error *error)
 {
     if (p->bytes > memory_bytes)
-        return error_set(error, ANDIRON_E_MEMORY, "a step of %zu tokens needs %zu bytes, but only %zu are available; use a smaller step",
+        return error_set(error, ANDIRON_E_MEMORY,
+                         "a step of %zu tokens needs %zu bytes, but only %zu are available; use a smaller step",
                          options->max_rows, p->bytes, memory_bytes);
     p->body.memory = alloc_zeroed(p->body.bytes, 1);
     p->head.memory = alloc_zeroed(p->head.bytes, 1);
@@ -261,12 +265,14 @@ uint64_t plan_weight_bytes(const struct plan *p) { return weight_bytes(&p->body)
 static void print_program(const struct program *p, const char *name, struct buffer *out)
 {
     static const char *const kinds[] = {[PHASE_ROWS] = "rows", [PHASE_LINEAR] = "linear", [PHASE_ATTEND] = "attend"};
-    buffer_printf(out, "%s: %zu steps in %zu phases, %zu bytes for %zu rows\n", name, p->n_steps, p->n_phases, p->bytes, p->max_rows);
+    buffer_printf(out, "%s: %zu steps in %zu phases, %zu bytes for %zu rows\n", name, p->n_steps, p->n_phases, p->bytes,
+                  p->max_rows);
     for (size_t i = 0; i < p->n_phases; i++) {
         buffer_printf(out, "  phase %zu, %s:", i, kinds[p->phases[i].kind]);
         for (size_t j = 0; j < p->phases[i].n; j++) {
             const struct step *s = &p->steps[p->phases[i].first + j];
-            buffer_printf(out, " %s%s%s[%u]", step_name(s->op), s->weight ? " " : "", s->weight ? s->weight->name : "", view_items(s->out));
+            buffer_printf(out, " %s%s%s[%u]", step_name(s->op), s->weight ? " " : "", s->weight ? s->weight->name : "",
+                          view_items(s->out));
         }
         buffer_add_text(out, "\n");
     }
@@ -276,6 +282,7 @@ bool plan_print(const struct plan *p, struct buffer *out)
 {
     print_program(&p->body, "body, every row of a step", out);
     print_program(&p->head, "head, rows whose logits are asked for", out);
-    buffer_printf(out, "memory of a step: %zu bytes, %zu of them scratch for each thread\n", p->bytes, p->scratch_bytes);
+    buffer_printf(out, "memory of a step: %zu bytes, %zu of them scratch for each thread\n", p->bytes,
+                  p->scratch_bytes);
     return !out->failed;
 }

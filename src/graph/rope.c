@@ -1,5 +1,5 @@
-/* rope.c - frequencies of rotary positions (Su et al. 2021) with the ways of stretching them: division (linear), factors for
- * each pair (Llama 3, LongRoPE: Ding et al. 2024) and YaRN (Peng et al. 2023). */
+/* rope.c - frequencies of rotary positions (Su et al. 2021) with the ways of stretching them: division (linear),
+ * factors for each pair (Llama 3, LongRoPE: Ding et al. 2024) and YaRN (Peng et al. 2023). */
 #include "base/error.h"
 #include "graph/program.h"
 #include "kernels/math.h"
@@ -20,14 +20,16 @@ static double floor_of(double x) /* |x| < 2^31 */
 static double yarn_pair(const struct node *n, double turns)
 {
     const double two_pi = 6.283185307179586;
-    double pair = n->arg[DIMS].number * math_log(n->arg[ORIGINAL].number / (turns * two_pi)) / (2 * math_log(n->arg[BASE].number));
+    double pair = n->arg[DIMS].number * math_log(n->arg[ORIGINAL].number / (turns * two_pi)) /
+                  (2 * math_log(n->arg[BASE].number));
     return clamp(pair, -1e6, 1e6);
 }
 
 /* How much of a frequency YaRN leaves as it is, 0 to 1. */
 static double yarn_kept(const struct node *n, size_t i)
 {
-    double low = floor_of(yarn_pair(n, n->arg[BETA_FAST].number)), high = -floor_of(-yarn_pair(n, n->arg[BETA_SLOW].number));
+    double low = floor_of(yarn_pair(n, n->arg[BETA_FAST].number)),
+           high = -floor_of(-yarn_pair(n, n->arg[BETA_SLOW].number));
     low = low < 0 ? 0 : low;
     high = high > n->arg[DIMS].number - 1 ? n->arg[DIMS].number - 1 : high;
     if (high <= low)
@@ -60,7 +62,9 @@ andiron_status rope_init(struct rope *out, const struct node *node, struct arena
     *out = (struct rope){
         .dims = (uint32_t)node->arg[DIMS].number,
         .halves = node->arg[STYLE].number != 0,
-        .magnitude = magnitude > 0 ? (float)magnitude : yarn > 1 ? (float)(0.1 * math_log(yarn) + 1) : 1.0f,
+        .magnitude = magnitude > 0 ? (float)magnitude
+                     : yarn > 1    ? (float)(0.1 * math_log(yarn) + 1)
+                                   : 1.0f,
         .original_context = node->arg[ORIGINAL].number,
         .node = node,
     };

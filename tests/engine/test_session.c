@@ -1,4 +1,5 @@
-/* test_session.c - sessions and batches: prefixes kept, limits told, failures that change nothing, no allocation in a step. */
+/* test_session.c - sessions and batches: prefixes kept, limits told, failures that change nothing, no allocation in a
+ * step. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -208,16 +209,23 @@ static void what_cannot_be_opened_says_why(void **state)
     andiron_error e = {0};
     andiron_session *s;
     andiron_model *m;
-    assert_int_equal(andiron_session_open(&s, model, &(andiron_session_options){.kv_type = "f17"}, &e), ANDIRON_E_ARGUMENT);
+    assert_int_equal(andiron_session_open(&s, model, &(andiron_session_options){.kv_type = "f17"}, &e),
+                     ANDIRON_E_ARGUMENT);
     assert_non_null(strstr(e.text, "f17"));
-    assert_int_equal(andiron_session_open(&s, model, &(andiron_session_options){.n_ctx = (size_t)1 << 60}, &e), ANDIRON_E_ARGUMENT);
-    assert_int_equal(andiron_session_open(&s, model, &(andiron_session_options){.n_ctx = UINT32_MAX}, &e), ANDIRON_E_MEMORY);
+    assert_int_equal(andiron_session_open(&s, model, &(andiron_session_options){.n_ctx = (size_t)1 << 60}, &e),
+                     ANDIRON_E_ARGUMENT);
+    assert_int_equal(andiron_session_open(&s, model, &(andiron_session_options){.n_ctx = UINT32_MAX}, &e),
+                     ANDIRON_E_MEMORY);
     assert_non_null(strstr(e.text, "MiB"));
     assert_int_equal(andiron_model_open(&m, "/nowhere/m.gguf", NULL, &e), ANDIRON_E_IO);
     assert_non_null(strstr(e.text, "/nowhere/m.gguf"));
-    assert_int_equal(andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.cpu = "z80"}, &e), ANDIRON_E_ARGUMENT);
-    assert_int_equal(andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.arch_path = "/nowhere/x.arch"}, &e), ANDIRON_E_IO);
-    assert_int_equal(andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.vocab_only = true}, &e), ANDIRON_OK);
+    assert_int_equal(andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.cpu = "z80"}, &e),
+                     ANDIRON_E_ARGUMENT);
+    assert_int_equal(
+        andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.arch_path = "/nowhere/x.arch"}, &e),
+        ANDIRON_E_IO);
+    assert_int_equal(andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.vocab_only = true}, &e),
+                     ANDIRON_OK);
     assert_int_equal(andiron_session_open(&s, m, NULL, &e), ANDIRON_E_ARGUMENT);
     andiron_model_close(m);
 }
@@ -233,7 +241,8 @@ static void each_allocation_may_fail(void **state)
         andiron_sampler *sampler = NULL;
         andiron_error e = {0};
         alloc_fail_after(n);
-        status = andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.n_threads = 1, .max_step_tokens = 8}, &e);
+        status = andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.n_threads = 1, .max_step_tokens = 8},
+                                    &e);
         if (!status)
             status = andiron_session_open(&s, m, &(andiron_session_options){.n_ctx = 16}, &e);
         if (!status)
@@ -255,10 +264,14 @@ static void each_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sync_keeps_the_common_prefix), cmocka_unit_test(a_full_session_says_so),
-        cmocka_unit_test(bad_tokens_change_nothing),    cmocka_unit_test(a_step_allocates_nothing),
-        cmocka_unit_test(a_batch_has_limits),           cmocka_unit_test(generation_ends_as_asked),
-        cmocka_unit_test(what_cannot_be_opened_says_why), cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(sync_keeps_the_common_prefix),
+        cmocka_unit_test(a_full_session_says_so),
+        cmocka_unit_test(bad_tokens_change_nothing),
+        cmocka_unit_test(a_step_allocates_nothing),
+        cmocka_unit_test(a_batch_has_limits),
+        cmocka_unit_test(generation_ends_as_asked),
+        cmocka_unit_test(what_cannot_be_opened_says_why),
+        cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

@@ -36,7 +36,8 @@ static void holds_back_what_may_become_one(void **state)
     static const struct {
         const char *text;
         size_t pending;
-    } cases[] = {{"abc", 0}, {"abcE", 1}, {"abcEN", 2}, {"abcENX", 0}, {"x</s", 3}, {"x\n", 1}, {"", 0}, {"E", 1}, {"<E", 1}};
+    } cases[] = {{"abc", 0}, {"abcE", 1}, {"abcEN", 2}, {"abcENX", 0}, {"x</s", 3},
+                 {"x\n", 1}, {"", 0},     {"E", 1},     {"<E", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct stop s = held(cases[i].text);
         assert_int_equal(stop_pending(&s), cases[i].pending);
@@ -46,6 +47,7 @@ static void holds_back_what_may_become_one(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_the_earliest), cmocka_unit_test(holds_back_what_may_become_one)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_the_earliest),
+                                       cmocka_unit_test(holds_back_what_may_become_one)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
