@@ -22,14 +22,20 @@ function(andiron_test name)
   add_test(NAME ${name} COMMAND ${name} ${TEST_ARGS})
 endfunction()
 
-# andiron_fuzz(name SOURCES a.c USES room ... CORPUS dir): a file with LLVMFuzzerTestOneInput. It is linked with
-# tests/fuzz/replay.c and run over its corpus as an ordinary test; with ANDIRON_FUZZ (clang) also as a fuzzer.
+# andiron_fuzz(name SOURCES a.c USES room ... CORPUS dir|file ... [MUTANTS n]): a file with LLVMFuzzerTestOneInput. It is
+# linked with tests/fuzz/replay.c and run over its corpus, and over n mutants of each file of it, as ordinary tests; with
+# ANDIRON_FUZZ (clang) also as a fuzzer.
 function(andiron_fuzz name)
-  cmake_parse_arguments(FUZZ "" "CORPUS" "SOURCES;USES" ${ARGN})
-  add_executable(${name} ${FUZZ_SOURCES} "${PROJECT_SOURCE_DIR}/tests/fuzz/replay.c")
+  cmake_parse_arguments(FUZZ "" "MUTANTS" "SOURCES;USES;CORPUS" ${ARGN})
+  set(driver "${PROJECT_SOURCE_DIR}/tests/fuzz")
+  add_executable(${name} ${FUZZ_SOURCES} "${driver}/replay.c" "${driver}/mutate.c" "${driver}/mutate_gguf.c")
   target_link_libraries(${name} PRIVATE ${FUZZ_USES} andiron_flags)
   target_compile_definitions(${name} PRIVATE SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  add_test(NAME ${name} COMMAND ${name} "${FUZZ_CORPUS}")
+  target_link_libraries(${name} PRIVATE base)
+  add_test(NAME ${name} COMMAND ${name} ${FUZZ_CORPUS})
+  if(FUZZ_MUTANTS)
+    add_test(NAME ${name}_mutants COMMAND ${name} --seconds 60 --mutate ${FUZZ_MUTANTS} ${FUZZ_CORPUS})
+  endif()
   if(ANDIRON_FUZZ)
     add_executable(${name}_live ${FUZZ_SOURCES})
     target_link_libraries(${name}_live PRIVATE ${FUZZ_USES} andiron_flags -fsanitize=fuzzer)

@@ -104,7 +104,7 @@ static const struct weight *weight(void *user, const char *name)
         w->dims[w->n_dims++] = d;
     }
     w->row_bytes = (size_t)(w->dims[0] & 0xffffff) * sizeof(float);
-    snprintf(s->names[s->n_made++], sizeof s->names[0], "%s", any);
+    memcpy(s->names[s->n_made++], any, strlen(any) + 1);
     return w;
 }
 
