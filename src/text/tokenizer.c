@@ -57,8 +57,8 @@ static andiron_status check_source(struct tokenizer *t, andiron_error *error)
 {
     struct tokenizer_source *s = &t->source;
     if (s->n_tokens == 0 || s->n_tokens > IDS_MAX || s->n_merges > IDS_MAX)
-        return error_set(error, ANDIRON_E_FORMAT, "a vocabulary of %zu tokens and %zu merges cannot be used", s->n_tokens,
-                         s->n_merges);
+        return error_set(error, ANDIRON_E_FORMAT, "a vocabulary of %zu tokens and %zu merges cannot be used",
+                         s->n_tokens, s->n_merges);
     if (span_is(s->model, "gpt2"))
         t->vocabulary = VOCABULARY_BPE;
     else if (span_is(s->model, "llama"))
@@ -66,9 +66,10 @@ static andiron_status check_source(struct tokenizer *t, andiron_error *error)
     else if (span_is(s->model, "gemma4"))
         s->pre = s->model;
     else
-        return error_set(error, ANDIRON_E_SUPPORT,
-                         "the tokenizer \"%.*s\" is not supported: \"gpt2\" (byte-level BPE) and \"llama\" (SentencePiece) are",
-                         (int)(s->model.n < 60 ? s->model.n : 60), s->model.p ? s->model.p : "");
+        return error_set(
+            error, ANDIRON_E_SUPPORT,
+            "the tokenizer \"%.*s\" is not supported: \"gpt2\" (byte-level BPE) and \"llama\" (SentencePiece) are",
+            (int)(s->model.n < 60 ? s->model.n : 60), s->model.p ? s->model.p : "");
     int32_t *ids[] = {&s->bos, &s->eos, &s->eot, &s->eom, &s->unknown, &s->sep, &s->padding};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         check_id(ids[i], s->n_tokens);

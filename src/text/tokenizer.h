@@ -6,9 +6,9 @@
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
 
+#include "andiron.h"
 #include "base/buffer.h"
 #include "base/span.h"
-#include "andiron.h"
 
 struct tokenizer;
 
@@ -17,17 +17,17 @@ enum token_kind { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEF
 /* What a vocabulary consists of. Spans are borrowed for the tokenizer's whole life (they point into the mapped file).
  * Numbers come from an untrusted file: the tokenizer checks ids against n_tokens and kinds against enum token_kind. */
 struct tokenizer_source {
-    struct span model;         /* "gpt2", "llama" */
-    struct span pre;           /* "smollm", "qwen2", "llama-bpe", "default", ...; empty: not given */
+    struct span model; /* "gpt2", "llama" */
+    struct span pre;   /* "smollm", "qwen2", "llama-bpe", "default", ...; empty: not given */
     size_t n_tokens;
-    const struct span *texts;  /* [n_tokens] as in the file: byte-level BPE in GPT-2's printable alphabet */
-    const float *scores;       /* [n_tokens], or NULL */
-    const uint8_t *kinds;      /* [n_tokens] enum token_kind, or NULL: all normal */
+    const struct span *texts; /* [n_tokens] as in the file: byte-level BPE in GPT-2's printable alphabet */
+    const float *scores;      /* [n_tokens], or NULL */
+    const uint8_t *kinds;     /* [n_tokens] enum token_kind, or NULL: all normal */
     size_t n_merges;
-    const struct span *merges; /* [n_merges] "left right", or NULL */
-    int32_t bos, eos, eot, unknown, sep, padding; /* -1: none */
+    const struct span *merges;                                        /* [n_merges] "left right", or NULL */
+    int32_t bos, eos, eot, unknown, sep, padding;                     /* -1: none */
     int add_bos, add_eos, add_space_prefix, remove_extra_whitespaces; /* 0, 1, or -1: the kind's default */
-    int32_t eom;      /* end of message; -1: none */
+    int32_t eom;                                                      /* end of message; -1: none */
     struct span name; /* general.name: with Phi-3, white space after an added token is dropped */
 };
 
@@ -36,14 +36,14 @@ void tokenizer_close(struct tokenizer *t); /* NULL is fine */
 
 size_t tokenizer_n_tokens(const struct tokenizer *t);
 
-/* Ids of `text` under `flags` (andiron_tokenize_flags), appended to *ids. `ids` holds int32_t in native order; fails only
- * for memory (ids->failed is then set, or E_MEMORY). Any bytes are fine; time is O(n log n) in the text's length even
- * for hostile text (no quadratic merge of one long word). */
+/* Ids of `text` under `flags` (andiron_tokenize_flags), appended to *ids. `ids` holds int32_t in native order; fails
+ * only for memory (ids->failed is then set, or E_MEMORY). Any bytes are fine; time is O(n log n) in the text's length
+ * even for hostile text (no quadratic merge of one long word). */
 andiron_status tokenizer_encode(const struct tokenizer *t, struct span text, unsigned flags, struct buffer *ids,
                                 andiron_error *error);
 /* The same for text that consists of runs: control tokens (and the unknown token) are found only wholly inside one
- * `markup` run; everything else goes on across the runs' ends. `runs` cover the text. ANDIRON_TOKENIZE_SPECIAL in `flags`
- * changes nothing here. */
+ * `markup` run; everything else goes on across the runs' ends. `runs` cover the text. ANDIRON_TOKENIZE_SPECIAL in
+ * `flags` changes nothing here. */
 struct tokenizer_run {
     size_t n_bytes;
     bool markup;

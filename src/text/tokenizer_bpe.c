@@ -20,7 +20,8 @@ struct bpe {
     bool lacks_bytes;     /* some bytes above 0x7F have no token */
 };
 
-/* ---- the printable alphabet: bytes that are visible in Latin-1 stand for themselves, the rest for U+0100 and on ---- */
+/* ---- the printable alphabet: bytes that are visible in Latin-1 stand for themselves, the rest for U+0100 and on ----
+ */
 
 static bool is_visible(unsigned byte)
 {

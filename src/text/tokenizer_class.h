@@ -1,8 +1,8 @@
 /* tokenizer_class.h - text as one byte a character, on which the pre-tokenizers' patterns run.
  *
  * ASCII stands for itself; any other character becomes the code of its Unicode category, white space 0x0B (which \s
- * matches), a byte that begins no character the code of a symbol, as U+FFFD would. Patterns then need no UTF mode and any
- * bytes are fine. */
+ * matches), a byte that begins no character the code of a symbol, as U+FFFD would. Patterns then need no UTF mode and
+ * any bytes are fine. */
 #ifndef TEXT_TOKENIZER_CLASS_H
 #define TEXT_TOKENIZER_CLASS_H
 
@@ -26,7 +26,8 @@ enum class_code {
     CLASS_HAN_OTHER,
 };
 
-/* Characters that a pattern tells apart beyond their categories. Ranges rise and hold no ASCII. White space stays so. */
+/* Characters that a pattern tells apart beyond their categories. Ranges rise and hold no ASCII. White space stays so.
+ */
 struct class_range {
     uint32_t first, last;
     uint8_t code;

@@ -1,7 +1,7 @@
 /* tokenizer_internal.h - what the tokenizer's files share: the vocabulary as it lies in memory, and one encoding run.
  *
- * Text goes: tokenizer_special.c cuts out tokens that are matched as wholes; what is left goes to tokenizer_bpe.c (by way
- * of tokenizer_pre.c, which splits it into words) or to tokenizer_spm.c, and both merge in tokenizer_merge.c. */
+ * Text goes: tokenizer_special.c cuts out tokens that are matched as wholes; what is left goes to tokenizer_bpe.c (by
+ * way of tokenizer_pre.c, which splits it into words) or to tokenizer_spm.c, and both merge in tokenizer_merge.c. */
 #ifndef TEXT_TOKENIZER_INTERNAL_H
 #define TEXT_TOKENIZER_INTERNAL_H
 
@@ -33,18 +33,18 @@ struct tokenizer {
     uint32_t *piece_at;             /* [n_tokens + 1] into piece_bytes */
     char *piece_bytes;              /* what tokens stand for */
     struct hash_key key;
-    struct table tokens;           /* texts -> ids */
-    size_t longest;                /* bytes of the longest text */
-    struct special_node *special;  /* a trie over texts matched as wholes; node 0 is none */
-    uint32_t special_root[256];    /* the nodes of first bytes */
+    struct table tokens;          /* texts -> ids */
+    size_t longest;               /* bytes of the longest text */
+    struct special_node *special; /* a trie over texts matched as wholes; node 0 is none */
+    uint32_t special_root[256];   /* the nodes of first bytes */
     bool special_lengths[SPECIAL_MAX_BYTES + 1];
-    struct pre *pre;               /* VOCABULARY_BPE */
-    struct bpe *bpe;               /* VOCABULARY_BPE */
-    bool ignore_merges;            /* a word that is a token is that token, whatever merging gives */
-    bool raw;                      /* texts are UTF-8 with U+2581 for a space, not GPT-2's printable alphabet */
-    int32_t byte_ids[256];         /* raw and SPM: the fallback of a byte; -1: none */
-    bool joins_space[256];         /* SPM: some token has this byte just before a U+2581 */
-    andiron_token *ends;           /* tokens that end a turn */
+    struct pre *pre;       /* VOCABULARY_BPE */
+    struct bpe *bpe;       /* VOCABULARY_BPE */
+    bool ignore_merges;    /* a word that is a token is that token, whatever merging gives */
+    bool raw;              /* texts are UTF-8 with U+2581 for a space, not GPT-2's printable alphabet */
+    int32_t byte_ids[256]; /* raw and SPM: the fallback of a byte; -1: none */
+    bool joins_space[256]; /* SPM: some token has this byte just before a U+2581 */
+    andiron_token *ends;   /* tokens that end a turn */
     size_t n_ends;
 };
 
@@ -63,8 +63,8 @@ static inline bool encoder_add(struct encoder *e, int32_t id) { return id < 0 ||
 
 /* The token with this text, or -1. `hash` is hash_bytes of it. */
 int32_t tokenizer_lookup(const struct tokenizer *t, struct span text, uint64_t hash);
-/* May merging make this token? Not one of another kind, whose text is not what it means: matching finds user-defined ones
- * before, and text never becomes a control token or a byte. */
+/* May merging make this token? Not one of another kind, whose text is not what it means: matching finds user-defined
+ * ones before, and text never becomes a control token or a byte. */
 static inline bool tokenizer_is_content(const struct tokenizer *t, int32_t id)
 {
     return t->kinds[id] == TOKEN_NORMAL || t->kinds[id] == TOKEN_UNUSED;
@@ -101,9 +101,10 @@ struct symbol {
     int32_t id;     /* the token, or -1: not looked up */
     uint32_t next;
 };
-/* May `left` and `right` be merged? Then the merged one's id, and its rank: the lowest is merged first, of equal ones the
- * leftmost. -1: no. */
-typedef int32_t merge_pair_fn(const void *context, const struct symbol *left, const struct symbol *right, uint32_t *rank);
+/* May `left` and `right` be merged? Then the merged one's id, and its rank: the lowest is merged first, of equal ones
+ * the leftmost. -1: no. */
+typedef int32_t merge_pair_fn(const void *context, const struct symbol *left, const struct symbol *right,
+                              uint32_t *rank);
 /* Merge symbols[0..*n); the rest stand in symbols[0..*n) afterwards. `next` need not be set. False: out of memory. */
 bool merge_symbols(struct encoder *e, struct symbol *symbols, size_t *n, merge_pair_fn *pair, const void *context);
 

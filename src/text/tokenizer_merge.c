@@ -1,7 +1,7 @@
 /* tokenizer_merge.c - byte-pair merging, for whatever says which neighbours may be merged.
  *
- * Short words, which are nearly all, are scanned for their best pair again and again; long ones go through a heap, so that
- * no text takes more than O(n log n). Both merge in the same order. */
+ * Short words, which are nearly all, are scanned for their best pair again and again; long ones go through a heap, so
+ * that no text takes more than O(n log n). Both merge in the same order. */
 #include "text/tokenizer_internal.h"
 
 enum { SCANNED = 24 }; /* most symbols of a short word */

@@ -22,10 +22,10 @@
 #define GPT2 "'(?:[stmd]|re|ve|ll)| ?[" L "]+| ?[" N "]+| ?[^\\s" L N "]+|" SPACES
 #define WORDS(digits) BEFORE_WORD "[" L "]+|[" N "]" digits "|" OTHERS LINES_SPACES
 #define LLAMA3(digits) CONTRACTION "|" WORDS(digits)
-#define CASED(upper, lower, end, digits)                                                                               \
-    BEFORE_WORD "[" upper "]*[" lower "]+" end "|" BEFORE_WORD "[" upper "]+[" lower "]*" end "|[" N "]" digits        \
+#define CASED(upper, lower, end, digits)                                                                        \
+    BEFORE_WORD "[" upper "]*[" lower "]+" end "|" BEFORE_WORD "[" upper "]+[" lower "]*" end "|[" N "]" digits \
                 "| ?[^\\s" L N "]+[\\r\\n/]*|" LINES_SPACES
-#define DEEPSEEK(after_symbols)                                                                                        \
+#define DEEPSEEK(after_symbols) \
     "[!-/:-@[-`{-~][A-Za-z]+|[^\\r\\n" L P S "]?[" L M "]+| ?[" P S "]+" after_symbols "|" SPACES
 
 /* ---- sets of characters ---- */
@@ -34,31 +34,31 @@
 
 /* Letters with case, as DeepSeek's first tokenizer lists them. */
 static const struct class_range cased_ranges[] = {
-    {0x00B5, 0x00B5, CLASS_MEMBER}, {0x00C0, 0x00D6, CLASS_MEMBER}, {0x00D8, 0x00F6, CLASS_MEMBER},
-    {0x00F8, 0x01BA, CLASS_MEMBER}, {0x01BC, 0x01BF, CLASS_MEMBER}, {0x01C4, 0x0293, CLASS_MEMBER},
-    {0x0295, 0x02AF, CLASS_MEMBER}, {0x0370, 0x0373, CLASS_MEMBER}, {0x0376, 0x0377, CLASS_MEMBER},
-    {0x037B, 0x037D, CLASS_MEMBER}, {0x037F, 0x037F, CLASS_MEMBER}, {0x0386, 0x0386, CLASS_MEMBER},
-    {0x0388, 0x038A, CLASS_MEMBER}, {0x038C, 0x038C, CLASS_MEMBER}, {0x038E, 0x03A1, CLASS_MEMBER},
-    {0x03A3, 0x03F5, CLASS_MEMBER}, {0x03F7, 0x0481, CLASS_MEMBER}, {0x048A, 0x052F, CLASS_MEMBER},
-    {0x0531, 0x0556, CLASS_MEMBER}, {0x10A0, 0x10C5, CLASS_MEMBER}, {0x13A0, 0x13F5, CLASS_MEMBER},
-    {0x13F8, 0x13FD, CLASS_MEMBER}, {0x1C90, 0x1CBA, CLASS_MEMBER}, {0x1CBD, 0x1CBF, CLASS_MEMBER},
-    {0x1D00, 0x1D2B, CLASS_MEMBER}, {0x1D6B, 0x1D77, CLASS_MEMBER}, {0x1D79, 0x1D9A, CLASS_MEMBER},
-    {0x1E00, 0x1F15, CLASS_MEMBER}, {0x1F18, 0x1F1D, CLASS_MEMBER}, {0x1F20, 0x1F45, CLASS_MEMBER},
-    {0x1F48, 0x1F4D, CLASS_MEMBER}, {0x1F50, 0x1F57, CLASS_MEMBER}, {0x1F59, 0x1F59, CLASS_MEMBER},
-    {0x1F5B, 0x1F5B, CLASS_MEMBER}, {0x1F5D, 0x1F5D, CLASS_MEMBER}, {0x1F5F, 0x1F7D, CLASS_MEMBER},
-    {0x1F80, 0x1FB4, CLASS_MEMBER}, {0x1FB6, 0x1FBC, CLASS_MEMBER}, {0x1FBE, 0x1FBE, CLASS_MEMBER},
-    {0x1FC2, 0x1FC4, CLASS_MEMBER}, {0x1FC6, 0x1FCC, CLASS_MEMBER}, {0x1FD0, 0x1FD3, CLASS_MEMBER},
-    {0x1FD6, 0x1FDB, CLASS_MEMBER}, {0x1FE0, 0x1FEC, CLASS_MEMBER}, {0x1FF2, 0x1FF4, CLASS_MEMBER},
-    {0x1FF6, 0x1FFC, CLASS_MEMBER}, {0x2102, 0x2102, CLASS_MEMBER}, {0x2107, 0x2107, CLASS_MEMBER},
-    {0x210A, 0x2113, CLASS_MEMBER}, {0x2115, 0x2115, CLASS_MEMBER}, {0x2119, 0x211D, CLASS_MEMBER},
-    {0x2124, 0x2124, CLASS_MEMBER}, {0x2126, 0x2126, CLASS_MEMBER}, {0x2128, 0x2128, CLASS_MEMBER},
-    {0x212A, 0x212D, CLASS_MEMBER}, {0x212F, 0x2134, CLASS_MEMBER}, {0x2139, 0x2139, CLASS_MEMBER},
-    {0x213C, 0x213F, CLASS_MEMBER}, {0x2145, 0x2149, CLASS_MEMBER}, {0x214E, 0x214E, CLASS_MEMBER},
-    {0x2183, 0x2184, CLASS_MEMBER}, {0x2C00, 0x2C7B, CLASS_MEMBER}, {0x2C7E, 0x2CE4, CLASS_MEMBER},
-    {0x2CEB, 0x2CEE, CLASS_MEMBER}, {0x2CF2, 0x2CF3, CLASS_MEMBER}, {0xA640, 0xA66D, CLASS_MEMBER},
-    {0xA680, 0xA69B, CLASS_MEMBER}, {0xA722, 0xA76F, CLASS_MEMBER}, {0xA771, 0xA787, CLASS_MEMBER},
-    {0xA78B, 0xA78E, CLASS_MEMBER}, {0xAB70, 0xABBF, CLASS_MEMBER}, {0xFB00, 0xFB06, CLASS_MEMBER},
-    {0xFB13, 0xFB17, CLASS_MEMBER}, {0xFF21, 0xFF3A, CLASS_MEMBER}, {0xFF41, 0xFF5A, CLASS_MEMBER},
+    {0x00B5, 0x00B5, CLASS_MEMBER},   {0x00C0, 0x00D6, CLASS_MEMBER},   {0x00D8, 0x00F6, CLASS_MEMBER},
+    {0x00F8, 0x01BA, CLASS_MEMBER},   {0x01BC, 0x01BF, CLASS_MEMBER},   {0x01C4, 0x0293, CLASS_MEMBER},
+    {0x0295, 0x02AF, CLASS_MEMBER},   {0x0370, 0x0373, CLASS_MEMBER},   {0x0376, 0x0377, CLASS_MEMBER},
+    {0x037B, 0x037D, CLASS_MEMBER},   {0x037F, 0x037F, CLASS_MEMBER},   {0x0386, 0x0386, CLASS_MEMBER},
+    {0x0388, 0x038A, CLASS_MEMBER},   {0x038C, 0x038C, CLASS_MEMBER},   {0x038E, 0x03A1, CLASS_MEMBER},
+    {0x03A3, 0x03F5, CLASS_MEMBER},   {0x03F7, 0x0481, CLASS_MEMBER},   {0x048A, 0x052F, CLASS_MEMBER},
+    {0x0531, 0x0556, CLASS_MEMBER},   {0x10A0, 0x10C5, CLASS_MEMBER},   {0x13A0, 0x13F5, CLASS_MEMBER},
+    {0x13F8, 0x13FD, CLASS_MEMBER},   {0x1C90, 0x1CBA, CLASS_MEMBER},   {0x1CBD, 0x1CBF, CLASS_MEMBER},
+    {0x1D00, 0x1D2B, CLASS_MEMBER},   {0x1D6B, 0x1D77, CLASS_MEMBER},   {0x1D79, 0x1D9A, CLASS_MEMBER},
+    {0x1E00, 0x1F15, CLASS_MEMBER},   {0x1F18, 0x1F1D, CLASS_MEMBER},   {0x1F20, 0x1F45, CLASS_MEMBER},
+    {0x1F48, 0x1F4D, CLASS_MEMBER},   {0x1F50, 0x1F57, CLASS_MEMBER},   {0x1F59, 0x1F59, CLASS_MEMBER},
+    {0x1F5B, 0x1F5B, CLASS_MEMBER},   {0x1F5D, 0x1F5D, CLASS_MEMBER},   {0x1F5F, 0x1F7D, CLASS_MEMBER},
+    {0x1F80, 0x1FB4, CLASS_MEMBER},   {0x1FB6, 0x1FBC, CLASS_MEMBER},   {0x1FBE, 0x1FBE, CLASS_MEMBER},
+    {0x1FC2, 0x1FC4, CLASS_MEMBER},   {0x1FC6, 0x1FCC, CLASS_MEMBER},   {0x1FD0, 0x1FD3, CLASS_MEMBER},
+    {0x1FD6, 0x1FDB, CLASS_MEMBER},   {0x1FE0, 0x1FEC, CLASS_MEMBER},   {0x1FF2, 0x1FF4, CLASS_MEMBER},
+    {0x1FF6, 0x1FFC, CLASS_MEMBER},   {0x2102, 0x2102, CLASS_MEMBER},   {0x2107, 0x2107, CLASS_MEMBER},
+    {0x210A, 0x2113, CLASS_MEMBER},   {0x2115, 0x2115, CLASS_MEMBER},   {0x2119, 0x211D, CLASS_MEMBER},
+    {0x2124, 0x2124, CLASS_MEMBER},   {0x2126, 0x2126, CLASS_MEMBER},   {0x2128, 0x2128, CLASS_MEMBER},
+    {0x212A, 0x212D, CLASS_MEMBER},   {0x212F, 0x2134, CLASS_MEMBER},   {0x2139, 0x2139, CLASS_MEMBER},
+    {0x213C, 0x213F, CLASS_MEMBER},   {0x2145, 0x2149, CLASS_MEMBER},   {0x214E, 0x214E, CLASS_MEMBER},
+    {0x2183, 0x2184, CLASS_MEMBER},   {0x2C00, 0x2C7B, CLASS_MEMBER},   {0x2C7E, 0x2CE4, CLASS_MEMBER},
+    {0x2CEB, 0x2CEE, CLASS_MEMBER},   {0x2CF2, 0x2CF3, CLASS_MEMBER},   {0xA640, 0xA66D, CLASS_MEMBER},
+    {0xA680, 0xA69B, CLASS_MEMBER},   {0xA722, 0xA76F, CLASS_MEMBER},   {0xA771, 0xA787, CLASS_MEMBER},
+    {0xA78B, 0xA78E, CLASS_MEMBER},   {0xAB70, 0xABBF, CLASS_MEMBER},   {0xFB00, 0xFB06, CLASS_MEMBER},
+    {0xFB13, 0xFB17, CLASS_MEMBER},   {0xFF21, 0xFF3A, CLASS_MEMBER},   {0xFF41, 0xFF5A, CLASS_MEMBER},
     {0x10400, 0x1044F, CLASS_MEMBER}, {0x104B0, 0x104D3, CLASS_MEMBER}, {0x104D8, 0x104FB, CLASS_MEMBER},
     {0x10C80, 0x10CB2, CLASS_MEMBER}, {0x10CC0, 0x10CF2, CLASS_MEMBER}, {0x118A0, 0x118DF, CLASS_MEMBER},
     {0x1E900, 0x1E943, CLASS_MEMBER},
@@ -67,20 +67,24 @@ SET(cased);
 
 /* Punctuation of East Asian text. */
 static const struct class_range wide_punctuation_ranges[] = {
-    {0x2018, 0x201F, CLASS_MEMBER}, {0x3000, 0x3002, CLASS_MEMBER}, {0xFF01, 0xFF0F, CLASS_MEMBER},
+    {0x2018, 0x201F, CLASS_MEMBER},
+    {0x3000, 0x3002, CLASS_MEMBER},
+    {0xFF01, 0xFF0F, CLASS_MEMBER},
     {0xFF1A, 0xFF5E, CLASS_MEMBER},
 };
 SET(wide_punctuation);
 
 /* What DeepSeek's first tokenizers take for East Asian: much more than that. */
 static const struct class_range east_ranges[] = {
-    {0x0800, 0x9FA5, CLASS_MEMBER}, {0xAC00, 0xD7FF, CLASS_MEMBER},
+    {0x0800, 0x9FA5, CLASS_MEMBER},
+    {0xAC00, 0xD7FF, CLASS_MEMBER},
 };
 SET(east);
 
 /* Kana and common Han characters. */
 static const struct class_range kana_han_ranges[] = {
-    {0x3040, 0x30FF, CLASS_MEMBER}, {0x4E00, 0x9FA5, CLASS_MEMBER},
+    {0x3040, 0x30FF, CLASS_MEMBER},
+    {0x4E00, 0x9FA5, CLASS_MEMBER},
 };
 SET(kana_han);
 
@@ -103,15 +107,15 @@ SET(stops);
 static const struct class_range blocks_ranges[] = {
     {0x2014, 0x2014, CLASS_MEMBER_2}, {0x2018, 0x2019, CLASS_MEMBER_2}, {0x201C, 0x201D, CLASS_MEMBER_2},
     {0x2026, 0x2026, CLASS_MEMBER_2}, {0x3001, 0x303F, CLASS_MEMBER_2}, {0x3040, 0x30FF, CLASS_MEMBER_4},
-    {0x3105, 0x312F, CLASS_MEMBER_3}, {0x3131, 0x318E, CLASS_MEMBER}, {0x4E00, 0x9FA5, CLASS_MEMBER_4},
-    {0xAC00, 0xD7A3, CLASS_MEMBER}, {0xFE30, 0xFE4F, CLASS_MEMBER_2}, {0xFF01, 0xFF01, CLASS_MEMBER_2},
+    {0x3105, 0x312F, CLASS_MEMBER_3}, {0x3131, 0x318E, CLASS_MEMBER},   {0x4E00, 0x9FA5, CLASS_MEMBER_4},
+    {0xAC00, 0xD7A3, CLASS_MEMBER},   {0xFE30, 0xFE4F, CLASS_MEMBER_2}, {0xFF01, 0xFF01, CLASS_MEMBER_2},
     {0xFF0C, 0xFF0C, CLASS_MEMBER_2}, {0xFF1A, 0xFF1B, CLASS_MEMBER_2},
 };
 SET(blocks);
 
 /* Blocks of Han characters. */
 static const struct class_range han_ranges[] = {
-    {0x3400, 0x4DBF, CLASS_HAN}, {0x4E00, 0x9FFF, CLASS_HAN}, {0xF900, 0xFAFF, CLASS_HAN},
+    {0x3400, 0x4DBF, CLASS_HAN},   {0x4E00, 0x9FFF, CLASS_HAN},   {0xF900, 0xFAFF, CLASS_HAN},
     {0x20000, 0x2A6DF, CLASS_HAN}, {0x2A700, 0x2B73F, CLASS_HAN}, {0x2B740, 0x2B81F, CLASS_HAN},
     {0x2B820, 0x2CEAF, CLASS_HAN}, {0x2CEB0, 0x2EBEF, CLASS_HAN}, {0x2F800, 0x2FA1F, CLASS_HAN},
 };
@@ -119,9 +123,18 @@ SET(han);
 
 /* ---- kinds ---- */
 
-#define BY(text) {.pattern = text}
-#define IN(characters, text) {.pattern = text, .set = &(characters)}
-#define DIGITS(which) {.pattern = "", .how = which}
+#define BY(text)        \
+    {                   \
+        .pattern = text \
+    }
+#define IN(characters, text)                  \
+    {                                         \
+        .pattern = text, .set = &(characters) \
+    }
+#define DIGITS(which)               \
+    {                               \
+        .pattern = "", .how = which \
+    }
 #define KIND(name, ...) static const struct pre_kind name = {{__VA_ARGS__}}
 
 KIND(gpt2, BY(GPT2));
@@ -134,8 +147,7 @@ KIND(ufakzeka, BY(WORDS("")));
 KIND(minicpm5, BY("[" N "]{1,3}"), BY(LLAMA3("+")));
 KIND(laguna, BY("[^\\n]+|\\n+"), BY(LLAMA3("")));
 KIND(lines, BY("[^\\n]+|\\n+"));
-KIND(qwen35,
-     BY(CONTRACTION "|" BEFORE_WORD "[" L M "]+|[" N "]| ?[^\\s" L M N "]+[\\r\\n]*|" LINES_SPACES));
+KIND(qwen35, BY(CONTRACTION "|" BEFORE_WORD "[" L M "]+|[" N "]| ?[^\\s" L M N "]+[\\r\\n]*|" LINES_SPACES));
 KIND(jais2, BY(CONTRACTION "|" BEFORE_WORD "[" L "]+|[" N "]{1,3}|" OTHERS "\\s*[\\r\\n]+|"
                            "\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|"
                            "\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s"));

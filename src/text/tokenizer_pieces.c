@@ -88,7 +88,8 @@ andiron_status pieces_build(struct tokenizer *t, andiron_error *error)
     for (size_t id = 0; id < n; id++)
         total += t->source.texts[id].n;
     if (total > UINT32_MAX - 1)
-        return error_set(error, ANDIRON_E_FORMAT, "a vocabulary with %zu MiB of text cannot be used", (size_t)(total >> 20));
+        return error_set(error, ANDIRON_E_FORMAT, "a vocabulary with %zu MiB of text cannot be used",
+                         (size_t)(total >> 20));
     t->piece_at = arena_alloc(&t->arena, n + 1, sizeof *t->piece_at);
     t->piece_bytes = arena_alloc(&t->arena, total + 1, 1);
     if (!t->piece_at || !t->piece_bytes)
@@ -111,8 +112,8 @@ struct span tokenizer_piece(const struct tokenizer *t, andiron_token id, bool sp
     return (struct span){t->piece_bytes + t->piece_at[id], t->piece_at[id + 1] - t->piece_at[id]};
 }
 
-/* A SentencePiece vocabulary with add_space_prefix puts a space before the text and before what follows a token that was
- * matched as a whole; here it is taken away again. */
+/* A SentencePiece vocabulary with add_space_prefix puts a space before the text and before what follows a token that
+ * was matched as a whole; here it is taken away again. */
 andiron_status tokenizer_decode(const struct tokenizer *t, const andiron_token *ids, size_t n, bool special,
                                 struct buffer *text, andiron_error *error)
 {

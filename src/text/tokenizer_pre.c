@@ -1,8 +1,8 @@
 /* tokenizer_pre.c - cuts text into words by the patterns of tokenizer_patterns.c, step by step.
  *
- * Patterns are compiled when the vocabulary is opened and run by PCRE2 over classes (one byte a character), with its JIT
- * where there is one. They are written so that a match never goes back over more than it then consumes, which keeps the
- * whole linear in the text. */
+ * Patterns are compiled when the vocabulary is opened and run by PCRE2 over classes (one byte a character), with its
+ * JIT where there is one. They are written so that a match never goes back over more than it then consumes, which keeps
+ * the whole linear in the text. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/tokenizer_pre.h"
 #include "base/alloc.h"
@@ -66,9 +66,9 @@ static andiron_status unknown(struct span name, andiron_error *error)
     struct buffer known;
     buffer_init(&known, 4096);
     pre_list(&known);
-    andiron_status status =
-        error_set(error, ANDIRON_E_SUPPORT, "the pre-tokenizer \"%.*s\" is not known; these and their like are: %s",
-                  (int)(name.n < 40 ? name.n : 40), name.p, known.data ? known.data : "(out of memory)");
+    andiron_status status = error_set(
+        error, ANDIRON_E_SUPPORT, "the pre-tokenizer \"%.*s\" is not known; these and their like are: %s",
+        (int)(name.n < 40 ? name.n : 40), name.p, known.data ? known.data : "(out of memory)");
     buffer_reset(&known);
     return status;
 }

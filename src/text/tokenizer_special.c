@@ -1,8 +1,8 @@
 /* tokenizer_special.c - finds tokens that are matched as wholes: user-defined ones anywhere, control ones in markup.
  *
- * Where matches overlap, the longest wins, wherever it begins, then the leftmost: llama.cpp looks for the tokens one after
- * another, long ones first. Overlapping ones are rare, so text is searched once, from the left, and only stretches where a
- * match begins inside another are looked at again. */
+ * Where matches overlap, the longest wins, wherever it begins, then the leftmost: llama.cpp looks for the tokens one
+ * after another, long ones first. Overlapping ones are rare, so text is searched once, from the left, and only
+ * stretches where a match begins inside another are looked at again. */
 #include "base/alloc.h"
 #include "base/error.h"
 #include "text/tokenizer_internal.h"
@@ -54,7 +54,8 @@ andiron_status special_build(struct tokenizer *t, andiron_error *error)
         if (is_special(t, id))
             n_bytes += t->source.texts[id].n;
     if (n_bytes >= UINT32_MAX)
-        return error_set(error, ANDIRON_E_FORMAT, "a vocabulary with %zu MiB of control tokens cannot be used", n_bytes >> 20);
+        return error_set(error, ANDIRON_E_FORMAT, "a vocabulary with %zu MiB of control tokens cannot be used",
+                         n_bytes >> 20);
     t->special = arena_alloc(&t->arena, n_bytes + 1, sizeof *t->special);
     if (!t->special)
         return error_memory(error, (n_bytes + 1) * sizeof *t->special, "the control tokens");
@@ -78,10 +79,10 @@ struct finder {
 };
 
 struct place {
-    int32_t id;         /* of the match chosen to begin here, or -1 */
-    uint8_t longest;    /* bytes of the longest match that could begin here */
-    bool taken;         /* by a chosen match */
-    size_t markup_end;  /* matches of control tokens that begin here end by there */
+    int32_t id;        /* of the match chosen to begin here, or -1 */
+    uint8_t longest;   /* bytes of the longest match that could begin here */
+    bool taken;        /* by a chosen match */
+    size_t markup_end; /* matches of control tokens that begin here end by there */
 };
 
 /* Where control tokens that begin at `at` must have ended; 0: none may begin. `at` never falls. */
@@ -163,8 +164,8 @@ static void choose(struct finder *f, size_t begin, struct place *places, size_t 
     }
 }
 
-/* A stretch begins with the match that begins at `at`, and goes on as long as one begins before the last has ended, with
- * the white space that it takes. */
+/* A stretch begins with the match that begins at `at`, and goes on as long as one begins before the last has ended,
+ * with the white space that it takes. */
 static bool find_stretch(struct finder *f, size_t at, size_t first, int32_t first_id, size_t markup, size_t *next)
 {
     size_t end = at + first, most = 0, n_matches = 0;

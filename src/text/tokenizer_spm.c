@@ -1,11 +1,11 @@
-/* tokenizer_spm.c - SentencePiece BPE: neighbours whose text together is a token are merged, best score first; what is no
- * token at the end is spelled in bytes.
+/* tokenizer_spm.c - SentencePiece BPE: neighbours whose text together is a token are merged, best score first; what is
+ * no token at the end is spelled in bytes.
  *
  * A space is U+2581 in the vocabulary. Merging cannot cross a space that no token has inside after the same byte, so
  * text is worked on word by word; the result is that of the whole text.
  *
- * Where llama.cpp gives up bytes we do not: a U+2581 in the text itself is spelled in bytes, and a broken character ends
- * before a space. */
+ * Where llama.cpp gives up bytes we do not: a U+2581 in the text itself is spelled in bytes, and a broken character
+ * ends before a space. */
 #include "base/error.h"
 #include "text/tokenizer_internal.h"
 #include <math.h>

@@ -1,5 +1,6 @@
-/* utf8_stream.c - bytes to whole characters. Follows table 3-7 of Unicode's section 3.9: the first byte tells the length,
- * and for four first bytes the second one's range is narrower (no overlong forms, surrogates or values past U+10FFFF). */
+/* utf8_stream.c - bytes to whole characters. Follows table 3-7 of Unicode's section 3.9: the first byte tells the
+ * length, and for four first bytes the second one's range is narrower (no overlong forms, surrogates or values past
+ * U+10FFFF). */
 #include "text/utf8_stream.h"
 #include <string.h>
 

@@ -1,9 +1,9 @@
-/* fuzz_tokenizer.c - a vocabulary and a text from any bytes: opened or refused with a sentence; what is open encodes the
- * text, as one run and as many, within room that is promised, and decodes it.
+/* fuzz_tokenizer.c - a vocabulary and a text from any bytes: opened or refused with a sentence; what is open encodes
+ * the text, as one run and as many, within room that is promised, and decodes it.
  *
- * The input's first bytes choose the kind; then lines: tokens (a digit for the kind, then the text), an empty line, merges,
- * an empty line, and the rest is the text. All 256 bytes have tokens when a bit of the first bytes says so, and then the
- * text must come back. */
+ * The input's first bytes choose the kind; then lines: tokens (a digit for the kind, then the text), an empty line,
+ * merges, an empty line, and the rest is the text. All 256 bytes have tokens when a bit of the first bytes says so, and
+ * then the text must come back. */
 #include "base/buffer.h"
 #include "text/tokenizer.h"
 #include <stdlib.h>
@@ -13,9 +13,37 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 enum { MAX_TOKENS = 512, MAX_MERGES = 256, N_HEAD = 3 };
 
 static const char *const pres[] = {
-    "default", "llama-bpe", "qwen2", "qwen35", "gpt-2", "smollm", "falcon", "deepseek-llm", "deepseek-coder", "deepseek-v3",
-    "spark2_5", "youtu", "bloom", "viking", "tekken", "gpt-4o", "granite-embed-multi-97m", "tiny_aya", "chameleon", "superbpe",
-    "kimi-k2", "afmoe", "exaone-moe", "bailingmoe", "seed-coder", "jais-2", "minicpm5", "laguna", "gemma4", "sarvam-moe", "",
+    "default",
+    "llama-bpe",
+    "qwen2",
+    "qwen35",
+    "gpt-2",
+    "smollm",
+    "falcon",
+    "deepseek-llm",
+    "deepseek-coder",
+    "deepseek-v3",
+    "spark2_5",
+    "youtu",
+    "bloom",
+    "viking",
+    "tekken",
+    "gpt-4o",
+    "granite-embed-multi-97m",
+    "tiny_aya",
+    "chameleon",
+    "superbpe",
+    "kimi-k2",
+    "afmoe",
+    "exaone-moe",
+    "bailingmoe",
+    "seed-coder",
+    "jais-2",
+    "minicpm5",
+    "laguna",
+    "gemma4",
+    "sarvam-moe",
+    "",
     "none such",
 };
 
@@ -49,7 +77,11 @@ static size_t spell(char *out, unsigned byte, bool spm)
         out[5] = '>';
         return 6;
     }
-    unsigned c = byte <= 0x20 ? 0x100 + byte : byte < 0x7F ? byte : byte <= 0xA0 ? 0x121 + byte - 0x7F : byte == 0xAD ? 0x143 : byte;
+    unsigned c = byte <= 0x20   ? 0x100 + byte
+                 : byte < 0x7F  ? byte
+                 : byte <= 0xA0 ? 0x121 + byte - 0x7F
+                 : byte == 0xAD ? 0x143
+                                : byte;
     if (c < 0x80) {
         out[0] = (char)c;
         return 1;
@@ -67,10 +99,23 @@ static void add_token(struct input *in, struct span text, uint8_t kind)
     in->scores[i] = -(float)((i * 7) % 5);
 }
 
+static void read_lists(struct input *in, struct span *rest, bool all_bytes, bool spm)
+{
+    struct tokenizer_source *s = &in->source;
+    struct span line;
+    for (unsigned byte = 0; all_bytes && byte < 256; byte++)
+        add_token(in, (struct span){in->bytes[byte], spell(in->bytes[byte], byte, spm)},
+                  spm ? TOKEN_BYTE : TOKEN_NORMAL);
+    while (s->n_tokens < MAX_TOKENS && next_line(rest, &line) && line.n)
+        add_token(in, (struct span){line.p + 1, line.n - 1}, (uint8_t)(line.p[0] - '0'));
+    while (s->n_merges < MAX_MERGES && next_line(rest, &line) && line.n)
+        in->merges[s->n_merges++] = line;
+}
+
 static void read_input(struct input *in, const uint8_t *data, size_t n)
 {
     struct tokenizer_source *s = &in->source;
-    struct span rest = {(const char *)data + N_HEAD, n - N_HEAD}, line;
+    struct span rest = {(const char *)data + N_HEAD, n - N_HEAD};
     bool spm = data[0] & 1, raw = !spm && (data[1] % 32 == 28 || data[1] % 32 == 29);
     s->model = span_of(spm ? "llama" : "gpt2");
     s->pre = span_of(pres[data[1] % 32]);
@@ -81,13 +126,7 @@ static void read_input(struct input *in, const uint8_t *data, size_t n)
     s->unknown = data[0] & 16 ? 0 : -1;
     s->add_bos = s->add_eos = -1;
     s->add_space_prefix = data[0] >> 2 & 1;
-    if (data[0] & 2)
-        for (unsigned byte = 0; byte < 256; byte++)
-            add_token(in, (struct span){in->bytes[byte], spell(in->bytes[byte], byte, spm || raw)}, spm || raw ? TOKEN_BYTE : TOKEN_NORMAL);
-    while (s->n_tokens < MAX_TOKENS && next_line(&rest, &line) && line.n)
-        add_token(in, (struct span){line.p + 1, line.n - 1}, (uint8_t)(line.p[0] - '0'));
-    while (s->n_merges < MAX_MERGES && next_line(&rest, &line) && line.n)
-        in->merges[s->n_merges++] = line;
+    read_lists(in, &rest, data[0] & 2, spm || raw);
     s->texts = in->texts;
     s->merges = in->merges;
     s->kinds = in->kinds;
@@ -119,7 +158,8 @@ static void check_text(const struct tokenizer *t, const struct input *in, const 
 {
     struct buffer back;
     buffer_init(&back, 1 << 26);
-    if (tokenizer_decode(t, (const andiron_token *)(const void *)ids->data, ids->n / sizeof(andiron_token), true, &back, NULL))
+    if (tokenizer_decode(t, (const andiron_token *)(const void *)ids->data, ids->n / sizeof(andiron_token), true, &back,
+                         NULL))
         abort();
     if (promised && !span_same(buffer_span(&back), in->text))
         abort();
@@ -165,7 +205,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (status && (t || error.status != status || !error.text[0]))
         abort();
     if (!status)
-        run(t, in, data[0] & 2 && !(data[0] & 12)); /* with spaces in front, a token may stand for the one that was put */
+        run(t, in,
+            data[0] & 2 && !(data[0] & 12)); /* with spaces in front, a token may stand for the one that was put */
     tokenizer_close(t);
     free(in);
     return 0;

@@ -1,6 +1,6 @@
 /* test_tokenizer_golden.c - ids equal llama.cpp's, and bytes come back: thousands of lines with both real vocabularies,
- * hundreds with a small one under each pre-tokenizer. The files were made by tools/oracle/make_tokens.py, which says what
- * is in them. */
+ * hundreds with a small one under each pre-tokenizer. The files were made by tools/oracle/make_tokens.py, which says
+ * what is in them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -147,8 +147,8 @@ static uint64_t hash_of(const andiron_token *ids, size_t n)
     return h ? h : 1;
 }
 
-/* How many lines have the ids whose hashes are at `hashes`, `ways` for a line (control tokens not found, found). Fails at
- * the first line that has others, or whose bytes do not come back though each has a token. */
+/* How many lines have the ids whose hashes are at `hashes`, `ways` for a line (control tokens not found, found). Fails
+ * at the first line that has others, or whose bytes do not come back though each has a token. */
 static size_t check_lines(const struct subject *s, const struct span *lines, size_t n_lines, const uint8_t *hashes,
                           size_t ways)
 {

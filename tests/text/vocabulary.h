@@ -15,8 +15,8 @@ struct vocabulary {
 };
 
 bool vocabulary_read(struct vocabulary *v, const char *path);
-/* From lists that end with NULL; `kinds` has a digit (enum token_kind) for each token, NULL: all normal. The lists' texts
- * are borrowed. Scores fall with the ids. */
+/* From lists that end with NULL; `kinds` has a digit (enum token_kind) for each token, NULL: all normal. The lists'
+ * texts are borrowed. Scores fall with the ids. */
 void vocabulary_make(struct vocabulary *v, const char *model, const char *const *tokens, const char *kinds,
                      const char *const *merges);
 void vocabulary_free(struct vocabulary *v);

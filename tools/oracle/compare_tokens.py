@@ -51,7 +51,8 @@ def compare(program, model, n_lines, seed, show, one_line):
             if wrong <= show:
                 print(f"--- {text!r} special={special}\n  llama.cpp {want} {[theirs.piece(i) for i in want][:40]}\n"
                       f"  ours      {ids} {[theirs.piece(i) for i in ids][:40]}")
-    print(f"{model}: {len(unspelled)} bytes have no token; {len(cases)} cases of {len(lines)} lines: {wrong} wrong, {lossy} differ where llama.cpp loses bytes, {control} where "
+    print(f"{model}: {len(unspelled)} bytes have no token; {len(cases)} cases of {len(lines)} lines: "
+          f"{wrong} wrong, {lossy} differ where llama.cpp loses bytes, {control} where "
           f"its content became control tokens; {lossy_both} equal and lossy; ours come back {ours_back}")
     return wrong
 
@@ -64,7 +65,7 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--show", type=int, default=5)
     p.add_argument("--one-line", action="store_true",
-                   help="leave out texts with a newline, at which llama.cpp ends the process with some raw vocabularies")
+                   help="leave out texts with a newline: llama.cpp ends the process at some with raw vocabularies")
     a = p.parse_args()
     return sum(compare(a.program, m, a.lines, a.seed, a.show, a.one_line) for m in a.models) != 0
 

@@ -57,5 +57,6 @@ class LlamaVocab:
     def spellings(self):
         """Of some tokens that are matched as wholes."""
         attributes = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
-        found = [self.piece(i) for i in range(self.n_tokens) if llama_cpp.llama_vocab_get_attr(self.vocab, i) & attributes]
+        found = [self.piece(i) for i in range(self.n_tokens)
+                 if llama_cpp.llama_vocab_get_attr(self.vocab, i) & attributes]
         return [x.decode("utf-8", "replace") for x in found[:: len(found) // 150 + 1]]

@@ -7,10 +7,10 @@ Development only; needs llama-cpp-python and, for the small vocabularies, gguf a
     lines.bin             u32 lines, then for each u32 bytes and the bytes
     smollm2.bin, ...      u32 lines, u32 full; for each line twice (control tokens not found, found) the u64 FNV-1a of
                           its ids, 0 where llama.cpp loses bytes of it or makes control tokens of what is no markup;
-                          then for each of the first `full` lines twice u32 tokens and i32 ids; then u32 ends and i32 ids
-                          of the tokens that end a turn
-    words.gguf, words.bin a small byte-level vocabulary, and for each kind of pre-tokenizer its u8 bytes and name, u32 lines,
-                          and for each line one hash as above
+                          then for each of the first `full` lines twice u32 tokens and i32 ids; then u32 ends and
+                          i32 ids of the tokens that end a turn
+    words.gguf, words.bin a small byte-level vocabulary, and for each kind of pre-tokenizer its u8 bytes and name,
+                          u32 lines, and for each line one hash as above
     spaces.gguf, .bin     a small SentencePiece vocabulary with a space in front, as smollm2.bin
 """
 import pathlib
@@ -78,7 +78,8 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     vocabs = {name: LlamaVocab(ROOT / "models" / file) for name, file in MODELS.items()}
     lines = make_lines(20240229, N_LINES, [x for v in vocabs.values() for x in v.spellings()])
-    (OUT / "lines.bin").write_bytes(struct.pack("<I", len(lines)) + b"".join(struct.pack("<I", len(x)) + x for x in lines))
+    packed = b"".join(struct.pack("<I", len(x)) + x for x in lines)
+    (OUT / "lines.bin").write_bytes(struct.pack("<I", len(lines)) + packed)
     for name, vocab in vocabs.items():
         write_ids(OUT / f"{name}.bin", vocab, lines, N_FULL)
     with tempfile.TemporaryDirectory() as folder:

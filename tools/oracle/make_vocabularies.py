@@ -3,8 +3,8 @@
     python tools/oracle/make_vocabularies.py FOLDER [TOKENS] [NAME ...]
 
 Development only. A byte-level BPE vocabulary is trained on the lines of token_lines.py with no regard for words, so
-that its merges cross the borders that pre-tokenizers draw: cutting elsewhere gives other ids. One is SentencePiece BPE with a
-space in front, like Llama 2's ("spm"), one raw BPE like Gemma 4's.
+that its merges cross the borders that pre-tokenizers draw: cutting elsewhere gives other ids. One is SentencePiece BPE
+with a space in front, like Llama 2's ("spm"), one raw BPE like Gemma 4's.
 """
 import pathlib
 import re
@@ -25,7 +25,7 @@ def names():
 
 
 def corpus(n=6000):
-    """No line spells an added token, or has a zero byte: llama.cpp wants each text once, and cuts texts at zero bytes."""
+    """No line spells an added token, or has a zero byte: llama.cpp wants each once, and cuts texts at zero bytes."""
     lines = [line.decode("utf-8", "replace") for line in make_lines(77, n)]
     return [x for x in lines if not any(a in x for a in list(ADDED | HEAD | TAIL) + ["\0"])]
 
@@ -51,7 +51,8 @@ def sentence_piece(lines, n_tokens):
     t = Tokenizer(models.BPE())
     t.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]{1,24}"), "isolated")
     t.train_from_iterator([x.replace(" ", "\u2581") for x in lines],
-                          trainers.BpeTrainer(vocab_size=n_tokens, show_progress=False, min_frequency=2, limit_alphabet=300))
+                          trainers.BpeTrainer(vocab_size=n_tokens, show_progress=False, min_frequency=2,
+                                              limit_alphabet=300))
     model = json.loads(t.to_str())["model"]
     merges = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
     return [token for token, _ in sorted(model["vocab"].items(), key=lambda x: x[1])], merges
@@ -86,8 +87,8 @@ def write_byte_level(folder, name, tokens, merges):
 def write_spm(folder, name, tokens, model="llama", pre="default", merges=None, **more):
     kinds = list(HEAD.values()) + [1] * len(tokens) + list(TAIL.values())
     scores = None if merges else [0.0] * len(HEAD) + [-float(i) for i in range(len(tokens))] + [0.0] * len(TAIL)
-    write(folder / f"{name}.gguf", model, pre, list(HEAD) + tokens + list(TAIL), kinds, merges, scores, add_bos_token_id=1,
-          add_eos_token_id=2, **more)
+    write(folder / f"{name}.gguf", model, pre, list(HEAD) + tokens + list(TAIL), kinds, merges, scores,
+          add_bos_token_id=1, add_eos_token_id=2, **more)
 
 
 def main(arguments):

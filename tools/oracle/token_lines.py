@@ -3,6 +3,8 @@
 Development only. Used by make_tokens.py (the golden ones) and compare_tokens.py (as many as one likes). Every text is
 bytes; llama.cpp ends the process at bytes that would mean a character past U+10FFFF, so there are none of those.
 """
+import json
+import pathlib
 import random
 import re
 import sys
@@ -19,31 +21,11 @@ SCRIPTS = [
     (0xFB00, 0xFB4F), (0xFF01, 0xFFEF), (0x10330, 0x1034F), (0x10400, 0x1044F), (0x12000, 0x123FF), (0x1D400, 0x1D7FF),
     (0x1E900, 0x1E95F), (0x20000, 0x2A6DF), (0x2EBF0, 0x2EE5D), (0x30000, 0x3134F),
 ]
-PROSE = """The quick brown fox jumps over the lazy dog. It's 5 o'clock; they'll say we've lost, I'd say you're right, won't you?
-Über allen Gipfeln ist Ruh', in allen Wipfeln spürest du kaum einen Hauch. «Où est-il?», l'été, garçon, naïve coöperation.
-В начале было Слово, и Слово было у Бога. Ο δε Θεός είπε γενηθήτω φως. في البدء كان الكلمة. בראשית ברא אלהים את השמים ואת הארץ.
-吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。 学而时习之，不亦说乎？有朋自远方来。 나랏말싸미 듕귁에 달아 문자와로 서로 사맛디 아니할쎄.
-सत्यमेव जयते नानृतं। ধর্মক্ষেত্রে কুরুক্ষেত্রে। யாதும் ஊரே யாவரும் கேளிர். ทุกคนมีสิทธิ์ในชีวิต เสรีภาพ. Tôi có thể ăn thủy tinh mà không hại gì.
-In 1969, 600,000,000 people watched; 3.14159 and 1e-10, 0x7fff, 12:30:45, 2024-02-29, $1,234.56, 50%, #42, +49 (0)30 123456.""".split("\n")
-CODE = [
-    "def f(x: int) -> str:\n    return f\"{x!r:>10}\"  # TODO\n\n\nclass A(B):\n\tpass\n", "for (int i = 0; i < n; ++i) { a[i] += b[i] * c; }",
-    "#include <stdio.h>\r\nint main(void)\r\n{\r\n    return 0;\r\n}\r\n", "SELECT * FROM t WHERE a <> 'b' AND c IS NOT NULL;",
-    "{\"key\": [1, 2.5e3, true, null], \"nested\": {\"a\": \"\\u00e9\\n\"}}", "<div class=\"x\">&nbsp;&lt;b&gt;</div><!-- c -->",
-    "x = lambda *a, **k: a if not k else {**k, '_': [*a]}", "git commit -m 'fix: it''s done' && make -j8 2>&1 | tee log.txt",
-    "\\begin{align}\\frac{1}{2}\\int_0^\\infty e^{-x^2}dx\\end{align}", "https://example.org/a?b=c%20d&e=f#g_h-i.j~k",
-    "fn main() -> Result<(), Box<dyn Error>> { let v: Vec<_> = it.map(|x| x?).collect(); }", "a=b==c!=d<=e>=f=>g->h::i..j...k",
-    "#!/bin/sh\nset -eu\nif [ \"$#\" -lt 1 ]; then echo \"${0##*/}: usage\" >&2; exit 1; fi\n", "\t\t\tif (x)\n\t\t\t\treturn;\n",
-    "camelCaseNameXMLHttpRequest snake_case_name SCREAMING_CASE kebab-case HTTPServer2Go iPhone15ProMax",
-]
-EMOJI = ["😀", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇩🇪", "🇺🇸🇫🇷", "1️⃣", "❤️", "☺", "🧑🏿‍🚀", "🫠", "#️⃣", "♂️", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👨‍💻", "✈️", "🤷🏻‍♀️"]
-SPACES = [" ", "  ", "   ", "\t", "\n", "\r\n", "\r", "\n\n", "\u00a0", "\u3000", "\u2028", "\u2029", "\x0b", "\x0c", "\x85", "\u200b",
-          "\u2003", "\u202f", "\u1680", "\ufeff", "\x1c", "\x1f", "    ", "        "]
-WORDS = ["'s", "'S", "'t", "'re", "'RE", "'Ve", "'ll", "'LL", "'d", "'D", "'m", "’s", "'ſ", "'x", "''", "'", "ing", "Don't", "I'M", "we'll", "IT'S"]
-SPELLED = ["<s>", "</s>", "<unk>", "<bos>", "<eos>", "<pad>", "<mask>", "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<start_of_turn>",
-           "<end_of_turn>", "<0x0A>", "<0xE2>", "<unused3>", "<|im_start", "im_end|>", "<|", "|>", "<repo_name>", "<file_sep>", "[INST]",
-           "<2mass>", "[multimodal]", "<table>", "</td>", "<h1>", "<b>", "\u2581", "\u2581\u2581", "\u2581the", "Ġ", "Ġthe", "Ċ", "<sentinel:12>",
-           "IMGIMGABCZ", "<|system|>", "<|user|>", "<|end|>"]
-CONTINUATION = "".join(chr(c) for c in range(0x300, 0x370)) + "\u0489\u064b\u0651\u093e\u094d\u0e31\u0e34\u20dd\ufe0f\u200d\u3099"
+TEXTS = json.loads((pathlib.Path(__file__).parent / "token_texts.json").read_text())
+PROSE, CODE, EMOJI, SPACES, WORDS, SPELLED = (
+    TEXTS[x] for x in ("prose", "code", "emoji", "spaces", "words", "spelled"))
+CONTINUATION = "".join(map(chr, range(0x300, 0x370))) + \
+    "\u0489\u064b\u0651\u093e\u094d\u0e31\u0e34\u20dd\ufe0f\u200d\u3099"
 DIGITS = [0x30, 0x660, 0x6F0, 0x966, 0xE50, 0xFF10, 0x1D7CE]
 PAST_THE_END = re.compile(rb"\xf4[\x90-\xbf][\x80-\xbf]{2}|[\xf5-\xf7][\x80-\xbf]{3}")
 
@@ -61,8 +43,9 @@ class Maker:
         self.r = random.Random(seed)
         self.spelled = SPELLED + list(spellings)
         self.groups = by_category()
-        self.makers = [self.words, self.prose, self.code, self.emoji, self.marks, self.spaces, self.spelling, self.digits, self.rare,
-                       self.contractions, self.mixed, self.broken, self.any_bytes, self.long_word, self.surrogates, self.ascii]
+        self.makers = [self.words, self.prose, self.code, self.emoji, self.marks, self.spaces, self.spelling,
+                       self.digits, self.rare, self.contractions, self.mixed, self.broken, self.any_bytes, self.long_word,
+                       self.surrogates, self.ascii]
 
     def word(self):
         first, last = self.r.choice(SCRIPTS)
@@ -91,20 +74,23 @@ class Maker:
         return self.some(lambda: self.r.choice(EMOJI), 6, lambda: self.r.choice(["", "", " ", "a", "\u200d", "!"]))
 
     def marks(self):
-        return self.some(lambda: self.word()[:2] + "".join(self.r.choice(CONTINUATION) for _ in range(self.r.randint(0, 3))), 8,
-                         lambda: self.r.choice(["", " "]))
+        def marked():
+            return self.word()[:2] + "".join(self.r.choice(CONTINUATION) for _ in range(self.r.randint(0, 3)))
+        return self.some(marked, 8, lambda: self.r.choice(["", " "]))
 
     def spaces(self):
         return self.some(lambda: self.r.choice(SPACES) * self.r.choice([1, 1, 1, 2, 3, 7, 20, 40]), 6,
                          lambda: self.r.choice(["", "", "x", "word", "1", ".", "é", "。"]))
 
     def spelling(self):
-        return self.some(lambda: self.r.choice(self.spelled), 5, lambda: self.r.choice(["", "", " ", "\n", "user", "x", "\n\n"]))
+        return self.some(lambda: self.r.choice(self.spelled), 5,
+                         lambda: self.r.choice(["", "", " ", "\n", "user", "x", "\n\n"]))
 
     def digits(self):
         def run():
             zero = self.r.choice(DIGITS)
-            return "".join(chr(zero + self.r.randrange(10)) for _ in range(self.r.choice([1, 2, 3, 4, 5, 6, 7, 9, 12, 31])))
+            n = self.r.choice([1, 2, 3, 4, 5, 6, 7, 9, 12, 31])
+            return "".join(chr(zero + self.r.randrange(10)) for _ in range(n))
         return self.some(run, 4, lambda: self.r.choice(["", ",", ".", " ", "a", "²", "Ⅷ", "½", "-", "%", "年"]))
 
     def rare(self):
@@ -116,7 +102,8 @@ class Maker:
         return self.some(lambda: self.r.choice(WORDS), 8, lambda: self.r.choice(["", " ", "a", "He", "É", "1", "日"]))
 
     def mixed(self):
-        makers = [self.words, self.prose, self.code, self.emoji, self.spaces, self.spelling, self.digits, self.rare, self.marks, self.contractions]
+        makers = [self.words, self.prose, self.code, self.emoji, self.spaces, self.spelling, self.digits, self.rare,
+                  self.marks, self.contractions]
         return "".join(self.r.choice(makers)()[:40] for _ in range(self.r.randint(2, 5)))
 
     def broken(self):
@@ -127,11 +114,13 @@ class Maker:
             if how == 0:
                 data[at:at + 1] = b""
             elif how == 1:
-                data[at:at] = bytes([self.r.choice([0xC0, 0xC1, 0xE2, 0xF0, 0xF4, 0xFF, 0x80, 0xBF, 0xED, 0xE0, self.r.randrange(256)])])
+                data[at:at] = bytes([self.r.choice([0xC0, 0xC1, 0xE2, 0xF0, 0xF4, 0xFF, 0x80, 0xBF, 0xED, 0xE0,
+                                                     self.r.randrange(256)])])
             elif how == 2:
                 data = data[:at]
             else:
-                data[at:at] = self.r.choice([b"\xc0\xaf", b"\xe0\x80\xaf", b"\xf0\x80\x80\xaf", b"\xe2\x96", b"\xf0\x9f\x98", b"\xe2 "])
+                data[at:at] = self.r.choice([b"\xc0\xaf", b"\xe0\x80\xaf",
+                                              b"\xf0\x80\x80\xaf", b"\xe2\x96", b"\xf0\x9f\x98", b"\xe2 "])
         return bytes(data)
 
     def any_bytes(self):
@@ -141,7 +130,8 @@ class Maker:
         return "".join(chr(self.r.randrange(128)) for _ in range(self.r.randint(1, 60)))
 
     def long_word(self):
-        unit = self.r.choice([self.word(), self.word()[:1], "a", "A", "=", "-=", "ab", "\u200d", "0", "ha", "é", "的", " ", "\n", "_"])
+        unit = self.r.choice([self.word(), self.word()[:1], "a", "A", "=", "-=", "ab", "\u200d", "0",
+                              "ha", "é", "的", " ", "\n", "_"])
         return unit * (self.r.randint(30, 400) // len(unit) + 1) + self.r.choice(["", " end", "\n", "1"])
 
     def surrogates(self):
