@@ -27,8 +27,7 @@ static const char *const ends_turn[] = {
     "<eos>",
     "<turn|>",
     "<|tool_response>",
-    "<\xEF\xBD\x9C"
-    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+    "<\357\275\234end\342\226\201of\342\226\201sentence\357\275\234>",
     "[e~[",
 };
 
@@ -39,22 +38,14 @@ struct middle_mark {
 };
 static const struct middle_mark middle_marks[] = {
     {false,
-     {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",
-      "<\xEF\xBD\x9C"
-      "fim\xE2\x96\x81"
-      "begin\xEF\xBD\x9C>",
-      "<PRE>", "\xE2\x96\x81<PRE>", "<|code_prefix|>", "<|prefix|>"}},
+     {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\357\275\234fim\342\226\201begin\357\275\234>", "<PRE>",
+      "\xE2\x96\x81<PRE>", "<|code_prefix|>", "<|prefix|>"}},
     {false,
-     {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>",
-      "<\xEF\xBD\x9C"
-      "fim\xE2\x96\x81hole\xEF\xBD\x9C>",
-      "<SUF>", "\xE2\x96\x81<SUF>", "<|code_suffix|>", "<|suffix|>"}},
+     {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\357\275\234fim\342\226\201hole\357\275\234>", "<SUF>",
+      "\xE2\x96\x81<SUF>", "<|code_suffix|>", "<|suffix|>"}},
     {false,
-     {"<|fim_middle|>", "<fim-middle>", "<fim_middle>",
-      "<\xEF\xBD\x9C"
-      "fim\xE2\x96\x81"
-      "end\xEF\xBD\x9C>",
-      "<MID>", "\xE2\x96\x81<MID>", "<|code_middle|>", "<|middle|>"}},
+     {"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<\357\275\234fim\342\226\201end\357\275\234>", "<MID>",
+      "\xE2\x96\x81<MID>", "<|code_middle|>", "<|middle|>"}},
     {true, {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"}},
     {true, {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"}},
     {true, {"<|file_sep|>"}},
