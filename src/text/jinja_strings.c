@@ -316,6 +316,10 @@ struct text *text_pad(struct run *run, struct text *t, int64_t left, int64_t rig
 {
     const struct text space = {.p = " ", .n = 1, .markup = true};
     struct builder b;
+    if (left > RUN_OUTPUT_MAX || right > RUN_OUTPUT_MAX) {
+        run_fail(run, "a text of more than %d MiB", RUN_OUTPUT_MAX >> 20);
+        return NULL;
+    }
     builder_init(&b, run);
     while (left-- > 0 && builder_add_text(&b, fill ? fill : &space))
         ;
