@@ -118,7 +118,7 @@ bool spm_fragment(struct encoder *e, struct span text, bool space_first);
 void spm_find_bytes(struct tokenizer *t); /* fills byte_ids */
 bool spm_emit(struct encoder *e, const char *text, const struct symbol *symbols, size_t n);
 bool spm_emit_bytes(struct encoder *e, const char *text, size_t n); /* the unknown token if one of them has none */
-/* Bytes of the next symbol of text[0..n): a character as its first byte tells it, cut off before a space. */
+/* Bytes of the next symbol of text[0..n): a character as its first byte tells it, cut off before a space or U+2581. */
 size_t spm_symbol_bytes(const char *text, size_t n);
 static inline bool spm_is_mark(const char *text, size_t n) { return n >= 3 && !memcmp(text, space_mark, 3); }
 

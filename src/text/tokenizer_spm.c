@@ -50,7 +50,7 @@ size_t spm_symbol_bytes(const char *text, size_t n)
     size_t bytes = first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
     bytes = bytes < n ? bytes : n;
     for (size_t i = 1; i < bytes; i++)
-        if (text[i] == ' ')
+        if (text[i] == ' ' || spm_is_mark(text + i, n - i))
             return i;
     return bytes;
 }

@@ -44,8 +44,8 @@ class Maker:
         self.spelled = SPELLED + list(spellings)
         self.groups = by_category()
         self.makers = [self.words, self.prose, self.code, self.emoji, self.marks, self.spaces, self.spelling,
-                       self.digits, self.rare, self.contractions, self.mixed, self.broken, self.any_bytes, self.long_word,
-                       self.surrogates, self.ascii]
+                       self.digits, self.rare, self.contractions, self.mixed,
+                       self.broken, self.any_bytes, self.long_word, self.surrogates, self.ascii]
 
     def word(self):
         first, last = self.r.choice(SCRIPTS)
