@@ -17,13 +17,9 @@ static int32_t find_byte(const struct tokenizer *t, unsigned byte)
     static const char hex[] = "0123456789ABCDEF";
     char name[6] = {'<', '0', 'x', hex[byte >> 4], hex[byte & 15], '>'}, plain = (char)byte;
     int32_t id = tokenizer_find(t, (struct span){name, sizeof name});
-    return id >= 0 ? id : tokenizer_find(t, (struct span){&plain, 1});
-}
-
-void spm_find_bytes(struct tokenizer *t)
-{
-    for (unsigned byte = 0; byte < 256; byte++)
-        t->byte_ids[byte] = find_byte(t, byte);
+    if (id < 0)
+        id = tokenizer_find(t, (struct span){&plain, 1});
+    return id >= 0 && t->kinds[id] != TOKEN_CONTROL ? id : -1; /* content never becomes a control token */
 }
 
 andiron_status spm_build(struct tokenizer *t, andiron_error *error)
