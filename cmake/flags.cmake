@@ -6,7 +6,8 @@ target_compile_options(andiron_flags INTERFACE
   -Wformat=2 -Wwrite-strings -Wcast-qual -Wdouble-promotion
   -ffp-contract=off -fno-math-errno -fno-trapping-math)
 if(ANDIRON_SANITIZE)
-  target_compile_options(andiron_flags INTERFACE -fsanitize=${ANDIRON_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(andiron_flags INTERFACE -fsanitize=${ANDIRON_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
   target_link_options(andiron_flags INTERFACE -fsanitize=${ANDIRON_SANITIZE})
 endif()
 if(ANDIRON_FUZZ)

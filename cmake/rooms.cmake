@@ -22,9 +22,9 @@ function(andiron_test name)
   add_test(NAME ${name} COMMAND ${name} ${TEST_ARGS})
 endfunction()
 
-# andiron_fuzz(name SOURCES a.c USES room ... CORPUS dir|file ... [MUTANTS n]): a file with LLVMFuzzerTestOneInput. It is
-# linked with tests/fuzz/replay.c and run over its corpus, and over n mutants of each file of it, as ordinary tests; with
-# ANDIRON_FUZZ (clang) also as a fuzzer.
+# andiron_fuzz(name SOURCES a.c USES room ... CORPUS dir|file ... [MUTANTS n]): a file with LLVMFuzzerTestOneInput. It
+# is linked with tests/fuzz/replay.c and run over its corpus, and over n mutants of each file of it, as ordinary tests;
+# with ANDIRON_FUZZ (clang) also as a fuzzer.
 function(andiron_fuzz name)
   cmake_parse_arguments(FUZZ "" "MUTANTS" "SOURCES;USES;CORPUS" ${ARGN})
   set(driver "${PROJECT_SOURCE_DIR}/tests/fuzz")

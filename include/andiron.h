@@ -11,8 +11,8 @@
  * A pointer you are handed belongs to the object you asked and lives until that object's next non-const call.
  * Close sessions and batches before their model.
  *
- * Threads: a model may be used by many threads, but steps run one at a time (a second caller waits). A session, batch or
- * sampler belongs to one thread at a time. */
+ * Threads: a model may be used by many threads, but steps run one at a time (a second caller waits). A session, batch
+ * or sampler belongs to one thread at a time. */
 #ifndef ANDIRON_H
 #define ANDIRON_H
 
@@ -63,13 +63,13 @@ typedef struct andiron_sampler andiron_sampler;
 typedef int32_t andiron_token;
 
 typedef struct {
-    const char *arch_path; /* read the architecture from this .arch file */
-    const char *arch_dir;  /* else from NAME.arch in this folder, if it is there; else from the build, else from the file */
-    const char *cpu;       /* highest level to use: "ref", "avx2", "avx512", ...; NULL: best */
-    int n_threads;         /* 0: one for each physical core this process may use */
+    const char *arch_path;  /* read the architecture from this .arch file */
+    const char *arch_dir;   /* else from NAME.arch in this folder; else from the build; else from the model file */
+    const char *cpu;        /* highest level to use: "ref", "avx2", "avx512", ...; NULL: best */
+    int n_threads;          /* 0: one for each physical core this process may use */
     size_t max_step_tokens; /* most tokens of one step (ubatch); 0: 512 */
-    bool vocab_only;       /* read metadata and tokenizer only; no session can be opened */
-} andiron_model_options; /* all zero is a good default */
+    bool vocab_only;        /* read metadata and tokenizer only; no session can be opened */
+} andiron_model_options;    /* all zero is a good default */
 
 typedef struct {
     const char *architecture; /* "llama" */
@@ -77,8 +77,8 @@ typedef struct {
     const char *cpu;          /* level in use */
     int n_threads;
     size_t n_vocab, n_layer, n_embd, n_ctx_train;
-    uint64_t n_params;    /* weights, counted as numbers */
-    uint64_t file_bytes;  /* of all split files */
+    uint64_t n_params;     /* weights, counted as numbers */
+    uint64_t file_bytes;   /* of all split files */
     uint64_t weight_bytes; /* read for each generated token */
 } andiron_model_info;
 
@@ -97,8 +97,8 @@ typedef enum {
 } andiron_describe_flags;
 
 /* Write what is in the file at `path`: a summary, whether this build can run it and if not why, and the memory it needs
- * with a context of `n_ctx` tokens (0: the model's own) kept as `kv_type` (NULL: "f16"). Fails only when the file cannot
- * be read as a GGUF; an architecture that cannot run is part of the description. */
+ * with a context of `n_ctx` tokens (0: the model's own) kept as `kv_type` (NULL: "f16"). Fails only when the file
+ * cannot be read as a GGUF; an architecture that cannot run is part of the description. */
 ANDIRON_API andiron_status andiron_describe(const char *path, const andiron_model_options *options, size_t n_ctx,
                                             const char *kv_type, unsigned flags, andiron_write_fn write, void *user,
                                             andiron_error *error);
@@ -110,8 +110,8 @@ typedef enum {
     ANDIRON_TOKENIZE_SPECIAL = 2, /* text that spells a control token becomes that token. Never for users' content */
 } andiron_tokenize_flags;
 
-/* Token ids of `n` bytes (any bytes; need not be UTF-8). Writes at most `capacity` ids to `tokens` and the full count to
- * *n_tokens; when that is larger than `capacity` the call still succeeds: ask again with more room. n + 16 is always
+/* Token ids of `n` bytes (any bytes; need not be UTF-8). Writes at most `capacity` ids to `tokens` and the full count
+ * to *n_tokens; when that is larger than `capacity` the call still succeeds: ask again with more room. n + 16 is always
  * room enough. */
 ANDIRON_API andiron_status andiron_tokenize(const andiron_model *model, const char *text, size_t n, unsigned flags,
                                             andiron_token *tokens, size_t capacity, size_t *n_tokens,
@@ -135,8 +135,8 @@ typedef struct {
 } andiron_message;
 
 /* The model's chat template over `messages`, as token ids: markup becomes control tokens, content never does. With
- * `add_generation` the prompt ends where the assistant's answer begins. Buffers as in andiron_tokenize. A model without a
- * template is an ANDIRON_E_SUPPORT error. */
+ * `add_generation` the prompt ends where the assistant's answer begins. Buffers as in andiron_tokenize. A model without
+ * a template is an ANDIRON_E_SUPPORT error. */
 ANDIRON_API andiron_status andiron_chat_tokens(const andiron_model *model, const andiron_message *messages,
                                                size_t n_messages, bool add_generation, andiron_token *tokens,
                                                size_t capacity, size_t *n_tokens, andiron_error *error);
@@ -165,8 +165,8 @@ ANDIRON_API andiron_status andiron_session_append(andiron_session *session, cons
                                                   size_t n_tokens, andiron_error *error);
 /* Make the session's text exactly `tokens`. The longest prefix it already holds is kept; only the rest is computed (at
  * least the last token). *n_kept, if not NULL, tells how many were kept. */
-ANDIRON_API andiron_status andiron_session_sync(andiron_session *session, const andiron_token *tokens,
-                                                size_t n_tokens, size_t *n_kept, andiron_error *error);
+ANDIRON_API andiron_status andiron_session_sync(andiron_session *session, const andiron_token *tokens, size_t n_tokens,
+                                                size_t *n_kept, andiron_error *error);
 /* Scores for the next token, f32 [n_vocab]; NULL before the first token. */
 ANDIRON_API const float *andiron_session_logits(const andiron_session *session);
 
@@ -184,9 +184,9 @@ ANDIRON_API andiron_status andiron_batch_add(andiron_batch *batch, andiron_sessi
 ANDIRON_API size_t andiron_batch_length(const andiron_batch *batch);
 /* Compute the step. On failure no session has changed. The result stays until the next clear or run. */
 ANDIRON_API andiron_status andiron_batch_run(andiron_batch *batch, andiron_error *error);
-/* Scores after the `row`th added token, f32 [n_vocab], for a row that wanted them. Computed when asked for, a few rows at
- * a time, so that memory stays small: ask in rising order, and before another step runs on the model. NULL: the row did
- * not ask, the batch has not run, or another step came after it. */
+/* Scores after the `row`th added token, f32 [n_vocab], for a row that wanted them. Computed when asked for, a few rows
+ * at a time, so that memory stays small: ask in rising order, and before another step runs on the model. NULL: the row
+ * did not ask, the batch has not run, or another step came after it. */
 ANDIRON_API const float *andiron_batch_logits(andiron_batch *batch, size_t row);
 
 /* ---- sampling ---- */
@@ -197,10 +197,10 @@ typedef struct {
 } andiron_logit_bias;
 
 typedef struct {
-    float temperature; /* 0: greedy, the best score (the lowest id of equals) */
-    int top_k;         /* keep the k best; 0: all */
-    float top_p;       /* keep the fewest that reach this probability; 0 or 1: all */
-    float min_p;       /* keep those with at least this part of the best one's probability; 0: all */
+    float temperature;       /* 0: greedy, the best score (the lowest id of equals) */
+    int top_k;               /* keep the k best; 0: all */
+    float top_p;             /* keep the fewest that reach this probability; 0 or 1: all */
+    float min_p;             /* keep those with at least this part of the best one's probability; 0: all */
     float repeat_penalty;    /* divide positive and multiply negative scores of recent tokens; 0 or 1: off */
     float frequency_penalty; /* subtract this for each recent occurrence */
     float presence_penalty;  /* subtract this once for each recent token */
@@ -210,7 +210,8 @@ typedef struct {
     size_t n_bias;
 } andiron_sampler_options; /* all zero: greedy */
 
-/* Order: bias, penalties, top-k, top-p, min-p, temperature, draw; top-p and min-p see probabilities at temperature 1. */
+/* Order: bias, penalties, top-k, top-p, min-p, temperature, draw. Top-p and min-p see probabilities at temperature 1.
+ */
 ANDIRON_API andiron_status andiron_sampler_open(andiron_sampler **out, const andiron_model *model,
                                                 const andiron_sampler_options *options, andiron_error *error);
 ANDIRON_API void andiron_sampler_close(andiron_sampler *sampler);
@@ -230,8 +231,8 @@ typedef enum {
 } andiron_stop_reason;
 
 typedef struct {
-    size_t max_tokens;        /* 0: until the context is full */
-    const char *const *stop;  /* stop strings; text that may become one is held back until it is known */
+    size_t max_tokens;       /* 0: until the context is full */
+    const char *const *stop; /* stop strings; text that may become one is held back until it is known */
     size_t n_stop;
     /* Called with whole UTF-8 characters as they come (bytes that never become one are replaced by U+FFFD), and with
      * n = 0 after a token that gave no text yet. Return false to stop. */
@@ -241,8 +242,8 @@ typedef struct {
 
 typedef struct {
     andiron_stop_reason reason;
-    size_t n_tokens;      /* produced, without the one that ended the turn */
-    uint64_t first_ns;    /* from the call to the first token */
+    size_t n_tokens;   /* produced, without the one that ended the turn */
+    uint64_t first_ns; /* from the call to the first token */
     uint64_t total_ns;
 } andiron_generate_result;
 
@@ -255,9 +256,9 @@ ANDIRON_API andiron_status andiron_generate(andiron_session *session, andiron_sa
 /* ---- the machine ---- */
 
 typedef struct {
-    double read_bytes_per_s;  /* memory read bandwidth, all threads */
-    double int8_ops_per_s;    /* 8-bit dot products, multiply and add counted as two, all threads */
-    double f32_flops_per_s;   /* fused multiply-adds, counted as two, all threads */
+    double read_bytes_per_s; /* memory read bandwidth, all threads */
+    double int8_ops_per_s;   /* 8-bit dot products, multiply and add counted as two, all threads */
+    double f32_flops_per_s;  /* fused multiply-adds, counted as two, all threads */
 } andiron_roofs;
 
 /* Measure what this machine can do with the model's threads and level; takes about a second. */

@@ -23,7 +23,8 @@ def build(folder, target):
     terminal = sys.stderr.isatty()
     said, line_open = False, False
     command = ["cmake", "--build", str(folder), "--target", target]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as run:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace") as run:
         for line in run.stdout:
             line = line.rstrip("\n")
             step = PROGRESS.fullmatch(line)

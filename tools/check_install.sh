@@ -1,6 +1,6 @@
 #!/bin/bash
-# check_install.sh BUILD: install BUILD into an empty folder and use what is there as a stranger would: the program, both
-# libraries through pkg-config, the header from C++, the manual page and the completions of shells that are here.
+# check_install.sh BUILD: install BUILD into an empty folder and use what is there as a stranger would: the program,
+# both libraries through pkg-config, the header from C++, the manual page and the completions of shells that are here.
 set -eu
 
 build=$1

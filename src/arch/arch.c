@@ -63,10 +63,7 @@ void arch_close(struct arch *a)
     alloc_free(a);
 }
 
-const char *arch_name(const struct arch *a)
-{
-    return a->name;
-}
+const char *arch_name(const struct arch *a) { return a->name; }
 
 const struct block *find_block(const struct definition *from, struct span name)
 {

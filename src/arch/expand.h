@@ -69,10 +69,7 @@ struct expansion {
 };
 
 /* Most bytes of a name that errors show. */
-static inline int cut(struct span s)
-{
-    return (int)(s.n < 60 ? s.n : 60);
-}
+static inline int cut(struct span s) { return (int)(s.n < 60 ? s.n : 60); }
 
 /* What a value is, for a person: "a number", "the tensor's name \"output\"". */
 enum { VALUE_WORDS = 100 };

@@ -99,10 +99,7 @@ static andiron_status dims(const struct arguments *a, int dim, const char *usage
     return give(a, (double)w->dims[dim], out);
 }
 
-static andiron_status rows(const struct arguments *a, struct value *out)
-{
-    return dims(a, 1, "rows(TENSOR)", out);
-}
+static andiron_status rows(const struct arguments *a, struct value *out) { return dims(a, 1, "rows(TENSOR)", out); }
 
 static andiron_status columns(const struct arguments *a, struct value *out)
 {

@@ -12,10 +12,7 @@ struct arena_block {
 
 enum { FIRST_BLOCK = 16 << 10, LARGEST_BLOCK = 4 << 20 };
 
-void arena_init(struct arena *a, size_t max_bytes)
-{
-    *a = (struct arena){.max_bytes = max_bytes};
-}
+void arena_init(struct arena *a, size_t max_bytes) { *a = (struct arena){.max_bytes = max_bytes}; }
 
 void arena_reset(struct arena *a)
 {

@@ -4,10 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void buffer_init(struct buffer *b, size_t max_bytes)
-{
-    *b = (struct buffer){.max_bytes = max_bytes};
-}
+void buffer_init(struct buffer *b, size_t max_bytes) { *b = (struct buffer){.max_bytes = max_bytes}; }
 
 void buffer_reset(struct buffer *b)
 {
@@ -50,15 +47,9 @@ bool buffer_add(struct buffer *b, const void *p, size_t n)
     return true;
 }
 
-bool buffer_add_text(struct buffer *b, const char *text)
-{
-    return buffer_add(b, text, strlen(text));
-}
+bool buffer_add_text(struct buffer *b, const char *text) { return buffer_add(b, text, strlen(text)); }
 
-bool buffer_add_span(struct buffer *b, struct span s)
-{
-    return buffer_add(b, s.p, s.n);
-}
+bool buffer_add_span(struct buffer *b, struct span s) { return buffer_add(b, s.p, s.n); }
 
 bool buffer_printf(struct buffer *b, const char *format, ...)
 {

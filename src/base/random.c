@@ -1,10 +1,7 @@
 /* random.c - xoshiro256** (https://prng.di.unimi.it), seeded by splitmix64 as its authors advise. */
 #include "base/random.h"
 
-static uint64_t rotate(uint64_t x, int k)
-{
-    return (x << k) | (x >> (64 - k));
-}
+static uint64_t rotate(uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
 
 void random_init(struct random *r, uint64_t seed)
 {
@@ -28,10 +25,7 @@ uint64_t random_u64(struct random *r)
     return result;
 }
 
-double random_unit(struct random *r)
-{
-    return (double)(random_u64(r) >> 11) * 0x1p-53;
-}
+double random_unit(struct random *r) { return (double)(random_u64(r) >> 11) * 0x1p-53; }
 
 uint64_t random_below(struct random *r, uint64_t bound)
 {

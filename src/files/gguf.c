@@ -274,15 +274,9 @@ void gguf_close(struct gguf *g)
 
 /* ---- reading ---- */
 
-uint32_t gguf_version(const struct gguf *g)
-{
-    return g->parts[0].version;
-}
+uint32_t gguf_version(const struct gguf *g) { return g->parts[0].version; }
 
-const char *gguf_path(const struct gguf *g)
-{
-    return g->parts[0].path;
-}
+const char *gguf_path(const struct gguf *g) { return g->parts[0].path; }
 
 uint64_t gguf_file_bytes(const struct gguf *g)
 {
@@ -292,25 +286,13 @@ uint64_t gguf_file_bytes(const struct gguf *g)
     return sum;
 }
 
-size_t gguf_n_values(const struct gguf *g)
-{
-    return g->parts[0].n_values;
-}
+size_t gguf_n_values(const struct gguf *g) { return g->parts[0].n_values; }
 
-const struct gguf_value *gguf_value_at(const struct gguf *g, size_t i)
-{
-    return &g->parts[0].values[i];
-}
+const struct gguf_value *gguf_value_at(const struct gguf *g, size_t i) { return &g->parts[0].values[i]; }
 
-size_t gguf_n_tensors(const struct gguf *g)
-{
-    return g->n_tensors;
-}
+size_t gguf_n_tensors(const struct gguf *g) { return g->n_tensors; }
 
-const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i)
-{
-    return &g->tensors[i];
-}
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i) { return &g->tensors[i]; }
 
 const char *gguf_type_name(enum gguf_value_type type)
 {

@@ -21,10 +21,7 @@ struct reader {
     andiron_error *error;
 };
 
-static size_t left(const struct reader *r)
-{
-    return r->part->bytes.n - r->at;
-}
+static size_t left(const struct reader *r) { return r->part->bytes.n - r->at; }
 
 static andiron_status truncated(const struct reader *r, const char *what)
 {

@@ -30,10 +30,7 @@ struct shape {
     uint32_t n_dims;  /* 1 to 4 */
     uint32_t dims[4]; /* unused ones are 1 */
 };
-static inline size_t shape_items(struct shape s)
-{
-    return (size_t)s.dims[0] * s.dims[1] * s.dims[2] * s.dims[3];
-}
+static inline size_t shape_items(struct shape s) { return (size_t)s.dims[0] * s.dims[1] * s.dims[2] * s.dims[3]; }
 
 enum op {
 #define OP(name, doc, ...) OP_##name,

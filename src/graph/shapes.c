@@ -60,18 +60,9 @@ static andiron_status refuse_number(const struct check *c, size_t i, const char 
 
 /* ---- every argument, by its kind ---- */
 
-static double number(const struct check *c, size_t i)
-{
-    return c->node->arg[i].number;
-}
-static const struct weight *weight(const struct check *c, size_t i)
-{
-    return c->node->arg[i].weight;
-}
-static struct shape shape(const struct check *c, size_t i)
-{
-    return c->g->nodes[c->node->arg[i].value].shape;
-}
+static double number(const struct check *c, size_t i) { return c->node->arg[i].number; }
+static const struct weight *weight(const struct check *c, size_t i) { return c->node->arg[i].weight; }
+static struct shape shape(const struct check *c, size_t i) { return c->g->nodes[c->node->arg[i].value].shape; }
 
 static andiron_status check_value(const struct check *c, size_t i)
 {
@@ -117,10 +108,7 @@ static andiron_status check_weight(const struct check *c, size_t i)
     return ANDIRON_OK;
 }
 
-static bool is_count(double x, double least)
-{
-    return x >= least && x <= UINT32_MAX && x == (double)(uint32_t)x;
-}
+static bool is_count(double x, double least) { return x >= least && x <= UINT32_MAX && x == (double)(uint32_t)x; }
 
 static size_t n_words(const char *words)
 {
@@ -227,10 +215,7 @@ static andiron_status norm(struct check *c, size_t eps)
     return s ? s : same_shape(c);
 }
 
-static andiron_status rmsnorm(struct check *c)
-{
-    return norm(c, 2);
-}
+static andiron_status rmsnorm(struct check *c) { return norm(c, 2); }
 
 static andiron_status layernorm(struct check *c)
 {
@@ -251,10 +236,7 @@ static andiron_status heads(struct check *c)
     return give(c, 2, items / n, n);
 }
 
-static andiron_status flat(struct check *c)
-{
-    return give(c, 1, shape_items(shape(c, 0)), 1);
-}
+static andiron_status flat(struct check *c) { return give(c, 1, shape_items(shape(c, 0)), 1); }
 
 static andiron_status slice(struct check *c)
 {

@@ -35,8 +35,9 @@ static double exp_of_sum(double x, double low)
     double r = fmadd64(n, -ln2_high, x);
     r = fmadd64(n, -ln2_low, r) + low;
     double p = 1.0 / 6227020800.0;
-    static const double inverse[] = {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
-                                     1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0};
+    static const double inverse[] = {
+        1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
+        1.0 / 120,       1.0 / 24,       1.0 / 6,       0.5,          1.0,         1.0};
     for (unsigned i = 0; i < sizeof inverse / sizeof *inverse; i++)
         p = fmadd64(p, r, inverse[i]);
     int64_t k = (int64_t)n, half = k / 2;
@@ -56,7 +57,8 @@ static double log_in_parts(double x, double *low)
     uint64_t bits = bits_of(x), shift = (bits - 0x3fe6a09e667f3bcdu) & 0xfff0000000000000u;
     k += (int64_t)shift >> 52;
     double m = of_bits(bits - shift), f = m - 1.0, g = m + 1.0;
-    double s = f / g, rest = fmadd64(-s, g, f) / g; /* s + rest is f / g to twice the precision (g is exact here up to 1 ulp) */
+    double s = f / g,
+           rest = fmadd64(-s, g, f) / g; /* s + rest is f / g to twice the precision (g is exact here up to 1 ulp) */
     double z = s * s, p = 1.0 / 27.0;
     for (int i = 25; i >= 3; i -= 2)
         p = fmadd64(p, z, 1.0 / i);

@@ -43,15 +43,9 @@ static andiron_status make_span(struct made *m, struct span text)
     return s;
 }
 
-static andiron_status make(struct made *m, const char *text)
-{
-    return make_span(m, span_of(text));
-}
+static andiron_status make(struct made *m, const char *text) { return make_span(m, span_of(text)); }
 
-static void unmake(struct made *m)
-{
-    arena_reset(&m->arena);
-}
+static void unmake(struct made *m) { arena_reset(&m->arena); }
 
 /* ---- values ---- */
 

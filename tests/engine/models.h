@@ -1,5 +1,5 @@
-/* models.h - the models that tests of the whole engine run on. Tiny ones are committed; real ones stand in models/, where
- * `make test` puts them, and a test that needs one skips where it is absent. */
+/* models.h - the models that tests of the whole engine run on. Tiny ones are committed; real ones stand in models/,
+ * where `make test` puts them, and a test that needs one skips where it is absent. */
 #ifndef TESTS_MODELS_H
 #define TESTS_MODELS_H
 

@@ -69,7 +69,8 @@ static void filters_keep_what_they_say(void **state)
     assert_kept(&(andiron_sampler_options){.temperature = 1, .top_p = 0.5f}, 1u << 2 | 1u << 4);
     assert_kept(&(andiron_sampler_options){.temperature = 1, .top_p = 0.85f}, 1u << 2 | 1u << 4 | 1u << 0);
     assert_kept(&(andiron_sampler_options){.temperature = 1, .min_p = 0.3f}, 1u << 2 | 1u << 4 | 1u << 0);
-    assert_kept(&(andiron_sampler_options){.temperature = 1, .min_p = 0.05f, .top_k = 4}, 1u << 2 | 1u << 4 | 1u << 0 | 1u << 1);
+    assert_kept(&(andiron_sampler_options){.temperature = 1, .min_p = 0.05f, .top_k = 4},
+                1u << 2 | 1u << 4 | 1u << 0 | 1u << 1);
     assert_kept(&(andiron_sampler_options){.temperature = 1, .top_k = 3, .top_p = 0.5f}, 1u << 2 | 1u << 4);
     assert_kept(&(andiron_sampler_options){.temperature = 1, .top_p = 0.999f, .min_p = 0.9f}, 1u << 2 | 1u << 4);
 }
@@ -79,7 +80,8 @@ static void bias_moves_and_forbids(void **state)
     (void)state;
     const andiron_logit_bias bias[] = {{2, -INFINITY}, {4, -INFINITY}, {5, 4.5f}};
     assert_kept(&(andiron_sampler_options){.bias = bias, .n_bias = 3}, 1u << 5);
-    assert_kept(&(andiron_sampler_options){.temperature = 1, .bias = bias, .n_bias = 2}, 1u << 0 | 1u << 1 | 1u << 3 | 1u << 5);
+    assert_kept(&(andiron_sampler_options){.temperature = 1, .bias = bias, .n_bias = 2},
+                1u << 0 | 1u << 1 | 1u << 3 | 1u << 5);
 }
 
 static andiron_token next_after(const andiron_sampler_options *o, const andiron_token *before, size_t n)
@@ -122,8 +124,9 @@ static void bad_options_are_refused(void **state)
 {
     (void)state;
     const andiron_logit_bias outside = {N, 1};
-    const andiron_sampler_options bad[] = {{.temperature = -1}, {.temperature = NAN}, {.top_p = 2}, {.min_p = -1}, {.top_k = -1},
-                                           {.repeat_penalty = INFINITY}, {.bias = &outside, .n_bias = 1}};
+    const andiron_sampler_options bad[] = {
+        {.temperature = -1},          {.temperature = NAN},           {.top_p = 2}, {.min_p = -1}, {.top_k = -1},
+        {.repeat_penalty = INFINITY}, {.bias = &outside, .n_bias = 1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         andiron_sampler *s;
         andiron_error e = {0};

@@ -45,10 +45,7 @@ static void refused_as(struct buffer *b, andiron_status expected, const char *wo
     buffer_reset(b);
 }
 
-static void refused(struct buffer *b, const char *words)
-{
-    refused_as(b, ANDIRON_E_FORMAT, words);
-}
+static void refused(struct buffer *b, const char *words) { refused_as(b, ANDIRON_E_FORMAT, words); }
 
 /* ---- values ---- */
 

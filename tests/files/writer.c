@@ -8,14 +8,8 @@ void put(struct buffer *b, const void *p, size_t n)
         abort();
 }
 
-void put_u32(struct buffer *b, uint32_t x)
-{
-    put(b, &x, sizeof x);
-}
-void put_u64(struct buffer *b, uint64_t x)
-{
-    put(b, &x, sizeof x);
-}
+void put_u32(struct buffer *b, uint32_t x) { put(b, &x, sizeof x); }
+void put_u64(struct buffer *b, uint64_t x) { put(b, &x, sizeof x); }
 
 void put_text(struct buffer *b, const char *text)
 {

@@ -26,10 +26,7 @@ static void begin(struct bench *b)
     assert_int_equal(graph_init(&b->g, &b->arena, &b->error), ANDIRON_OK);
 }
 
-static void end(struct bench *b)
-{
-    arena_reset(&b->arena);
-}
+static void end(struct bench *b) { arena_reset(&b->arena); }
 
 /* A node of `op` with everything optional left out. */
 static struct node blank(enum op op)
