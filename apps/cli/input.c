@@ -176,8 +176,9 @@ static void set_up_edit(struct input *input)
     el_set(edit, EL_SIGNAL, 0);
     el_set(edit, EL_HIST, history, input->history);
     el_set(edit, EL_GETCFN, read_character);
-    el_set(edit, EL_ADDFN, "begin-paste", "what follows is pasted", begin_paste);
-    el_set(edit, EL_ADDFN, "end-paste", "what follows is typed", end_paste);
+    /* The wide form keeps these pointers; the other one copies them and never frees the copies. */
+    el_wset(edit, EL_ADDFN, L"begin-paste", L"what follows is pasted", begin_paste);
+    el_wset(edit, EL_ADDFN, L"end-paste", L"what follows is typed", end_paste);
     el_set(edit, EL_BIND, "\033[200~", "begin-paste", NULL);
     el_set(edit, EL_BIND, "\033[201~", "end-paste", NULL);
     el_set(edit, EL_BIND, "\t", "ed-insert", NULL);
