@@ -22,6 +22,12 @@ static int32_t find_byte(const struct tokenizer *t, unsigned byte)
     return id >= 0 && t->kinds[id] != TOKEN_CONTROL ? id : -1; /* content never becomes a control token */
 }
 
+void spm_find_bytes(struct tokenizer *t)
+{
+    for (unsigned byte = 0; byte < 256; byte++)
+        t->byte_ids[byte] = find_byte(t, byte);
+}
+
 andiron_status spm_build(struct tokenizer *t, andiron_error *error)
 {
     (void)error;
