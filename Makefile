@@ -2,6 +2,7 @@
 # What is missing on a Debian machine is installed by tools/need.sh; a machine that has it all needs no network.
 .DEFAULT_GOAL := build
 .PHONY: build run test bench install check-install clean asan tsan debug coverage aarch64 levels fuzz mutants format help
+.PHONY: bench-peers bench-compare
 .NOTPARALLEL:
 
 PREFIX ?= /usr/local
@@ -51,6 +52,17 @@ test: ## build everything and run all tests
 
 bench: build $(filter $(sample),$(MODEL)) ## measure MODEL on this machine
 	@$(program) bench "$(MODEL)"
+
+# QUICK=1: a few rows in three minutes, only printed; otherwise the table of docs/performance.md is written anew.
+bench-peers: build ## build both peers from PyPI, measure all three, write docs/performance.md
+	@tools/need.sh g++=c++ git=git python3-venv python3-pip=pip3
+	@python3 tools/get_models.py smollm2 gemma3
+	@python3 bench/peers.py build/bench
+	@python3 bench/run.py $(if $(QUICK),--quick,--json docs/performance.json --page docs/performance.md)
+
+bench-compare: build $(sample) ## the speed of this tree beside the previous commit's
+	@tools/need.sh git=git
+	@python3 bench/compare.py
 
 install: build ## install under PREFIX (and DESTDIR)
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"

@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 MAX_FILE, MAX_FUNCTION, MAX_COMPLEXITY, MAX_COLUMNS = 800, 80, 15, 120
-FOLDERS = ("include", "src", "apps", "tests", "tools", "examples", "cmake")
+FOLDERS = ("include", "src", "apps", "bench", "tests", "tools", "examples", "cmake")
 CODE = {".c", ".h", ".def"}
 OTHER = {".py", ".sh", ".cmake"}
 

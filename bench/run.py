@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""run.py: measure andiron and its peers, one after the other in turn, and write the table.
+
+    run.py --andiron build/release/bin/andiron --peers build/bench [--quick] [--minutes 30] [--only WORD]
+           [--models build/bench/models] [--json docs/performance.json] [--page docs/performance.md]
+
+Each measurement is a process of its own; a row is measured in rounds, in each of which every engine has its turn. Rows
+that do not fit into the minutes are left out and named. Models of random weights are made when needed and removed."""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import statistics
+import sys
+import time
+
+import engines as engines_of
+import make_model
+import table
+import work
+
+FIGURES = (work.PROMPT, work.GENERATION, work.FIRST, work.PEAK)
+
+
+def model_path(row, folder):
+    if isinstance(row.model, str):
+        return engines_of.ROOT / "models" / row.model
+    path = folder / ("%s.%s.gguf" % row.model)
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        make_model.write_model(path, *row.model)
+    return path
+
+
+def settings_of(row, engine):
+    return row.settings if engine == "andiron" else row.settings | {"flash": row.flash.get(engine, True)}
+
+
+def one_round(engines, row, model, runs):
+    """Every engine once; beside busy processes too, where the row wants it. An engine that fails is not asked again."""
+    for engine in engines.names:
+        if runs.get(engine, []) is None:
+            continue
+        found = engines.measure(engine, model, settings_of(row, engine), quiet=not row.busy)
+        if found and row.busy:
+            with engines_of.Spinners():
+                beside = engines.measure(engine, model, settings_of(row, engine), quiet=False)
+            found |= {f"{figure}_beside": (beside or {}).get(figure, 0) for figure in FIGURES}
+        runs[engine] = runs.get(engine, []) + [found] if found else None
+
+
+def median_of(runs, figure):
+    return statistics.median(run.get(figure, 0) for run in runs) if runs else None
+
+
+def figure_entry(row, figure, runs):
+    """One line of the table: medians and extremes by engine, the ratio to the better peer, and the target."""
+    name = f"{figure}_beside" if row.busy else figure
+    values = {engine: median_of(found, name) for engine, found in runs.items()}
+    if row.busy:
+        values = {e: v / median_of(runs[e], figure) if v is not None else None for e, v in values.items()}
+    peers = [v for engine, v in values.items() if engine != "andiron" and v]
+    less = figure in (work.FIRST, work.PEAK)
+    best = (min if less else max)(peers) if peers else None
+    mine = values.get("andiron")
+    ratio = (best / mine if less else mine / best) if best and mine else None
+    extremes = {e: [min(r.get(name, 0) for r in found), max(r.get(name, 0) for r in found)]
+                for e, found in runs.items() if found}
+    return {"group": row.group, "title": row.title, "figure": figure, "busy": row.busy, "values": values,
+            "extremes": extremes, "ratio": ratio, "target": row.targets.get(figure),
+            "sequences": row.settings.get("sequences", 1)}
+
+
+def entries_of(row, runs, roofs):
+    mine = runs.get("andiron") or []
+    for run in mine:
+        for roof in roofs:
+            roofs[roof] = max(roofs[roof], run.get(roof, 0))
+    entries = [figure_entry(row, figure, runs) for figure in row.figures if any(
+        found and any(run.get(figure) for run in found) for found in runs.values())]
+    for entry in entries:
+        entry["rounds"] = max(len(found or []) for found in runs.values())
+        if mine:
+            entry["weight_bytes"] = mine[0]["weight_bytes"]
+            if mine[0]["prompt_tokens_per_s"]:  # the weights a prompt's tokens meet, as bench counts
+                entry["n_layer_params"] = (mine[0]["prompt_roof_pct"] / 200 * mine[0]["int8_ops_per_s"]
+                                           / mine[0]["prompt_tokens_per_s"])
+    return entries
+
+
+def measure_all(engines, arguments, result, save):
+    rows = [r for r in work.rows() if (r.quick or not arguments.quick)
+            and arguments.only.lower() in f"{r.group} {r.title}".lower()]
+    start = time.monotonic()
+    for i, row in enumerate(rows):
+        if time.monotonic() - start > arguments.minutes * 60:
+            result["left_out"] += [f"{work.GROUPS[r.group]}: {r.title}" for r in rows[i:]]
+            break
+        model, runs = model_path(row, arguments.models), {}
+        load, share = os.getloadavg()[0], engines_of.free_share()
+        rounds = 1 if arguments.quick else row.rounds
+        print(f"{row.group}: {row.title}  (load {load:.1f}, {100 * share:.0f} % of the cores free)", flush=True)
+        for _ in range(rounds):
+            one_round(engines, row, model, runs)
+        entries = entries_of(row, runs, result["roofs"])
+        for entry in entries:
+            entry |= {"load": round(load, 2), "free_share": round(share, 3)}
+            print("   " + table.plain_line(entry), flush=True)
+        result["rows"] += entries
+        save()
+        if not isinstance(row.model, str) and not any(r.model == row.model for r in rows[i + 1:]):
+            model.unlink()
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--andiron", type=pathlib.Path, default=engines_of.ROOT / "build/release/bin/andiron")
+    parser.add_argument("--peers", type=pathlib.Path, default=engines_of.ROOT / "build/bench")
+    parser.add_argument("--models", type=pathlib.Path, default=engines_of.ROOT / "build/bench/models")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--page", type=pathlib.Path)
+    for peer in ("llama", "ik"):
+        parser.add_argument(f"--{peer}", help="the Python of its venv, where it is not below --peers")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
+    peers = {}
+    for peer in ("llama", "ik"):
+        python = pathlib.Path(getattr(arguments, peer) or arguments.peers / peer / "bin" / "python")
+        peers[peer] = str(python) if python.exists() else None
+        if not python.exists():
+            print(f"run.py: {engines_of.NAMES[peer]} is not there; make bench-peers builds it", file=sys.stderr)
+    engines = engines_of.Engines(arguments.andiron, peers)
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    result = {"date": now, "machine": engines_of.machine(engines), "engines": engines.names, "quick": arguments.quick,
+              "roofs": {"read_bytes_per_s": 0.0, "int8_ops_per_s": 0.0, "f32_flops_per_s": 0.0}, "rows": [],
+              "left_out": []}
+
+    def save():
+        if arguments.json:
+            arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+        if arguments.page:
+            table.put_into(arguments.page, result)
+
+    measure_all(engines, arguments, result, save)
+    save()
+    print(table.summary(result))
+
+
+if __name__ == "__main__":
+    main()
