@@ -1,10 +1,8 @@
-/* decode.c - quantized blocks as plain numbers, and their dequantization. Formats are drawn in blocks.h. */
+/* decode.c - quantized blocks of evenly spaced numbers as plain ones (others: decode_codes.c), and dequantization.
+ * Formats are drawn in blocks.h. */
 #include "kernels/decode.h"
 #include "kernels/blocks.h"
-#include "kernels/half.h"
 #include "kernels/overlays.h"
-
-static float load_half(const uint8_t *p) { return half_to_float(load_u16(p)); }
 
 static void decode_nibbles(int *v, const uint8_t *qs, int less)
 {
@@ -20,21 +18,21 @@ static void add_fifth_bits(int *v, const uint8_t *qh)
         v[i] += (qh[i / 8] >> (i % 8) & 1) << 4;
 }
 
-static void decode_q4_0(struct decoded *out, const void *row, size_t b)
+void decode_q4_0(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q4_0 *w = (const struct block_q4_0 *)row + b;
     *out = (struct decoded){.d = load_half(w->d), .scale = {1, 1}};
     decode_nibbles(out->v, w->qs, 8);
 }
 
-static void decode_q4_1(struct decoded *out, const void *row, size_t b)
+void decode_q4_1(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q4_1 *w = (const struct block_q4_1 *)row + b;
     *out = (struct decoded){.d = load_half(w->d), .scale = {1, 1}, .m = load_half(w->m)};
     decode_nibbles(out->v, w->qs, 0);
 }
 
-static void decode_q5_0(struct decoded *out, const void *row, size_t b)
+void decode_q5_0(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q5_0 *w = (const struct block_q5_0 *)row + b;
     *out = (struct decoded){.d = load_half(w->d), .scale = {1, 1}};
@@ -42,7 +40,7 @@ static void decode_q5_0(struct decoded *out, const void *row, size_t b)
     add_fifth_bits(out->v, w->qh);
 }
 
-static void decode_q5_1(struct decoded *out, const void *row, size_t b)
+void decode_q5_1(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q5_1 *w = (const struct block_q5_1 *)row + b;
     *out = (struct decoded){.d = load_half(w->d), .scale = {1, 1}, .m = load_half(w->m)};
@@ -50,7 +48,7 @@ static void decode_q5_1(struct decoded *out, const void *row, size_t b)
     add_fifth_bits(out->v, w->qh);
 }
 
-static void decode_q8_0(struct decoded *out, const void *row, size_t b)
+void decode_q8_0(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q8_0 *w = (const struct block_q8_0 *)row + b;
     *out = (struct decoded){.d = load_half(w->d), .scale = {1, 1}};
@@ -58,7 +56,7 @@ static void decode_q8_0(struct decoded *out, const void *row, size_t b)
         out->v[i] = (int8_t)w->qs[i];
 }
 
-static void decode_q2_k(struct decoded *out, const void *row, size_t b)
+void decode_q2_k(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q2_k *w = (const struct block_q2_k *)row + b / 8;
     size_t j = b % 8;
@@ -71,7 +69,7 @@ static void decode_q2_k(struct decoded *out, const void *row, size_t b)
         out->v[i] = w->qs[32 * (j / 4) + i] >> (2 * (j % 4)) & 3;
 }
 
-static void decode_q3_k(struct decoded *out, const void *row, size_t b)
+void decode_q3_k(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q3_k *w = (const struct block_q3_k *)row + b / 8;
     size_t j = b % 8;
@@ -93,13 +91,13 @@ static void decode_k4(struct decoded *out, const uint8_t *d, const uint8_t *dmin
         out->v[i] = qs[32 * (j / 2) + i] >> (4 * (j % 2)) & 15;
 }
 
-static void decode_q4_k(struct decoded *out, const void *row, size_t b)
+void decode_q4_k(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q4_k *w = (const struct block_q4_k *)row + b / 8;
     decode_k4(out, w->d, w->dmin, w->scales, w->qs, b % 8);
 }
 
-static void decode_q5_k(struct decoded *out, const void *row, size_t b)
+void decode_q5_k(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q5_k *w = (const struct block_q5_k *)row + b / 8;
     decode_k4(out, w->d, w->dmin, w->scales, w->qs, b % 8);
@@ -107,7 +105,7 @@ static void decode_q5_k(struct decoded *out, const void *row, size_t b)
         out->v[i] += (w->qh[i] >> (b % 8) & 1) << 4;
 }
 
-static void decode_q6_k(struct decoded *out, const void *row, size_t b)
+void decode_q6_k(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q6_k *w = (const struct block_q6_k *)row + b / 8;
     size_t j = b % 8, half = j / 4, at = j % 4;
@@ -121,22 +119,30 @@ static void decode_q6_k(struct decoded *out, const void *row, size_t b)
 decode_fn decode_of(uint32_t type)
 {
     static const decode_fn all[TYPE_LIMIT] = {
-        [TYPE_Q4_0] = decode_q4_0, [TYPE_Q4_1] = decode_q4_1, [TYPE_Q5_0] = decode_q5_0, [TYPE_Q5_1] = decode_q5_1,
-        [TYPE_Q8_0] = decode_q8_0, [TYPE_Q2_K] = decode_q2_k, [TYPE_Q3_K] = decode_q3_k, [TYPE_Q4_K] = decode_q4_k,
-        [TYPE_Q5_K] = decode_q5_k, [TYPE_Q6_K] = decode_q6_k,
+#define QUANTIZED(name, type) [TYPE_##type] = decode_##name,
+#include "kernels/quantized.def"
+#undef QUANTIZED
     };
     return type < TYPE_LIMIT ? all[type] : NULL;
 }
 
-/* n: a multiple of the type's block. */
-static void dequantize(decode_fn decode, float *y, const void *w, size_t n)
+/* n: a multiple of the type's block. Nothing is added where a type has no minimum, so that -0 stays what it is. */
+static void dequantize(uint32_t type, float *y, const void *w, size_t n)
 {
+    const decode_fn decode = decode_of(type);
+    const enum sums sums = sums_of(type);
     for (size_t b = 0; b < n / Q_BLOCK; b++) {
         struct decoded block;
         decode(&block, w, b);
         for (size_t i = 0; i < Q_BLOCK; i++) {
-            float d = block.d * (float)block.scale[i / 16];
-            y[b * Q_BLOCK + i] = d * (float)block.v[i] + block.m - block.dmin * (float)block.min[i / 16];
+            const size_t half = i / 16;
+            const float d = sums == SUMS_STEPS && half ? block.d1 : block.d;
+            float value = d * (float)block.scale[half] * (float)block.v[i];
+            if (sums == SUMS_MIN)
+                value += block.m;
+            else if (sums == SUMS_16_MIN)
+                value -= block.dmin * (float)block.min[half];
+            y[b * Q_BLOCK + i] = value;
         }
     }
 }
@@ -155,32 +161,17 @@ static void dequantize_bf16(float *y, const void *w, size_t n)
         y[i] = bf16_to_float(load_u16((const uint8_t *)w + 2 * i));
 }
 
-#define DEQUANTIZE(type) \
-    static void dequantize_##type(float *y, const void *w, size_t n) { dequantize(decode_##type, y, w, n); }
-DEQUANTIZE(q4_0)
-DEQUANTIZE(q4_1)
-DEQUANTIZE(q5_0)
-DEQUANTIZE(q5_1)
-DEQUANTIZE(q8_0)
-DEQUANTIZE(q2_k)
-DEQUANTIZE(q3_k)
-DEQUANTIZE(q4_k)
-DEQUANTIZE(q5_k)
-DEQUANTIZE(q6_k)
+#define QUANTIZED(name, type) \
+    static void dequantize_##name(float *y, const void *w, size_t n) { dequantize(TYPE_##type, y, w, n); }
+#include "kernels/quantized.def"
+#undef QUANTIZED
 
 void dequantize_overlay(struct kernels *k)
 {
     k->dequantize_f32 = dequantize_f32;
     k->dequantize_f16 = dequantize_f16;
     k->dequantize_bf16 = dequantize_bf16;
-    k->dequantize_q4_0 = dequantize_q4_0;
-    k->dequantize_q4_1 = dequantize_q4_1;
-    k->dequantize_q5_0 = dequantize_q5_0;
-    k->dequantize_q5_1 = dequantize_q5_1;
-    k->dequantize_q8_0 = dequantize_q8_0;
-    k->dequantize_q2_k = dequantize_q2_k;
-    k->dequantize_q3_k = dequantize_q3_k;
-    k->dequantize_q4_k = dequantize_q4_k;
-    k->dequantize_q5_k = dequantize_q5_k;
-    k->dequantize_q6_k = dequantize_q6_k;
+#define QUANTIZED(name, type) k->dequantize_##name = dequantize_##name;
+#include "kernels/quantized.def"
+#undef QUANTIZED
 }

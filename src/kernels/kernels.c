@@ -88,16 +88,11 @@ mul_fn kernels_mul(const struct kernels *k, uint32_t type)
     case TYPE_F32: return k->mul_f32;
     case TYPE_F16: return k->mul_f16;
     case TYPE_BF16: return k->mul_bf16;
-    case TYPE_Q4_0: return k->mul_q4_0;
-    case TYPE_Q4_1: return k->mul_q4_1;
-    case TYPE_Q5_0: return k->mul_q5_0;
-    case TYPE_Q5_1: return k->mul_q5_1;
-    case TYPE_Q8_0: return k->mul_q8_0;
-    case TYPE_Q2_K: return k->mul_q2_k;
-    case TYPE_Q3_K: return k->mul_q3_k;
-    case TYPE_Q4_K: return k->mul_q4_k;
-    case TYPE_Q5_K: return k->mul_q5_k;
-    case TYPE_Q6_K: return k->mul_q6_k;
+#define QUANTIZED(name, type) \
+    case TYPE_##type:         \
+        return k->mul_##name;
+#include "kernels/quantized.def"
+#undef QUANTIZED
     default: return NULL;
     }
 }
@@ -108,16 +103,11 @@ dequantize_fn kernels_dequantize(const struct kernels *k, uint32_t type)
     case TYPE_F32: return k->dequantize_f32;
     case TYPE_F16: return k->dequantize_f16;
     case TYPE_BF16: return k->dequantize_bf16;
-    case TYPE_Q4_0: return k->dequantize_q4_0;
-    case TYPE_Q4_1: return k->dequantize_q4_1;
-    case TYPE_Q5_0: return k->dequantize_q5_0;
-    case TYPE_Q5_1: return k->dequantize_q5_1;
-    case TYPE_Q8_0: return k->dequantize_q8_0;
-    case TYPE_Q2_K: return k->dequantize_q2_k;
-    case TYPE_Q3_K: return k->dequantize_q3_k;
-    case TYPE_Q4_K: return k->dequantize_q4_k;
-    case TYPE_Q5_K: return k->dequantize_q5_k;
-    case TYPE_Q6_K: return k->dequantize_q6_k;
+#define QUANTIZED(name, type) \
+    case TYPE_##type:         \
+        return k->dequantize_##name;
+#include "kernels/quantized.def"
+#undef QUANTIZED
     default: return NULL;
     }
 }

@@ -40,10 +40,14 @@ struct q8 {
  *     acc = fma(S, dw * xq.d, acc)          S: exact integer, converted to float
  *     acc = fma(m, xq.ds, acc)              only types with a minimum m for each 32: Q4_1 Q5_1 Q4_K Q5_K
  *     acc = fma(-M, dmin * xq.d, acc)       only Q2_K: M = m0 * sums0 + m1 * sums1, exact integer
- * where, with v the stored integers (Q4_0: nibble - 8, ...):
- *     Q4_0 Q4_1 Q5_0 Q5_1 Q8_0    S = sum v * q                     dw = d               m as stored
- *     Q4_K Q5_K                   S = sum v * q                     dw = d * scale       m = -(dmin * min)
- *     Q6_K Q3_K Q2_K              S = sc0 * sum0 + sc1 * sum1       dw = d               (scales are for 16 each)
+ *     acc = fma(S1, dw1 * xq.d, acc)        only NVFP4, whose S and dw are of items 0..15: the same of items 16..31
+ * where, with v the stored integers (Q4_0: nibble - 8, ...; blocks.h):
+ *     Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4
+ *     Q1_0 Q2_0 TQ1_0 TQ2_0               S = sum v * q                     dw = d         m as stored
+ *     Q4_K Q5_K                           S = sum v * q                     dw = d * scale m = -(dmin * min)
+ *     IQ4_XS IQ1_S IQ2_XXS IQ3_XXS IQ3_S  S = sum v * q                     dw = d * scale
+ *     Q6_K Q3_K Q2_K                      S = sc0 * sum0 + sc1 * sum1       dw = d         (scales are for 16 each)
+ *     IQ2_XS IQ2_S IQ1_M                  S = sc0 * sum0 + sc1 * sum1       dw = d / 8
  * The same for one token and for many, in any slab of rows. */
 struct mul {
     float *y;

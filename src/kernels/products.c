@@ -12,27 +12,30 @@ static int dot16(const int *v, const int8_t *q)
     return sum;
 }
 
-/* What block w adds to a chain; q, d, ds are the activations' block. */
-static float add_block(float acc, const struct decoded *w, bool has_min, const int8_t *q, float d, float ds)
+/* What block w adds to a chain; q, d, ds, half_sums are the activations' block. */
+static float add_block(float acc, enum sums sums, const struct decoded *w, const int8_t *q, float d, float ds,
+                       const int16_t *half_sums)
 {
-    int sum = w->scale[0] * dot16(w->v, q) + w->scale[1] * dot16(w->v + 16, q + 16);
-    acc = fmadd((float)sum, w->d * d, acc);
-    if (has_min)
+    const int sum0 = w->scale[0] * dot16(w->v, q), sum1 = w->scale[1] * dot16(w->v + 16, q + 16);
+    if (sums == SUMS_STEPS) {
+        acc = fmadd((float)sum0, w->d * d, acc);
+        return fmadd((float)sum1, w->d1 * d, acc);
+    }
+    acc = fmadd((float)(sum0 + sum1), w->d * d, acc);
+    if (sums == SUMS_MIN)
         acc = fmadd(w->m, ds, acc);
+    if (sums == SUMS_16_MIN) {
+        const int least = w->min[0] * half_sums[0] + w->min[1] * half_sums[1];
+        acc = fmadd((float)-least, w->dmin * d, acc);
+    }
     return acc;
-}
-
-static float add_q2_k_min(float acc, const struct decoded *w, const int16_t *sums, float d)
-{
-    int least = w->min[0] * sums[0] + w->min[1] * sums[1];
-    return fmadd((float)-least, w->dmin * d, acc);
 }
 
 void product_ref(const struct mul *m, uint32_t type)
 {
-    const bool has_min = type == TYPE_Q4_1 || type == TYPE_Q5_1 || type == TYPE_Q4_K || type == TYPE_Q5_K;
+    const enum sums sums = sums_of(type);
     const size_t n_blocks = m->k / Q_BLOCK;
-    decode_fn decode = decode_of(type);
+    const decode_fn decode = decode_of(type);
     for (size_t r = 0; r < m->n_rows; r++) {
         const char *row = (const char *)m->w + r * m->row_bytes;
         for (size_t t = 0; t < m->n_tokens; t++)
@@ -43,37 +46,21 @@ void product_ref(const struct mul *m, uint32_t type)
             for (size_t t = 0; t < m->n_tokens; t++) {
                 float *acc = &m->y[t * m->y_stride + r];
                 size_t at = t * n_blocks + b;
-                *acc = add_block(*acc, &w, has_min, m->xq.q + at * Q_BLOCK, m->xq.d[at], m->xq.ds[at]);
-                if (type == TYPE_Q2_K)
-                    *acc = add_q2_k_min(*acc, &w, m->xq.sums + 2 * at, m->xq.d[at]);
+                *acc = add_block(*acc, sums, &w, m->xq.q + at * Q_BLOCK, m->xq.d[at], m->xq.ds[at],
+                                 m->xq.sums + 2 * at);
             }
         }
     }
 }
 
-#define PRODUCT(name, type) \
-    static void mul_##name(const struct mul *m) { product_ref(m, type); }
-PRODUCT(q4_0, TYPE_Q4_0)
-PRODUCT(q4_1, TYPE_Q4_1)
-PRODUCT(q5_0, TYPE_Q5_0)
-PRODUCT(q5_1, TYPE_Q5_1)
-PRODUCT(q8_0, TYPE_Q8_0)
-PRODUCT(q2_k, TYPE_Q2_K)
-PRODUCT(q3_k, TYPE_Q3_K)
-PRODUCT(q4_k, TYPE_Q4_K)
-PRODUCT(q5_k, TYPE_Q5_K)
-PRODUCT(q6_k, TYPE_Q6_K)
+#define QUANTIZED(name, type) \
+    static void mul_##name(const struct mul *m) { product_ref(m, TYPE_##type); }
+#include "kernels/quantized.def"
+#undef QUANTIZED
 
 void products_overlay_ref(struct kernels *k)
 {
-    k->mul_q4_0 = mul_q4_0;
-    k->mul_q4_1 = mul_q4_1;
-    k->mul_q5_0 = mul_q5_0;
-    k->mul_q5_1 = mul_q5_1;
-    k->mul_q8_0 = mul_q8_0;
-    k->mul_q2_k = mul_q2_k;
-    k->mul_q3_k = mul_q3_k;
-    k->mul_q4_k = mul_q4_k;
-    k->mul_q5_k = mul_q5_k;
-    k->mul_q6_k = mul_q6_k;
+#define QUANTIZED(name, type) k->mul_##name = mul_##name;
+#include "kernels/quantized.def"
+#undef QUANTIZED
 }

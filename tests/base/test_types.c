@@ -22,7 +22,7 @@ static const struct {
     {23, "IQ4_XS", 256, 136}, {24, "I8", 1, 1},         {25, "I16", 1, 2},       {26, "I32", 1, 4},
     {27, "I64", 1, 8},        {28, "F64", 1, 8},        {29, "IQ1_M", 256, 56},  {30, "BF16", 1, 2},
     {34, "TQ1_0", 256, 54},   {35, "TQ2_0", 256, 66},   {39, "MXFP4", 32, 17},   {40, "NVFP4", 64, 36},
-    {41, "Q1_0", 128, 18},
+    {41, "Q1_0", 128, 18},    {42, "Q2_0", 64, 18}, /* Q2_0: by ggml.h of llama-cpp-python 0.3.36 */
 };
 
 static void sizes_are_the_formats(void **state)
@@ -48,7 +48,10 @@ static void names_are_the_enum(void **state)
     (void)state;
 #define SAME(id) assert_string_equal(type_info(TYPE_##id)->name, #id), assert_true(type_info(TYPE_##id)->runs)
     SAME(F32), SAME(F16), SAME(BF16), SAME(Q4_0), SAME(Q4_1), SAME(Q5_0), SAME(Q5_1), SAME(Q8_0);
-    SAME(Q2_K), SAME(Q3_K), SAME(Q4_K), SAME(Q5_K), SAME(Q6_K);
+    SAME(Q2_K), SAME(Q3_K), SAME(Q4_K), SAME(Q5_K), SAME(Q6_K), SAME(IQ4_NL), SAME(IQ4_XS), SAME(MXFP4), SAME(NVFP4);
+    SAME(Q1_0), SAME(Q2_0), SAME(TQ1_0), SAME(TQ2_0), SAME(IQ1_S), SAME(IQ1_M), SAME(IQ2_XXS), SAME(IQ2_XS),
+        SAME(IQ2_S);
+    SAME(IQ3_XXS), SAME(IQ3_S);
     size_t n_run = 0;
     for (uint32_t id = 0; id < TYPE_LIMIT; id++)
         if (type_info(id) && type_info(id)->runs) {
@@ -56,7 +59,7 @@ static void names_are_the_enum(void **state)
             assert_true(items == 1 || items % 32 == 0); /* products with quantized weights rely on it */
             n_run++;
         }
-    assert_int_equal(n_run, 13);
+    assert_int_equal(n_run, 28);
 }
 
 int main(void)

@@ -132,21 +132,36 @@ static void *random_weights(uint32_t type, size_t rows, size_t k)
             ((float *)(void *)w)[i] = (float)random_unit(&rng) - 0.5f;
         return w;
     }
+    /* Where scales stand in a block; IQ1_M's highest bits are its last byte's. Others are bytes, all of them finite. */
     static const int halves[TYPE_LIMIT][2] = {
-        [TYPE_Q4_0] = {0, -1}, [TYPE_Q4_1] = {0, 2},    [TYPE_Q5_0] = {0, -1},   [TYPE_Q5_1] = {0, 2},
-        [TYPE_Q8_0] = {0, -1}, [TYPE_Q2_K] = {80, 82},  [TYPE_Q3_K] = {108, -1}, [TYPE_Q4_K] = {0, 2},
-        [TYPE_Q5_K] = {0, 2},  [TYPE_Q6_K] = {208, -1}, [TYPE_F16] = {0, -1},    [TYPE_BF16] = {0, -1}};
-    for (size_t i = 0; i < n; i += info->block_bytes)
+        [TYPE_Q4_0] = {0, -1},   [TYPE_Q4_1] = {0, 2},     [TYPE_Q5_0] = {0, -1},    [TYPE_Q5_1] = {0, 2},
+        [TYPE_Q8_0] = {0, -1},   [TYPE_Q2_K] = {80, 82},   [TYPE_Q3_K] = {108, -1},  [TYPE_Q4_K] = {0, 2},
+        [TYPE_Q5_K] = {0, 2},    [TYPE_Q6_K] = {208, -1},  [TYPE_F16] = {0, -1},     [TYPE_BF16] = {0, -1},
+        [TYPE_IQ4_NL] = {0, -1}, [TYPE_IQ4_XS] = {0, -1},  [TYPE_MXFP4] = {-1, -1},  [TYPE_NVFP4] = {-1, -1},
+        [TYPE_Q1_0] = {0, -1},   [TYPE_Q2_0] = {0, -1},    [TYPE_TQ1_0] = {52, -1},  [TYPE_TQ2_0] = {64, -1},
+        [TYPE_IQ1_S] = {0, -1},  [TYPE_IQ1_M] = {54, -1},  [TYPE_IQ2_XXS] = {0, -1}, [TYPE_IQ2_XS] = {0, -1},
+        [TYPE_IQ2_S] = {0, -1},  [TYPE_IQ3_XXS] = {0, -1}, [TYPE_IQ3_S] = {0, -1},
+    };
+    for (size_t i = 0; i < n; i += info->block_bytes) {
+        if (type == TYPE_MXFP4)
+            w[i] = (uint8_t)(100 + w[i] % 40);
         for (int j = 0; j < 2; j++)
             if (halves[type][j] >= 0) {
                 uint8_t *high = w + i + halves[type][j] + 1;
                 *high = (uint8_t)((*high & 0x9f) | 0x20);
             }
+    }
     return w;
 }
 
-static const uint32_t types[] = {TYPE_F32,  TYPE_F16,  TYPE_BF16, TYPE_Q4_0, TYPE_Q4_1, TYPE_Q5_0, TYPE_Q5_1,
-                                 TYPE_Q8_0, TYPE_Q2_K, TYPE_Q3_K, TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K};
+static const uint32_t types[] = {
+    TYPE_F32,
+    TYPE_F16,
+    TYPE_BF16,
+#define QUANTIZED(name, type) TYPE_##type,
+#include "kernels/quantized.def"
+#undef QUANTIZED
+};
 enum { N_TYPES = sizeof types / sizeof *types };
 
 static void check_product(const struct kernels *ref, const struct kernels *k, uint32_t type, size_t rows, size_t width,
@@ -238,9 +253,9 @@ static void check_products(const struct kernels *ref, const struct kernels *k)
 {
     for (int i = 0; i < N_TYPES; i++) {
         check_meaning(k, types[i]);
-        bool super = types[i] >= TYPE_Q2_K && types[i] <= TYPE_Q6_K;
+        const size_t unit = type_info(types[i])->block_items < 32 ? 32 : type_info(types[i])->block_items;
         for (int round = 0; round < 30; round++) {
-            size_t unit = super ? 256 : 32, width = unit * (1 + random_below(&rng, super ? 3 : 20));
+            size_t width = unit * (1 + random_below(&rng, unit > 64 ? 3 : 20));
             check_product(ref, k, types[i], 1 + random_below(&rng, MAX_ROWS), width,
                           1 + random_below(&rng, MAX_TOKENS));
         }
