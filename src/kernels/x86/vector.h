@@ -5,6 +5,7 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -39,6 +40,18 @@ INLINE vi vi_or_where(vi v, vi x, vi bit, vi set)
 /* Adds to each 32-bit sum the four products of unsigned bytes with signed ones. */
 INLINE vi vi_dot(vi sum, vi u, vi s) { return _mm512_dpbusd_epi32(sum, u, s); }
 INLINE vi vi_widen_i8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(p)); }
+/* a > b ? x : y in each 32-bit word. */
+INLINE vi vi_choose(vi a, vi b, vi x, vi y) { return _mm512_mask_blend_epi32(_mm512_cmpgt_epi32_mask(a, b), y, x); }
+INLINE vf vf_of_bits(vi v) { return _mm512_castsi512_ps(v); }
+INLINE void vi_store_i8(void *p, vi v) { _mm_storeu_si128(p, _mm512_cvtepi32_epi8(v)); }
+INLINE void vi_store_u16(void *p, vi v) { _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(v)); }
+/* base + v, or base - v where the bits of `signs`, 16 for each lane, are set. */
+INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
+{
+    uint64_t where;
+    memcpy(&where, signs, sizeof where);
+    return _mm512_mask_sub_epi8(_mm512_add_epi8(base, v), (__mmask64)where, base, v);
+}
 INLINE vi vi_widen_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }
 /* The low (high) halves of 32-bit words, as half-precision floats. */
 INLINE vf vf_low_half(vi v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
@@ -74,17 +87,35 @@ INLINE vi vi_dot(vi sum, vi u, vi s)
     return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), _mm256_set1_epi16(1)));
 }
 INLINE vi vi_widen_i8(const void *p) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(p)); }
-INLINE vi vi_widen_u8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(p)); }
-INLINE vf vf_low_half(vi v)
+INLINE vi vi_choose(vi a, vi b, vi x, vi y) { return _mm256_blendv_epi8(y, x, _mm256_cmpgt_epi32(a, b)); }
+INLINE vf vf_of_bits(vi v) { return _mm256_castsi256_ps(v); }
+INLINE __m128i vi_low_words(vi v)
 {
-    vi low = _mm256_and_si256(v, _mm256_set1_epi32(0xffff));
-    return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+    v = _mm256_and_si256(v, _mm256_set1_epi32(0xffff));
+    return _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
 }
+INLINE void vi_store_u16(void *p, vi v) { _mm_storeu_si128(p, vi_low_words(v)); }
+INLINE void vi_store_i8(void *p, vi v)
+{
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    _mm_storel_epi64(p, _mm_packs_epi16(words, words));
+}
+INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
+{
+    const vi both = _mm256_set_m128i(_mm_set1_epi16((short)signs[1]), _mm_set1_epi16((short)signs[0]));
+    const vi bit = _mm256_set1_epi64x((long long)0x8040201008040201u);
+    const vi bytes = _mm256_shuffle_epi8(both, vi_lanes(_mm_set_epi64x(0x0101010101010101, 0)));
+    const vi where = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
+    return _mm256_sub_epi8(_mm256_add_epi8(base, _mm256_xor_si256(v, where)), where);
+}
+INLINE vi vi_widen_u8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(p)); }
+INLINE vf vf_low_half(vi v) { return _mm256_cvtph_ps(vi_low_words(v)); }
 INLINE vf vf_of_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
 #endif
 
 INLINE vf vf_high_half(vi v) { return vf_low_half(V(srli_epi32)(v, 16)); }
 INLINE vi vi_shift_right(vi v, int n) { return V(srl_epi16)(v, _mm_cvtsi32_si128(n)); }
+INLINE vi vi_shift_right_words(vi v, int n) { return V(srl_epi32)(v, _mm_cvtsi32_si128(n)); }
 INLINE vi vi_bytes(int x) { return V(set1_epi8)((char)x); }
 
 #endif

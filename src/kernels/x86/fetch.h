@@ -1,0 +1,161 @@
+/* fetch.h - items of a panel's block of 32 as unsigned bytes (offset_of), for products.c; those of code books: books.h.
+ */
+#ifndef KERNELS_X86_FETCH_H
+#define KERNELS_X86_FETCH_H
+
+#include "kernels/grids.h"
+#include "kernels/x86/types.h"
+
+/* ---- a byte or a nibble an item, and perhaps a fifth bit ---- */
+
+/* 2 where an item's bit is set; its 16 bits stand in bytes `from` and `from + 1` of each lane. */
+INLINE vi bytes_of_bits(vi bits, size_t from)
+{
+    const vi pick = vi_lanes(_mm_set_epi64x(0x0101010101010101, 0));
+    return V(shuffle_epi8)(bits, V(add_epi8)(pick, vi_bytes((int)from)));
+}
+
+INLINE vi or_bits(vi v, vi bits, size_t from, int set)
+{
+    const vi bit = vi_lanes(_mm_set1_epi64x((long long)0x8040201008040201u));
+    return vi_or_where(v, bytes_of_bits(bits, from), bit, vi_bytes(set));
+}
+
+/* p: the block in row j of a register; step: from one lane's row to the next. */
+INLINE void fetch_bytes(uint32_t type, const uint8_t *p, size_t step, vi *lo, vi *hi)
+{
+    const vi flip = vi_bytes(signed_bytes(type) ? 0 : -128);
+    *lo = vi_xor(vi_gather(p + 2, step), flip);
+    *hi = vi_xor(vi_gather(p + 18, step), flip);
+}
+
+INLINE void fetch_nibbles(uint32_t type, const uint8_t *p, size_t step, vi *lo, vi *hi)
+{
+    const size_t at = block_bytes(type) - 16;
+    const vi qs = vi_gather(p + at, step);
+    *lo = vi_and(qs, vi_bytes(15));
+    *hi = vi_and(V(srli_epi16)(qs, 4), vi_bytes(15));
+    if (type == TYPE_Q5_0 || type == TYPE_Q5_1) {
+        const vi qh = vi_gather(p + at - 4, step);
+        *lo = or_bits(*lo, qh, 0, 16);
+        *hi = or_bits(*hi, qh, 2, 16);
+    }
+}
+
+/* Nibbles that name a code. b: block of 32 within the block. */
+INLINE void fetch_codes(uint32_t type, const uint8_t *p, size_t step, size_t b, vi *lo, vi *hi)
+{
+    const bool fp4 = type == TYPE_MXFP4 || type == TYPE_NVFP4;
+    const vi table = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)(fp4 ? codes_fp4 : codes_iq4)));
+    const vi codes = V(add_epi8)(table, vi_bytes(offset_of(type)));
+    const size_t at = type == TYPE_MXFP4 ? 1 : type == TYPE_IQ4_NL ? 2 : type == TYPE_NVFP4 ? 4 : 8;
+    const vi qs = vi_gather(p + at + 16 * b, step);
+    *lo = V(shuffle_epi8)(codes, vi_and(qs, vi_bytes(15)));
+    *hi = V(shuffle_epi8)(codes, vi_and(V(srli_epi16)(qs, 4), vi_bytes(15)));
+    if (type == TYPE_NVFP4) { /* eight bytes hold 16 items */
+        const vi a = *lo, c = *hi;
+        *lo = V(unpacklo_epi64)(a, c);
+        *hi = V(unpackhi_epi64)(a, c);
+    }
+}
+
+/* ---- one or two bits an item, one after the other ---- */
+
+INLINE void fetch_q1_0(const uint8_t *p, size_t step, size_t b, vi *lo, vi *hi)
+{
+    const vi bits = vi_gather(p + 2, step);
+    *lo = or_bits(vi_bytes(0), bits, 4 * b, 2);
+    *hi = or_bits(vi_bytes(0), bits, 4 * b + 2, 2);
+}
+
+/* Item i from bits 2 (i % 4).. of byte `from + i / 4` of each lane. */
+INLINE vi two_bits_in_row(vi v, size_t from)
+{
+    const vi pick = vi_lanes(_mm_set_epi32(0x03030303, 0x02020202, 0x01010101, 0));
+    const vi four = V(shuffle_epi8)(v, V(add_epi8)(pick, vi_bytes((int)from)));
+    const vi two = vi_or(vi_and(four, V(set1_epi32)(0x0000ffff)),
+                         vi_and(V(srli_epi16)(four, 4), V(set1_epi32)((int)0xffff0000)));
+    return vi_or(vi_and(two, V(set1_epi16)(0x0003)), vi_and(V(srli_epi16)(two, 2), V(set1_epi16)(0x0300)));
+}
+
+INLINE void fetch_q2_0(const uint8_t *p, size_t step, size_t b, vi *lo, vi *hi)
+{
+    const vi qs = vi_gather(p + 2, step);
+    *lo = two_bits_in_row(qs, 8 * b);
+    *hi = two_bits_in_row(qs, 8 * b + 4);
+}
+
+/* ---- base-3 digits ---- */
+
+/* Digit n of each byte; powers: 3^n in 16 bits. */
+INLINE vi digits(vi v, vi powers)
+{
+    const vi three = V(set1_epi16)(3);
+    const vi even = V(mulhi_epu16)(V(mullo_epi16)(V(slli_epi16)(v, 8), powers), three);
+    const vi odd = V(mulhi_epu16)(V(mullo_epi16)(vi_and(v, V(set1_epi16)((short)0xff00)), powers), three);
+    return vi_or(even, V(slli_epi16)(odd, 8));
+}
+
+/* 16 items of block b of a superblock; half: 0 or 1. */
+INLINE vi fetch_tq1_0(const uint8_t *p, size_t step, size_t b, size_t half)
+{
+    static const int16_t powers[5] = {1, 3, 9, 27, 81};
+    if (b == 7 && half) { /* four digits of four bytes */
+        const vi bytes = V(shuffle_epi8)(vi_gather(p + 38, step), vi_lanes(_mm_set1_epi32(0x0d0c0b0a)));
+        return digits(bytes, vi_lanes(_mm_set_epi16(27, 27, 9, 9, 3, 3, 1, 1)));
+    }
+    const size_t at = b < 5 ? 16 * half : 32, n = b < 5 ? b : 2 * (b - 5) + half;
+    return digits(vi_gather(p + at, step), V(set1_epi16)(powers[n]));
+}
+
+/* ---- superblocks ---- */
+
+/* Two bits an item, block b of a superblock; p: its 64 bytes and 0 or 16. */
+INLINE vi two_bits(const uint8_t *p, size_t step, size_t b)
+{
+    return vi_and(vi_shift_right(vi_gather(p + 32 * (b / 4), step), (int)(2 * (b % 4))), vi_bytes(3));
+}
+
+/* 16 items of block b of a superblock; p: the superblock in row j, `at`: 0 or 16. */
+INLINE vi fetch_k(uint32_t type, const uint8_t *p, size_t step, size_t b, size_t at)
+{
+    const size_t half = b / 4, quarter = b % 4;
+    const vi bit = vi_bytes(1 << b);
+    vi v;
+    switch (type) {
+    case TYPE_TQ1_0: return fetch_tq1_0(p, step, b, at / 16);
+    case TYPE_TQ2_0: return two_bits(p + at, step, b);
+    case TYPE_Q2_K: return two_bits(p + 16 + at, step, b);
+    case TYPE_Q3_K: return vi_or_where(two_bits(p + 32 + at, step, b), vi_gather(p + at, step), bit, vi_bytes(4));
+    case TYPE_Q4_K:
+        return vi_and(vi_shift_right(vi_gather(p + 16 + 32 * (b / 2) + at, step), (int)(4 * (b % 2))), vi_bytes(15));
+    case TYPE_Q5_K:
+        v = vi_and(vi_shift_right(vi_gather(p + 48 + 32 * (b / 2) + at, step), (int)(4 * (b % 2))), vi_bytes(15));
+        return vi_or_where(v, vi_gather(p + 16 + at, step), bit, vi_bytes(16));
+    default: /* Q6_K */
+        v = vi_shift_right(vi_gather(p + 64 * half + 32 * (quarter % 2) + at, step), (int)(4 * (quarter / 2)));
+        vi high = vi_shift_right(vi_gather(p + 128 + 32 * half + at, step), (int)(2 * quarter));
+        return vi_or(vi_and(v, vi_bytes(15)), V(slli_epi16)(vi_and(high, vi_bytes(3)), 4));
+    }
+}
+
+/* Registers j of block b of 32 of a row; p: the block of the file that holds it, in row j. */
+INLINE void fetch_row(uint32_t type, const uint8_t *p, size_t step, size_t b, vi *lo, vi *hi)
+{
+    switch (type) {
+    case TYPE_Q8_0: fetch_bytes(type, p, step, lo, hi); break;
+    case TYPE_Q4_0:
+    case TYPE_Q4_1:
+    case TYPE_Q5_0:
+    case TYPE_Q5_1: fetch_nibbles(type, p, step, lo, hi); break;
+    case TYPE_IQ4_NL:
+    case TYPE_MXFP4:
+    case TYPE_IQ4_XS:
+    case TYPE_NVFP4: fetch_codes(type, p, step, b % block_length(type), lo, hi); break;
+    case TYPE_Q1_0: fetch_q1_0(p, step, b % 4, lo, hi); break;
+    case TYPE_Q2_0: fetch_q2_0(p, step, b % 2, lo, hi); break;
+    default: *lo = fetch_k(type, p, step, b % CHUNK, 0); *hi = fetch_k(type, p, step, b % CHUNK, 16);
+    }
+}
+
+#endif
