@@ -34,7 +34,8 @@ def model_path(row, folder):
 
 
 def settings_of(row, engine):
-    return row.settings if engine == "andiron" else row.settings | {"flash": row.flash.get(engine, True)}
+    """What is measured, and the peer's best way of doing it."""
+    return row.settings if engine == "andiron" else row.settings | work.best_way(row, engine)
 
 
 def one_round(engines, row, model, runs):

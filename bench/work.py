@@ -23,7 +23,6 @@ class Row:
     rounds: int = 3
     quick: bool = False
     busy: bool = False
-    flash: dict = dataclasses.field(default_factory=dict)  # engine: whether its flash attention is the faster way here
 
 
 FIRST_TYPES = ("Q4_0", "Q4_K_M", "Q8_0")
@@ -33,6 +32,14 @@ GROUPS = {
     "together": "Many sequences at once (tokens a second of all together)", "depth": "Generation after a long context",
     "busy": "Beside a busy process on each core (no real-time priority)", "odd": "Odd shapes",
 }
+
+
+def best_way(row, engine):
+    """The peer's fastest settings for a row, as tried with each (docs/performance.md). ik_llama.cpp's flash attention
+    fails an assertion with several sequences; repacking at load makes its start slower and nothing else faster."""
+    if engine == "ik":
+        return {"flash": row.settings.get("sequences", 1) == 1, "repack": False}
+    return {"flash": row.settings.get("depth", 0) == 0 or row.settings.get("kv", "f16") != "f16", "repack": True}
 
 
 def big(kind, quick=False):
