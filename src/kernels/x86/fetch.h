@@ -96,50 +96,83 @@ INLINE vi digits(vi v, vi powers)
     return vi_or(even, V(slli_epi16)(odd, 8));
 }
 
-/* 16 items of block b of a superblock; half: 0 or 1. */
-INLINE vi fetch_tq1_0(const uint8_t *p, size_t step, size_t b, size_t half)
+/* ---- superblocks ---- */
+
+/* The bytes of items of a panel's superblock, read once for its eight blocks: lane i of raw[c][j] holds 16 bytes of row
+ * 4 i + j, the c-th 16 from raw_offset on. */
+enum { RAW = 12 };
+
+/* 0 for types whose bytes are read block by block. */
+INLINE size_t raw_columns(uint32_t type)
+{
+    static const uint8_t columns[TYPE_LIMIT] = {[TYPE_Q2_K] = 4,  [TYPE_Q3_K] = 6,  [TYPE_Q4_K] = 8, [TYPE_Q5_K] = 10,
+                                                [TYPE_Q6_K] = 12, [TYPE_TQ1_0] = 4, [TYPE_TQ2_0] = 4};
+    return columns[type];
+}
+INLINE bool has_raw(uint32_t type) { return raw_columns(type) > 0; }
+
+INLINE size_t raw_offset(uint32_t type, size_t c)
+{
+    if (type == TYPE_TQ1_0 && c == 3)
+        return 38; /* its last four bytes of items, and not beyond the block */
+    return 16 * c + (type == TYPE_Q2_K || type == TYPE_Q4_K || type == TYPE_Q5_K ? 16 : 0);
+}
+
+INLINE void read_raw(uint32_t type, const uint8_t *panel, size_t row_bytes, vi raw[RAW][4])
+{
+    for (size_t c = 0; c < raw_columns(type); c++)
+        for (size_t j = 0; j < 4; j++)
+            raw[c][j] = vi_gather(panel + j * row_bytes + raw_offset(type, c), 4 * row_bytes);
+}
+
+/* 16 items of block b; half: 0 or 1. */
+INLINE vi fetch_tq1_0(vi raw[RAW][4], size_t j, size_t b, size_t half)
 {
     static const int16_t powers[5] = {1, 3, 9, 27, 81};
     if (b == 7 && half) { /* four digits of four bytes */
-        const vi bytes = V(shuffle_epi8)(vi_gather(p + 38, step), vi_lanes(_mm_set1_epi32(0x0d0c0b0a)));
+        const vi bytes = V(shuffle_epi8)(raw[3][j], vi_lanes(_mm_set1_epi32(0x0d0c0b0a)));
         return digits(bytes, vi_lanes(_mm_set_epi16(27, 27, 9, 9, 3, 3, 1, 1)));
     }
-    const size_t at = b < 5 ? 16 * half : 32, n = b < 5 ? b : 2 * (b - 5) + half;
-    return digits(vi_gather(p + at, step), V(set1_epi16)(powers[n]));
+    const size_t n = b < 5 ? b : 2 * (b - 5) + half;
+    return digits(raw[b < 5 ? half : 2][j], V(set1_epi16)(powers[n]));
 }
 
-/* ---- superblocks ---- */
-
-/* Two bits an item, block b of a superblock; p: its 64 bytes and 0 or 16. */
-INLINE vi two_bits(const uint8_t *p, size_t step, size_t b)
+/* Two bits an item; raw: the four columns that hold them. */
+INLINE vi two_bits(vi raw[][4], size_t j, size_t b, size_t half)
 {
-    return vi_and(vi_shift_right(vi_gather(p + 32 * (b / 4), step), (int)(2 * (b % 4))), vi_bytes(3));
+    return vi_and(vi_shift_right(raw[2 * (b / 4) + half][j], (int)(2 * (b % 4))), vi_bytes(3));
 }
 
-/* 16 items of block b of a superblock; p: the superblock in row j, `at`: 0 or 16. */
-INLINE vi fetch_k(uint32_t type, const uint8_t *p, size_t step, size_t b, size_t at)
+/* Nibbles; raw: the eight columns. */
+INLINE vi four_bits(vi raw[][4], size_t j, size_t b, size_t half)
 {
-    const size_t half = b / 4, quarter = b % 4;
+    return vi_and(vi_shift_right(raw[2 * (b / 2) + half][j], (int)(4 * (b % 2))), vi_bytes(15));
+}
+
+INLINE vi six_bits(vi raw[][4], size_t j, size_t b, size_t half)
+{
+    const size_t quarter = b % 4;
+    const vi low = vi_shift_right(raw[4 * (b / 4) + 2 * (quarter % 2) + half][j], (int)(4 * (quarter / 2)));
+    const vi high = vi_shift_right(raw[8 + 2 * (b / 4) + half][j], (int)(2 * quarter));
+    return vi_or(vi_and(low, vi_bytes(15)), V(slli_epi16)(vi_and(high, vi_bytes(3)), 4));
+}
+
+/* Register j of 16 items of block b of a superblock. */
+INLINE vi fetch_raw(uint32_t type, vi raw[RAW][4], size_t j, size_t b, size_t half)
+{
     const vi bit = vi_bytes(1 << b);
-    vi v;
     switch (type) {
-    case TYPE_TQ1_0: return fetch_tq1_0(p, step, b, at / 16);
-    case TYPE_TQ2_0: return two_bits(p + at, step, b);
-    case TYPE_Q2_K: return two_bits(p + 16 + at, step, b);
-    case TYPE_Q3_K: return vi_or_where(two_bits(p + 32 + at, step, b), vi_gather(p + at, step), bit, vi_bytes(4));
-    case TYPE_Q4_K:
-        return vi_and(vi_shift_right(vi_gather(p + 16 + 32 * (b / 2) + at, step), (int)(4 * (b % 2))), vi_bytes(15));
-    case TYPE_Q5_K:
-        v = vi_and(vi_shift_right(vi_gather(p + 48 + 32 * (b / 2) + at, step), (int)(4 * (b % 2))), vi_bytes(15));
-        return vi_or_where(v, vi_gather(p + 16 + at, step), bit, vi_bytes(16));
-    default: /* Q6_K */
-        v = vi_shift_right(vi_gather(p + 64 * half + 32 * (quarter % 2) + at, step), (int)(4 * (quarter / 2)));
-        vi high = vi_shift_right(vi_gather(p + 128 + 32 * half + at, step), (int)(2 * quarter));
-        return vi_or(vi_and(v, vi_bytes(15)), V(slli_epi16)(vi_and(high, vi_bytes(3)), 4));
+    case TYPE_TQ1_0: return fetch_tq1_0(raw, j, b, half);
+    case TYPE_TQ2_0:
+    case TYPE_Q2_K: return two_bits(raw, j, b, half);
+    case TYPE_Q3_K: return vi_or_where(two_bits(raw + 2, j, b, half), raw[half][j], bit, vi_bytes(4));
+    case TYPE_Q4_K: return four_bits(raw, j, b, half);
+    case TYPE_Q5_K: return vi_or_where(four_bits(raw + 2, j, b, half), raw[half][j], bit, vi_bytes(16));
+    default: return six_bits(raw, j, b, half); /* Q6_K */
     }
 }
 
-/* Registers j of block b of 32 of a row; p: the block of the file that holds it, in row j. */
+/* Registers j of block b of 32 of a row of other types; p: the block of the file that holds it, in row j. */
 INLINE void fetch_row(uint32_t type, const uint8_t *p, size_t step, size_t b, vi *lo, vi *hi)
 {
     switch (type) {
@@ -153,8 +186,7 @@ INLINE void fetch_row(uint32_t type, const uint8_t *p, size_t step, size_t b, vi
     case TYPE_IQ4_XS:
     case TYPE_NVFP4: fetch_codes(type, p, step, b % block_length(type), lo, hi); break;
     case TYPE_Q1_0: fetch_q1_0(p, step, b % 4, lo, hi); break;
-    case TYPE_Q2_0: fetch_q2_0(p, step, b % 2, lo, hi); break;
-    default: *lo = fetch_k(type, p, step, b % CHUNK, 0); *hi = fetch_k(type, p, step, b % CHUNK, 16);
+    default: fetch_q2_0(p, step, b % 2, lo, hi);
     }
 }
 

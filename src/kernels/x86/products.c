@@ -27,6 +27,7 @@ enum { TILE_TOKENS = 2, TILE_TOKENS_16 = 1 };
 struct eight {
     const uint8_t *panel;
     size_t row_bytes, first; /* first: a multiple of CHUNK */
+    vi raw[RAW][4];
     struct book book;
 };
 
@@ -38,6 +39,8 @@ INLINE void take(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t f
     out->panel = panel;
     out->row_bytes = row_bytes;
     out->first = first;
+    if (has_raw(type))
+        read_raw(type, p, row_bytes, out->raw);
     if (has_grid(type)) {
         open_book(type, p, row_bytes, &out->book);
         scales_of_book(type, p, row_bytes, &out->book, s);
@@ -55,13 +58,18 @@ INLINE void take(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t f
 }
 
 /* Items of block b of the eight. */
-INLINE void fetch(uint32_t type, const struct eight *from, size_t b, struct items *out)
+INLINE void fetch(uint32_t type, struct eight *from, size_t b, struct items *out)
 {
     if (has_grid(type)) {
         read_book(type, &from->book, b, out);
         return;
     }
     for (size_t j = 0; j < 4; j++) {
+        if (has_raw(type)) {
+            out->lo[j] = fetch_raw(type, from->raw, j, b, 0);
+            out->hi[j] = fetch_raw(type, from->raw, j, b, 1);
+            continue;
+        }
         const uint8_t *row = from->panel + j * from->row_bytes;
         fetch_row(type, block_at(type, row, from->first + b), 4 * from->row_bytes, b, &out->lo[j], &out->hi[j]);
     }
@@ -109,30 +117,33 @@ INLINE struct activations activations_of(const struct mul *m, size_t token, size
     return (struct activations){m->xq.q + at * Q_BLOCK, m->xq.sums + 2 * at, m->xq.d[at], m->xq.ds[at]};
 }
 
-/* scale 0 times the sum of items 0..15 and scale 1 times that of 16..31. */
-INLINE vi scaled(const struct scales *s, size_t b, vi sum0, vi sum1)
+INLINE vf vf_of_i8(const int8_t *p) { return V(cvtepi32_ps)(vi_widen_i8(p)); }
+
+/* a[0] times x0 and a[1] times x1, of small integers. Floats hold all of these exactly (the largest are Q6_K's, 128 *
+ * 32 * 127 * 32 < 2^24), at half the cost of 32-bit products. That a zero may be -0 is not seen: no chain (struct mul)
+ * ever reaches -0, since it begins with 0 and adds multiples of the least float. */
+INLINE vf two_products(const int8_t (*a)[WIDTH], vf x0, vf x1)
 {
-    return V(add_epi32)(V(mullo_epi32)(vi_widen_i8(s->s[2 * b]), sum0),
-                        V(mullo_epi32)(vi_widen_i8(s->s[2 * b + 1]), sum1));
+    return V(fmadd_ps)(vf_of_i8(a[1]), x1, V(mul_ps)(vf_of_i8(a[0]), x0));
 }
 
 /* The chain's step: acc and a block's exact sum, less the offset already; or its halves' where sums_apart. */
 INLINE vf step(enum sums sums, vf acc, vi sum, vi sum1, const struct scales *s, size_t b, const struct activations *x)
 {
-    const vf d = V(mul_ps)(V(loadu_ps)(s->d[b]), V(set1_ps)(x->d));
-    if (sums == SUMS_STEPS) {
-        acc = V(fmadd_ps)(V(cvtepi32_ps)(sum), d, acc);
-        return V(fmadd_ps)(V(cvtepi32_ps)(sum1), V(mul_ps)(V(loadu_ps)(s->m[b]), V(set1_ps)(x->d)), acc);
+    const vf d = V(mul_ps)(V(loadu_ps)(s->d[b]), V(set1_ps)(x->d)), first = V(cvtepi32_ps)(sum);
+    if (!sums_apart(sums)) {
+        acc = V(fmadd_ps)(first, d, acc);
+        return sums == SUMS_MIN ? V(fmadd_ps)(V(loadu_ps)(s->m[b]), V(set1_ps)(x->ds), acc) : acc;
     }
-    if (sums_apart(sums))
-        sum = scaled(s, b, sum, sum1);
-    acc = V(fmadd_ps)(V(cvtepi32_ps)(sum), d, acc);
-    if (sums == SUMS_MIN)
-        acc = V(fmadd_ps)(V(loadu_ps)(s->m[b]), V(set1_ps)(x->ds), acc);
+    const vf second = V(cvtepi32_ps)(sum1);
+    if (sums == SUMS_STEPS) {
+        acc = V(fmadd_ps)(first, d, acc);
+        return V(fmadd_ps)(second, V(mul_ps)(V(loadu_ps)(s->m[b]), V(set1_ps)(x->d)), acc);
+    }
+    acc = V(fmadd_ps)(two_products(&s->s[2 * b], first, second), d, acc);
     if (sums == SUMS_16_MIN) {
-        vi least = V(add_epi32)(V(mullo_epi32)(vi_widen_i8(s->n[2 * b]), V(set1_epi32)(-x->sums[0])),
-                                V(mullo_epi32)(vi_widen_i8(s->n[2 * b + 1]), V(set1_epi32)(-x->sums[1])));
-        acc = V(fmadd_ps)(V(cvtepi32_ps)(least), V(mul_ps)(V(loadu_ps)(s->m[0]), V(set1_ps)(x->d)), acc);
+        const vf least = two_products(&s->n[2 * b], V(set1_ps)((float)-x->sums[0]), V(set1_ps)((float)-x->sums[1]));
+        acc = V(fmadd_ps)(least, V(mul_ps)(V(loadu_ps)(s->m[0]), V(set1_ps)(x->d)), acc);
     }
     return acc;
 }
