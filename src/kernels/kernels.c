@@ -4,6 +4,9 @@
 #include "kernels/overlays.h"
 #include <stdio.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 static bool always(void) { return true; }
 
@@ -18,9 +21,16 @@ static void overlay_ref(struct kernels *k)
 }
 
 #if defined(__x86_64__)
+/* clang 14 knows no such name for __builtin_cpu_supports. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c = 0, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
 static void overlay_avx2(struct kernels *k)
