@@ -235,7 +235,7 @@ static size_t filter(const andiron_sampler_options *o, struct candidate *heap, s
     const bool nucleus = o->top_p > 0 && o->top_p < 1;
     const float least = o->min_p > 0 ? best + (float)math_log((double)o->min_p) : -INFINITY;
     if (o->top_k > 0 && (size_t)o->top_k < n) {
-        size_t kept = take_best(heap, n, (size_t)o->top_k, -INFINITY, INFINITY);
+        size_t kept = take_best(heap, n, (size_t)o->top_k, -HUGE_VAL, HUGE_VAL);
         double enough = nucleus ? (double)o->top_p * total_weight(heap + n - kept, kept, best) : (double)INFINITY,
                sum = 0;
         size_t i = 0;
