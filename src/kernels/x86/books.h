@@ -138,7 +138,7 @@ INLINE void scales_iq2(uint32_t type, const uint8_t *panel, size_t row_bytes, st
     const uint8_t *at = panel + block_bytes(type) - 8;
     const vi words[2] = {words_of_rows(at, row_bytes), words_of_rows(at + 4, row_bytes)};
     for (size_t h = 0; h < 2 * CHUNK; h++)
-        scale_half(out->s[h], vi_and(vi_shift_right_words(words[h / 8], (int)(4 * (h % 8))), V(set1_epi32)(15)));
+        scale_half(out->s[h], vi_and(vi_shift_right(words[h / 8], (int)(4 * (h % 8))), V(set1_epi32)(15)));
 }
 
 /* Returns d, which stands in the highest nibbles of four words of 16 bits. */
@@ -146,7 +146,7 @@ INLINE vf scales_iq1_m(const uint8_t *panel, size_t row_bytes, struct scales *ou
 {
     const vi words[2] = {words_of_rows(panel + 48, row_bytes), words_of_rows(panel + 52, row_bytes)};
     for (size_t h = 0; h < 2 * CHUNK; h++) {
-        const vi v = vi_shift_right_words(words[h / 8], (int)(16 * (h / 4 % 2) + 3 * (h % 4)));
+        const vi v = vi_shift_right(words[h / 8], (int)(16 * (h / 4 % 2) + 3 * (h % 4)));
         scale_half(out->s[h], vi_and(v, V(set1_epi32)(7)));
     }
     vi d = vi_and(V(srli_epi32)(words[0], 12), V(set1_epi32)(0x000f));
@@ -170,9 +170,7 @@ INLINE void scales_of_book(uint32_t type, const uint8_t *panel, size_t row_bytes
         case TYPE_IQ2_XXS:
         case TYPE_IQ3_XXS: scale_block(out->d[b], d, V(srli_epi32)(words, 28)); break;
         case TYPE_IQ1_S: scale_block(out->d[b], d, vi_and(V(srli_epi32)(words, 12), V(set1_epi32)(7))); break;
-        case TYPE_IQ3_S:
-            scale_block(out->d[b], d, vi_and(vi_shift_right_words(nibbles, 4 * b), V(set1_epi32)(15)));
-            break;
+        case TYPE_IQ3_S: scale_block(out->d[b], d, vi_and(vi_shift_right(nibbles, 4 * b), V(set1_epi32)(15))); break;
         default: V(storeu_ps)(out->d[b], d);
         }
     }

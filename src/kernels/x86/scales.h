@@ -63,8 +63,8 @@ INLINE void scales_iq4_xs(const uint8_t *panel, size_t row_bytes, struct scales 
     const vi high = V(srli_epi32)(first, 16), low = words_of_rows(panel + 4, row_bytes);
     const vf d = vf_low_half(first);
     for (int b = 0; b < CHUNK; b++) {
-        const vi four = vi_and(vi_shift_right_words(low, 4 * b), V(set1_epi32)(15));
-        const vi two = vi_and(vi_shift_right_words(high, 2 * b), V(set1_epi32)(3));
+        const vi four = vi_and(vi_shift_right(low, 4 * b), V(set1_epi32)(15));
+        const vi two = vi_and(vi_shift_right(high, 2 * b), V(set1_epi32)(3));
         const vi scale = V(sub_epi32)(vi_or(four, V(slli_epi32)(two, 4)), V(set1_epi32)(32));
         V(storeu_ps)(out->d[b], V(mul_ps)(d, V(cvtepi32_ps)(scale)));
     }

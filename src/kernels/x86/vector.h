@@ -114,8 +114,9 @@ INLINE vf vf_of_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128
 #endif
 
 INLINE vf vf_high_half(vi v) { return vf_low_half(V(srli_epi32)(v, 16)); }
-INLINE vi vi_shift_right(vi v, int n) { return V(srl_epi16)(v, _mm_cvtsi32_si128(n)); }
-INLINE vi vi_shift_right_words(vi v, int n) { return V(srl_epi32)(v, _mm_cvtsi32_si128(n)); }
+/* By the same count everywhere, in words of 32 bits: a byte's high bits come from the next. (Shifts by a count in a
+ * register that is not a vector of counts take the shuffling unit too.) */
+INLINE vi vi_shift_right(vi v, int n) { return V(srlv_epi32)(v, V(set1_epi32)(n)); }
 INLINE vi vi_bytes(int x) { return V(set1_epi8)((char)x); }
 
 #endif
