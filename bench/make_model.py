@@ -47,7 +47,7 @@ TYPES = {
     "TQ2_0": (35, 256, 66, {64: struct.pack("<e", 0.02)}),
     "MXFP4": (39, 32, 17, {0: bytes([119])}),
     "NVFP4": (40, 64, 36, {0: bytes([0x20] * 4)}),
-    "Q1_0": (41, 128, 18, {0: struct.pack("<e", 0.02)}),
+    "Q1_0": (41, 128, 18, {0: struct.pack("<e", 0.02)}), "Q2_0": (42, 64, 18, {0: struct.pack("<e", 0.02)}),
 }
 # a mix: the usual type, and the better one that half of the value and down matrices have
 MIXES = {"Q4_K_M": ("Q4_K", "Q6_K"), "Q5_K_M": ("Q5_K", "Q6_K")}

@@ -7,7 +7,7 @@ counted), peak memory (without what Python had before). A context of some depth 
 prompt is read once, its state copied into many sequences, and these joined, so that the cache holds `depth` positions,
 which the next tokens attend to. See docs/performance.md for the check that this is as fast as reading them."""
 import ctypes
-import importlib
+import importlib.util
 import json
 import pathlib
 import sys
@@ -26,19 +26,20 @@ def peak_bytes():
     return 0
 
 
-def load_api(peer, folder):
-    """The peer's bindings and its library; where the library is built by hand, `folder` has it."""
-    if peer == "llama":
-        module = importlib.import_module("llama_cpp.llama_cpp")
-        return module, module._lib
-    module = importlib.import_module("ik_llama_cpp._ctypes_api")
+def load_api(peer):
+    """The peer's bindings and its library. ik_llama.cpp's, built from source, does not find its second library alone."""
+    if peer == "ik":
+        folder = pathlib.Path(importlib.util.find_spec("ik_llama_cpp").submodule_search_locations[0]) / "lib"
+        for second in folder.glob("libggml.so*"):
+            ctypes.CDLL(str(second), mode=ctypes.RTLD_GLOBAL)
+    module = importlib.import_module("llama_cpp.llama_cpp" if peer == "llama" else "ik_llama_cpp._ctypes_api")
     return module, module._lib
 
 
 class Peer:
     def __init__(self, peer, path, settings):
         self.peer, self.settings = peer, settings
-        self.api, self.lib = load_api(peer, None)
+        self.api, self.lib = load_api(peer)
         self.before = peak_bytes()
         self.quiet()
         self.start = time.monotonic()

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """run.py: measure andiron and its peers, one after the other in turn, and write the table.
 
-    run.py --andiron build/release/bin/andiron --peers build/bench [--quick] [--minutes 30] [--only WORD]
-           [--models build/bench/models] [--json docs/performance.json] [--page docs/performance.md]
+    run.py --andiron build/release/bin/andiron --peers build/bench [--quick] [--minutes 30] [--only WORD,WORD]
+           [--add] [--models build/bench/models] [--json docs/performance.json] [--page docs/performance.md]
 
 Each measurement is a process of its own; a row is measured in rounds, in each of which every engine has its turn. Rows
-that do not fit into the minutes are left out and named. Models of random weights are made when needed and removed."""
+that do not fit into the minutes are left out and named. Models of random weights are made when needed and removed.
+--only takes the rows whose group or title has one of the words; --add keeps the other rows of the JSON file."""
 import argparse
 import datetime
 import json
@@ -91,8 +92,9 @@ def entries_of(row, runs, roofs):
 
 
 def measure_all(engines, arguments, result, save):
+    words = arguments.only.lower().split(",")
     rows = [r for r in work.rows() if (r.quick or not arguments.quick)
-            and arguments.only.lower() in f"{r.group} {r.title}".lower()]
+            and any(word in f"{r.group} {r.title} ".lower() for word in words)]
     start = time.monotonic()
     for i, row in enumerate(rows):
         if time.monotonic() - start > arguments.minutes * 60:
@@ -108,7 +110,7 @@ def measure_all(engines, arguments, result, save):
         for entry in entries:
             entry |= {"load": round(load, 2), "free_share": round(share, 3)}
             print("   " + table.plain_line(entry), flush=True)
-        result["rows"] += entries
+        result["rows"] = [e for e in result["rows"] if (e["group"], e["title"]) != (row.group, row.title)] + entries
         save()
         if not isinstance(row.model, str) and not any(r.model == row.model for r in rows[i + 1:]):
             model.unlink()
@@ -121,7 +123,8 @@ def parse():
     parser.add_argument("--models", type=pathlib.Path, default=engines_of.ROOT / "build/bench/models")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", metavar="WORDS")
+    parser.add_argument("--add", action="store_true")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--page", type=pathlib.Path)
     for peer in ("llama", "ik"):
@@ -142,8 +145,13 @@ def main():
     result = {"date": now, "machine": engines_of.machine(engines), "engines": engines.names, "quick": arguments.quick,
               "roofs": {"read_bytes_per_s": 0.0, "int8_ops_per_s": 0.0, "f32_flops_per_s": 0.0}, "rows": [],
               "left_out": []}
+    if arguments.add and arguments.json and arguments.json.exists():
+        before = json.loads(arguments.json.read_text())
+        result |= {"rows": before["rows"], "roofs": before["roofs"]}
 
     def save():
+        order = {(r.group, r.title): i for i, r in enumerate(work.rows())}
+        result["rows"].sort(key=lambda e: order.get((e["group"], e["title"]), len(order)))
         if arguments.json:
             arguments.json.write_text(json.dumps(result, indent=1) + "\n")
         if arguments.page:

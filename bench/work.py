@@ -27,10 +27,13 @@ class Row:
 
 FIRST_TYPES = ("Q4_0", "Q4_K_M", "Q8_0")
 TYPES = ("Q4_1", "Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q3_K", "Q2_K", "IQ4_XS", "IQ4_NL", "F16", "BF16")
+OTHER_TYPES = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4",
+               "Q1_0", "Q2_0")
 GROUPS = {
     "real": "Real models", "big": "1.24 B llama shape", "start": "Start and memory: SmolLM2",
     "together": "Many sequences at once (tokens a second of all together)", "depth": "Generation after a long context",
     "busy": "Beside a busy process on each core (no real-time priority)", "odd": "Odd shapes",
+    "types": "1.24 B llama shape, other types: prompt 128, generation 16",
 }
 
 
@@ -77,6 +80,9 @@ def rows():
     for kv in ("f16", "q8_0"):
         yield Row("depth", f"1.24 B Q4_0, {kv} cache, depth 16,384", ("1b", "Q4_0"),
                   {"generate": 12, "depth": 16384, "kv": kv}, (GENERATION,), {GENERATION: {"ratio": 2.5}}, 1)
+    for kind in OTHER_TYPES:
+        yield Row("types", kind, ("1b", kind), {"prompt": 128, "generate": 16}, rounds=1,
+                  targets={PROMPT: {"ratio": 1.0}, GENERATION: {"ratio": 1.0}})
     odd = (("head size 80, width 1,440", "h80", "Q4_0"), ("head size 80, width 1,440", "h80", "Q8_0"),
            ("head size 256, one key head", "h256", "Q4_K_M"), ("one key head, width 1,600", "mqa", "Q4_1"))
     for title, shape, kind in odd:
