@@ -5,6 +5,9 @@ target_compile_options(andiron_flags INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wvla
   -Wformat=2 -Wwrite-strings -Wcast-qual -Wdouble-promotion
   -ffp-contract=off -fno-math-errno -fno-trapping-math)
+if(CMAKE_C_COMPILER_ID MATCHES "Clang") # GCC's pragmas of loops are hints
+  target_compile_options(andiron_flags INTERFACE -Wno-unknown-pragmas)
+endif()
 if(ANDIRON_SANITIZE)
   target_compile_options(andiron_flags INTERFACE -fsanitize=${ANDIRON_SANITIZE} -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
