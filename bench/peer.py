@@ -27,7 +27,7 @@ def peak_bytes():
 
 
 def load_api(peer):
-    """The peer's bindings and its library. ik_llama.cpp's, built from source, does not find its second library alone."""
+    """The peer's bindings and its library; ik_llama.cpp's, from source, does not find its second library alone."""
     if peer == "ik":
         folder = pathlib.Path(importlib.util.find_spec("ik_llama_cpp").submodule_search_locations[0]) / "lib"
         for second in folder.glob("libggml.so*"):
