@@ -4,6 +4,7 @@
 #include "graph/program.h"
 #include <string.h>
 
+enum { HEAD_PARTS = 2 };  /* what the head's products read is kept twice as exact: program.h */
 enum { LOOK_BACK = 256 }; /* steps searched for a quantization or a table that exists already */
 
 struct lower {
@@ -39,14 +40,14 @@ static void *grow(struct lower *l, void *items, size_t n, size_t *capacity, size
     return grown;
 }
 
-static int32_t add_table(struct lower *l, uint32_t items, bool q8)
+static int32_t add_table(struct lower *l, uint32_t items, uint8_t parts)
 {
     struct program *p = l->p;
     struct table *tables = grow(l, p->tables, p->n_tables, &p->table_capacity, sizeof *tables);
     if (!tables)
         return -1;
     p->tables = tables;
-    tables[p->n_tables] = (struct table){.items = items, .q8 = q8};
+    tables[p->n_tables] = (struct table){.items = items, .parts = parts};
     return (int32_t)p->n_tables++;
 }
 
@@ -56,11 +57,11 @@ static struct view whole(int32_t table, uint32_t size, uint32_t heads)
 }
 
 /* Append `s`, with an output of `heads` runs of `size` numbers. */
-static struct view emit(struct lower *l, struct step s, uint32_t size, uint32_t heads, bool q8)
+static struct view emit(struct lower *l, struct step s, uint32_t size, uint32_t heads, uint8_t parts)
 {
     struct program *p = l->p;
     struct step *steps = grow(l, p->steps, p->n_steps, &p->step_capacity, sizeof *steps);
-    int32_t table = steps ? add_table(l, size * heads, q8) : -1;
+    int32_t table = steps ? add_table(l, size * heads, parts) : -1;
     if (table < 0)
         return no_view;
     p->steps = steps;
@@ -79,7 +80,7 @@ static struct view input(struct lower *l, node_id id)
         struct view v = l->body_views[id];
         l->body->tables[v.table].kept = true;
         struct step s = {.op = STEP_GATHER, .in = {v, no_view, no_view}};
-        l->views[id] = emit(l, s, v.size, v.heads, false);
+        l->views[id] = emit(l, s, v.size, v.heads, 0);
     }
     return l->views[id];
 }
@@ -90,7 +91,7 @@ static struct view packed(struct lower *l, struct view v, bool alone)
     if (v.table < 0 || (run_together(v) && (!alone || l->p->tables[v.table].items == view_items(v))))
         return v;
     struct step s = {.op = STEP_COPY, .in = {v, no_view, no_view}};
-    return emit(l, s, v.size, v.heads, false);
+    return emit(l, s, v.size, v.heads, 0);
 }
 
 static bool same_numbers(struct view a, struct view b)
@@ -109,7 +110,7 @@ static struct view quantized(struct lower *l, struct view v)
     }
     v = packed(l, v, false);
     struct step s = {.op = STEP_QUANTIZE, .in = {v, no_view, no_view}};
-    return emit(l, s, view_items(v), 1, true);
+    return emit(l, s, view_items(v), 1, l->body ? HEAD_PARTS : 1);
 }
 
 /* ---- nodes ---- */
@@ -154,7 +155,7 @@ static struct view lower_linear(struct lower *l, const struct node *n)
     struct view x = input(l, n->arg[0].value);
     x = mul_reads_q8(w->type) ? quantized(l, x) : packed(l, x, true);
     struct step s = {.op = STEP_LINEAR, .in = {x, no_view, no_view}, .weight = w, .bias = n->arg[2].weight};
-    return emit(l, s, (uint32_t)w->dims[1], 1, false);
+    return emit(l, s, (uint32_t)w->dims[1], 1, 0);
 }
 
 static struct view lower_norm(struct lower *l, const struct node *n)
@@ -166,7 +167,7 @@ static struct view lower_norm(struct lower *l, const struct node *n)
     if (n->op == OP_layernorm)
         s.bias = n->arg[2].weight;
     s.number = (float)n->arg[n->op == OP_rmsnorm ? 2 : 3].number;
-    return emit(l, s, x.size, x.heads, false);
+    return emit(l, s, x.size, x.heads, 0);
 }
 
 /* The same rotation may serve every layer. */
@@ -195,7 +196,7 @@ static const struct rope *rope_of(struct lower *l, const struct node *n)
         return NULL;
     }
     struct step s = {.op = STEP_ROPE_TABLE, .in = {no_view, no_view, no_view}, .rope = r};
-    r->table = emit(l, s, r->dims, 1, false);
+    r->table = emit(l, s, r->dims, 1, 0);
     return r;
 }
 
@@ -206,16 +207,16 @@ static struct view lower_rope(struct lower *l, const struct node *n)
         return no_view;
     struct view x = input(l, n->arg[0].value);
     struct step s = {.op = STEP_ROPE, .in = {x, r->table, no_view}, .rope = r};
-    return emit(l, s, x.size, x.heads, false);
+    return emit(l, s, x.size, x.heads, 0);
 }
 
 static struct view lower_attend(struct lower *l, const struct node *n)
 {
     struct view q = input(l, n->arg[0].value), k = input(l, n->arg[1].value), v = input(l, n->arg[2].value);
     struct step store = {.op = STEP_STORE, .in = {k, v, no_view}, .node = n};
-    struct view stored = emit(l, store, 0, 0, false);
+    struct view stored = emit(l, store, 0, 0, 0);
     struct step s = {.op = STEP_ATTEND, .in = {q, stored, no_view}, .node = n};
-    return emit(l, s, v.size, q.heads, false);
+    return emit(l, s, v.size, q.heads, 0);
 }
 
 static struct view lower_binary(struct lower *l, const struct node *n)
@@ -227,7 +228,7 @@ static struct view lower_binary(struct lower *l, const struct node *n)
         struct view x = packed(l, input(l, f->arg[0].value), false),
                     up = packed(l, input(l, l->fused[a] ? b : a), false);
         struct step s = {.op = STEP_GATE, .in = {x, up, no_view}, .function = activation_of(f->op)};
-        return emit(l, s, n->shape.dims[0], view_items(x) / n->shape.dims[0], false);
+        return emit(l, s, n->shape.dims[0], view_items(x) / n->shape.dims[0], 0);
     }
     struct step s = {.op = add ? STEP_ADD : STEP_MUL, .in = {packed(l, input(l, a), false), no_view, no_view}};
     if (b >= 0) {
@@ -236,7 +237,7 @@ static struct view lower_binary(struct lower *l, const struct node *n)
         s.op = add ? STEP_SHIFT : STEP_SCALE;
         s.number = (float)n->arg[2].number;
     }
-    return emit(l, s, s.in[0].size, s.in[0].heads, false);
+    return emit(l, s, s.in[0].size, s.in[0].heads, 0);
 }
 
 static struct view lower_function(struct lower *l, const struct node *n)
@@ -247,7 +248,7 @@ static struct view lower_function(struct lower *l, const struct node *n)
         s.op = STEP_SOFTCAP;
         s.number = (float)n->arg[1].number;
     }
-    return emit(l, s, x.size, x.heads, false);
+    return emit(l, s, x.size, x.heads, 0);
 }
 
 static struct view lower_node(struct lower *l, const struct node *n)
@@ -261,7 +262,7 @@ static struct view lower_node(struct lower *l, const struct node *n)
                          .in = {no_view, no_view, no_view},
                          .weight = n->arg[1].weight,
                          .node = &l->g->nodes[n->arg[0].value]};
-        return emit(l, s, (uint32_t)n->arg[1].weight->dims[0], 1, false);
+        return emit(l, s, (uint32_t)n->arg[1].weight->dims[0], 1, 0);
     }
     case OP_linear: return lower_linear(l, n);
     case OP_rmsnorm:

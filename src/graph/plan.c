@@ -53,7 +53,8 @@ static andiron_status prepare(struct plan *p, int n_threads, const struct plan_o
     p->tile_most = attention_tile_most(p->graph);
     p->local_at = align_up(larger(attention_scratch_bytes(p->graph),
                                   larger(scratch_of_products(&p->body), scratch_of_products(&p->head))));
-    p->scratch_bytes = p->local_at + align_up(larger(p->body.local_bytes, p->head.local_bytes));
+    p->sums_at = p->local_at + align_up(larger(p->body.local_bytes, p->head.local_bytes));
+    p->scratch_bytes = p->sums_at + align_up(2 * options->max_head_rows * (MAX_SLAB + PANEL) * sizeof(float));
     uint64_t bytes, all;
     if (!counts_fit(&p->body) || !counts_fit(&p->head) || !checked_mul(p->scratch_bytes, (uint64_t)n_threads, &bytes) ||
         !checked_add(bytes, p->body.bytes, &all) || !checked_add(all, p->head.bytes, &all) ||
@@ -131,28 +132,44 @@ static uint32_t rows_per_chunk(const struct run *r)
     return n < 1 ? 1 : n > 64 ? 64 : (uint32_t)n;
 }
 
+/* Where the products of quantized rows go: into the output, or beside it where rows have two parts. */
+static void read_q8(const struct run *r, const struct step *s, struct mul *m, char *sums)
+{
+    const size_t parts = r->program->tables[s->in[0].table].parts;
+    m->xq = run_q8(r, s->in[0].table);
+    if (parts == 1)
+        return;
+    m->n_tokens = r->n * parts;
+    m->y = (float *)(void *)sums;
+    m->y_stride = m->n_rows;
+}
+
 /* Rows [from, to) of one matrix times all rows of the run. */
 static void multiply(const struct run *r, const struct step *s, size_t from, size_t to, int thread)
 {
     const struct plan *p = r->plan;
     const struct weight *w = s->weight;
+    char *scratch = p->scratch + (size_t)thread * p->scratch_bytes;
+    float *y = run_row(r, s->out, 0, thread) + from;
     struct mul m = {
-        .y = run_row(r, s->out, 0, thread) + from,
+        .y = y,
         .y_stride = s->out.size,
         .w = (const char *)w->data + from * w->row_bytes,
         .row_bytes = w->row_bytes,
         .n_rows = to - from,
         .k = w->dims[0],
         .n_tokens = r->n,
-        .scratch = p->scratch + (size_t)thread * p->scratch_bytes,
+        .scratch = scratch,
     };
     if (mul_reads_q8(w->type))
-        m.xq = run_q8(r, s->in[0].table);
+        read_q8(r, s, &m, scratch + p->sums_at);
     else
         m.x = run_row(r, s->in[0], 0, thread);
     kernels_mul(p->kernels, w->type)(&m);
+    for (size_t t = 0; m.n_tokens > r->n && t < r->n; t++)
+        p->kernels->add(y + t * s->out.size, m.y + 2 * t * m.y_stride, m.y + (2 * t + 1) * m.y_stride, m.n_rows);
     for (size_t t = 0; s->bias && t < r->n; t++)
-        p->kernels->add(m.y + t * m.y_stride, m.y + t * m.y_stride, (const float *)s->bias->data + from, to - from);
+        p->kernels->add(y + t * s->out.size, y + t * s->out.size, (const float *)s->bias->data + from, m.n_rows);
 }
 
 /* Which matrix of the phase the chunk belongs to, and which of its slabs. */

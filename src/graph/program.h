@@ -8,7 +8,11 @@
  *     plan.c      both programs of a graph, and running their phases on the pool
  *
  * A graph has two programs. The body computes what the caches need, for every row of a step; the head computes logits
- * from what the body leaves, for the rows that are asked for. */
+ * from what the body leaves, for the rows that are asked for.
+ *
+ * What the head's products read is quantized in two parts: the second is what rounding took off the first. Nothing
+ * after them evens out their error, and it is a third of the whole: with one part SmolLM2 Q4_1's mean KL from the exact
+ * distributions is 0.0028, with two 0.0019. The weights are still read once. */
 #ifndef GRAPH_PROGRAM_H
 #define GRAPH_PROGRAM_H
 
@@ -17,7 +21,7 @@
 /* Memory that one step writes once, a row for each row of the run. */
 struct table {
     uint32_t items;      /* numbers in a row; 0: only an order between steps */
-    bool q8;             /* a struct q8 of rows, else f32 */
+    uint8_t parts;       /* f32: 0. Else a struct q8 that holds each row in so many rows, whose sum it is */
     bool kept;           /* read after the run */
     bool local;          /* written and read within one phase of rows: one row, in the thread's scratch */
     int32_t first, last; /* phases that write it, and read it last */
@@ -70,7 +74,7 @@ struct step {
     enum step_op op;
     enum activation function; /* ACTIVATE, GATE */
     int32_t phase;
-    struct view in[3], out; /* QUANTIZE and LINEAR: a q8 table's view has offset 0 */
+    struct view in[3], out; /* QUANTIZE and LINEAR: a quantized table's view has offset 0 */
     const struct weight *weight, *bias;
     const struct rope *rope;
     const struct node *node; /* ATTEND, STORE: its cache and numbers; EMBED: what picks */
@@ -119,8 +123,8 @@ struct plan {
     struct pool *pool;
     struct arena arena; /* programs */
     struct program body, head;
-    char *scratch; /* scratch_bytes for each thread, then what a run needs to know */
-    size_t scratch_bytes, local_at, bytes;
+    char *scratch;                                  /* scratch_bytes for each thread, then what a run needs to know */
+    size_t scratch_bytes, local_at, sums_at, bytes; /* of a thread: products and attention, local rows, sums of parts */
     /* the step at hand */
     const struct batch_row *rows;
     size_t n_rows;

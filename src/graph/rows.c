@@ -15,7 +15,7 @@ float *run_row(const struct run *r, struct view v, size_t row, int thread)
 struct q8 run_q8(const struct run *r, int32_t table)
 {
     const struct table *t = &r->program->tables[table];
-    const size_t n = r->program->max_rows, blocks = t->items / Q_BLOCK;
+    const size_t n = r->program->max_rows * t->parts, blocks = t->items / Q_BLOCK;
     const struct table floats = {.items = (uint32_t)blocks}, bytes = {.items = t->items / 4};
     char *at = r->program->memory + t->place;
     struct q8 q = {.q = (int8_t *)at};
@@ -38,12 +38,28 @@ static void embed(const struct run *r, const struct step *s, size_t row, float *
         out, (const char *)s->weight->data + id * s->weight->row_bytes, s->weight->dims[0]);
 }
 
+/* Rows [at, ...) of a q8 whose rows have k numbers. */
+static struct q8 q8_row(struct q8 q, size_t at, size_t k)
+{
+    const size_t blocks = k / Q_BLOCK;
+    return (struct q8){q.q + at * k, q.d + at * blocks, q.ds + at * blocks, q.sums + at * 2 * blocks};
+}
+
 static void quantize(const struct run *r, const struct step *s, size_t row, const float *x)
 {
-    const size_t k = view_items(s->out), blocks = k / Q_BLOCK;
-    struct q8 q = run_q8(r, s->out.table);
-    r->plan->kernels->quantize_q8(
-        (struct q8){q.q + row * k, q.d + row * blocks, q.ds + row * blocks, q.sums + row * 2 * blocks}, x, k);
+    const struct kernels *kernels = r->plan->kernels;
+    const size_t k = view_items(s->out), parts = r->program->tables[s->out.table].parts;
+    const struct q8 all = run_q8(r, s->out.table), first = q8_row(all, row * parts, k);
+    kernels->quantize_q8(first, x, k);
+    if (parts == 1)
+        return;
+    const struct q8 second = q8_row(all, row * parts + 1, k);
+    for (size_t b = 0; b < k / Q_BLOCK; b++) {
+        float rest[Q_BLOCK];
+        for (size_t i = 0; i < Q_BLOCK; i++)
+            rest[i] = x[b * Q_BLOCK + i] - first.d[b] * (float)first.q[b * Q_BLOCK + i];
+        kernels->quantize_q8(q8_row(second, b, Q_BLOCK), rest, Q_BLOCK);
+    }
 }
 
 static void norm(const struct kernels *k, const struct step *s, const float *x, float *out)

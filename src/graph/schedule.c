@@ -31,9 +31,10 @@ static size_t align_up(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
 size_t table_bytes(const struct table *t, size_t n)
 {
-    if (!t->q8)
+    if (!t->parts)
         return align_up(n * t->items * sizeof(float));
     size_t blocks = t->items / Q_BLOCK;
+    n *= t->parts;
     return align_up(n * t->items) + 2 * align_up(n * blocks * sizeof(float)) +
            align_up(n * blocks * 2 * sizeof(int16_t));
 }
@@ -157,7 +158,7 @@ static void place_local(struct program *p)
         size_t at = 0;
         for (size_t j = 0; j < p->phases[i].n; j++) {
             struct table *t = &p->tables[p->steps[p->phases[i].first + j].out.table];
-            t->local = p->phases[i].kind == PHASE_ROWS && t->last == t->first && !t->kept && !t->q8;
+            t->local = p->phases[i].kind == PHASE_ROWS && t->last == t->first && !t->kept && !t->parts;
             if (t->local) {
                 t->place = at;
                 at += table_bytes(t, 1);
