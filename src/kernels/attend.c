@@ -4,7 +4,13 @@
 #include "kernels/overlays.h"
 #include "kernels/v16.h"
 
-enum { TILE = 4, CHUNKS = 4 }; /* queries side by side; 16 dims of values side by side */
+/* Queries side by side; 16 dims of values side by side. */
+#if defined(LEVEL_NEON)
+#include "kernels/arm/vector.h"
+enum { TILE = 4, CHUNKS = 1, CHUNKS_Q8 = 1 }; /* four registers each, of 32 */
+#else
+enum { TILE = 4, CHUNKS = 4, CHUNKS_Q8 = 2 };
+#endif
 
 static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -125,6 +131,19 @@ INLINE v16 dot_q8(const int8_t *keys, const int8_t *q)
         hi = _mm256_add_epi32(hi, _mm256_madd_epi16(_mm256_maddubs_epi16(positive, _mm256_sign_epi8(b, x)), ones));
     }
     return (v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
+#elif defined(LEVEL_NEON)
+    int32x4_t sum[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+    for (int half = 0; half < 2; half++) {
+        const int8x16_t x = vld1q_s8(q + 16 * half);
+        for (int i = 0; i < 4; i++) {
+            const int8_t *four = keys + 256 * half + 16 * i; /* keys */
+            sum[i] = DOT_WORD(sum[i], vld1q_s8(four), x, 0);
+            sum[i] = DOT_WORD(sum[i], vld1q_s8(four + 64), x, 1);
+            sum[i] = DOT_WORD(sum[i], vld1q_s8(four + 128), x, 2);
+            sum[i] = DOT_WORD(sum[i], vld1q_s8(four + 192), x, 3);
+        }
+    }
+    return (v16){vcvtq_f32_s32(sum[0]), vcvtq_f32_s32(sum[1]), vcvtq_f32_s32(sum[2]), vcvtq_f32_s32(sum[3])};
 #else
     v16 r;
     for (int lane = 0; lane < LANES; lane++) {
@@ -237,7 +256,7 @@ INLINE void add_values(const struct values *x, enum kv_type type, float (*e)[KV_
             v[c] = load_values(x, type, p, i + (size_t)c * LANES);
         for (int j = 0; j < Q; j++) {
             float by = e[j][p];
-            if (type == KV_Q8_0) /* C is at most 2 then, and i whole blocks */
+            if (type == KV_Q8_0) /* C is at most 2 then, and all in one block */
                 by *= half_to_float(x->scale[p * (x->hd / Q_BLOCK) + i / Q_BLOCK]);
             v16 b = v16_set(by);
             for (int c = 0; c < C; c++)
@@ -274,8 +293,8 @@ INLINE void add_range(const struct values *x, enum kv_type type, float (*e)[KV_P
         return;
     for (; type != KV_Q8_0 && i + CHUNKS * LANES <= hd; i += CHUNKS * LANES)
         add_values(x, type, e, query, from, to, i, Q, CHUNKS);
-    for (; type == KV_Q8_0 && i + 2 * LANES <= hd; i += 2 * LANES)
-        add_values(x, type, e, query, from, to, i, Q, 2);
+    for (; type == KV_Q8_0 && i + CHUNKS_Q8 * LANES <= hd; i += CHUNKS_Q8 * LANES)
+        add_values(x, type, e, query, from, to, i, Q, CHUNKS_Q8);
     for (; i + LANES <= hd; i += LANES)
         add_values(x, type, e, query, from, to, i, Q, 1);
     for (int j = 0; j < Q && i < hd; j++)

@@ -6,6 +6,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h> /* what Linux says of this CPU */
 #endif
 
 static bool always(void) { return true; }
@@ -54,6 +56,29 @@ static void overlay_avx512(struct kernels *k)
     float_products_overlay_avx512(k);
     products_overlay_avx512(k);
 }
+#elif defined(__aarch64__)
+static bool has_neon(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0; }
+
+static void overlay_neon(struct kernels *k)
+{
+    floats_overlay_neon(k);
+    quantize_overlay_neon(k);
+    attend_overlay_neon(k);
+    float_products_overlay_neon(k);
+    products_overlay_neon(k);
+}
+
+static bool has_dotprod(void) { return has_neon() && (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+
+static void overlay_dotprod(struct kernels *k)
+{
+    attend_overlay_dotprod(k);
+    products_overlay_dotprod(k);
+}
+
+static bool has_i8mm(void) { return has_dotprod() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }
+
+static void overlay_i8mm(struct kernels *k) { products_overlay_i8mm(k); }
 #endif
 
 const struct level kernel_levels[] = {
@@ -61,6 +86,10 @@ const struct level kernel_levels[] = {
 #if defined(__x86_64__)
     {"avx2", has_avx2, overlay_avx2},
     {"avx512", has_avx512, overlay_avx512},
+#elif defined(__aarch64__)
+    {"neon", has_neon, overlay_neon},
+    {"dotprod", has_dotprod, overlay_dotprod},
+    {"i8mm", has_i8mm, overlay_i8mm},
 #endif
     {NULL, NULL, NULL},
 };

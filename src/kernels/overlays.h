@@ -13,18 +13,26 @@
 void floats_overlay_ref(struct kernels *k);
 void floats_overlay_avx2(struct kernels *k);
 void floats_overlay_avx512(struct kernels *k);
+void floats_overlay_neon(struct kernels *k);
 void quantize_overlay_ref(struct kernels *k);
 void quantize_overlay_avx2(struct kernels *k);
 void quantize_overlay_avx512(struct kernels *k);
+void quantize_overlay_neon(struct kernels *k);
 void attend_overlay_ref(struct kernels *k);
 void attend_overlay_avx2(struct kernels *k);
 void attend_overlay_avx512(struct kernels *k);
+void attend_overlay_neon(struct kernels *k);
+void attend_overlay_dotprod(struct kernels *k);
 void float_products_overlay_ref(struct kernels *k);
 void float_products_overlay_avx2(struct kernels *k);
 void float_products_overlay_avx512(struct kernels *k);
+void float_products_overlay_neon(struct kernels *k);
 void products_overlay_ref(struct kernels *k);
 void products_overlay_avx2(struct kernels *k);
 void products_overlay_avx512(struct kernels *k);
+void products_overlay_neon(struct kernels *k);
+void products_overlay_dotprod(struct kernels *k);
+void products_overlay_i8mm(struct kernels *k);
 void dequantize_overlay(struct kernels *k);
 
 /* A quantized product in plain C, of any number of rows. */

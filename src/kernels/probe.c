@@ -4,6 +4,9 @@
 
 void probes_avx2(struct probes *p);
 void probes_avx512(struct probes *p);
+void probes_neon(struct probes *p);
+void probes_dotprod(struct probes *p);
+void probes_i8mm(struct probes *p);
 
 static double int8_ref(size_t rounds, int32_t *sink)
 {
@@ -47,6 +50,13 @@ struct probes probes_for(const char *cpu)
         probes_avx2(&p);
     if (!strcmp(cpu, "avx512"))
         probes_avx512(&p);
+#elif defined(__aarch64__)
+    if (!strcmp(cpu, "neon"))
+        probes_neon(&p);
+    if (!strcmp(cpu, "dotprod"))
+        probes_dotprod(&p);
+    if (!strcmp(cpu, "i8mm"))
+        probes_i8mm(&p);
 #else
     (void)cpu;
 #endif

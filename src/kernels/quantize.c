@@ -50,6 +50,9 @@ static inline void sum_halves(int16_t sums[2], const int8_t *q)
     s = _mm256_add_epi64(s, _mm256_shuffle_epi32(s, 0x4e));
     sums[0] = (int16_t)(_mm256_extract_epi16(s, 0) - 16 * 128);
     sums[1] = (int16_t)(_mm256_extract_epi16(s, 8) - 16 * 128);
+#elif defined(LEVEL_NEON)
+    sums[0] = vaddlvq_s8(vld1q_s8(q));
+    sums[1] = vaddlvq_s8(vld1q_s8(q + LANES));
 #else
     for (int half = 0; half < 2; half++) {
         int sum = 0;

@@ -1,6 +1,6 @@
 /* v16.h - sixteen floats side by side, as the level that includes this file has them: one AVX-512 register, two AVX2
- * registers, or an array. A kernel written over v16 is every level's kernel; lane i of each operation is the same IEEE
- * operation everywhere. Pointers need no alignment. */
+ * registers, four of NEON (arm/v16.h), or an array. A kernel written over v16 is every level's kernel; lane i of each
+ * operation is the same IEEE operation everywhere. Pointers need no alignment. */
 #ifndef KERNELS_V16_H
 #define KERNELS_V16_H
 
@@ -157,6 +157,8 @@ static inline float v16_fold(v16 a)
     q = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
+#elif defined(LEVEL_NEON)
+#include "kernels/arm/v16.h"
 #else
 typedef struct {
     float v[LANES];
@@ -208,7 +210,7 @@ static inline float v16_fold(v16 a)
 #undef V16_EACH
 #endif
 
-#if !defined(__AVX512F__)
+#if !defined(__AVX512F__) && !defined(LEVEL_NEON)
 static inline uint32_t v16_least_of_8(const v16 sums[8], const float weights[8])
 {
     uint32_t least = UINT32_MAX;
