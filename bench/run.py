@@ -102,7 +102,7 @@ def measure_all(engines, arguments, result, save):
             break
         model, runs = model_path(row, arguments.models), {}
         load, share = os.getloadavg()[0], engines_of.free_share()
-        rounds = 1 if arguments.quick else row.rounds
+        rounds = arguments.rounds or (1 if arguments.quick else row.rounds)
         print(f"{row.group}: {row.title}  (load {load:.1f}, {100 * share:.0f} % of the cores free)", flush=True)
         for _ in range(rounds):
             one_round(engines, row, model, runs)
@@ -124,6 +124,7 @@ def parse():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--only", default="", metavar="WORDS")
+    parser.add_argument("--rounds", type=int, default=0, help="of every row; default: as bench/work.py has it")
     parser.add_argument("--add", action="store_true")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--page", type=pathlib.Path)
