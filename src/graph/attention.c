@@ -118,12 +118,8 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
     }
     memset(x->o, 0, at * s->out.size * sizeof *x->o);
     if (r->plan->rows[tile.first].layout->type == KV_Q8_0)
-        for (size_t j = 0; j < at; j++) {
-            size_t blocks = hd32 / Q_BLOCK;
-            struct q8 one = {x->qq.q + j * hd32, x->qq.d + j * blocks, x->qq.ds + j * blocks,
-                             x->qq.sums + j * 2 * blocks};
-            r->plan->kernels->quantize_q8(one, x->q + j * hd32, hd32);
-        }
+        for (size_t j = 0; j < at; j++)
+            r->plan->kernels->quantize_q8(q8_row(x->qq, j, hd32), x->q + j * hd32, hd32);
     return at;
 }
 

@@ -148,6 +148,12 @@ struct run {
 
 /* Row `row` of a view; thread's own where the table is local. */
 float *run_row(const struct run *r, struct view v, size_t row, int thread);
+/* Rows [at, ...) of a q8 whose rows have k numbers. */
+static inline struct q8 q8_row(struct q8 q, size_t at, size_t k)
+{
+    const size_t blocks = k / Q_BLOCK;
+    return (struct q8){q.q + at * k, q.d + at * blocks, q.ds + at * blocks, q.sums + at * 2 * blocks};
+}
 struct q8 run_q8(const struct run *r, int32_t table);
 void run_row_step(const struct run *r, const struct step *s, size_t row, int thread);
 /* Bytes of scratch that attention over this graph's heads takes. */

@@ -38,13 +38,6 @@ static void embed(const struct run *r, const struct step *s, size_t row, float *
         out, (const char *)s->weight->data + id * s->weight->row_bytes, s->weight->dims[0]);
 }
 
-/* Rows [at, ...) of a q8 whose rows have k numbers. */
-static struct q8 q8_row(struct q8 q, size_t at, size_t k)
-{
-    const size_t blocks = k / Q_BLOCK;
-    return (struct q8){q.q + at * k, q.d + at * blocks, q.ds + at * blocks, q.sums + at * 2 * blocks};
-}
-
 static void quantize(const struct run *r, const struct step *s, size_t row, const float *x)
 {
     const struct kernels *kernels = r->plan->kernels;

@@ -113,6 +113,17 @@ static void runs(struct copy c)
 
 /* ---- one number wrong ---- */
 
+/* The llama model with 4 bytes of `value` at `key`: refused with these words, or it runs (NULL). */
+static void check_key(const char *key, const void *value, const char *words)
+{
+    struct copy c = copy_of(TINY("llama"));
+    change_key(&c, key, value, 4);
+    if (words)
+        refused(c, ANDIRON_E_FORMAT, words);
+    else
+        runs(c);
+}
+
 static void counts_in_the_metadata(void **state)
 {
     (void)state;
@@ -141,14 +152,8 @@ static void counts_in_the_metadata(void **state)
         {"tokenizer.ggml.bos_token_id", UINT32_MAX, NULL},
         {"tokenizer.ggml.eos_token_id", 128, NULL},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct copy c = copy_of(TINY("llama"));
-        change_key(&c, cases[i].key, &cases[i].value, 4);
-        if (cases[i].words)
-            refused(c, ANDIRON_E_FORMAT, cases[i].words);
-        else
-            runs(c);
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_key(cases[i].key, &cases[i].value, cases[i].words);
 }
 
 static void floats_in_the_metadata(void **state)
@@ -170,14 +175,8 @@ static void floats_in_the_metadata(void **state)
         {"llama.rope.freq_base", 1, NULL},
         {"llama.rope.freq_base", 1e-38f, NULL}, /* frequencies beyond float */
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct copy c = copy_of(TINY("llama"));
-        change_key(&c, cases[i].key, &cases[i].value, 4);
-        if (cases[i].words)
-            refused(c, ANDIRON_E_FORMAT, cases[i].words);
-        else
-            runs(c);
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_key(cases[i].key, &cases[i].value, cases[i].words);
 }
 
 static void windows(void **state)
