@@ -29,7 +29,7 @@ same_answer() {
 }
 
 here=$(answer env)
-export ANDIRON_TESTS_EMULATED=1
+export ANDIRON_TESTS_EMULATED=1 ANDIRON_TESTS_OPEN_GUARDS=1
 # The baseline of x86-64, without even SSE3; and all that this QEMU can do but AVX-512.
 for cpu in qemu64:ref max,-avx512f:avx2; do
     level=${cpu#*:} emulate="qemu-x86_64 -cpu ${cpu%:*}"

@@ -263,6 +263,7 @@ static enum input_result read_line(struct input *input, const char **line, size_
     int count = 0;
     *input->interrupted = 0;
     input->pasted = false;
+    el_set(input->edit, EL_PREP_TERM, 1); /* before the prompt: whoever sees it may type, and press Ctrl-C */
     *line = el_gets(input->edit, &count);
     if (*input->interrupted) {
         *input->interrupted = 0;
