@@ -86,7 +86,7 @@ coverage: ## all tests, then the lines they ran, by room
 aarch64: ## cross build, and the tests under qemu-user
 	@tools/need.sh $(aarch64_packages)
 	@tools/build.py aarch64 all
-	@ANDIRON_TESTS_EMULATED=1 $(ctest) build/aarch64 -E '^style'
+	@ANDIRON_TESTS_EMULATED=1 ANDIRON_TEST_PATIENCE=20 $(ctest) build/aarch64 -E '^style'
 
 levels: ## x86-64: the program and its bits on CPUs without AVX-512 and without AVX, under qemu-user
 	@tools/need.sh $(test_packages) qemu-user=qemu-x86_64

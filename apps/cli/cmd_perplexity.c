@@ -39,7 +39,7 @@ enum { STEP_TOKENS = 512 };
 /* -log of the softmax of `row` at `token`, in double. */
 static double nll_of(const float *row, size_t n, andiron_token token)
 {
-    double most = row[0], sum = 0;
+    double most = (double)row[0], sum = 0;
     for (size_t i = 1; i < n; i++)
         most = fmax(most, (double)row[i]);
     for (size_t i = 0; i < n; i++)

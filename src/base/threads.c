@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -216,12 +217,26 @@ andiron_status pool_reserve(struct pool *pool, size_t n_phases, andiron_error *e
     return ANDIRON_OK;
 }
 
+/* Signals are the host program's: they come to its threads, not to workers. What a thread brings upon itself stays. */
+static int start_worker(struct worker *w)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+    sigset_t others, before;
+    sigfillset(&others);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&others, own[i]);
+    pthread_sigmask(SIG_SETMASK, &others, &before);
+    int failure = pthread_create(&w->thread, NULL, worker_main, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure;
+}
+
 static andiron_status start_workers(struct pool *pool, andiron_error *error)
 {
     for (int i = 1; i < pool->n_threads; i++) {
         struct worker *w = &pool->workers[i];
         *w = (struct worker){.pool = pool, .index = i};
-        int failure = pthread_create(&w->thread, NULL, worker_main, w);
+        int failure = start_worker(w);
         if (failure)
             return error_set(error, ANDIRON_E_MEMORY, "thread %d of %d cannot start: %s; ask for fewer with --threads",
                              i + 1, pool->n_threads, strerror(failure));

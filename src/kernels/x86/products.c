@@ -13,7 +13,7 @@
 #include "kernels/x86/scales.h"
 #include "kernels/x86/types.h"
 
-enum { FEW_TOKENS = 4 }; /* up to so many without unpacking */
+enum { SOME_TOKENS = 32 }; /* up to so many each chunk is met by all of them at once */
 enum { LONG_PANEL = 32 << 10 };
 #if defined(__AVX512F__)
 enum { TILE_TOKENS = 6, TILE_TOKENS_16 = 4 }; /* the latter for scales of 16 items, which need more registers */
@@ -148,9 +148,9 @@ INLINE vf step(enum sums sums, vf acc, vi sum, vi sum1, const struct scales *s, 
     return acc;
 }
 
-/* ---- few tokens ---- */
+/* ---- one token ---- */
 
-INLINE vf step_few(struct form f, vf acc, const struct items *w, const struct scales *s, size_t b,
+INLINE vf step_one(struct form f, vf acc, const struct items *w, const struct scales *s, size_t b,
                    const struct activations *x)
 {
     const vi lo = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)x->q));
@@ -174,16 +174,21 @@ INLINE vf step_few(struct form f, vf acc, const struct items *w, const struct sc
     return step(f.sums, acc, sum0, sum1, s, b, x);
 }
 
-/* A panel times T tokens from t on. What stands one or two panels further comes into the second-level cache meanwhile:
- * SmolLM2's generation goes from 155 to 245 tokens/s by it, more than by fetching into the first level. */
-INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, size_t t, int T)
+/* What stands `panels` further comes into the second-level cache while a block is worked on: SmolLM2's generation goes
+ * from 155 to 245 tokens/s by it, more than by fetching into the first level. */
+INLINE void fetch_ahead(const uint8_t *at, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        _mm_prefetch((const char *)at + i, _MM_HINT_T1);
+}
+
+/* A panel times one token. */
+INLINE void panel_one(const struct mul *m, uint32_t type, size_t r)
 {
     const size_t n_blocks = m->k / Q_BLOCK, panel_bytes = WIDTH * m->row_bytes, ahead_bytes = panel_bytes / n_blocks;
     const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
     const uint8_t *ahead = panel + panel_bytes * (panel_bytes < LONG_PANEL ? 2 : 1);
-    vf acc[FEW_TOKENS];
-    for (int i = 0; i < T; i++)
-        acc[i] = V(setzero_ps)();
+    vf acc = V(setzero_ps)();
     for (size_t first = 0; first < n_blocks; first += CHUNK) {
         size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
         struct eight blocks;
@@ -191,31 +196,17 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, size_t t, in
         take(type, panel, m->row_bytes, first, n, &blocks, &s);
         for (size_t b = 0; b < n; b++) {
             struct items w;
-            for (size_t i = 0; i < ahead_bytes; i += 64)
-                _mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+            fetch_ahead(ahead, ahead_bytes);
             ahead += ahead_bytes;
             fetch(type, &blocks, b, &w);
-            for (int i = 0; i < T; i++) {
-                struct activations x = activations_of(m, t + (size_t)i, first + b);
-                acc[i] = step_few(form_of(type), acc[i], &w, &s, b, &x);
-            }
+            struct activations x = activations_of(m, 0, first + b);
+            acc = step_one(form_of(type), acc, &w, &s, b, &x);
         }
     }
-    for (int i = 0; i < T; i++)
-        V(storeu_ps)(m->y + (t + (size_t)i) * m->y_stride + r, acc[i]);
+    V(storeu_ps)(m->y + r, acc);
 }
 
-INLINE void few(const struct mul *m, uint32_t type, size_t r)
-{
-    switch (m->n_tokens) {
-    case 1: panel_few(m, type, r, 0, 1); break;
-    case 2: panel_few(m, type, r, 0, 2); break;
-    case 3: panel_few(m, type, r, 0, 3); break;
-    default: panel_few(m, type, r, 0, 4); break;
-    }
-}
-
-/* ---- many tokens ---- */
+/* ---- several tokens ---- */
 
 /* A panel's chunk of 256 items, unpacked: w[b][i] holds items 4 i to 4 i + 3 of block b of each row. */
 struct chunk {
@@ -235,16 +226,21 @@ INLINE void transpose_words(const vi v[4], uint8_t (*out)[4 * WIDTH])
     vi_store(out[3], V(unpackhi_epi64)(b, d));
 }
 
-INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct chunk *out, size_t stride)
+/* Blocks [from, to) of a panel. */
+INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, size_t from, size_t to, struct chunk *out,
+                         size_t stride)
 {
+    const size_t panel_bytes = WIDTH * m->row_bytes, ahead_bytes = panel_bytes / (m->k / Q_BLOCK);
     const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
-    const size_t n_blocks = m->k / Q_BLOCK;
-    for (size_t first = 0; first < n_blocks; first += CHUNK, out += stride) {
-        size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
+    const uint8_t *ahead = panel + 2 * panel_bytes + from * ahead_bytes;
+    for (size_t first = from; first < to; first += CHUNK, out += stride) {
+        size_t n = to - first < CHUNK ? to - first : CHUNK;
         struct eight blocks;
         take(type, panel, m->row_bytes, first, n, &blocks, &out->s);
         for (size_t b = 0; b < n; b++) {
             struct items w;
+            fetch_ahead(ahead, ahead_bytes);
+            ahead += ahead_bytes;
             fetch(type, &blocks, b, &w);
             transpose_words(w.lo, out->w[b]);
             transpose_words(w.hi, out->w[b] + 4);
@@ -289,15 +285,18 @@ INLINE void tile_block(struct form f, vf *acc, const struct chunk *c, size_t b, 
             acc[p * T + t] = step(f.sums, acc[p * T + t], sums[p * T + t], sums1[p * T + t], &c[p].s, b, &x[t]);
 }
 
-/* P unpacked panels times T tokens from t on. Chunks of the panels alternate. */
-INLINE void tile(const struct mul *m, struct form f, const struct chunk *c, size_t r, size_t t, int P, int T)
+/* Blocks [from, to) of P unpacked panels times T tokens from t on, added to what y has of the blocks before. Chunks of
+ * the panels alternate. */
+INLINE void tile(const struct mul *m, struct form f, size_t r, size_t from, size_t to, size_t t, int P, int T)
 {
-    const size_t n_blocks = m->k / Q_BLOCK;
+    const struct chunk *c = m->scratch;
+    float *y = m->y + t * m->y_stride + r;
     vf acc[2 * TILE_TOKENS];
-    for (int i = 0; i < P * T; i++)
-        acc[i] = V(setzero_ps)();
-    for (size_t first = 0; first < n_blocks; first += CHUNK, c += P) {
-        size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
+    for (int p = 0; p < P; p++)
+        for (int i = 0; i < T; i++)
+            acc[p * T + i] = from ? V(loadu_ps)(y + (size_t)i * m->y_stride + (size_t)p * WIDTH) : V(setzero_ps)();
+    for (size_t first = from; first < to; first += CHUNK, c += P) {
+        size_t n = to - first < CHUNK ? to - first : CHUNK;
         for (size_t b = 0; b < n; b++) {
             struct activations x[TILE_TOKENS];
             for (int i = 0; i < T; i++)
@@ -307,32 +306,45 @@ INLINE void tile(const struct mul *m, struct form f, const struct chunk *c, size
     }
     for (int p = 0; p < P; p++)
         for (int i = 0; i < T; i++)
-            V(storeu_ps)(m->y + (t + (size_t)i) * m->y_stride + r + (size_t)p * WIDTH, acc[p * T + i]);
+            V(storeu_ps)(y + (size_t)i * m->y_stride + (size_t)p * WIDTH, acc[p * T + i]);
+}
+
+/* The next tile's tokens when n are left: 7 are 4 + 3, 8 are 4 + 4. */
+INLINE size_t tile_tokens(size_t n, size_t most)
+{
+    if (n > most + 2 || n == most)
+        return most;
+    return n >= 4 && n != 5 && most > 3 ? 4 : n >= 3 && most > 3 ? 3 : n >= 2 && most > 1 ? 2 : 1;
 }
 
 /* All tokens. */
-INLINE void tiles_of(const struct mul *m, struct form f, size_t r, int P)
+INLINE void tiles_of(const struct mul *m, struct form f, size_t r, size_t from, size_t to, int P)
 {
     const size_t most = sums_apart(f.sums) ? TILE_TOKENS_16 : TILE_TOKENS;
-    const struct chunk *c = m->scratch;
-    size_t t = 0;
-    for (; t + most <= m->n_tokens; t += most)
-        tile(m, f, c, r, t, P, (int)most);
-    for (; most > 3 && t + 2 <= m->n_tokens; t += 2)
-        tile(m, f, c, r, t, P, 2);
-    for (; t < m->n_tokens; t++)
-        tile(m, f, c, r, t, P, 1);
+    for (size_t t = 0, n; t < m->n_tokens; t += n) {
+        n = tile_tokens(m->n_tokens - t, most);
+        if (most > 4 && n == most)
+            tile(m, f, r, from, to, t, P, (int)most);
+        else if (most > 3 && n == 4)
+            tile(m, f, r, from, to, t, P, 4);
+        else if (most > 3 && n == 3)
+            tile(m, f, r, from, to, t, P, 3);
+        else if (most > 1 && n == 2)
+            tile(m, f, r, from, to, t, P, 2);
+        else
+            tile(m, f, r, from, to, t, P, 1);
+    }
 }
 
-#define TILES(name, sums, is_signed, offset)                                                  \
-    static __attribute__((noinline)) void name(const struct mul *m, int any, size_t r, int P) \
-    {                                                                                         \
-        const struct form f = {sums, is_signed, offset};                                      \
-        (void)any;                                                                            \
-        if (P == 2)                                                                           \
-            tiles_of(m, f, r, 2);                                                             \
-        else                                                                                  \
-            tiles_of(m, f, r, 1);                                                             \
+#define TILES(name, sums, is_signed, offset)                                                                          \
+    static __attribute__((noinline)) void name(const struct mul *m, int any, size_t r, size_t from, size_t to, int P) \
+    {                                                                                                                 \
+        const struct form f = {sums, is_signed, offset};                                                              \
+        (void)any;                                                                                                    \
+        if (P == 2)                                                                                                   \
+            tiles_of(m, f, r, from, to, 2);                                                                           \
+        else                                                                                                          \
+            tiles_of(m, f, r, from, to, 1);                                                                           \
     }
 TILES(tiles_plain, SUMS_PLAIN, false, any)
 TILES(tiles_min, SUMS_MIN, false, 0)
@@ -343,24 +355,34 @@ TILES(tiles_steps, SUMS_STEPS, false, any)
 TILES(tiles_signed, SUMS_PLAIN, true, 0)
 #endif
 
-INLINE void many(const struct mul *m, uint32_t type, size_t r, int P)
+INLINE void tiles(const struct mul *m, struct form f, size_t r, size_t from, size_t to, int P)
 {
-    const struct form f = form_of(type);
-    struct chunk *c = m->scratch;
-    for (int p = 0; p < P; p++)
-        unpack_panel(m, type, r + (size_t)p * WIDTH, c + p, (size_t)P);
 #if !defined(__AVX512F__)
     if (f.is_signed) {
-        tiles_signed(m, 0, r, P);
+        tiles_signed(m, 0, r, from, to, P);
         return;
     }
 #endif
     switch (f.sums) {
-    case SUMS_PLAIN: tiles_plain(m, f.offset, r, P); break;
-    case SUMS_MIN: tiles_min(m, 0, r, P); break;
-    case SUMS_16: tiles_16(m, f.offset, r, P); break;
-    case SUMS_16_MIN: tiles_16_min(m, 0, r, P); break;
-    case SUMS_STEPS: tiles_steps(m, f.offset, r, P); break;
+    case SUMS_PLAIN: tiles_plain(m, f.offset, r, from, to, P); break;
+    case SUMS_MIN: tiles_min(m, 0, r, from, to, P); break;
+    case SUMS_16: tiles_16(m, f.offset, r, from, to, P); break;
+    case SUMS_16_MIN: tiles_16_min(m, 0, r, from, to, P); break;
+    case SUMS_STEPS: tiles_steps(m, f.offset, r, from, to, P); break;
+    }
+}
+
+/* Some tokens meet each chunk as soon as it is unpacked, while the first-level cache has it and memory delivers the
+ * next; many meet whole panels, so that a tile's sums stay in registers. */
+INLINE void panels_several(const struct mul *m, uint32_t type, size_t r, int P)
+{
+    const size_t n_blocks = m->k / Q_BLOCK, pass = m->n_tokens <= SOME_TOKENS ? CHUNK : n_blocks;
+    struct chunk *c = m->scratch;
+    for (size_t from = 0; from < n_blocks; from += pass) {
+        const size_t to = n_blocks - from < pass ? n_blocks : from + pass;
+        for (int p = 0; p < P; p++)
+            unpack_panel(m, type, r + (size_t)p * WIDTH, from, to, c + p, (size_t)P);
+        tiles(m, form_of(type), r, from, to, P);
     }
 }
 
@@ -374,16 +396,16 @@ INLINE void product(const struct mul *m, uint32_t type)
         return;
     }
     size_t r = 0;
-    if (m->n_tokens > FEW_TOKENS)
+    if (m->n_tokens > 1)
         for (; r + 2 * WIDTH <= m->n_rows; r += 2 * WIDTH)
-            many(m, type, r, 2);
+            panels_several(m, type, r, 2);
     for (; r < m->n_rows; r += WIDTH) {
         if (r + WIDTH > m->n_rows)
             r = m->n_rows - WIDTH;
-        if (m->n_tokens > FEW_TOKENS)
-            many(m, type, r, 1);
+        if (m->n_tokens > 1)
+            panels_several(m, type, r, 1);
         else
-            few(m, type, r);
+            panel_one(m, type, r);
     }
 }
 
