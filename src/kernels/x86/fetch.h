@@ -29,30 +29,59 @@ INLINE void fetch_bytes(uint32_t type, const uint8_t *p, size_t step, vi *lo, vi
     *hi = vi_xor(vi_gather(p + 18, step), flip);
 }
 
-INLINE void fetch_nibbles(uint32_t type, const uint8_t *p, size_t step, vi *lo, vi *hi)
+INLINE bool has_nibbles(uint32_t type)
 {
-    const size_t at = block_bytes(type) - 16;
+    switch (type) {
+    case TYPE_Q4_0:
+    case TYPE_Q4_1:
+    case TYPE_Q5_0:
+    case TYPE_Q5_1:
+    case TYPE_IQ4_NL:
+    case TYPE_IQ4_XS:
+    case TYPE_MXFP4:
+    case TYPE_NVFP4: return true;
+    default: return false;
+    }
+}
+
+/* Where the 16 bytes of nibbles of block b of 32 begin: items 0..15 are their low halves, the others the high ones. In
+ * NVFP4 eight bytes hold 16 items so. */
+INLINE size_t nibbles_at(uint32_t type, size_t b)
+{
+    switch (type) {
+    case TYPE_MXFP4: return 1;
+    case TYPE_IQ4_NL: return 2;
+    case TYPE_NVFP4: return 4 + 16 * (b % 2);
+    case TYPE_IQ4_XS: return 8 + 16 * b;
+    default: return block_bytes(type) - 16;
+    }
+}
+
+/* Nibbles, or the codes that they name. */
+INLINE vi low_items(uint32_t type, vi bytes)
+{
+    const vi nibbles = vi_and(bytes, vi_bytes(15));
+    if (type != TYPE_MXFP4 && type != TYPE_NVFP4 && type != TYPE_IQ4_NL && type != TYPE_IQ4_XS)
+        return nibbles;
+    const int8_t *codes = type == TYPE_MXFP4 || type == TYPE_NVFP4 ? codes_fp4 : codes_iq4;
+    const vi table = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)codes));
+    return V(shuffle_epi8)(V(add_epi8)(table, vi_bytes(offset_of(type))), nibbles);
+}
+INLINE vi high_items(uint32_t type, vi bytes) { return low_items(type, V(srli_epi16)(bytes, 4)); }
+INLINE bool has_fifth_bits(uint32_t type) { return type == TYPE_Q5_0 || type == TYPE_Q5_1; }
+
+INLINE void fetch_nibbles(uint32_t type, const uint8_t *p, size_t step, size_t b, vi *lo, vi *hi)
+{
+    const size_t at = nibbles_at(type, b);
     const vi qs = vi_gather(p + at, step);
-    *lo = vi_and(qs, vi_bytes(15));
-    *hi = vi_and(V(srli_epi16)(qs, 4), vi_bytes(15));
-    if (type == TYPE_Q5_0 || type == TYPE_Q5_1) {
+    *lo = low_items(type, qs);
+    *hi = high_items(type, qs);
+    if (has_fifth_bits(type)) {
         const vi qh = vi_gather(p + at - 4, step);
         *lo = or_bits(*lo, qh, 0, 16);
         *hi = or_bits(*hi, qh, 2, 16);
     }
-}
-
-/* Nibbles that name a code. b: block of 32 within the block. */
-INLINE void fetch_codes(uint32_t type, const uint8_t *p, size_t step, size_t b, vi *lo, vi *hi)
-{
-    const bool fp4 = type == TYPE_MXFP4 || type == TYPE_NVFP4;
-    const vi table = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)(fp4 ? codes_fp4 : codes_iq4)));
-    const vi codes = V(add_epi8)(table, vi_bytes(offset_of(type)));
-    const size_t at = type == TYPE_MXFP4 ? 1 : type == TYPE_IQ4_NL ? 2 : type == TYPE_NVFP4 ? 4 : 8;
-    const vi qs = vi_gather(p + at + 16 * b, step);
-    *lo = V(shuffle_epi8)(codes, vi_and(qs, vi_bytes(15)));
-    *hi = V(shuffle_epi8)(codes, vi_and(V(srli_epi16)(qs, 4), vi_bytes(15)));
-    if (type == TYPE_NVFP4) { /* eight bytes hold 16 items */
+    if (type == TYPE_NVFP4) {
         const vi a = *lo, c = *hi;
         *lo = V(unpacklo_epi64)(a, c);
         *hi = V(unpackhi_epi64)(a, c);
@@ -151,10 +180,11 @@ INLINE vi four_bits(vi raw[][4], size_t j, size_t b, size_t half)
 
 INLINE vi six_bits(vi raw[][4], size_t j, size_t b, size_t half)
 {
-    const size_t quarter = b % 4;
-    const vi low = vi_shift_right(raw[4 * (b / 4) + 2 * (quarter % 2) + half][j], (int)(4 * (quarter / 2)));
-    const vi high = vi_shift_right(raw[8 + 2 * (b / 4) + half][j], (int)(2 * quarter));
-    return vi_or(vi_and(low, vi_bytes(15)), V(slli_epi16)(vi_and(high, vi_bytes(3)), 4));
+    const int quarter = (int)b % 4;
+    const vi low = raw[4 * (b / 4) + 2 * ((size_t)quarter % 2) + half][j], high = raw[8 + 2 * (b / 4) + half][j];
+    const vi four = quarter < 2 ? low : V(srli_epi16)(low, 4);
+    const vi two = quarter < 2 ? V(slli_epi16)(high, 4 - 2 * quarter) : V(srli_epi16)(high, 2 * quarter - 4);
+    return vi_and(vi_select(vi_bytes(15), four, two), vi_bytes(63));
 }
 
 /* Register j of 16 items of block b of a superblock. */
@@ -175,19 +205,61 @@ INLINE vi fetch_raw(uint32_t type, vi raw[RAW][4], size_t j, size_t b, size_t ha
 /* Registers j of block b of 32 of a row of other types; p: the block of the file that holds it, in row j. */
 INLINE void fetch_row(uint32_t type, const uint8_t *p, size_t step, size_t b, vi *lo, vi *hi)
 {
-    switch (type) {
-    case TYPE_Q8_0: fetch_bytes(type, p, step, lo, hi); break;
-    case TYPE_Q4_0:
-    case TYPE_Q4_1:
-    case TYPE_Q5_0:
-    case TYPE_Q5_1: fetch_nibbles(type, p, step, lo, hi); break;
-    case TYPE_IQ4_NL:
-    case TYPE_MXFP4:
-    case TYPE_IQ4_XS:
-    case TYPE_NVFP4: fetch_codes(type, p, step, b % block_length(type), lo, hi); break;
-    case TYPE_Q1_0: fetch_q1_0(p, step, b % 4, lo, hi); break;
-    default: fetch_q2_0(p, step, b % 2, lo, hi);
+    if (has_nibbles(type))
+        fetch_nibbles(type, p, step, b, lo, hi);
+    else if (type == TYPE_Q8_0)
+        fetch_bytes(type, p, step, lo, hi);
+    else if (type == TYPE_Q1_0)
+        fetch_q1_0(p, step, b % 4, lo, hi);
+    else
+        fetch_q2_0(p, step, b % 2, lo, hi);
+}
+
+/* ---- words: four items of each row ---- */
+
+/* 4 x 4 words in each lane: register j's word c goes to register c's word j. Lane i of register j held 16 bytes of row
+ * 4 i + j; word r of register c holds bytes 4 c.. of row r then. */
+INLINE void transpose_words(vi v[4])
+{
+    const vi a = V(unpacklo_epi32)(v[0], v[1]), b = V(unpackhi_epi32)(v[0], v[1]);
+    const vi c = V(unpacklo_epi32)(v[2], v[3]), d = V(unpackhi_epi32)(v[2], v[3]);
+    v[0] = V(unpacklo_epi64)(a, c);
+    v[1] = V(unpackhi_epi64)(a, c);
+    v[2] = V(unpacklo_epi64)(b, d);
+    v[3] = V(unpackhi_epi64)(b, d);
+}
+
+/* Items of a superblock can be taken of its transposed bytes. */
+INLINE bool has_raw_words(uint32_t type) { return has_raw(type) && type != TYPE_TQ1_0; }
+
+/* 16 where bit 4 c + k of the word of `bits` is set, in byte k of word c. */
+INLINE vi or_bits_of_word(vi v, vi bits, int c)
+{
+    const vi pick = vi_lanes(_mm_set_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0));
+    const vi bytes = V(shuffle_epi8)(bits, V(add_epi8)(pick, vi_bytes(c / 2)));
+    return vi_or_where(v, bytes, V(set1_epi32)(c % 2 ? (int)0x80402010 : 0x08040201), vi_bytes(16));
+}
+
+/* Block b of 32 as words w[8]; p: the block of the file that holds it, of the panel's first row. */
+INLINE void nibble_words(uint32_t type, const uint8_t *p, size_t row_bytes, size_t b, vi w[8])
+{
+    const size_t at = nibbles_at(type, b);
+    vi v[4], bits[4];
+    for (size_t j = 0; j < 4; j++)
+        v[j] = vi_gather(p + j * row_bytes + at, 4 * row_bytes);
+    transpose_words(v);
+    for (size_t j = 0; j < 4; j++) {
+        const size_t low = type == TYPE_NVFP4 && j >= 2 ? j + 2 : j;
+        w[low] = low_items(type, v[j]);
+        w[low + (type == TYPE_NVFP4 ? 2 : 4)] = high_items(type, v[j]);
     }
+    if (!has_fifth_bits(type))
+        return;
+    for (size_t j = 0; j < 4; j++)
+        bits[j] = vi_gather(p + j * row_bytes + at - 4, 4 * row_bytes);
+    transpose_words(bits);
+    for (int c = 0; c < 8; c++)
+        w[c] = or_bits_of_word(w[c], bits[0], c);
 }
 
 #endif

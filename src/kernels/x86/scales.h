@@ -27,7 +27,7 @@ INLINE vf fp8_of_byte(vi v, int i)
     return V(mul_ps)(V(cvtepi32_ps)(vi_choose(one, none, zero, whole)), V(set1_ps)(0x1p-10f));
 }
 
-/* Scales at the beginning of a block of 32, 64 or 128. */
+/* Scales at the beginning of a block of 32, 64 or 128; n: CHUNK, or fewer at a row's end. */
 INLINE void scales_first(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t n, struct scales *out)
 {
     uint32_t word[CHUNK][WIDTH];

@@ -21,6 +21,8 @@ INLINE vi vi_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 INLINE vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
 INLINE vi vi_lanes(__m128i lane) { return _mm512_broadcast_i32x4(lane); }
 INLINE vi vi_permute(vi v, vi at) { return _mm512_permutexvar_epi32(at, v); }
+/* a where bits of mask are set, b elsewhere. */
+INLINE vi vi_select(vi mask, vi a, vi b) { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
 /* 16 bytes from each of N_LANES places `step` apart. */
 INLINE vi vi_gather(const uint8_t *p, size_t step)
 {
@@ -71,6 +73,10 @@ INLINE vi vi_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 INLINE vi vi_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
 INLINE vi vi_lanes(__m128i lane) { return _mm256_broadcastsi128_si256(lane); }
 INLINE vi vi_permute(vi v, vi at) { return _mm256_permutevar8x32_epi32(v, at); }
+INLINE vi vi_select(vi mask, vi a, vi b)
+{
+    return _mm256_or_si256(_mm256_and_si256(mask, a), _mm256_andnot_si256(mask, b));
+}
 INLINE vi vi_gather(const uint8_t *p, size_t step)
 {
     const __m128i *a = (const __m128i *)(const void *)p, *b = (const __m128i *)(const void *)(p + step);

@@ -1,0 +1,88 @@
+/* sums.h - a block's products with activations, and its step in an output's chain (struct mul). */
+#ifndef KERNELS_X86_SUMS_H
+#define KERNELS_X86_SUMS_H
+
+#include "kernels/x86/types.h"
+
+/* How a type's blocks are summed; constant where it is inlined, but for `offset` in tiles. */
+struct form {
+    enum sums sums;
+    bool is_signed; /* signed_bytes */
+    bool is_scaled; /* items have their scales of 16 already: scale_items */
+    int offset;
+};
+
+INLINE struct form form_of(uint32_t type)
+{
+    return (struct form){sums_of(type), signed_bytes(type), false, offset_of(type)};
+}
+INLINE bool in_halves(struct form f) { return sums_apart(f.sums) && !f.is_scaled; }
+
+INLINE vi dot(struct form f, vi sum, vi w, vi x)
+{
+#if !defined(__AVX512F__)
+    if (f.is_signed)
+        return vi_dot(sum, V(abs_epi8)(w), V(sign_epi8)(x, w));
+#endif
+    (void)f;
+    return vi_dot(sum, w, x);
+}
+
+/* Lane i of register j holds four partial sums of row 4 i + j; the sum of each row, in order. */
+INLINE vi fold(vi a, vi b, vi c, vi d)
+{
+    vi ab = V(add_epi32)(V(unpacklo_epi32)(a, b), V(unpackhi_epi32)(a, b));
+    vi cd = V(add_epi32)(V(unpacklo_epi32)(c, d), V(unpackhi_epi32)(c, d));
+    return V(add_epi32)(V(unpacklo_epi64)(ab, cd), V(unpackhi_epi64)(ab, cd));
+}
+
+/* The activations' side of a block. */
+struct activations {
+    const int8_t *q;
+    const int16_t *sums;
+    float d, ds;
+};
+
+INLINE struct activations activations_of(const struct mul *m, size_t token, size_t b)
+{
+    size_t at = token * (m->k / Q_BLOCK) + b;
+    return (struct activations){m->xq.q + at * Q_BLOCK, m->xq.sums + 2 * at, m->xq.d[at], m->xq.ds[at]};
+}
+
+INLINE vf vf_of_i8(const int8_t *p) { return V(cvtepi32_ps)(vi_widen_i8(p)); }
+
+/* a[0] times x0 and a[1] times x1, of small integers. Floats hold all of these exactly (the largest are Q6_K's, 128 *
+ * 32 * 127 * 32 < 2^24), at half the cost of 32-bit products. That a zero may be -0 is not seen: no chain (struct mul)
+ * ever reaches -0, since it begins with 0 and adds multiples of the least float. */
+INLINE vf two_products(const int8_t (*a)[WIDTH], vf x0, vf x1)
+{
+    return V(fmadd_ps)(vf_of_i8(a[1]), x1, V(mul_ps)(vf_of_i8(a[0]), x0));
+}
+
+/* Q2_K: the block's sum of minima, exact as well. */
+INLINE vf minima(const struct scales *s, size_t b, const struct activations *x)
+{
+    int32_t both;
+    memcpy(&both, x->sums, sizeof both);
+    const vi n = vi_or(vi_widen_i8(s->n[2 * b]), V(slli_epi32)(vi_widen_i8(s->n[2 * b + 1]), 16));
+    return V(cvtepi32_ps)(V(madd_epi16)(n, V(set1_epi32)(both)));
+}
+
+/* The chain's step: acc and a block's exact sum, less the offset already; or its halves' where in_halves. */
+INLINE vf step(struct form f, vf acc, vi sum, vi sum1, const struct scales *s, size_t b, const struct activations *x)
+{
+    const vf d = V(mul_ps)(V(loadu_ps)(s->d[b]), V(set1_ps)(x->d)), first = V(cvtepi32_ps)(sum);
+    if (f.sums == SUMS_STEPS) {
+        acc = V(fmadd_ps)(first, d, acc);
+        return V(fmadd_ps)(V(cvtepi32_ps)(sum1), V(mul_ps)(V(loadu_ps)(s->m[b]), V(set1_ps)(x->d)), acc);
+    }
+    const vf whole = in_halves(f) ? two_products(&s->s[2 * b], first, V(cvtepi32_ps)(sum1)) : first;
+    acc = V(fmadd_ps)(whole, d, acc);
+    if (f.sums == SUMS_MIN)
+        acc = V(fmadd_ps)(V(loadu_ps)(s->m[b]), V(set1_ps)(x->ds), acc);
+    if (f.sums == SUMS_16_MIN)
+        acc = V(fnmadd_ps)(minima(s, b, x), V(mul_ps)(V(loadu_ps)(s->m[0]), V(set1_ps)(x->d)), acc);
+    return acc;
+}
+
+#endif
