@@ -6,11 +6,10 @@
 #ifndef KERNELS_ARM_VECTOR_H
 #define KERNELS_ARM_VECTOR_H
 
+#include "kernels/panels.h"
 #include <arm_neon.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#define INLINE static inline __attribute__((always_inline))
 
 enum { WIDTH = 4 }; /* rows of a panel: 32-bit lanes of a register */
 
