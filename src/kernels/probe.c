@@ -46,7 +46,7 @@ struct probes probes_for(const char *cpu)
 {
     struct probes p = {int8_ref, f32_ref, read_ref};
 #if defined(__x86_64__)
-    if (!strcmp(cpu, "avx2") || !strcmp(cpu, "avx512"))
+    if (!strcmp(cpu, "avx2"))
         probes_avx2(&p);
     if (!strcmp(cpu, "avx512"))
         probes_avx512(&p);
