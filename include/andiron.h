@@ -65,7 +65,7 @@ typedef int32_t andiron_token;
 typedef struct {
     const char *arch_path;  /* read the architecture from this .arch file */
     const char *arch_dir;   /* else from NAME.arch in this folder; else from the build; else from the model file */
-    const char *cpu;        /* highest level to use: "ref", "avx2", "avx512", ...; NULL: best */
+    const char *cpu;        /* highest level: "ref"; "avx2", "avx512"; "neon", "dotprod", "i8mm"; NULL: best */
     int n_threads;          /* 0: one for each physical core this process may use */
     size_t max_step_tokens; /* most tokens of one step (ubatch); 0: 512 */
     bool vocab_only;        /* read metadata and tokenizer only; no session can be opened */

@@ -22,7 +22,7 @@ struct model_args {
          0,                                                                                                          \
          OPTION_TEXT,                                                                                                \
          "LEVEL",                                                                                                    \
-         "highest kernel level: ref, avx2, avx512, ...; default: the best here",                                     \
+         "highest kernel level: ref; avx2, avx512; neon, dotprod, i8mm; default: the best here",                     \
          offsetof(type, model.cpu),                                                                                  \
          0,                                                                                                          \
          0},                                                                                                         \
