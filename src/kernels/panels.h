@@ -50,4 +50,17 @@ INLINE const uint8_t *block_at(uint32_t type, const uint8_t *row, size_t b)
 /* Items 0..15 and 16..31 of a block are summed apart. */
 INLINE bool sums_apart(enum sums sums) { return sums == SUMS_16 || sums == SUMS_16_MIN || sums == SUMS_STEPS; }
 
+/* The activations' side of a block. */
+struct activations {
+    const int8_t *q;
+    const int16_t *sums;
+    float d, ds;
+};
+
+INLINE struct activations activations_of(const struct mul *m, size_t token, size_t b)
+{
+    size_t at = token * (m->k / Q_BLOCK) + b;
+    return (struct activations){m->xq.q + at * Q_BLOCK, m->xq.sums + 2 * at, m->xq.d[at], m->xq.ds[at]};
+}
+
 #endif

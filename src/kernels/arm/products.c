@@ -12,19 +12,6 @@ enum { FEW_TOKENS = 4 }; /* up to so many without unpacking */
 
 /* ---- sums ---- */
 
-/* The activations' side of a block. */
-struct activations {
-    const int8_t *q;
-    const int16_t *sums;
-    float d, ds;
-};
-
-INLINE struct activations activations_of(const struct mul *m, size_t token, size_t b)
-{
-    const size_t at = token * (m->k / Q_BLOCK) + b;
-    return (struct activations){m->xq.q + at * Q_BLOCK, m->xq.sums + 2 * at, m->xq.d[at], m->xq.ds[at]};
-}
-
 /* The chain's step: acc and a block's exact sum. */
 INLINE float32x4_t step(uint32_t type, float32x4_t acc, int32x4_t sum, const struct scales *s, size_t b,
                         const struct activations *x)

@@ -36,19 +36,6 @@ INLINE vi fold(vi a, vi b, vi c, vi d)
     return V(add_epi32)(V(unpacklo_epi64)(ab, cd), V(unpackhi_epi64)(ab, cd));
 }
 
-/* The activations' side of a block. */
-struct activations {
-    const int8_t *q;
-    const int16_t *sums;
-    float d, ds;
-};
-
-INLINE struct activations activations_of(const struct mul *m, size_t token, size_t b)
-{
-    size_t at = token * (m->k / Q_BLOCK) + b;
-    return (struct activations){m->xq.q + at * Q_BLOCK, m->xq.sums + 2 * at, m->xq.d[at], m->xq.ds[at]};
-}
-
 INLINE vf vf_of_i8(const int8_t *p) { return V(cvtepi32_ps)(vi_widen_i8(p)); }
 
 /* a[0] times x0 and a[1] times x1, of small integers. Floats hold all of these exactly (the largest are Q6_K's, 128 *
