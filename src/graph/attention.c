@@ -157,7 +157,9 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         .o_stride = s->out.size,
         .scale = scale != 0 ? (float)scale : 1.0f / __builtin_sqrtf((float)s->in[0].size),
     };
-    for (uint32_t page = x->first[0] / KV_PAGE; page <= x->last[n - 1] / KV_PAGE; page++) {
+    const size_t head = layout->offset[c] + kv_head * (key_bytes + layout->value_bytes[c]);
+    const uint32_t last = x->last[n - 1] / KV_PAGE;
+    for (uint32_t page = x->first[0] / KV_PAGE; page <= last; page++) {
         const uint32_t start = page * KV_PAGE;
         for (size_t j = 0; j < n; j++) {
             uint32_t first = x->first[j] > start ? x->first[j] - start : 0,
@@ -165,8 +167,10 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
             x->lo[j] = (uint8_t)(first < KV_PAGE ? first : KV_PAGE);
             x->hi[j] = (uint8_t)(end < KV_PAGE ? end : KV_PAGE);
         }
-        a.k = row->pages[page] + layout->offset[c] + kv_head * (key_bytes + layout->value_bytes[c]);
+        a.k = row->pages[page] + head;
         a.v = (const char *)a.k + key_bytes;
+        a.k_next = page < last ? row->pages[page + 1] + head : NULL;
+        a.v_next = page < last ? (const char *)a.k_next + key_bytes : NULL;
         (layout->type == KV_F32 ? k->attend_f32 : layout->type == KV_F16 ? k->attend_f16 : k->attend_q8_0)(&a);
     }
 }

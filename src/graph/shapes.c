@@ -4,13 +4,12 @@
  * here and checks nothing again. First every argument by its kind, then each op's own rules. */
 #include "graph/shapes.h"
 #include "base/error.h"
+#include "kernels/kernels.h"
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-enum { HEAD_MAX = 1024 }; /* numbers of a head that attention has room for */
 
 struct check {
     const struct graph *g;
@@ -327,7 +326,7 @@ static andiron_status attend(struct check *c)
         expected = "k and v to have one number of heads";
     else if (q.dims[1] % k.dims[1])
         expected = "q to have a multiple of k's heads";
-    else if (k.dims[0] > HEAD_MAX || v.dims[0] > HEAD_MAX)
+    else if (k.dims[0] > KV_HEAD_MAX || v.dims[0] > KV_HEAD_MAX)
         expected = "heads of at most 1024 numbers";
     if (expected)
         return refuse(c, "expected %s, got q %s, k %s, v %s", expected, shape_text(q, q_text), shape_text(k, k_text),

@@ -8,14 +8,12 @@
 
 static inline float fmadd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
-/* e^x within 1 ulp; below -87.3 it is 0 and above 88.7 infinite. x = n ln 2 + r with |r| <= ln 2 / 2 (Cody and Waite),
- * then a minimax polynomial, and n goes to the exponent in two halves. */
-static inline float exp_f32(float x)
+/* e^r of what a whole number of ln 2 leaves of x: r = x - n ln 2, |r| <= ln 2 / 2 (Cody and Waite), by a minimax
+ * polynomial. `shifted` has n in its low bits. */
+static inline float exp_rest_f32(float x, float shifted)
 {
-    float clamped = x < -87.5f ? -87.5f : x > 89.0f ? 89.0f : x;
-    float shifted = fmadd(clamped, 0x1.715476p+0f, 0x1.8p+23f); /* rounds to an integer in the low bits */
     float n = shifted - 0x1.8p+23f;
-    float r = fmadd(n, -0x1.62e4p-1f, clamped);
+    float r = fmadd(n, -0x1.62e4p-1f, x);
     r = fmadd(n, -0x1.7f7d1cp-20f, r);
     float p = 0x1.6d4316p-10f;
     p = fmadd(p, r, 0x1.11d954p-7f);
@@ -23,11 +21,28 @@ static inline float exp_f32(float x)
     p = fmadd(p, r, 0x1.555526p-3f);
     p = fmadd(p, r, 0.5f);
     p = fmadd(p, r, 1.0f);
-    p = fmadd(p, r, 1.0f);
+    return fmadd(p, r, 1.0f);
+}
+
+/* e^x within 1 ulp; below -87.3 it is 0 and above 88.7 infinite. n goes to the exponent in two halves. */
+static inline float exp_f32(float x)
+{
+    float clamped = x < -87.5f ? -87.5f : x > 89.0f ? 89.0f : x;
+    float shifted = fmadd(clamped, 0x1.715476p+0f, 0x1.8p+23f); /* rounds to an integer in the low bits */
+    float p = exp_rest_f32(clamped, shifted);
     int32_t k = (int32_t)(bits_of_float(shifted) - 0x4b400000), half = k >> 1;
     p = p * float_of_bits((uint32_t)(half + 127) << 23) * float_of_bits((uint32_t)(k - half + 127) << 23);
     p = x < -87.33654f ? 0.0f : p;
     return x != x ? x : p;
+}
+
+/* The bits of exp_f32 where x <= 0, in fewer steps: n is at least -126, so 2^n is an ordinary number. */
+static inline float exp_falling_f32(float x)
+{
+    float clamped = x < -87.5f ? -87.5f : x;
+    float shifted = fmadd(clamped, 0x1.715476p+0f, 0x1.8p+23f);
+    float p = exp_rest_f32(clamped, shifted) * float_of_bits((bits_of_float(shifted) << 23) + 0x3f800000);
+    return x < -87.33654f ? 0.0f : p;
 }
 
 static inline float magnitude_f32(float x) { return float_of_bits(bits_of_float(x) & 0x7fffffff); }

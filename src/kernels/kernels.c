@@ -16,6 +16,7 @@ static void overlay_ref(struct kernels *k)
 {
     floats_overlay_ref(k);
     quantize_overlay_ref(k);
+    kv_store_overlay_ref(k);
     attend_overlay_ref(k);
     float_products_overlay_ref(k);
     products_overlay_ref(k);
@@ -36,6 +37,7 @@ static void overlay_avx2(struct kernels *k)
 {
     floats_overlay_avx2(k);
     quantize_overlay_avx2(k);
+    kv_store_overlay_avx2(k);
     attend_overlay_avx2(k);
     float_products_overlay_avx2(k);
     products_overlay_avx2(k);
@@ -52,6 +54,7 @@ static void overlay_avx512(struct kernels *k)
 {
     floats_overlay_avx512(k);
     quantize_overlay_avx512(k);
+    kv_store_overlay_avx512(k);
     attend_overlay_avx512(k);
     float_products_overlay_avx512(k);
     products_overlay_avx512(k);
@@ -63,6 +66,7 @@ static void overlay_neon(struct kernels *k)
 {
     floats_overlay_neon(k);
     quantize_overlay_neon(k);
+    kv_store_overlay_neon(k);
     attend_overlay_neon(k);
     float_products_overlay_neon(k);
     products_overlay_neon(k);
@@ -152,10 +156,9 @@ bool mul_reads_q8(uint32_t type) { return type != TYPE_F32 && type != TYPE_F16 &
 
 static size_t part_bytes(enum kv_type type, size_t hd)
 {
-    const size_t hd32 = (hd + Q_BLOCK - 1) / Q_BLOCK * Q_BLOCK;
     size_t bytes = KV_PAGE * hd * (type == KV_F32 ? 4 : 2);
     if (type == KV_Q8_0)
-        bytes = KV_PAGE * (hd32 + hd32 / Q_BLOCK * 2);
+        bytes = KV_PAGE * kv_blocks(hd) * (Q_BLOCK + 2);
     return (bytes + 63) / 64 * 64;
 }
 

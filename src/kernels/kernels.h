@@ -19,10 +19,11 @@
 #include <stdint.h>
 
 enum {
-    LANES = 16,   /* of a float sum */
-    PANEL = 16,   /* rows of a weight matrix that are computed side by side, at most */
-    Q_BLOCK = 32, /* activations share a scale in blocks of this many */
-    KV_PAGE = 64, /* positions in a page of the KV cache */
+    LANES = 16,         /* of a float sum */
+    PANEL = 16,         /* rows of a weight matrix that are computed side by side, at most */
+    Q_BLOCK = 32,       /* activations share a scale in blocks of this many */
+    KV_PAGE = 64,       /* positions in a page of the KV cache */
+    KV_HEAD_MAX = 1024, /* numbers of a head that attention has room for */
 };
 
 /* Rows of activations quantized to 8 bits: x[t][i] is about d[t][i / 32] * q[t][i]. k is a multiple of 32. */
@@ -75,6 +76,7 @@ enum kv_type { KV_F32, KV_F16, KV_Q8_0, KV_TYPES };
  * hd32: hd rounded up to 32, the rest zero. Both parts begin on 64 bytes. */
 size_t kv_key_page_bytes(enum kv_type type, size_t hd);
 size_t kv_value_page_bytes(enum kv_type type, size_t hd);
+static inline size_t kv_blocks(size_t hd) { return (hd + Q_BLOCK - 1) / Q_BLOCK; } /* hd32 / 32 */
 
 /* Attention of n_q queries over the visible positions of one page of one key/value head. For query j, positions
  * [lo[j], hi[j]) of the page:
@@ -91,8 +93,9 @@ struct attend {
     struct q8 qq; /* [n_q][hd_k rounded up to 32]: Q8_0 */
     size_t n_q;
     size_t hd_k, hd_v;
-    const void *k, *v;      /* the page's parts for this head */
-    const uint8_t *lo, *hi; /* [n_q] in 0..64 */
+    const void *k, *v;           /* the page's parts for this head */
+    const void *k_next, *v_next; /* those that will be attended to next, to be fetched meanwhile; NULL: none */
+    const uint8_t *lo, *hi;      /* [n_q] in 0..64 */
     float scale, cap;
     float *m, *l; /* [n_q] */
     float *o;     /* [n_q] rows of o_stride floats, hd_v used */

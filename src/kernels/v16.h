@@ -56,6 +56,11 @@ static inline float v16_fold(v16 a)
     q = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
+static inline v16 v16_max(v16 a, v16 b) { return (v16){_mm512_max_ps(a.v, b.v)}; } /* a > b ? a : b */
+static inline __m256 v16_max_of_halves(v16 a)
+{
+    return _mm256_max_ps(_mm512_extractf32x8_ps(a.v, 1), _mm512_castps512_ps256(a.v));
+}
 /* Which of eight sums, each folded and then times its weight, is the least; the last three of 24 bits do not count.
  * None is negative. */
 static inline __m512 fold_two(__m512 a, __m512 b)
@@ -157,6 +162,8 @@ static inline float v16_fold(v16 a)
     q = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
+static inline v16 v16_max(v16 a, v16 b) { return (v16){_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+static inline __m256 v16_max_of_halves(v16 a) { return _mm256_max_ps(a.hi, a.lo); }
 #elif defined(LEVEL_NEON)
 #include "kernels/arm/v16.h"
 #else
@@ -208,6 +215,36 @@ static inline float v16_fold(v16 a)
     return a.v[0];
 }
 #undef V16_EACH
+#endif
+
+/* The largest lane: they fold as in v16_fold, by v16_max. */
+#if defined(__AVX2__)
+static inline float v16_fold_max(v16 a)
+{
+    const __m256 h = v16_max_of_halves(a);
+    __m128 q = _mm_max_ps(_mm256_extractf128_ps(h, 1), _mm256_castps256_ps128(h));
+    q = _mm_max_ps(_mm_movehl_ps(q, q), q);
+    return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(q), q));
+}
+#else
+static inline v16 v16_max(v16 a, v16 b)
+{
+    float x[LANES], y[LANES];
+    v16_store(x, a);
+    v16_store(y, b);
+    for (int i = 0; i < LANES; i++)
+        x[i] = x[i] > y[i] ? x[i] : y[i];
+    return v16_load(x);
+}
+static inline float v16_fold_max(v16 a)
+{
+    float x[LANES];
+    v16_store(x, a);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            x[i] = x[i + half] > x[i] ? x[i + half] : x[i];
+    return x[0];
+}
 #endif
 
 #if !defined(__AVX512F__) && !defined(LEVEL_NEON)

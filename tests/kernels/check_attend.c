@@ -91,6 +91,8 @@ static void check_shape(const struct pair *p, enum kv_type type, size_t hd_k, si
                                .hd_v = hd_v,
                                .k = s.keys,
                                .v = s.values,
+                               .k_next = page ? NULL : s.keys,
+                               .v_next = page ? NULL : s.values,
                                .lo = lo,
                                .hi = hi,
                                .scale = 0.3f,
