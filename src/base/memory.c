@@ -1,4 +1,4 @@
-/* memory.c - what memory there is: /proc/meminfo and the cgroups above us. */
+/* memory.c - what memory there is: /proc/meminfo and the cgroups above us; large pages. */
 #include "base/memory.h"
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* The figure of the line "NAME: n kB" in bytes; false where there is none. */
 static bool read_kb(const char *path, const char *name, size_t *bytes)
@@ -106,4 +108,16 @@ size_t memory_peak_bytes(void)
     size_t bytes = 0;
     read_kb("/proc/self/status", "VmHWM", &bytes);
     return bytes;
+}
+
+void memory_ask_large_pages(void *block, size_t bytes)
+{
+#if defined(MADV_HUGEPAGE)
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (page - (uintptr_t)block % page) % page;
+    if (bytes > before)
+        madvise((char *)block + before, (bytes - before) / page * page, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)bytes;
+#endif
 }

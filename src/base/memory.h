@@ -1,4 +1,4 @@
-/* memory.h - what memory there is. */
+/* memory.h - what memory there is, and its large pages. */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
@@ -11,5 +11,8 @@ size_t memory_available_bytes(void);
 void memory_limit(size_t bytes);
 /* Most memory this process ever held resident (VmHWM), 0 where unknown. */
 size_t memory_peak_bytes(void);
+/* Asks the system to back a block by pages of 2 MiB where it can, so that reading it far apart finds addresses faster.
+ * Only for blocks that are filled from their start: what is touched becomes resident 2 MiB at a time. */
+void memory_ask_large_pages(void *block, size_t bytes);
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "engine/batch.h"
 #include <string.h>
 
@@ -31,6 +32,7 @@ static andiron_status take_memory(andiron_session *s, andiron_error *error)
     s->logits = alloc_zeroed(model->n_vocab, sizeof *s->logits);
     if (!s->kv || !s->pages || !s->tokens || !s->logits)
         return error_memory(error, bytes, "a session's cache");
+    memory_ask_large_pages(s->kv, bytes); /* a head's keys stand far apart, and each step reads all of them */
     for (uint64_t i = 0; i < pages; i++)
         s->pages[i] = s->kv + i * s->layout->page_bytes;
     return ANDIRON_OK;
