@@ -170,7 +170,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         a.k = row->pages[page] + head;
         a.v = (const char *)a.k + key_bytes;
         a.k_next = page < last ? row->pages[page + 1] + head : NULL;
-        a.v_next = page < last ? (const char *)a.k_next + key_bytes : NULL;
+        a.v_next = a.k_next ? (const char *)a.k_next + key_bytes : NULL;
         (layout->type == KV_F32 ? k->attend_f32 : layout->type == KV_F16 ? k->attend_f16 : k->attend_q8_0)(&a);
     }
 }

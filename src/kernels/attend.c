@@ -2,8 +2,8 @@
  * struct attend; how a page is laid out, above it.
  *
  * A tile of neighbouring queries meets each key and value while it is in a register. The first tile of a page also
- * fetches the next page, line by line where it reads this one's: the system's pages hold a few lines of a head, too few
- * for the processor to see a stream. */
+ * fetches another page, line by line where it reads this one's: pages are too short for the processor to see a stream.
+ * Each size of tile is a function of its own, lest the addresses of all compete for registers. */
 #include "kernels/attend_dots.h"
 #include "kernels/functions.h"
 #include "kernels/overlays.h"
@@ -20,6 +20,9 @@ INLINE int side_by_side(int Q, int most) { return SUMS / Q < most ? SUMS / Q : m
 
 INLINE void fetch(const char *p) { __builtin_prefetch(p, 0, 2); } /* into the second-level cache */
 
+/* What the tile that begins with `query` is to fetch from. */
+INLINE const char *fetched(const void *next, size_t query) { return query ? NULL : next; }
+
 INLINE v16 load_item(enum kv_type type, const char *p)
 {
     if (type == KV_Q8_0)
@@ -32,27 +35,29 @@ static inline size_t item_bytes(enum kv_type type) { return type == KV_Q8_0 ? 1 
 /* ---- scores ---- */
 
 /* Scaled scores of Q queries with G groups of 16 keys from position `at` on: one chain over dimensions each. */
-INLINE void scores_float(float (*s)[KV_PAGE], const struct attend *a, enum kv_type type, const char *next, size_t query,
-                         size_t at, int Q, int G)
+INLINE void scores_float(float (*s)[KV_PAGE], const struct attend *a, enum kv_type type, size_t query, size_t at, int Q,
+                         int G)
 {
     const size_t step = LANES * item_bytes(type), group = a->hd_k * step;
-    const char *keys = (const char *)a->k + at / LANES * group;
+    const size_t first = at / LANES * group;
+    const char *keys = (const char *)a->k + first;
     const float *q = a->q + query * a->q_stride;
+    const char *next = fetched(a->k_next, query);
     v16 acc[SUMS];
     for (int i = 0; i < Q * G; i++)
         acc[i] = v16_set(0);
-    next += next ? at / LANES * group : 0;
-    for (size_t i = 0; i < a->hd_k; i++) {
+    for (size_t i = 0, place = 0; i < a->hd_k; i++, place += step) {
+        const float *qi = q + i;
         v16 k[4];
-        for (int g = 0; g < G; g++) {
-            const size_t place = (size_t)g * group + i * step;
-            k[g] = load_item(type, keys + place);
-            if (next && i * step % 64 == 0)
-                fetch(next + place);
-        }
-        for (int j = 0; j < Q; j++)
+        for (int g = 0; g < G; g++)
+            k[g] = load_item(type, keys + place + (size_t)g * group);
+        for (int g = 0; next && place % 64 == 0 && g < G; g++)
+            fetch(next + first + place + (size_t)g * group);
+        for (int j = 0; j < Q; j++) {
+            const v16 x = v16_set(qi[(size_t)j * a->q_stride]);
             for (int g = 0; g < G; g++)
-                acc[j * G + g] = v16_fma(v16_set(q[(size_t)j * a->q_stride + i]), k[g], acc[j * G + g]);
+                acc[j * G + g] = v16_fma(x, k[g], acc[j * G + g]);
+        }
     }
     for (int j = 0; j < Q; j++)
         for (int g = 0; g < G; g++)
@@ -60,11 +65,12 @@ INLINE void scores_float(float (*s)[KV_PAGE], const struct attend *a, enum kv_ty
 }
 
 /* The same with one group of 8-bit keys. */
-INLINE void scores_q8(float (*s)[KV_PAGE], const struct attend *a, const char *next, size_t query, size_t at, int Q)
+INLINE void scores_q8(float (*s)[KV_PAGE], const struct attend *a, size_t query, size_t at, int Q)
 {
     const size_t n = kv_blocks(a->hd_k), k32 = n * Q_BLOCK, scales = KV_PAGE * k32 + at * n * sizeof(uint16_t);
     const int8_t *keys = (const int8_t *)a->k + at * k32;
     const uint16_t *d = (const uint16_t *)(const void *)((const char *)a->k + scales);
+    const char *next = fetched(a->k_next, query);
     v16 acc[TILE], dots[TILE];
     for (int j = 0; j < Q; j++)
         acc[j] = v16_set(0);
@@ -84,17 +90,17 @@ INLINE void scores_q8(float (*s)[KV_PAGE], const struct attend *a, const char *n
 }
 
 /* Those of the groups [from, to). */
-INLINE void scores(float (*s)[KV_PAGE], const struct attend *a, enum kv_type type, const char *next, size_t query,
-                   size_t from, size_t to, int Q)
+INLINE void scores(float (*s)[KV_PAGE], const struct attend *a, enum kv_type type, size_t query, size_t from, size_t to,
+                   int Q)
 {
     const int G = side_by_side(Q, KV_PAGE / LANES);
     size_t at = from;
     for (; type == KV_Q8_0 && at < to; at += LANES)
-        scores_q8(s, a, next, query, at, Q);
+        scores_q8(s, a, query, at, Q);
     for (; at + (size_t)G * LANES <= to; at += (size_t)G * LANES)
-        scores_float(s, a, type, next, query, at, Q, G);
+        scores_float(s, a, type, query, at, Q, G);
     for (; at < to; at += LANES)
-        scores_float(s, a, type, next, query, at, Q, 1);
+        scores_float(s, a, type, query, at, Q, 1);
 }
 
 /* ---- softmax of a page ---- */
@@ -147,11 +153,9 @@ INLINE void softmax(float (*s)[KV_PAGE], float *c, const struct attend *a, size_
 
 /* A page's values and what they are added to. */
 struct values {
-    const char *v, *next;
+    const char *v;
     size_t row;                    /* bytes from one position to the next */
     const float (*scale)[KV_PAGE]; /* Q8_0: [hd32 / 32] */
-    float *o;
-    size_t o_stride;
 };
 
 /* Weights times the values' scales of the same block. */
@@ -164,8 +168,8 @@ INLINE void scale_weights(float (*out)[KV_PAGE], float (*e)[KV_PAGE], const floa
 
 /* Add positions [from, to), each times its weight, to dims [i, i + 16 C) of Q queries' outputs times c: one chain over
  * positions each. */
-INLINE void add_values(const struct values *x, enum kv_type type, float (*e)[KV_PAGE], const float *c, size_t query,
-                       size_t from, size_t to, size_t i, int Q, int C)
+INLINE void add_values(const struct attend *a, const struct values *x, enum kv_type type, float (*e)[KV_PAGE],
+                       const float *c, size_t query, size_t from, size_t to, size_t i, int Q, int C)
 {
     float scaled[TILE][KV_PAGE];
     if (type == KV_Q8_0) { /* all C within one block */
@@ -173,32 +177,32 @@ INLINE void add_values(const struct values *x, enum kv_type type, float (*e)[KV_
         e = scaled;
     }
     v16 acc[SUMS];
-    float *o = x->o + query * x->o_stride + i;
-    const size_t fetched = x->next && i == 0 && query == 0 ? x->row : 0;
+    float *o = a->o + query * a->o_stride + i;
+    const char *next = i == 0 ? fetched(a->v_next, query) : NULL;
     for (int j = 0; j < Q; j++)
         for (int k = 0; k < C; k++)
-            acc[j * C + k] = v16_mul(v16_load(o + (size_t)j * x->o_stride + k * LANES), v16_set(c[j]));
+            acc[j * C + k] = v16_mul(v16_load(o + (size_t)j * a->o_stride + k * LANES), v16_set(c[j]));
     for (size_t p = from; p < to; p++) {
         v16 v[4];
         for (int k = 0; k < C; k++)
             v[k] = load_item(type, x->v + p * x->row + (i + (size_t)k * LANES) * item_bytes(type));
-        for (size_t line = 0; line < fetched; line += 64)
-            fetch(x->next + p * x->row + line);
+        for (size_t line = 0; next && line < x->row; line += 64)
+            fetch(next + p * x->row + line);
         for (int j = 0; j < Q; j++)
             for (int k = 0; k < C; k++)
                 acc[j * C + k] = v16_fma(v16_set(e[j][p]), v[k], acc[j * C + k]);
     }
     for (int j = 0; j < Q; j++)
         for (int k = 0; k < C; k++)
-            v16_store(o + (size_t)j * x->o_stride + k * LANES, acc[j * C + k]);
+            v16_store(o + (size_t)j * a->o_stride + k * LANES, acc[j * C + k]);
 }
 
 /* The last dims where hd is no multiple of 16. */
-static void add_tail(const struct values *x, enum kv_type type, const float *e, float c, size_t query, size_t from,
-                     size_t to, size_t i, size_t n)
+static void add_tail(const struct attend *a, const struct values *x, enum kv_type type, const float *e, float c,
+                     size_t query, size_t from, size_t to, size_t i, size_t n)
 {
     for (size_t d = i; d < n; d++) {
-        float *o = x->o + query * x->o_stride + d;
+        float *o = a->o + query * a->o_stride + d;
         *o = *o * c;
         for (size_t p = from; p < to; p++) {
             const void *v = x->v + p * x->row + d * item_bytes(type);
@@ -211,19 +215,20 @@ static void add_tail(const struct values *x, enum kv_type type, const float *e, 
 }
 
 /* The same for all dims. */
-INLINE void add_range(const struct values *x, enum kv_type type, float (*e)[KV_PAGE], const float *c, size_t query,
-                      size_t from, size_t to, size_t hd, int Q)
+INLINE void add_range(const struct attend *a, const struct values *x, enum kv_type type, float (*e)[KV_PAGE],
+                      const float *c, size_t query, size_t from, size_t to, int Q)
 {
     const int C = side_by_side(Q, type == KV_Q8_0 ? 2 : 4);
+    const size_t hd = a->hd_v;
     size_t i = 0;
     if (from >= to)
         return;
     for (; i + (size_t)C * LANES <= hd; i += (size_t)C * LANES)
-        add_values(x, type, e, c, query, from, to, i, Q, C);
+        add_values(a, x, type, e, c, query, from, to, i, Q, C);
     for (; i + LANES <= hd; i += LANES)
-        add_values(x, type, e, c, query, from, to, i, Q, 1);
+        add_values(a, x, type, e, c, query, from, to, i, Q, 1);
     for (int j = 0; j < Q && i < hd; j++)
-        add_tail(x, type, e[j], c[j], query + (size_t)j, from, to, i, hd);
+        add_tail(a, x, type, e[j], c[j], query + (size_t)j, from, to, i, hd);
 }
 
 /* ---- a page ---- */
@@ -258,61 +263,88 @@ INLINE void attend_tile(const struct attend *a, enum kv_type type, const struct 
     if (seen.from >= seen.to)
         return;
     const size_t from = seen.from / LANES * LANES, to = (seen.to + LANES - 1) / LANES * LANES;
-    scores(s, a, type, query ? NULL : a->k_next, query, from, to, Q);
+    scores(s, a, type, query, from, to, Q);
     softmax(s, c, a, query, from, to, Q);
     const bool alike = seen.from == seen.all_from && seen.to == seen.all_to;
     for (size_t j = 0; j < (size_t)Q && !alike; j++) {
         const size_t lo = a->lo[query + j], hi = a->hi[query + j];
         for (size_t i = 0; i < a->hd_v; i++)
-            x->o[(query + j) * x->o_stride + i] *= c[j];
+            a->o[(query + j) * a->o_stride + i] *= c[j];
         c[j] = 1;
-        add_range(x, type, &s[j], &c[j], query + j, lo, hi < seen.all_from ? hi : seen.all_from, a->hd_v, 1);
+        add_range(a, x, type, &s[j], &c[j], query + j, lo, hi < seen.all_from ? hi : seen.all_from, 1);
     }
-    add_range(x, type, s, c, query, seen.all_from, seen.all_to, a->hd_v, Q);
+    add_range(a, x, type, s, c, query, seen.all_from, seen.all_to, Q);
     for (size_t j = 0; j < (size_t)Q && !alike; j++) {
         const size_t lo = a->lo[query + j], hi = a->hi[query + j];
-        add_range(x, type, &s[j], &c[j], query + j, seen.all_to > lo ? seen.all_to : lo, lo < hi ? hi : 0, a->hd_v, 1);
+        add_range(a, x, type, &s[j], &c[j], query + j, seen.all_to > lo ? seen.all_to : lo, lo < hi ? hi : 0, 1);
     }
 }
 
 enum { MOST_BLOCKS = KV_HEAD_MAX / Q_BLOCK };
 
-/* Scales of a Q8_0 page's values, those of a block side by side. */
-INLINE void take_scales(float (*scale)[KV_PAGE], const uint16_t *d, size_t n)
+INLINE void turn(float (*scale)[KV_PAGE], const float *all, size_t n)
 {
-    float all[MOST_BLOCKS * KV_PAGE];
-    for (size_t at = 0; at < KV_PAGE * n; at += LANES)
-        v16_store(all + at, v16_from_half(d + at));
     for (size_t b = 0; b < n; b++)
         for (size_t p = 0; p < KV_PAGE; p++)
             scale[b][p] = all[p * n + b];
 }
 
-INLINE void attend_page(const struct attend *a, enum kv_type type)
+/* Scales of a Q8_0 page's values, those of a block side by side. */
+static void take_scales(float (*scale)[KV_PAGE], const struct attend *a, size_t n)
+{
+    float all[MOST_BLOCKS * KV_PAGE];
+    const size_t values = KV_PAGE * n * Q_BLOCK;
+    const uint16_t *d = (const uint16_t *)(const void *)((const char *)a->v + values);
+    for (size_t at = 0; at < KV_PAGE * n; at += LANES) {
+        v16_store(all + at, v16_from_half(d + at));
+        if (a->v_next)
+            fetch((const char *)a->v_next + values + at * sizeof *d);
+    }
+    if (n == 2) /* by shuffles then */
+        turn(scale, all, 2);
+    else if (n == 4)
+        turn(scale, all, 4);
+    else
+        turn(scale, all, n);
+}
+
+typedef void (*tile_fn)(const struct attend *a, const struct values *x, size_t query);
+
+/* tiles: of the most queries, 1, 2, 3, 4. */
+INLINE void attend_page(const struct attend *a, enum kv_type type, const tile_fn *tiles)
 {
     float scale[MOST_BLOCKS][KV_PAGE];
     const size_t n = kv_blocks(a->hd_v), row = type == KV_Q8_0 ? n * Q_BLOCK : a->hd_v * item_bytes(type);
-    const struct values x = {a->v, a->v_next, row, scale, a->o, a->o_stride};
-    size_t query = 0;
+    const struct values x = {a->v, row, (const float(*)[KV_PAGE])scale};
     if (type == KV_Q8_0)
-        take_scales(scale, (const uint16_t *)(const void *)(x.v + KV_PAGE * row), n);
-    for (; query + TILE <= a->n_q; query += TILE)
-        attend_tile(a, type, &x, query, TILE);
-    if (TILE > 4 && query + 4 <= a->n_q) {
-        attend_tile(a, type, &x, query, 4);
-        query += 4;
+        take_scales(scale, a, n);
+    for (size_t query = 0, left = a->n_q, Q; left > 0; query += Q, left -= Q) {
+        Q = left >= TILE ? TILE : left < 4 ? left : 4;
+        tiles[Q == TILE ? 0 : Q](a, &x, query);
     }
-    if (query + 3 <= a->n_q) {
-        attend_tile(a, type, &x, query, 3);
-        query += 3;
-    }
-    for (; query < a->n_q; query++)
-        attend_tile(a, type, &x, query, 1);
 }
 
-static void attend_f32(const struct attend *a) { attend_page(a, KV_F32); }
-static void attend_f16(const struct attend *a) { attend_page(a, KV_F16); }
-static void attend_q8_0(const struct attend *a) { attend_page(a, KV_Q8_0); }
+#define TILE_OF(type, name, Q)                                                                  \
+    static void tile_##name##_##Q(const struct attend *a, const struct values *x, size_t query) \
+    {                                                                                           \
+        attend_tile(a, type, x, query, Q);                                                      \
+    }
+#define ATTEND_OF(type, name)                                                                                  \
+    TILE_OF(type, name, 1)                                                                                     \
+    TILE_OF(type, name, 2)                                                                                     \
+    TILE_OF(type, name, 3)                                                                                     \
+    TILE_OF(type, name, 4)                                                                                     \
+    TILE_OF(type, name, TILE)                                                                                  \
+    static void attend_##name(const struct attend *a)                                                          \
+    {                                                                                                          \
+        static const tile_fn tiles[] = {tile_##name##_TILE, tile_##name##_1, tile_##name##_2, tile_##name##_3, \
+                                        tile_##name##_4};                                                      \
+        attend_page(a, type, tiles);                                                                           \
+    }
+
+ATTEND_OF(KV_F32, f32)
+ATTEND_OF(KV_F16, f16)
+ATTEND_OF(KV_Q8_0, q8_0)
 
 void LEVELED(attend_overlay)(struct kernels *k)
 {

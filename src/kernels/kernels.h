@@ -94,7 +94,7 @@ struct attend {
     size_t n_q;
     size_t hd_k, hd_v;
     const void *k, *v;           /* the page's parts for this head */
-    const void *k_next, *v_next; /* those that will be attended to next, to be fetched meanwhile; NULL: none */
+    const void *k_next, *v_next; /* those of a page to be fetched into the cache meanwhile; NULL: none */
     const uint8_t *lo, *hi;      /* [n_q] in 0..64 */
     float scale, cap;
     float *m, *l; /* [n_q] */
