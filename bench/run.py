@@ -10,6 +10,7 @@ that do not fit into the minutes are left out and named. Models of random weight
 import argparse
 import datetime
 import json
+import mmap
 import os
 import pathlib
 import statistics
@@ -24,6 +25,17 @@ import work
 FIGURES = (work.PROMPT, work.GENERATION, work.FIRST, work.PEAK)
 
 
+def read_from_disk(path):
+    """Put a file that was just written into the page cache as a first run after a start of the machine finds it: read
+    from the disk through a mapping that asks for large pages, as andiron's does. All engines gain by them."""
+    with open(path, "rb") as f:
+        os.fsync(f.fileno())
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        with mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+            mapped.madvise(mmap.MADV_HUGEPAGE)
+            mapped[::4096]
+
+
 def model_path(row, folder):
     if isinstance(row.model, str):
         return engines_of.ROOT / "models" / row.model
@@ -31,6 +43,7 @@ def model_path(row, folder):
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         make_model.write_model(path, *row.model)
+        read_from_disk(path)
     return path
 
 
