@@ -107,6 +107,8 @@ static andiron_status set_argument(const struct arguments *a, const struct op_ar
     case ARG_CHOICE: return set_choice(a, arg, v, to);
     case ARG_CACHE: return set_cache(a, arg, v, to);
     case ARG_VALUE:
+        if (v->kind == VALUE_NONE && arg->optional)
+            return ANDIRON_OK;
         if (v->kind != VALUE_NODE)
             return expected_for(a, "a value of the graph", arg->name, v);
         to->value = v->node;

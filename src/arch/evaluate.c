@@ -12,6 +12,10 @@ const struct weight *stem_weight(const struct expansion *x, struct span stem, co
         return NULL;
     memcpy(name, stem.p, stem.n);
     memcpy(name + stem.n, suffix, n + 1);
+    const struct weight *w = x->source->weight(x->source->user, name);
+    if (w || strcmp(suffix, ".weight") != 0)
+        return w;
+    name[stem.n] = 0; /* some tensors have no suffix */
     return x->source->weight(x->source->user, name);
 }
 
@@ -148,7 +152,7 @@ static bool has_node(enum operation o, const struct value *a, const struct value
     bool a_number = a->kind == VALUE_NUMBER, b_number = b->kind == VALUE_NUMBER;
     bool one = (a->kind == VALUE_NODE && (b->kind == VALUE_NODE || b_number)) || (a_number && b->kind == VALUE_NODE);
     if (o == OPERATION_DIV)
-        return one && b_number;
+        return one && a->kind == VALUE_NODE;
     return one && (o == OPERATION_ADD || o == OPERATION_SUB || o == OPERATION_MUL);
 }
 
@@ -163,6 +167,8 @@ static andiron_status negate(struct expansion *x, const struct frame *f, const s
     return add_node(x, f, e->line, &minus, b);
 }
 
+static size_t n_items(const struct expansion *x, struct value v) { return shape_items(x->g->nodes[v.node].shape); }
+
 /* An add or mul node of a and b, one of them perhaps a number: a - b is a + -b, and a / 4 is a * 0.25. */
 static andiron_status arithmetic_node(struct expansion *x, const struct frame *f, const struct expr *e, struct value a,
                                       struct value b, struct value *out)
@@ -173,21 +179,26 @@ static andiron_status arithmetic_node(struct expansion *x, const struct frame *f
     if (!has_node(o, &a, &b))
         return expand_error(x, f, e->line, "expected numbers, or values of the graph around +, - or *; got %s and %s",
                             value_words(&a, a_words), value_words(&b, b_words));
-    if (o == OPERATION_DIV && b.number == 0)
+    if (o == OPERATION_DIV && b.kind == VALUE_NUMBER && b.number == 0)
         return expand_error(x, f, e->line, "division by zero");
-    if (o == OPERATION_DIV)
+    if (o == OPERATION_DIV && b.kind == VALUE_NUMBER)
         s = give_number(x, f, e->line, 1 / b.number, &b);
     else if (o == OPERATION_SUB)
         s = negate(x, f, e, &b);
     if (s)
         return s;
-    struct node n = empty_node(o == OPERATION_MUL || o == OPERATION_DIV ? OP_mul : OP_add);
+    const bool divides = o == OPERATION_DIV && b.kind == VALUE_NODE;
+    struct node n = empty_node(divides ? OP_div : o == OPERATION_MUL || o == OPERATION_DIV ? OP_mul : OP_add);
     const struct value *number = a.kind == VALUE_NUMBER ? &a : &b;
     n.arg[0].value = a.kind == VALUE_NUMBER ? b.node : a.node;
     if (number->kind == VALUE_NUMBER)
         n.arg[2].number = number->number;
     else
         n.arg[1].value = b.node;
+    if (number->kind == VALUE_NODE && !divides && n_items(x, a) < n_items(x, b)) { /* the op wants the smaller second */
+        n.arg[0].value = b.node;
+        n.arg[1].value = a.node;
+    }
     return add_node(x, f, e->line, &n, out);
 }
 

@@ -181,6 +181,8 @@ size_t n_evaluated(const struct expr *e)
 andiron_status call_function(const struct arguments *a, struct value *out, bool *found)
 {
     *found = false;
+    if (a->e->n_arguments > 0 && a->v[0].kind == VALUE_NODE)
+        return ANDIRON_OK; /* the op of that name */
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         if (!span_is(a->e->text, functions[i].name))
             continue;

@@ -99,6 +99,9 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
         return error_set(error, ANDIRON_E_FULL, "the batch is full: a step holds %zu tokens", b->capacity);
     if (session->n_tokens + session->n_queued >= session->n_ctx)
         return error_set(error, ANDIRON_E_FULL, "the session's context of %zu tokens is full", session->n_ctx);
+    if (session->n_tokens > 0 && b->model->graph.whole_texts)
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "this model reads whole texts; cut the session to nothing before the next one");
     b->added[b->n++] = (struct added){session, token, wants_logits};
     session->n_queued++;
     session->queue = b;
@@ -126,6 +129,7 @@ static void place_rows(andiron_batch *b)
                 .n_ctx = (uint32_t)s->n_ctx,
                 .layout = s->layout,
                 .pages = s->pages,
+                .state = s->state,
             };
             s->tokens[position++] = b->added[i].token;
             left--;
@@ -138,6 +142,7 @@ static void finish_sessions(andiron_batch *b)
     for (size_t i = 0; i < b->n; i++) {
         andiron_session *s = b->added[i].session;
         s->n_tokens += s->n_queued;
+        s->n_state_tokens = s->n_tokens;
         if (s->n_queued)
             s->has_logits = false;
         s->n_queued = 0;

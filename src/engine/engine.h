@@ -41,6 +41,8 @@ struct andiron_session {
     size_t n_tokens;
     char *kv;      /* all pages; the system gives memory as it is touched */
     char **pages;  /* [n_ctx / KV_PAGE, rounded up] */
+    float *state;  /* [graph's n_state] after the first n_state_tokens tokens; NULL: the model keeps none */
+    size_t n_state_tokens;
     float *logits; /* [n_vocab] after the last token, where has_logits */
     bool has_logits;
     andiron_batch *batch; /* for append; opened with the session */

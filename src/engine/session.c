@@ -20,17 +20,20 @@ static andiron_status take_memory(andiron_session *s, andiron_error *error)
 {
     const andiron_model *model = s->model;
     uint64_t bytes = 0, all, pages = n_pages(s->n_ctx);
-    uint64_t lists = pages * sizeof *s->pages + s->n_ctx * sizeof *s->tokens + model->n_vocab * sizeof *s->logits;
+    uint64_t lists = pages * sizeof *s->pages + s->n_ctx * sizeof *s->tokens + model->n_vocab * sizeof *s->logits +
+                     model->graph.n_state * sizeof *s->state;
     if (!kv_bytes(s->layout, s->n_ctx, &bytes) || !checked_add(bytes, lists, &all))
         return error_set(error, ANDIRON_E_ARGUMENT, "a context of %zu tokens is beyond any machine", s->n_ctx);
     andiron_status status = memory_check(model, all, "the cache of this context", error);
     if (status)
         return status;
-    s->kv = alloc_zeroed(bytes, 1);
+    s->kv = alloc_zeroed(bytes + 1, 1); /* a model without attention has pages of no bytes */
     s->pages = alloc_zeroed(pages, sizeof *s->pages);
     s->tokens = alloc_zeroed(s->n_ctx, sizeof *s->tokens);
     s->logits = alloc_zeroed(model->n_vocab, sizeof *s->logits);
-    if (!s->kv || !s->pages || !s->tokens || !s->logits)
+    if (model->graph.n_state)
+        s->state = alloc_zeroed(model->graph.n_state, sizeof *s->state);
+    if (!s->kv || !s->pages || !s->tokens || !s->logits || (model->graph.n_state && !s->state))
         return error_memory(error, bytes, "a session's cache");
     memory_ask_large_pages(s->kv, bytes); /* a head's keys stand far apart, and each step reads all of them */
     for (uint64_t i = 0; i < pages; i++)
@@ -92,6 +95,7 @@ void andiron_session_close(andiron_session *s)
     alloc_free(s->pages);
     alloc_free(s->tokens);
     alloc_free(s->logits);
+    alloc_free(s->state);
     alloc_free(s);
 }
 
@@ -100,16 +104,6 @@ size_t andiron_session_length(const andiron_session *s) { return s->n_tokens; }
 size_t andiron_session_capacity(const andiron_session *s) { return s->n_ctx; }
 
 const float *andiron_session_logits(const andiron_session *s) { return s->has_logits ? s->logits : NULL; }
-
-andiron_status andiron_session_truncate(andiron_session *s, size_t n_tokens, andiron_error *error)
-{
-    if (n_tokens > s->n_tokens)
-        return error_set(error, ANDIRON_E_ARGUMENT, "the session holds %zu tokens and cannot be cut to %zu",
-                         s->n_tokens, n_tokens);
-    s->has_logits = s->has_logits && n_tokens == s->n_tokens;
-    s->n_tokens = n_tokens;
-    return ANDIRON_OK;
-}
 
 /* Run `n` tokens as one step; on failure nothing has changed. */
 static andiron_status append_step(andiron_session *s, const andiron_token *tokens, size_t n, bool wants_logits,
@@ -134,6 +128,10 @@ andiron_status session_extend(andiron_session *s, const andiron_token *tokens, s
                          s->n_ctx, s->n_tokens);
     size_t before = s->n_tokens, most = s->model->max_rows;
     bool had_logits = s->has_logits;
+    if (s->model->graph.whole_texts && (before > 0 || n_tokens > most))
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "this model reads whole texts, of at most %zu tokens here; got %zu after %zu", most, n_tokens,
+                         before);
     for (size_t done = 0; done < n_tokens;) {
         size_t n = n_tokens - done < most ? n_tokens - done : most;
         bool last = done + n == n_tokens;
@@ -147,6 +145,26 @@ andiron_status session_extend(andiron_session *s, const andiron_token *tokens, s
         s->has_logits = wants_logits && last;
     }
     return ANDIRON_OK;
+}
+
+/* Forget the tokens after the first n. */
+static void cut(andiron_session *s, size_t n)
+{
+    s->has_logits = s->has_logits && n == s->n_tokens;
+    s->n_tokens = n;
+}
+
+/* A state cannot go back: where the model keeps one, the tokens that stay are read again. */
+andiron_status andiron_session_truncate(andiron_session *s, size_t n_tokens, andiron_error *error)
+{
+    if (n_tokens > s->n_tokens)
+        return error_set(error, ANDIRON_E_ARGUMENT, "the session holds %zu tokens and cannot be cut to %zu",
+                         s->n_tokens, n_tokens);
+    cut(s, n_tokens);
+    if (!s->state || s->n_state_tokens == n_tokens)
+        return ANDIRON_OK;
+    s->n_tokens = 0;
+    return session_extend(s, s->tokens, n_tokens, false, error);
 }
 
 andiron_status andiron_session_append(andiron_session *s, const andiron_token *tokens, size_t n_tokens,
@@ -167,9 +185,10 @@ andiron_status andiron_session_sync(andiron_session *s, const andiron_token *tok
         same++;
     if (same == n_tokens && !(s->has_logits && s->n_tokens == n_tokens) && same > 0)
         same--; /* the scores after the last token must be computed again */
-    andiron_status status = andiron_session_truncate(s, same, error);
-    if (!status)
-        status = session_extend(s, tokens + same, n_tokens - same, true, error);
+    if (s->state && s->n_state_tokens != same)
+        same = 0;
+    cut(s, same);
+    andiron_status status = session_extend(s, tokens + same, n_tokens - same, true, error);
     if (n_kept)
         *n_kept = same;
     return status;

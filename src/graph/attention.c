@@ -1,12 +1,14 @@
 /* attention.c - running attention: tiles of neighbouring rows of one session, a key/value head each, page after page.
  */
 #include "graph/program.h"
+#include "kernels/math.h"
 #include <string.h>
 
 enum { MAX_PART = 16 }; /* query heads of a group that are taken at once */
 
 /* Places of attend's arguments in ops.def. */
-enum { Q, K, V, CACHE, SCALE, WINDOW, CAP };
+enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI };
+enum { BACK, CHUNKS, BOTH }; /* window_style */
 
 /* How an attend step is cut: the queries of a key/value head that are taken at once. */
 struct cut {
@@ -32,7 +34,7 @@ size_t attention_tile_most(const struct graph *g)
     for (size_t i = 0; i < g->n_nodes; i++) {
         const struct node *n = &g->nodes[i];
         if (n->op == OP_attend) {
-            size_t group = g->nodes[n->arg[Q].value].shape.dims[1] / g->nodes[n->arg[K].value].shape.dims[1];
+            size_t group = g->nodes[n->arg[Q].value].shape.dims[1] / g->caches[(size_t)n->arg[CACHE].number].n_heads;
             most = group > most ? group : most;
         }
     }
@@ -41,11 +43,15 @@ size_t attention_tile_most(const struct graph *g)
 
 void attention_tile_rows(struct plan *p)
 {
-    p->n_tiles = 0;
+    p->n_tiles = p->n_runs = 0;
     for (size_t i = 0, n; i < p->n_rows; i += n) {
-        for (n = 1; n < p->tile_most && i + n < p->n_rows && p->rows[i + n].pages == p->rows[i].pages; n++)
+        for (n = 1; i + n < p->n_rows && p->rows[i + n].pages == p->rows[i].pages; n++)
             ;
-        p->tiles[p->n_tiles++] = (struct tile){(uint32_t)i, (uint32_t)n};
+        const uint32_t last = p->rows[i + n - 1].position;
+        p->runs[p->n_runs++] = (struct tile){(uint32_t)i, (uint32_t)n, last};
+        for (size_t at = 0; at < n; at += p->tile_most)
+            p->tiles[p->n_tiles++] = (struct tile){
+                (uint32_t)(i + at), (uint32_t)(n - at < p->tile_most ? n - at : p->tile_most), last};
     }
 }
 
@@ -58,6 +64,9 @@ uint32_t attention_chunks(const struct run *r, const struct step *s)
 /* What a thread needs for TILE_QUERIES queries. */
 struct queries {
     float *q, *o, *m, *l;
+    float *bias;            /* [n][KV_PAGE] */
+    uint32_t *position;     /* of the query */
+    float *slope;           /* ALiBi's */
     uint32_t *first, *last; /* positions seen: [first, last] */
     uint8_t *lo, *hi;
     struct q8 qq;
@@ -74,6 +83,9 @@ static size_t lay_out(char *scratch, size_t hd_k, size_t hd_v, struct queries *o
     PLACE(o, n * hd_v * sizeof(float));
     PLACE(m, n * sizeof(float));
     PLACE(l, n * sizeof(float));
+    PLACE(bias, n * KV_PAGE * sizeof(float));
+    PLACE(position, n * sizeof(uint32_t));
+    PLACE(slope, n * sizeof(float));
     PLACE(first, n * sizeof(uint32_t));
     PLACE(last, n * sizeof(uint32_t));
     PLACE(lo, n);
@@ -97,23 +109,55 @@ size_t attention_scratch_bytes(const struct graph *g)
     return most;
 }
 
+/* The positions that a query at `position` sees, of a text that ends with `end`. */
+static void see(const struct node *n, uint32_t position, uint32_t end, uint32_t *first, uint32_t *last)
+{
+    const uint32_t window = (uint32_t)n->arg[WINDOW].number;
+    const bool all = n->arg[SEES].number != 0;
+    *first = 0;
+    *last = all ? end : position;
+    if (window == 0)
+        return;
+    const int style = (int)n->arg[WINDOW_STYLE].number;
+    if (style == CHUNKS) {
+        *first = position / window * window;
+    } else {
+        const uint32_t back = style == BOTH ? window / 2 : window - 1;
+        *first = position > back ? position - back : 0;
+        if (style == BOTH && all && window / 2 < end - position)
+            *last = position + window / 2;
+    }
+}
+
+/* Slope of head h of n (Press et al. 2022), from the largest power of two of heads on those between. */
+static float alibi_slope(double most, size_t h, size_t n)
+{
+    size_t two = 1;
+    while (two * 2 <= n)
+        two *= 2;
+    const double exponent = h < two ? -most * (double)(h + 1) / (double)two
+                                    : -most / 2 * (double)(2 * (h - two) + 1) / (double)two;
+    return (float)math_pow(2, exponent);
+}
+
 /* Query heads [head, head + n) of the tile's rows, packed, and what each sees. Returns how many. */
 static size_t take_queries(const struct run *r, const struct step *s, struct tile tile, size_t head, size_t n,
                            struct queries *x)
 {
     const size_t hd = s->in[0].size, hd32 = round_up(hd, Q_BLOCK);
-    const uint32_t window = r->plan->graph->caches[(size_t)s->node->arg[CACHE].number].window;
+    const float *sinks = s->node->arg[SINKS].weight ? s->node->arg[SINKS].weight->data : NULL;
+    const double alibi = s->node->arg[ALIBI].number;
     size_t at = 0;
     for (size_t row = tile.first; row < tile.first + tile.n; row++) {
-        const uint32_t position = r->plan->rows[row].position;
         const float *q = run_row(r, s->in[0], row, 0) + head * s->in[0].head_stride;
         for (size_t h = 0; h < n; h++, at++, q += s->in[0].head_stride) {
             memcpy(x->q + at * hd32, q, hd * sizeof *q);
             memset(x->q + at * hd32 + hd, 0, (hd32 - hd) * sizeof *q);
-            x->m[at] = -__builtin_inff();
-            x->l[at] = 0;
-            x->last[at] = position;
-            x->first[at] = window && position >= window ? position + 1 - window : 0;
+            x->m[at] = sinks ? sinks[head + h] : -__builtin_inff();
+            x->l[at] = sinks ? 1 : 0;
+            x->position[at] = r->plan->rows[row].position;
+            x->slope[at] = alibi > 0 ? alibi_slope(alibi, head + h, s->in[0].heads) : 0;
+            see(s->node, x->position[at], tile.last, &x->first[at], &x->last[at]);
         }
     }
     memset(x->o, 0, at * s->out.size * sizeof *x->o);
@@ -121,6 +165,16 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
         for (size_t j = 0; j < at; j++)
             r->plan->kernels->quantize_q8(q8_row(x->qq, j, hd32), x->q + j * hd32, hd32);
     return at;
+}
+
+/* ALiBi: slope times how far back a position is. */
+static void bias_page(struct queries *x, size_t n, uint32_t start)
+{
+    for (size_t j = 0; j < n; j++)
+        for (uint32_t p = 0; p < KV_PAGE; p++) {
+            const float distance = (float)x->position[j] - (float)(start + p);
+            x->bias[j * KV_PAGE + p] = -x->slope[j] * (distance < 0 ? -distance : distance);
+        }
 }
 
 static void give_outputs(const struct run *r, const struct step *s, struct tile tile, size_t head, size_t n,
@@ -151,6 +205,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         .lo = x->lo,
         .hi = x->hi,
         .cap = (float)s->node->arg[CAP].number,
+        .bias = s->node->arg[ALIBI].number > 0 ? x->bias : NULL,
         .m = x->m,
         .l = x->l,
         .o = x->o,
@@ -167,6 +222,8 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
             x->lo[j] = (uint8_t)(first < KV_PAGE ? first : KV_PAGE);
             x->hi[j] = (uint8_t)(end < KV_PAGE ? end : KV_PAGE);
         }
+        if (a.bias)
+            bias_page(x, n, start);
         a.k = row->pages[page] + head;
         a.v = (const char *)a.k + key_bytes;
         a.k_next = page < last ? row->pages[page + 1] + head : NULL;

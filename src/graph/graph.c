@@ -40,10 +40,30 @@ andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *e
     return s;
 }
 
+/* Places of attend's arguments in ops.def. */
+enum { ATTEND_K = 1, ATTEND_V, ATTEND_SEES = 7 };
+
 static void keep_cache(struct graph *g, const struct node *attend)
 {
-    const struct shape k = g->nodes[attend->arg[1].value].shape, v = g->nodes[attend->arg[2].value].shape;
-    g->caches[g->n_caches++] = (struct cache){k.dims[1], k.dims[0], v.dims[0], (uint32_t)attend->arg[5].number};
+    if (attend->arg[ATTEND_SEES].number != 0)
+        g->whole_texts = true;
+    if (attend->arg[ATTEND_K].value < 0)
+        return;
+    const struct shape k = g->nodes[attend->arg[ATTEND_K].value].shape,
+                       v = g->nodes[attend->arg[ATTEND_V].value].shape;
+    g->caches[g->n_caches++] = (struct cache){k.dims[1], k.dims[0], v.dims[0]};
+}
+
+uint64_t graph_state_items(const struct graph *g, const struct node *n)
+{
+    const size_t out = shape_items(n->shape);
+    switch (n->op) {
+    case OP_previous: return out;
+    case OP_conv: return (n->arg[1].weight->dims[0] - 1) * out;
+    case OP_scan: return (uint64_t)g->nodes[n->arg[1].value].shape.dims[0] * out;
+    case OP_selective_scan: return n->arg[2].weight->dims[0] * out;
+    default: return 0;
+    }
 }
 
 static void limit_positions(struct graph *g, const struct node *embed)
@@ -60,6 +80,11 @@ andiron_status graph_add(struct graph *g, const struct node *node, node_id *out,
     andiron_status s = shapes_check(g, &added, error);
     if (s)
         return s;
+    const uint64_t state = graph_state_items(g, &added);
+    if (state > GRAPH_MAX_STATE - g->n_state)
+        return error_set(error, ANDIRON_E_FORMAT, "%.80s:%" PRIu32 ": %s: expected at most %d numbers of state",
+                         node->file ? node->file : "graph", node->line, op_infos[node->op].name, GRAPH_MAX_STATE);
+    added.state = g->n_state;
     if (g->n_nodes >= GRAPH_MAX_NODES)
         return error_set(error, ANDIRON_E_FORMAT,
                          "%.80s:%" PRIu32 ": %s: expected at most %d nodes in a graph, got one more",
@@ -76,6 +101,7 @@ andiron_status graph_add(struct graph *g, const struct node *node, node_id *out,
         limit_positions(g, &added);
     if (out)
         *out = (node_id)g->n_nodes;
+    g->n_state += (size_t)state;
     g->nodes[g->n_nodes++] = added;
     return ANDIRON_OK;
 }

@@ -85,6 +85,7 @@ struct node {
     enum op op;
     union arg arg[OP_MAX_ARGS]; /* by the op's places */
     struct shape shape;
+    size_t state;      /* where its state begins among the session's floats, for ops that have one */
     const char *label; /* what the definition called it, or "" */
     int32_t layer;     /* -1: outside of layers */
     const char *file;  /* of the definition that made it, for errors */
@@ -94,7 +95,6 @@ struct node {
 /* A layer's KV cache, declared by its attend node. */
 struct cache {
     uint32_t n_heads, hd_k, hd_v;
-    uint32_t window; /* positions visible, the own one included; 0: all */
 };
 
 struct graph {
@@ -102,13 +102,15 @@ struct graph {
     size_t n_nodes, capacity;
     struct cache *caches;
     size_t n_caches, cache_capacity;
+    size_t n_state;   /* floats of a session's state: what ops keep of all rows before */
+    bool whole_texts; /* some row sees rows after it: a text must come in one step */
     node_id output; /* the logits: [n_vocab] */
     uint32_t n_ctx_train;
     uint32_t n_positions_max; /* rows of the smallest table that positions pick from; 0: no limit */
     struct arena *arena;      /* borrowed: nodes, names */
 };
 
-enum { GRAPH_MAX_NODES = 1 << 17, GRAPH_MAX_CACHES = 4096, GRAPH_MAX_ITEMS = 1 << 24 };
+enum { GRAPH_MAX_NODES = 1 << 17, GRAPH_MAX_CACHES = 4096, GRAPH_MAX_ITEMS = 1 << 24, GRAPH_MAX_STATE = 1 << 28 };
 
 /* An empty graph in `arena`, which must outlive it. */
 andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *error);
@@ -117,6 +119,9 @@ andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *e
  * arguments hold -1, NULL or the fallback), compute its shape and append it. Errors are one sentence that begins with
  * file:line and names the op, the shapes met and what was expected. */
 andiron_status graph_add(struct graph *g, const struct node *node, node_id *out, andiron_error *error);
+
+/* Floats of state that a node of `g` keeps for each session; 0: it looks at one row only, or at a cache. */
+uint64_t graph_state_items(const struct graph *g, const struct node *n);
 
 /* Print the graph for a person: one line a node with op, arguments, shape, weight types; totals at the end. */
 bool graph_print(const struct graph *g, struct buffer *out);

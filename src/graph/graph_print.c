@@ -139,16 +139,20 @@ static void add_totals(struct buffer *out, const struct graph *g, const struct w
                           of[t].n_tensors, (double)of[t].n_numbers / 1e6, (double)of[t].n_bytes / 0x1p20);
 }
 
+enum { ATTEND_WINDOW = 5 }; /* its place among attend's arguments in ops.def */
+
 static void add_caches(struct buffer *out, const struct graph *g)
 {
     uint64_t numbers = 0;
     size_t n_windowed = 0;
-    for (size_t i = 0; i < g->n_caches; i++) {
+    for (size_t i = 0; i < g->n_caches; i++)
         numbers += (uint64_t)g->caches[i].n_heads * ((uint64_t)g->caches[i].hd_k + g->caches[i].hd_v);
-        n_windowed += g->caches[i].window > 0;
-    }
+    for (size_t i = 0; i < g->n_nodes; i++)
+        n_windowed += g->nodes[i].op == OP_attend && g->nodes[i].arg[ATTEND_WINDOW].number > 0;
     if (g->n_caches)
         buffer_printf(out, "  caches   %" PRIu64 " numbers a position, %zu with a window\n", numbers, n_windowed);
+    if (g->n_state)
+        buffer_printf(out, "  state    %zu numbers a session\n", g->n_state);
     if (g->n_positions_max)
         buffer_printf(out, "  positions up to %" PRIu32 ", the rows of a table\n", g->n_positions_max);
 }

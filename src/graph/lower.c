@@ -1,24 +1,8 @@
 /* lower.c - from nodes to steps: views instead of copies, one quantization for all products that read a value, gated
  * units as one step, and the split into body and head. */
 #include "base/error.h"
-#include "graph/program.h"
+#include "graph/lower.h"
 #include <string.h>
-
-enum { HEAD_PARTS = 2 };  /* what the head's products read is kept twice as exact: program.h */
-enum { LOOK_BACK = 256 }; /* steps searched for a quantization or a table that exists already */
-
-struct lower {
-    const struct graph *g;
-    struct program *p, *body; /* body: NULL while the body itself is lowered */
-    struct arena *arena;
-    andiron_error *error;
-    andiron_status status;           /* of what went wrong first */
-    bool *in_body, *in_head;         /* [n_nodes] */
-    bool *fused;                     /* [n_nodes] computed by the node that reads it */
-    struct view *views, *body_views; /* [n_nodes] table -1: not computed */
-};
-
-static const struct view no_view = {.table = -1};
 
 /* ---- growing ---- */
 
@@ -51,13 +35,20 @@ static int32_t add_table(struct lower *l, uint32_t items, uint8_t parts)
     return (int32_t)p->n_tables++;
 }
 
-static struct view whole(int32_t table, uint32_t size, uint32_t heads)
+struct view lower_whole(int32_t table, uint32_t size, uint32_t heads)
 {
-    return (struct view){table, 0, size, heads, size};
+    return (struct view){table, 0, size, heads, size, NULL};
 }
 
-/* Append `s`, with an output of `heads` runs of `size` numbers. */
-static struct view emit(struct lower *l, struct step s, uint32_t size, uint32_t heads, uint8_t parts)
+struct step lower_step(enum step_op op, struct view x)
+{
+    struct step s = {.op = op, .in = {x}};
+    for (int i = 1; i < STEP_INPUTS; i++)
+        s.in[i] = no_view;
+    return s;
+}
+
+struct view lower_emit(struct lower *l, struct step s, uint32_t size, uint32_t heads, uint8_t parts)
 {
     struct program *p = l->p;
     struct step *steps = grow(l, p->steps, p->n_steps, &p->step_capacity, sizeof *steps);
@@ -65,219 +56,61 @@ static struct view emit(struct lower *l, struct step s, uint32_t size, uint32_t 
     if (table < 0)
         return no_view;
     p->steps = steps;
-    s.out = whole(table, size, heads);
+    s.out = lower_whole(table, size, heads);
     steps[p->n_steps++] = s;
     return s.out;
 }
 
 /* ---- reading ---- */
 
-static bool run_together(struct view v) { return v.heads == 1 || v.head_stride == v.size; }
-
-static struct view input(struct lower *l, node_id id)
+struct view lower_input(struct lower *l, node_id id)
 {
-    if (l->views[id].table < 0 && l->body && l->in_body[id] && l->body_views[id].table >= 0) {
+    if (!view_given(l->views[id]) && l->body && l->in_body[id] && view_given(l->body_views[id])) {
         struct view v = l->body_views[id];
-        l->body->tables[v.table].kept = true;
-        struct step s = {.op = STEP_GATHER, .in = {v, no_view, no_view}};
-        l->views[id] = emit(l, s, v.size, v.heads, 0);
+        if (v.table >= 0)
+            l->body->tables[v.table].kept = true;
+        l->views[id] = v.constant ? v : lower_emit(l, lower_step(STEP_GATHER, v), v.size, v.heads, 0);
     }
     return l->views[id];
 }
 
 /* The same numbers without gaps; where `alone`, in a table of their own. */
-static struct view packed(struct lower *l, struct view v, bool alone)
+struct view lower_packed(struct lower *l, struct view v, bool alone)
 {
-    if (v.table < 0 || (run_together(v) && (!alone || l->p->tables[v.table].items == view_items(v))))
+    if (!view_given(v) ||
+        (run_together(v) && (!alone || (v.table >= 0 && l->p->tables[v.table].items == view_items(v)))))
         return v;
-    struct step s = {.op = STEP_COPY, .in = {v, no_view, no_view}};
-    return emit(l, s, v.size, v.heads, 0);
+    return lower_emit(l, lower_step(STEP_COPY, v), v.size, v.heads, 0);
 }
 
 static bool same_numbers(struct view a, struct view b)
 {
-    bool same = a.table == b.table && a.offset == b.offset && view_items(a) == view_items(b);
+    bool same = a.table == b.table && a.constant == b.constant && a.offset == b.offset &&
+                view_items(a) == view_items(b);
     return same && ((run_together(a) && run_together(b)) || (a.size == b.size && a.head_stride == b.head_stride));
 }
 
-static struct view quantized(struct lower *l, struct view v)
+struct view lower_quantized(struct lower *l, struct view v, uint8_t parts)
 {
     struct program *p = l->p;
     for (size_t i = p->n_steps; i-- > 0 && p->n_steps - i <= LOOK_BACK;) {
         const struct step *s = &p->steps[i];
-        if (s->op == STEP_QUANTIZE && same_numbers(s->in[0], v))
+        if (s->op == STEP_QUANTIZE && same_numbers(s->in[0], v) && p->tables[s->out.table].parts == parts)
             return s->out;
     }
-    v = packed(l, v, false);
-    struct step s = {.op = STEP_QUANTIZE, .in = {v, no_view, no_view}};
-    return emit(l, s, view_items(v), 1, l->body ? HEAD_PARTS : 1);
+    v = lower_packed(l, v, false);
+    return lower_emit(l, lower_step(STEP_QUANTIZE, v), view_items(v), 1, parts);
 }
 
-/* ---- nodes ---- */
-
-static enum activation activation_of(enum op op)
-{
-    switch (op) {
-    case OP_silu: return ACT_SILU;
-    case OP_gelu: return ACT_GELU;
-    case OP_gelu_tanh: return ACT_GELU_TANH;
-    case OP_gelu_quick: return ACT_GELU_QUICK;
-    case OP_relu: return ACT_RELU;
-    case OP_relu2: return ACT_RELU2;
-    case OP_sigmoid: return ACT_SIGMOID;
-    case OP_tanh: return ACT_TANH;
-    case OP_exp: return ACT_EXP;
-    case OP_softplus: return ACT_SOFTPLUS;
-    default: return ACT_NONE;
-    }
-}
-
-static struct view lower_heads(struct lower *l, const struct node *n)
-{
-    struct view v = packed(l, input(l, n->arg[0].value), false);
-    v.size = n->shape.dims[0];
-    v.heads = (uint32_t)(shape_items(n->shape) / n->shape.dims[0]);
-    v.head_stride = v.size;
-    return v;
-}
-
-static struct view lower_slice(struct lower *l, const struct node *n)
-{
-    struct view v = input(l, n->arg[0].value);
-    v.offset += (uint32_t)n->arg[1].number;
-    v.size = (uint32_t)n->arg[2].number;
-    return v;
-}
-
-static struct view lower_linear(struct lower *l, const struct node *n)
-{
-    const struct weight *w = n->arg[1].weight;
-    struct view x = input(l, n->arg[0].value);
-    x = mul_reads_q8(w->type) ? quantized(l, x) : packed(l, x, true);
-    struct step s = {.op = STEP_LINEAR, .in = {x, no_view, no_view}, .weight = w, .bias = n->arg[2].weight};
-    return emit(l, s, (uint32_t)w->dims[1], 1, 0);
-}
-
-static struct view lower_norm(struct lower *l, const struct node *n)
-{
-    struct view x = input(l, n->arg[0].value);
-    struct step s = {.op = n->op == OP_rmsnorm ? STEP_RMSNORM : STEP_LAYERNORM,
-                     .in = {x, no_view, no_view},
-                     .weight = n->arg[1].weight};
-    if (n->op == OP_layernorm)
-        s.bias = n->arg[2].weight;
-    s.number = (float)n->arg[n->op == OP_rmsnorm ? 2 : 3].number;
-    return emit(l, s, x.size, x.heads, 0);
-}
-
-/* The same rotation may serve every layer. */
-static bool same_rope(const struct node *a, const struct node *b)
-{
-    for (int i = 1; i < OP_MAX_ARGS; i++) {
-        bool weight = op_infos[OP_rope].arg[i].kind == ARG_WEIGHT;
-        if (op_infos[OP_rope].arg[i].kind == ARG_NONE)
-            break;
-        if (weight ? a->arg[i].weight != b->arg[i].weight : a->arg[i].number != b->arg[i].number)
-            return false;
-    }
-    return true;
-}
-
-static const struct rope *rope_of(struct lower *l, const struct node *n)
+struct view lower_sorted(struct lower *l, struct view places, uint32_t n_experts)
 {
     struct program *p = l->p;
-    for (size_t i = 0; i < p->n_steps && i < LOOK_BACK; i++)
-        if (p->steps[i].op == STEP_ROPE_TABLE && same_rope(p->steps[i].rope->node, n))
-            return p->steps[i].rope;
-    struct rope *r = arena_alloc(l->arena, 1, sizeof *r);
-    if (!r || rope_init(r, n, l->arena, l->error)) {
-        if (!l->status)
-            l->status = error_memory(l->error, sizeof *r, "rotary positions");
-        return NULL;
-    }
-    struct step s = {.op = STEP_ROPE_TABLE, .in = {no_view, no_view, no_view}, .rope = r};
-    r->table = emit(l, s, r->dims, 1, 0);
-    return r;
-}
-
-static struct view lower_rope(struct lower *l, const struct node *n)
-{
-    const struct rope *r = rope_of(l, n);
-    if (!r)
-        return no_view;
-    struct view x = input(l, n->arg[0].value);
-    struct step s = {.op = STEP_ROPE, .in = {x, r->table, no_view}, .rope = r};
-    return emit(l, s, x.size, x.heads, 0);
-}
-
-static struct view lower_attend(struct lower *l, const struct node *n)
-{
-    struct view q = input(l, n->arg[0].value), k = input(l, n->arg[1].value), v = input(l, n->arg[2].value);
-    struct step store = {.op = STEP_STORE, .in = {k, v, no_view}, .node = n};
-    struct view stored = emit(l, store, 0, 0, 0);
-    struct step s = {.op = STEP_ATTEND, .in = {q, stored, no_view}, .node = n};
-    return emit(l, s, v.size, q.heads, 0);
-}
-
-static struct view lower_binary(struct lower *l, const struct node *n)
-{
-    const bool add = n->op == OP_add;
-    node_id a = n->arg[0].value, b = n->arg[1].value;
-    if (b >= 0 && (l->fused[a] || l->fused[b])) {
-        const struct node *f = &l->g->nodes[l->fused[a] ? a : b];
-        struct view x = packed(l, input(l, f->arg[0].value), false),
-                    up = packed(l, input(l, l->fused[a] ? b : a), false);
-        struct step s = {.op = STEP_GATE, .in = {x, up, no_view}, .function = activation_of(f->op)};
-        return emit(l, s, n->shape.dims[0], view_items(x) / n->shape.dims[0], 0);
-    }
-    struct step s = {.op = add ? STEP_ADD : STEP_MUL, .in = {packed(l, input(l, a), false), no_view, no_view}};
-    if (b >= 0) {
-        s.in[1] = packed(l, input(l, b), false);
-    } else {
-        s.op = add ? STEP_SHIFT : STEP_SCALE;
-        s.number = (float)n->arg[2].number;
-    }
-    return emit(l, s, s.in[0].size, s.in[0].heads, 0);
-}
-
-static struct view lower_function(struct lower *l, const struct node *n)
-{
-    struct view x = packed(l, input(l, n->arg[0].value), false);
-    struct step s = {.op = STEP_ACTIVATE, .in = {x, no_view, no_view}, .function = activation_of(n->op)};
-    if (n->op == OP_softcap) {
-        s.op = STEP_SOFTCAP;
-        s.number = (float)n->arg[1].number;
-    }
-    return emit(l, s, x.size, x.heads, 0);
-}
-
-static struct view lower_node(struct lower *l, const struct node *n)
-{
-    struct view v;
-    switch (n->op) {
-    case OP_tokens:
-    case OP_positions: return no_view;
-    case OP_embed: {
-        struct step s = {.op = STEP_EMBED,
-                         .in = {no_view, no_view, no_view},
-                         .weight = n->arg[1].weight,
-                         .node = &l->g->nodes[n->arg[0].value]};
-        return emit(l, s, (uint32_t)n->arg[1].weight->dims[0], 1, 0);
-    }
-    case OP_linear: return lower_linear(l, n);
-    case OP_rmsnorm:
-    case OP_layernorm: return lower_norm(l, n);
-    case OP_heads: return lower_heads(l, n);
-    case OP_flat:
-        v = packed(l, input(l, n->arg[0].value), false);
-        return (struct view){v.table, v.offset, view_items(v), 1, view_items(v)};
-    case OP_slice: return lower_slice(l, n);
-    case OP_rope: return lower_rope(l, n);
-    case OP_attend: return lower_attend(l, n);
-    case OP_add:
-    case OP_mul: return lower_binary(l, n);
-    default: return lower_function(l, n);
-    }
+    for (size_t i = p->n_steps; i-- > 0 && p->n_steps - i <= LOOK_BACK;)
+        if (p->steps[i].op == STEP_SORT && same_numbers(p->steps[i].in[0], places))
+            return p->steps[i].out;
+    struct step s = lower_step(STEP_SORT, places);
+    s.n_matrices = n_experts;
+    return lower_emit(l, s, sort_items(view_items(places)), 1, 0);
 }
 
 /* ---- parts ---- */
@@ -320,7 +153,7 @@ static void mark_gates(struct lower *l, uint32_t *n_readers)
             continue;
         for (int side = 0; side < 2; side++) {
             node_id x = side ? b : a;
-            if (activation_of(g->nodes[x].op) != ACT_NONE && n_readers[x] == 1 && l->in_body[x] == l->in_body[i]) {
+            if (lower_activation(g->nodes[x].op) != ACT_NONE && n_readers[x] == 1 && l->in_body[x] == l->in_body[i]) {
                 l->fused[x] = true;
                 break;
             }
@@ -337,21 +170,22 @@ static void lower_part(struct lower *l, const bool *wanted, const bool *skip)
             l->views[i] = lower_node(l, &l->g->nodes[i]);
 }
 
-andiron_status lower_graph(const struct graph *g, struct program *body, struct program *head, struct arena *arena,
-                           andiron_error *error)
+andiron_status lower_graph(const struct graph *g, const struct kernels *kernels, struct program *body,
+                           struct program *head, struct arena *arena, andiron_error *error)
 {
     const size_t n = g->n_nodes;
-    struct lower l = {.g = g, .p = body, .arena = arena, .error = error};
+    struct lower l = {.g = g, .kernels = kernels, .p = body, .arena = arena, .error = error};
     l.in_body = arena_alloc(arena, n, 1);
     l.in_head = arena_alloc(arena, n, 1);
     l.fused = arena_alloc(arena, n, 1);
     l.views = arena_alloc(arena, n, sizeof *l.views);
     l.body_views = arena_alloc(arena, n, sizeof *l.body_views);
+    l.stored = arena_alloc(arena, g->n_caches + 1, sizeof *l.stored);
     uint32_t *n_readers = arena_alloc(arena, n, sizeof *n_readers);
-    if (!l.in_body || !l.in_head || !l.fused || !l.views || !l.body_views || !n_readers)
+    if (!l.in_body || !l.in_head || !l.fused || !l.views || !l.body_views || !l.stored || !n_readers)
         return error_memory(error, n * sizeof *l.views, "lowering a graph");
     for (size_t i = 0; i < n; i++)
-        l.in_body[i] = g->nodes[i].op == OP_attend;
+        l.in_body[i] = g->nodes[i].op == OP_attend || graph_state_items(g, &g->nodes[i]) > 0;
     mark_inputs(g, l.in_body, NULL);
     l.in_head[g->output] = true;
     mark_inputs(g, l.in_head, l.in_body);
@@ -364,7 +198,7 @@ andiron_status lower_graph(const struct graph *g, struct program *body, struct p
     l.body = body;
     lower_part(&l, l.in_head, l.in_body);
     if (!l.status) {
-        head->output = packed(&l, input(&l, g->output), true);
+        head->output = lower_packed(&l, lower_input(&l, g->output), true);
         if (head->output.table >= 0)
             head->tables[head->output.table].kept = true;
     }

@@ -28,6 +28,7 @@ struct batch_row {
     uint32_t n_ctx; /* of its session: chooses LongRoPE's factors */
     const struct kv_layout *layout;
     char *const *pages; /* the session's page table: position p lies in pages[p / KV_PAGE] */
+    float *state;       /* the session's [graph's n_state], of the row before; anything at position 0 */
 };
 
 struct plan;

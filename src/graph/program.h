@@ -1,11 +1,12 @@
 /* program.h - a graph lowered to steps: what a plan runs. Internal to this room.
  *
- *     lower.c     nodes -> steps and tables, with what belongs together fused
- *     schedule.c  steps -> phases; tables -> memory
- *     rope.c      frequencies of rotary positions
- *     rows.c      running steps that look at one row only
- *     attention.c running attention
- *     plan.c      both programs of a graph, and running their phases on the pool
+ *     lower.c, lower_ops.c    nodes -> steps and tables, with what belongs together fused
+ *     schedule.c              steps -> phases; tables -> memory
+ *     rope.c                  frequencies of rotary positions
+ *     rows.c, select.c        running steps that look at one row only
+ *     products.c              running products with matrices, and with experts'
+ *     attention.c, states.c   running attention; running steps that keep a state
+ *     plan.c                  both programs of a graph, and running their phases on the pool
  *
  * A graph has two programs. The body computes what the caches need, for every row of a step; the head computes logits
  * from what the body leaves, for the rows that are asked for.
@@ -30,9 +31,11 @@ struct table {
 
 /* Some numbers of each row of an f32 table: `heads` runs of `size` numbers. */
 struct view {
-    int32_t table; /* -1: none */
+    int32_t table; /* -1: none, or a constant */
     uint32_t offset, size, heads, head_stride;
+    const float *constant; /* the numbers of every row */
 };
+static inline bool view_given(struct view v) { return v.table >= 0 || v.constant; }
 static inline uint32_t view_items(struct view v) { return v.size * v.heads; }
 
 /* Rotary positions: pair i turns by position * frequency[i]. */
@@ -58,7 +61,19 @@ enum step_op {
     STEP_MUL,
     STEP_SHIFT,
     STEP_SCALE,
+    STEP_DIV,
+    STEP_CLAMP,
     STEP_SOFTCAP,
+    STEP_L2NORM,
+    STEP_SOFTMAX,
+    STEP_SUM,
+    STEP_NUMBERS,
+    STEP_CONCAT,
+    STEP_REPEAT,
+    STEP_TOP,
+    STEP_PICK,
+    STEP_KEEP_GROUPS,
+    STEP_MIX,
     STEP_ROPE_TABLE,
     STEP_ROPE,
     STEP_STORE,
@@ -66,20 +81,34 @@ enum step_op {
     STEP_GATHER,
     /* all rows */
     STEP_LINEAR,
+    STEP_SORT, /* which rows chose which expert: select.c */
+    STEP_EXPERTS,
+    STEP_HEAD_LINEAR,
     STEP_ATTEND,
+    /* the rows of each session in order */
+    STEP_PREVIOUS,
+    STEP_CONV,
+    STEP_SCAN,
+    STEP_SELECTIVE_SCAN,
+    N_STEP_OPS
 };
-enum phase_kind { PHASE_ROWS, PHASE_LINEAR, PHASE_ATTEND };
+enum phase_kind { PHASE_ROWS, PHASE_LINEAR, PHASE_SORT, PHASE_EXPERTS, PHASE_ATTEND, PHASE_STATE };
+enum { STEP_INPUTS = 6 };
 
 struct step {
     enum step_op op;
     enum activation function; /* ACTIVATE, GATE */
     int32_t phase;
-    struct view in[3], out; /* QUANTIZE and LINEAR: a quantized table's view has offset 0 */
+    struct view in[STEP_INPUTS], out; /* QUANTIZE and LINEAR: a quantized table's view has offset 0 */
     const struct weight *weight, *bias;
     const struct rope *rope;
     const struct node *node; /* ATTEND, STORE: its cache and numbers; EMBED: what picks */
+    const float *turned; /* CONV, SELECTIVE_SCAN: the weight's numbers with the rows' dimension fastest */
     float number;
-    uint32_t slab, n_slabs; /* LINEAR: rows of a chunk, chunks; set for each run */
+    uint32_t n_matrices;    /* SORT, EXPERTS, HEAD_LINEAR: of the weight */
+    uint32_t n_places;      /* EXPERTS: results in a row */
+    bool each;              /* EXPERTS: an input for each of them, not one for all */
+    uint32_t slab, n_slabs; /* products: rows of a chunk, chunks of a matrix; set for each run */
 };
 
 struct phase {
@@ -101,8 +130,8 @@ struct program {
 };
 
 /* Lower both parts of `g`. Everything is in `arena`. */
-andiron_status lower_graph(const struct graph *g, struct program *body, struct program *head, struct arena *arena,
-                           andiron_error *error);
+andiron_status lower_graph(const struct graph *g, const struct kernels *kernels, struct program *body,
+                           struct program *head, struct arena *arena, andiron_error *error);
 /* Sort steps into phases and give tables their places. */
 andiron_status schedule_program(struct program *p, struct arena *arena, andiron_error *error);
 /* Fill a rope's frequencies and magnitude from its node. */
@@ -131,11 +160,14 @@ struct plan {
     const uint32_t *which;     /* head: its rows in the body's */
     struct tile *tiles;        /* [max_rows] of attention */
     size_t n_tiles, tile_most; /* tile_most: rows of a tile */
+    struct tile *runs;         /* [max_rows] all rows of each session */
+    size_t n_runs;
 };
 
 /* Neighbouring rows of one session. */
 struct tile {
     uint32_t first, n;
+    uint32_t last; /* position of the session's last row in this step */
 };
 enum { TILE_QUERIES = 64 }; /* queries that attention takes at once */
 
@@ -156,6 +188,20 @@ static inline struct q8 q8_row(struct q8 q, size_t at, size_t k)
 }
 struct q8 run_q8(const struct run *r, int32_t table);
 void run_row_step(const struct run *r, const struct step *s, size_t row, int thread);
+/* top, pick, keep_groups, mix. */
+void run_selection(const struct run *r, const struct step *s, const float *a, const float *b, float *out);
+/* Chunks of a phase, and running one of them. */
+uint32_t products_count(const struct run *r, const struct phase *phase);
+void products_run(const struct run *r, const struct phase *phase, uint32_t chunk, int thread);
+uint32_t experts_count(const struct run *r, const struct phase *phase);
+void experts_run(const struct run *r, const struct phase *phase, uint32_t chunk, int thread);
+void experts_sort(const struct run *r, const struct step *s);
+/* Floats of a row of STEP_SORT's table, for n places in a row. */
+static inline uint32_t sort_items(uint32_t n) { return 3 * n + 1; }
+size_t products_scratch_bytes(const struct program *p);
+uint32_t states_count(const struct run *r, const struct phase *phase);
+void states_run(const struct run *r, const struct phase *phase, uint32_t chunk, int thread);
+size_t states_scratch_bytes(const struct program *p);
 /* Bytes of scratch that attention over this graph's heads takes. */
 size_t attention_scratch_bytes(const struct graph *g);
 /* Most rows of a tile, so that TILE_QUERIES suffice. */

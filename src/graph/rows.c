@@ -4,6 +4,8 @@
 
 float *run_row(const struct run *r, struct view v, size_t row, int thread)
 {
+    if (v.constant)
+        return (float *)(uintptr_t)(v.constant + v.offset); /* which nobody writes */
     const struct table *t = &r->program->tables[v.table];
     if (t->local) {
         char *scratch = r->plan->scratch + (size_t)thread * r->plan->scratch_bytes + r->plan->local_at;
@@ -105,12 +107,61 @@ static void gather(const struct run *r, const struct step *s, size_t row, float 
     copy(s, run_row(&body, s->in[0], r->plan->which[row], 0), out);
 }
 
-/* b may be one row for all heads of a. */
+/* b: as many numbers as a, or one row for all heads of a, or a number for each head, or one for all. */
 static void binary(const struct kernels *k, const struct step *s, const float *a, const float *b, float *out)
 {
-    const size_t n = view_items(s->in[0]), each = view_items(s->in[1]);
-    for (size_t i = 0; i < n; i += each)
-        (s->op == STEP_ADD ? k->add : k->mul)(out + i, a + i, b, each);
+    const size_t n = view_items(s->in[0]), each = view_items(s->in[1]), size = s->in[0].size;
+    if (s->in[1].size == size) {
+        for (size_t i = 0; i < n; i += each)
+            (s->op == STEP_ADD ? k->add : s->op == STEP_MUL ? k->mul : k->divide)(out + i, a + i, b, each);
+        return;
+    }
+    for (size_t i = 0, h = 0; i < n; i += size, h++) {
+        const float by = b[each == 1 ? 0 : h];
+        if (s->op == STEP_ADD)
+            k->shift(out + i, a + i, by, size);
+        else
+            k->scale(out + i, a + i, s->op == STEP_MUL ? by : 1.0f / by, size);
+    }
+}
+
+/* Ops over each head's numbers. */
+static void reduce(const struct kernels *k, const struct step *s, const float *x, float *out)
+{
+    for (size_t h = 0; h < s->in[0].heads; h++, x += s->in[0].head_stride, out += s->out.size) {
+        if (s->op == STEP_L2NORM)
+            k->l2norm(out, x, s->in[0].size, s->number);
+        else if (s->op == STEP_SOFTMAX)
+            k->softmax(out, x, s->in[0].size);
+        else
+            *out = k->sum(x, s->in[0].size);
+    }
+}
+
+static void concat(const struct step *s, const float *a, const float *b, float *out)
+{
+    const struct view x = s->in[0], y = s->in[1];
+    for (size_t h = 0; h < x.heads; h++, out += s->out.size) {
+        memcpy(out, a + h * x.head_stride, x.size * sizeof *a);
+        memcpy(out + x.size, b + h * y.head_stride, y.size * sizeof *b);
+    }
+}
+
+static void repeat(const struct step *s, const float *x, float *out)
+{
+    enum { N = 1, STYLE };
+    const size_t n = (size_t)s->node->arg[N].number;
+    const bool whole = s->node->arg[STYLE].number != 0;
+    for (size_t h = 0; h < s->out.heads; h++) {
+        const size_t from = whole ? h % s->in[0].heads : h / n;
+        memcpy(out + h * s->out.size, x + from * s->in[0].head_stride, s->out.size * sizeof *x);
+    }
+}
+
+static void numbers(const struct run *r, const struct step *s, size_t row, float *out)
+{
+    const struct batch_row *b = batch_row_of(r, row);
+    *out = s->node->op == OP_tokens ? (float)b->token : (float)b->position;
 }
 
 static void angles(const struct run *r, const struct step *s, size_t row, float *out)
@@ -127,30 +178,56 @@ static void arithmetic(const struct kernels *k, const struct step *s, const floa
     case STEP_ACTIVATE: k->activate(s->function, out, a, n); break;
     case STEP_GATE: k->gate(s->function, out, a, b, n); break;
     case STEP_ADD:
-    case STEP_MUL: binary(k, s, a, b, out); break;
+    case STEP_MUL:
+    case STEP_DIV: binary(k, s, a, b, out); break;
+    case STEP_CLAMP: k->clamp(out, a, s->number, (float)s->node->arg[2].number, n); break;
     case STEP_SHIFT: k->shift(out, a, s->number, n); break;
     case STEP_SCALE: k->scale(out, a, s->number, n); break;
     default: k->softcap(out, a, s->number, n); break;
     }
 }
 
+/* Steps that move numbers. */
+static void move(const struct run *r, const struct step *s, size_t row, const float *a, const float *b, float *out)
+{
+    switch (s->op) {
+    case STEP_EMBED: embed(r, s, row, out); break;
+    case STEP_NUMBERS: numbers(r, s, row, out); break;
+    case STEP_STORE: store(r, s, row, a, b); break;
+    case STEP_CONCAT: concat(s, a, b, out); break;
+    case STEP_REPEAT: repeat(s, a, out); break;
+    case STEP_GATHER: gather(r, s, row, out); break;
+    default: copy(s, a, out); break;
+    }
+}
+
 void run_row_step(const struct run *r, const struct step *s, size_t row, int thread)
 {
     const struct kernels *k = r->plan->kernels;
-    const bool reads = s->in[0].table >= 0 && s->op != STEP_GATHER; /* GATHER reads a table of the body */
+    const bool reads = view_given(s->in[0]) && s->op != STEP_GATHER; /* GATHER reads a table of the body */
     const float *a = reads ? run_row(r, s->in[0], row, thread) : NULL;
-    const float *b = s->in[1].table >= 0 ? run_row(r, s->in[1], row, thread) : NULL;
+    const float *b = view_given(s->in[1]) ? run_row(r, s->in[1], row, thread) : NULL;
     float *out = s->op != STEP_QUANTIZE ? run_row(r, s->out, row, thread) : NULL;
     switch (s->op) {
     case STEP_QUANTIZE: quantize(r, s, row, a); break;
-    case STEP_EMBED: embed(r, s, row, out); break;
     case STEP_RMSNORM:
     case STEP_LAYERNORM: norm(k, s, a, out); break;
+    case STEP_L2NORM:
+    case STEP_SOFTMAX:
+    case STEP_SUM: reduce(k, s, a, out); break;
     case STEP_ROPE_TABLE: angles(r, s, row, out); break;
     case STEP_ROPE: rope(k, s, a, b, out); break;
-    case STEP_STORE: store(r, s, row, a, b); break;
-    case STEP_COPY: copy(s, a, out); break;
-    case STEP_GATHER: gather(r, s, row, out); break;
+    case STEP_TOP:
+    case STEP_PICK:
+    case STEP_KEEP_GROUPS:
+    case STEP_MIX: run_selection(r, s, a, b, out); break;
+    case STEP_EMBED:
+    case STEP_NUMBERS:
+    case STEP_STORE:
+    case STEP_CONCAT:
+    case STEP_REPEAT:
+    case STEP_GATHER:
+    case STEP_COPY: move(r, s, row, a, b, out); break;
     default: arithmetic(k, s, a, b, out); break;
     }
 }

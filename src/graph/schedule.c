@@ -11,18 +11,60 @@ enum { ALIGN = 64 };
 
 enum phase_kind step_kind(enum step_op op)
 {
-    return op == STEP_LINEAR ? PHASE_LINEAR : op == STEP_ATTEND ? PHASE_ATTEND : PHASE_ROWS;
+    switch (op) {
+    case STEP_LINEAR: return PHASE_LINEAR;
+    case STEP_SORT: return PHASE_SORT;
+    case STEP_EXPERTS:
+    case STEP_HEAD_LINEAR: return PHASE_EXPERTS;
+    case STEP_ATTEND: return PHASE_ATTEND;
+    case STEP_PREVIOUS:
+    case STEP_CONV:
+    case STEP_SCAN:
+    case STEP_SELECTIVE_SCAN: return PHASE_STATE;
+    default: return PHASE_ROWS;
+    }
 }
 
 const char *step_name(enum step_op op)
 {
-    static const char *const names[] = {
-        [STEP_EMBED] = "embed",       [STEP_RMSNORM] = "rmsnorm",   [STEP_LAYERNORM] = "layernorm",
-        [STEP_QUANTIZE] = "quantize", [STEP_ACTIVATE] = "activate", [STEP_GATE] = "gate",
-        [STEP_ADD] = "add",           [STEP_MUL] = "mul",           [STEP_SHIFT] = "shift",
-        [STEP_SCALE] = "scale",       [STEP_SOFTCAP] = "softcap",   [STEP_ROPE_TABLE] = "angles",
-        [STEP_ROPE] = "rope",         [STEP_STORE] = "store",       [STEP_COPY] = "copy",
-        [STEP_GATHER] = "gather",     [STEP_LINEAR] = "linear",     [STEP_ATTEND] = "attend",
+    static const char *const names[N_STEP_OPS] = {
+        [STEP_EMBED] = "embed",
+        [STEP_RMSNORM] = "rmsnorm",
+        [STEP_LAYERNORM] = "layernorm",
+        [STEP_QUANTIZE] = "quantize",
+        [STEP_ACTIVATE] = "activate",
+        [STEP_GATE] = "gate",
+        [STEP_ADD] = "add",
+        [STEP_MUL] = "mul",
+        [STEP_SHIFT] = "shift",
+        [STEP_SCALE] = "scale",
+        [STEP_DIV] = "div",
+        [STEP_CLAMP] = "clamp",
+        [STEP_SOFTCAP] = "softcap",
+        [STEP_L2NORM] = "l2norm",
+        [STEP_SOFTMAX] = "softmax",
+        [STEP_SUM] = "sum",
+        [STEP_NUMBERS] = "numbers",
+        [STEP_CONCAT] = "concat",
+        [STEP_REPEAT] = "repeat",
+        [STEP_TOP] = "top",
+        [STEP_PICK] = "pick",
+        [STEP_KEEP_GROUPS] = "keep_groups",
+        [STEP_MIX] = "mix",
+        [STEP_ROPE_TABLE] = "angles",
+        [STEP_ROPE] = "rope",
+        [STEP_STORE] = "store",
+        [STEP_COPY] = "copy",
+        [STEP_GATHER] = "gather",
+        [STEP_LINEAR] = "linear",
+        [STEP_SORT] = "sort",
+        [STEP_EXPERTS] = "experts",
+        [STEP_HEAD_LINEAR] = "head_linear",
+        [STEP_ATTEND] = "attend",
+        [STEP_PREVIOUS] = "previous",
+        [STEP_CONV] = "conv",
+        [STEP_SCAN] = "scan",
+        [STEP_SELECTIVE_SCAN] = "selective_scan",
     };
     return names[op];
 }
@@ -46,7 +88,7 @@ size_t table_bytes(const struct table *t, size_t n)
 static int32_t earliest(const struct program *p, const struct step *s)
 {
     int32_t phase = 0;
-    for (int i = 0; i < 3 && s->op != STEP_GATHER; i++) {
+    for (int i = 0; i < STEP_INPUTS && s->op != STEP_GATHER; i++) {
         if (s->in[i].table < 0)
             continue;
         const struct table *t = &p->tables[s->in[i].table];
@@ -70,7 +112,7 @@ static void place_in_phases(struct program *p)
         p->phases[at].n++;
         struct table *out = &p->tables[s->out.table];
         out->first = out->last = s->phase;
-        for (int j = 0; j < 3 && s->op != STEP_GATHER; j++)
+        for (int j = 0; j < STEP_INPUTS && s->op != STEP_GATHER; j++)
             if (s->in[j].table >= 0 && p->tables[s->in[j].table].last < s->phase)
                 p->tables[s->in[j].table].last = s->phase;
     }

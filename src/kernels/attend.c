@@ -105,12 +105,14 @@ INLINE void scores(float (*s)[KV_PAGE], const struct attend *a, enum kv_type typ
 
 /* ---- softmax of a page ---- */
 
-/* Scores of the groups [from, to) capped; those outside [lo, hi) become nothing. Returns the largest. */
-INLINE float prepare(float *s, size_t lo, size_t hi, size_t from, size_t to, float cap)
+/* Scores of the groups [from, to) capped and biased; those outside [lo, hi) become nothing. Returns the largest. */
+INLINE float prepare(float *s, const float *bias, size_t lo, size_t hi, size_t from, size_t to, float cap)
 {
     v16 most = v16_set(-__builtin_inff());
     for (size_t p = from; p < to && cap > 0; p++)
         s[p] = cap * tanh_f32(s[p] / cap);
+    for (size_t p = from; p < to && bias; p++)
+        s[p] += bias[p];
     for (size_t p = from; p < lo; p++)
         s[p] = -__builtin_inff();
     for (size_t p = hi; p < to; p++)
@@ -127,7 +129,8 @@ INLINE void softmax(float (*s)[KV_PAGE], float *c, const struct attend *a, size_
     const uint8_t *lo = a->lo + query, *hi = a->hi + query;
     float best[TILE], *m = a->m + query, *l = a->l + query;
     for (int j = 0; j < Q; j++) {
-        const float largest = prepare(s[j], lo[j], hi[j], from, to, a->cap);
+        const float *bias = a->bias ? a->bias + (query + (size_t)j) * KV_PAGE : NULL;
+        const float largest = prepare(s[j], bias, lo[j], hi[j], from, to, a->cap);
         best[j] = largest > m[j] ? largest : m[j];
     }
     for (int j = 0; j < Q; j++)

@@ -13,6 +13,13 @@ static void add(float *y, const float *a, const float *b, size_t n) { EACH(a[i] 
 static void mul(float *y, const float *a, const float *b, size_t n) { EACH(a[i] * b[i]) }
 static void shift(float *y, const float *x, float by, size_t n) { EACH(x[i] + by) }
 static void scale(float *y, const float *x, float by, size_t n) { EACH(x[i] * by) }
+static void divide(float *y, const float *a, const float *b, size_t n) { EACH(a[i] / b[i]) }
+static void muladd(float *y, const float *a, const float *b, size_t n) { EACH(fmadd(a[i], b[i], y[i])) }
+static void axpy(float *y, const float *x, float by, size_t n) { EACH(fmadd(x[i], by, y[i])) }
+static void clamp(float *y, const float *x, float low, float high, size_t n)
+{
+    EACH(x[i] < low ? low : x[i] > high ? high : x[i])
+}
 static void softcap(float *y, const float *x, float cap, size_t n) { EACH(cap * tanh_f32(x[i] / cap)) }
 
 /* x^2 in lanes, less `mean` first. */
@@ -43,15 +50,36 @@ static void rmsnorm(float *y, const float *x, const float *w, size_t n, float ep
     }
 }
 
-static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
+static float sum(const float *x, size_t n)
 {
     v16 sum = v16_set(0);
-    size_t at = 0;
-    for (; at + LANES <= n; at += LANES)
-        sum = v16_add(sum, v16_load(x + at));
-    if (at < n)
-        sum = v16_add(sum, v16_load_part(x + at, n - at));
-    float mean = v16_fold(sum) / (float)n;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        sum = v16_add(sum, v16_load(x + i));
+    if (i < n)
+        sum = v16_add(sum, v16_load_part(x + i, n - i));
+    return v16_fold(sum);
+}
+
+static void l2norm(float *y, const float *x, size_t n, float eps)
+{
+    const float length = __builtin_sqrtf(sum_of_squares(x, 0, n)), by = 1.0f / (length > eps ? length : eps);
+    EACH(x[i] * by)
+}
+
+static void softmax(float *y, const float *x, size_t n)
+{
+    float most = -__builtin_inff();
+    for (size_t i = 0; i < n; i++)
+        most = x[i] > most ? x[i] : most;
+    EACH(exp_f32(x[i] - most))
+    const float by = 1.0f / sum(y, n);
+    EACH(y[i] * by)
+}
+
+static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
+{
+    const float mean = sum(x, n) / (float)n;
     float by = 1.0f / __builtin_sqrtf(sum_of_squares(x, mean, n) / (float)n + eps);
     EACH((x[i] - mean) * by * w[i])
     if (b) {
@@ -68,6 +96,12 @@ static inline float gelu_tanh_f32(float x)
 }
 static inline float gelu_quick_f32(float x) { return x * sigmoid_f32(1.702f * x); }
 static inline float relu_f32(float x) { return x > 0.0f ? x : 0.0f; }
+/* Adding 2^23 rounds what is below it to a whole number; what is not is whole already. */
+static inline float floor_f32(float x)
+{
+    const float a = magnitude_f32(x), whole = with_sign_of((a + 0x1p23f) - 0x1p23f, x);
+    return a < 0x1p23f ? (whole > x ? whole - 1.0f : whole) : x;
+}
 static inline float relu2_f32(float x) { return relu_f32(x) * relu_f32(x); }
 
 #define ACTIVATIONS(f_of)                                        \
@@ -83,6 +117,9 @@ static inline float relu2_f32(float x) { return relu_f32(x) * relu_f32(x); }
     case ACT_TANH: EACH(f_of(tanh_f32(x[i]))) break;             \
     case ACT_EXP: EACH(f_of(exp_f32(x[i]))) break;               \
     case ACT_SOFTPLUS: EACH(f_of(softplus_f32(x[i]))) break;     \
+    case ACT_LOG: EACH(f_of(log_f32(x[i]))) break;               \
+    case ACT_SQRT: EACH(f_of(__builtin_sqrtf(x[i]))) break;      \
+    case ACT_FLOOR: EACH(f_of(floor_f32(x[i]))) break;           \
     case ACT_LIMIT: break;                                       \
     }
 #define ALONE(value) (value)
@@ -146,5 +183,12 @@ void LEVELED(floats_overlay)(struct kernels *k)
     k->softcap = softcap;
     k->rope_pairs = rope_pairs;
     k->rope_halves = rope_halves;
+    k->divide = divide;
+    k->muladd = muladd;
+    k->axpy = axpy;
+    k->clamp = clamp;
+    k->sum = sum;
+    k->l2norm = l2norm;
+    k->softmax = softmax;
     k->max_index = max_index;
 }

@@ -15,6 +15,7 @@ static bool always(void) { return true; }
 static void overlay_ref(struct kernels *k)
 {
     floats_overlay_ref(k);
+    scans_overlay_ref(k);
     quantize_overlay_ref(k);
     kv_store_overlay_ref(k);
     attend_overlay_ref(k);
@@ -36,6 +37,7 @@ static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_
 static void overlay_avx2(struct kernels *k)
 {
     floats_overlay_avx2(k);
+    scans_overlay_avx2(k);
     quantize_overlay_avx2(k);
     kv_store_overlay_avx2(k);
     attend_overlay_avx2(k);
@@ -53,6 +55,7 @@ static bool has_avx512(void)
 static void overlay_avx512(struct kernels *k)
 {
     floats_overlay_avx512(k);
+    scans_overlay_avx512(k);
     quantize_overlay_avx512(k);
     kv_store_overlay_avx512(k);
     attend_overlay_avx512(k);
@@ -65,6 +68,7 @@ static bool has_neon(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0; }
 static void overlay_neon(struct kernels *k)
 {
     floats_overlay_neon(k);
+    scans_overlay_neon(k);
     quantize_overlay_neon(k);
     kv_store_overlay_neon(k);
     attend_overlay_neon(k);

@@ -82,11 +82,12 @@ static inline size_t kv_blocks(size_t hd) { return (hd + Q_BLOCK - 1) / Q_BLOCK;
  * [lo[j], hi[j]) of the page:
  *     s[p] = dot(q, k[p]) * scale      chain over i rising by fma from 0; Q8_0: as a Q8_0 product of quantized q
  *     s[p] = cap * tanh(s[p] / cap)    where cap > 0
+ *     s[p] = s[p] + bias[j][p]         where there is a bias
  *     m'   = max(m, max s)             e[p] = exp(s[p] - m')      c = exp(m - m')
  *     l    = fma(l, c, sum of e)       position p to lane p % 16, rising; folded in halves
  *     o[i] = o[i] * c, then o[i] = fma(e[p], v[p][i], o[i]) for p rising; Q8_0: fma(e[p] * scale, v, o[i])
  *     m    = m'
- * Start: m = -INFINITY, l = 0, o = 0. The answer is o / l. A query that sees nothing of the page is left alone. */
+ * Start: m = -INFINITY, l = 0, o = 0; with a sink's score x: m = x, l = 1. The answer is o / l. A query that sees nothing of the page is left alone. */
 struct attend {
     const float *q; /* [n_q] rows of q_stride floats, hd_k used: F32, F16 */
     size_t q_stride;
@@ -97,7 +98,8 @@ struct attend {
     const void *k_next, *v_next; /* those of a page to be fetched into the cache meanwhile; NULL: none */
     const uint8_t *lo, *hi;      /* [n_q] in 0..64 */
     float scale, cap;
-    float *m, *l; /* [n_q] */
+    const float *bias; /* [n_q][KV_PAGE], or NULL */
+    float *m, *l;      /* [n_q] */
     float *o;     /* [n_q] rows of o_stride floats, hd_v used */
     size_t o_stride;
 };
@@ -114,7 +116,33 @@ enum activation {
     ACT_TANH,
     ACT_EXP,
     ACT_SOFTPLUS,
+    ACT_LOG,  /* of normal numbers above 0 */
+    ACT_SQRT, /* of numbers from 0 on */
+    ACT_FLOOR,
     ACT_LIMIT
+};
+
+/* One row of a linear recurrence of one head, whose state is S [dk][dv]. In this order, i rising:
+ *     u[j] = fma(a[i], S[i][j], u[j])                                       where a is given; from 0
+ *     order before:  y[j] = fma(q[i], S[i][j], y[j])
+ *     S[i][j] = S[i][j] * decay[i]; then fma(b[i], u[j], S[i][j]) where b is given; then fma(k[i], v[j], S[i][j])
+ *     order after:   y[j] = fma(q[i], S[i][j], y[j])                        from 0 */
+struct scan {
+    float *s;                                 /* [dk][dv] */
+    const float *q, *k, *a, *b;               /* [dk]; a and b may be NULL */
+    const float *decay;                       /* [dk], or one where decay_one */
+    const float *v;                           /* [dv] */
+    float *y, *u;                             /* [dv]; u: scratch */
+    size_t dk, dv;
+    bool decay_one, before;
+};
+
+/* One row of Mamba's recurrence for n channels; state S, A are [n_state][stride]. For i rising, from y = 0:
+ *     S[i][c] = fma(S[i][c], exp(dt[c] * A[i][c]), B[i] * (dt[c] * x[c]))        y[c] = fma(C[i], S[i][c], y[c]) */
+struct selective_scan {
+    float *s, *y;
+    const float *x, *dt, *A, *B, *C;
+    size_t n, n_state, stride;
 };
 
 struct kernels {

@@ -11,9 +11,13 @@
 #define LEVELED(name) LEVELED_EXPAND(name, LEVEL)
 
 void floats_overlay_ref(struct kernels *k);
+void scans_overlay_ref(struct kernels *k);
 void floats_overlay_avx2(struct kernels *k);
+void scans_overlay_avx2(struct kernels *k);
 void floats_overlay_avx512(struct kernels *k);
+void scans_overlay_avx512(struct kernels *k);
 void floats_overlay_neon(struct kernels *k);
+void scans_overlay_neon(struct kernels *k);
 void quantize_overlay_ref(struct kernels *k);
 void quantize_overlay_avx2(struct kernels *k);
 void quantize_overlay_avx512(struct kernels *k);

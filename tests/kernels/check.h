@@ -48,5 +48,6 @@ void check_complete(const struct kernels *k);
 void check_values(const struct pair *p);
 void check_products(const struct pair *p);
 void check_attention(const struct pair *p);
+void check_scans(const struct pair *p);
 
 #endif

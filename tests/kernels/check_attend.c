@@ -104,6 +104,9 @@ static void check_shape(const struct pair *p, enum kv_type type, size_t hd_k, si
         static int8_t quants[16 * 256];
         static float d[16 * 8], ds[16 * 8];
         static int16_t sums[16 * 16];
+        static float bias[16 * KV_PAGE];
+        fill_floats(bias, 16 * KV_PAGE, RANDOM);
+        a.a.bias = fill_below(3) ? NULL : bias;
         a.a.qq = (struct q8){quants, d, ds, sums};
         fill_q8(a.a.qq, n_q, hd32, fill);
         const struct output out[] = {{m, n_q * 4}, {l, n_q * 4}, {o, n_q * hd_v * 4}};

@@ -15,6 +15,7 @@ static void check_level(const struct kernels *ref, const struct kernels *k)
     check_values(&p);
     check_products(&p);
     check_attention(&p);
+    check_scans(&p);
     check_complete(k);
     const int failed = check_failures() - before;
     if (failed)

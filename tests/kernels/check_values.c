@@ -17,6 +17,12 @@ struct values {
     }
 VALUE(add, v->y, v->x, v->w, v->n)
 VALUE(mul, v->y, v->x, v->w, v->n)
+VALUE(divide, v->y, v->x, v->w, v->n)
+VALUE(muladd, v->y, v->x, v->w, v->n)
+VALUE(axpy, v->y, v->x, 0.3f, v->n)
+VALUE(clamp, v->y, v->x, -0.4f, 0.7f, v->n)
+VALUE(l2norm, v->y, v->x, v->n, 1e-5f)
+VALUE(softmax, v->y, v->x, v->n)
 VALUE(shift, v->y, v->x, 0.3f, v->n)
 VALUE(scale, v->y, v->x, 0.3f, v->n)
 VALUE(softcap, v->y, v->x, 5.0f, v->n)
@@ -41,6 +47,12 @@ static void call_max_index(const struct kernels *k, void *arg)
     v->y[0] = (float)k->max_index(v->x, v->n);
 }
 
+static void call_sum(const struct kernels *k, void *arg)
+{
+    const struct values *v = arg;
+    v->y[0] = k->sum(v->x, v->n);
+}
+
 static void call_rope_in_place(const struct kernels *k, void *arg)
 {
     const struct values *v = arg;
@@ -63,6 +75,13 @@ static const struct row {
     {ID_add, call_add, false, false, false},
     {ID_add, call_add_in_place, false, false, false},
     {ID_mul, call_mul, false, false, false},
+    {ID_divide, call_divide, true, false, false},
+    {ID_muladd, call_muladd, true, false, false},
+    {ID_axpy, call_axpy, false, false, false},
+    {ID_clamp, call_clamp, false, false, false},
+    {ID_sum, call_sum, true, false, false},
+    {ID_l2norm, call_l2norm, true, false, false},
+    {ID_softmax, call_softmax, true, false, false},
     {ID_shift, call_shift, false, false, false},
     {ID_scale, call_scale, false, false, false},
     {ID_softcap, call_softcap, false, false, false},

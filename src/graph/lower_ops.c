@@ -1,0 +1,354 @@
+/* lower_ops.c - the steps of each op. */
+#include "base/error.h"
+#include "graph/lower.h"
+
+enum activation lower_activation(enum op op)
+{
+    switch (op) {
+    case OP_silu: return ACT_SILU;
+    case OP_gelu: return ACT_GELU;
+    case OP_gelu_tanh: return ACT_GELU_TANH;
+    case OP_gelu_quick: return ACT_GELU_QUICK;
+    case OP_relu: return ACT_RELU;
+    case OP_relu2: return ACT_RELU2;
+    case OP_sigmoid: return ACT_SIGMOID;
+    case OP_tanh: return ACT_TANH;
+    case OP_exp: return ACT_EXP;
+    case OP_softplus: return ACT_SOFTPLUS;
+    case OP_log: return ACT_LOG;
+    case OP_sqrt: return ACT_SQRT;
+    case OP_floor: return ACT_FLOOR;
+    default: return ACT_NONE;
+    }
+}
+
+static struct view lower_heads(struct lower *l, const struct node *n)
+{
+    struct view v = lower_packed(l, lower_input(l, n->arg[0].value), false);
+    v.size = n->shape.dims[0];
+    v.heads = (uint32_t)(shape_items(n->shape) / n->shape.dims[0]);
+    v.head_stride = v.size;
+    return v;
+}
+
+static struct view lower_slice(struct lower *l, const struct node *n)
+{
+    struct view v = lower_input(l, n->arg[0].value);
+    v.offset += (uint32_t)n->arg[1].number;
+    v.size = (uint32_t)n->arg[2].number;
+    return v;
+}
+
+static struct view lower_concat(struct lower *l, const struct node *n)
+{
+    struct view a = lower_input(l, n->arg[0].value), b = lower_input(l, n->arg[1].value);
+    struct step s = lower_step(STEP_CONCAT, a);
+    s.in[1] = b;
+    return lower_emit(l, s, a.size + b.size, a.heads, 0);
+}
+
+static struct view lower_repeat(struct lower *l, const struct node *n)
+{
+    struct view x = lower_input(l, n->arg[0].value);
+    struct step s = lower_step(STEP_REPEAT, x);
+    s.node = n;
+    return lower_emit(l, s, x.size, (uint32_t)(shape_items(n->shape) / x.size), 0);
+}
+
+/* Numbers of a tensor as they are used: in place where they are floats. */
+static struct view lower_constant(struct lower *l, const struct node *n)
+{
+    const struct weight *w = n->arg[0].weight;
+    const size_t items = shape_items(n->shape), rows = items / w->dims[0];
+    struct view v = lower_whole(-1, n->shape.dims[0], (uint32_t)rows);
+    v.constant = w->data;
+    if (w->type == TYPE_F32)
+        return v;
+    float *out = arena_alloc(l->arena, items, sizeof *out);
+    if (!out) {
+        if (!l->status)
+            l->status = error_memory(l->error, items * sizeof *out, "a tensor's numbers");
+        return no_view;
+    }
+    v.constant = out;
+    for (size_t i = 0; i < rows; i++)
+        kernels_dequantize(l->kernels, w->type)(out + i * w->dims[0], (const char *)w->data + i * w->row_bytes,
+                                                w->dims[0]);
+    return v;
+}
+
+/* What a product with `w` reads of x. */
+static struct view product_input(struct lower *l, struct view x, const struct weight *w, uint8_t parts)
+{
+    return mul_reads_q8(w->type) ? lower_quantized(l, x, parts) : lower_packed(l, x, true);
+}
+
+static struct view lower_linear(struct lower *l, const struct node *n)
+{
+    const struct weight *w = n->arg[1].weight;
+    struct step s = lower_step(STEP_LINEAR,
+                               product_input(l, lower_input(l, n->arg[0].value), w, l->body ? HEAD_PARTS : 1));
+    s.weight = w;
+    s.bias = n->arg[2].weight;
+    return lower_emit(l, s, (uint32_t)w->dims[1], 1, 0);
+}
+
+static struct view lower_head_linear(struct lower *l, const struct node *n)
+{
+    const struct weight *w = n->arg[1].weight;
+    struct step s = lower_step(STEP_HEAD_LINEAR, product_input(l, lower_input(l, n->arg[0].value), w, 1));
+    s.weight = w;
+    s.n_matrices = s.n_places = n->shape.dims[1];
+    s.each = true;
+    return lower_emit(l, s, (uint32_t)w->dims[1], s.n_places, 0);
+}
+
+static struct view lower_experts(struct lower *l, const struct node *n)
+{
+    const struct weight *w = n->arg[2].weight;
+    const struct view x = lower_input(l, n->arg[0].value), places = lower_input(l, n->arg[1].value);
+    struct step s = lower_step(STEP_EXPERTS, product_input(l, x, w, 1));
+    s.n_matrices = (uint32_t)(w->n_dims == 3 ? w->dims[2] : 1);
+    s.in[1] = lower_sorted(l, places, s.n_matrices);
+    s.weight = w;
+    s.bias = n->arg[3].weight;
+    s.n_places = view_items(places);
+    s.each = view_items(x) != w->dims[0];
+    return lower_emit(l, s, (uint32_t)w->dims[1], s.n_places, 0);
+}
+
+static struct view lower_norm(struct lower *l, const struct node *n)
+{
+    struct view x = lower_input(l, n->arg[0].value);
+    struct step s = lower_step(n->op == OP_rmsnorm ? STEP_RMSNORM : STEP_LAYERNORM, x);
+    s.weight = n->arg[1].weight;
+    if (n->op == OP_layernorm)
+        s.bias = n->arg[2].weight;
+    s.number = (float)n->arg[n->op == OP_rmsnorm ? 2 : 3].number;
+    return lower_emit(l, s, x.size, x.heads, 0);
+}
+
+/* The same rotation may serve every layer. */
+static bool same_rope(const struct node *a, const struct node *b)
+{
+    for (int i = 1; i < OP_MAX_ARGS; i++) {
+        bool weight = op_infos[OP_rope].arg[i].kind == ARG_WEIGHT;
+        if (op_infos[OP_rope].arg[i].kind == ARG_NONE)
+            break;
+        if (weight ? a->arg[i].weight != b->arg[i].weight : a->arg[i].number != b->arg[i].number)
+            return false;
+    }
+    return true;
+}
+
+static const struct rope *rope_of(struct lower *l, const struct node *n)
+{
+    struct program *p = l->p;
+    for (size_t i = 0; i < p->n_steps && i < LOOK_BACK; i++)
+        if (p->steps[i].op == STEP_ROPE_TABLE && same_rope(p->steps[i].rope->node, n))
+            return p->steps[i].rope;
+    struct rope *r = arena_alloc(l->arena, 1, sizeof *r);
+    if (!r || rope_init(r, n, l->arena, l->error)) {
+        if (!l->status)
+            l->status = error_memory(l->error, sizeof *r, "rotary positions");
+        return NULL;
+    }
+    struct step s = lower_step(STEP_ROPE_TABLE, no_view);
+    s.rope = r;
+    r->table = lower_emit(l, s, r->dims, 1, 0);
+    return r;
+}
+
+static struct view lower_rope(struct lower *l, const struct node *n)
+{
+    const struct rope *r = rope_of(l, n);
+    if (!r)
+        return no_view;
+    struct view x = lower_input(l, n->arg[0].value);
+    struct step s = lower_step(STEP_ROPE, x);
+    s.in[1] = r->table;
+    s.rope = r;
+    return lower_emit(l, s, x.size, x.heads, 0);
+}
+
+static struct view lower_attend(struct lower *l, const struct node *n)
+{
+    enum { Q, K, V, CACHE };
+    const size_t cache = (size_t)n->arg[CACHE].number;
+    const struct view q = lower_input(l, n->arg[Q].value);
+    if (n->arg[K].value >= 0) {
+        struct step store = lower_step(STEP_STORE, lower_input(l, n->arg[K].value));
+        store.in[1] = lower_input(l, n->arg[V].value);
+        store.node = n;
+        l->stored[cache] = lower_emit(l, store, 0, 0, 0);
+    }
+    struct step s = lower_step(STEP_ATTEND, q);
+    s.in[1] = l->stored[cache];
+    s.node = n;
+    return lower_emit(l, s, n->shape.dims[0], q.heads, 0);
+}
+
+/* The rows of `w` [d][n] as [n][d]. */
+static const float *turned(struct lower *l, const struct weight *w, size_t n, size_t d)
+{
+    float *out = arena_alloc(l->arena, n * d, sizeof *out);
+    const float *from = w->data;
+    if (!out && !l->status)
+        l->status = error_memory(l->error, n * d * sizeof *out, "a tensor's numbers");
+    for (size_t i = 0; out && i < n; i++)
+        for (size_t j = 0; j < d; j++)
+            out[i * d + j] = from[j * n + i];
+    return out;
+}
+
+static struct view lower_previous(struct lower *l, const struct node *n)
+{
+    struct view x = lower_input(l, n->arg[0].value);
+    struct step s = lower_step(STEP_PREVIOUS, lower_packed(l, x, false));
+    s.node = n;
+    return lower_emit(l, s, x.size, x.heads, 0);
+}
+
+static struct view lower_conv(struct lower *l, const struct node *n)
+{
+    const struct weight *w = n->arg[1].weight;
+    struct step s = lower_step(STEP_CONV, lower_packed(l, lower_input(l, n->arg[0].value), false));
+    s.node = n;
+    s.weight = w;
+    s.bias = n->arg[2].weight;
+    s.turned = turned(l, w, w->dims[0], n->shape.dims[0]);
+    return lower_emit(l, s, n->shape.dims[0], 1, 0);
+}
+
+static struct view lower_scan(struct lower *l, const struct node *n)
+{
+    struct step s = lower_step(STEP_SCAN, no_view);
+    for (int i = 0; i < STEP_INPUTS; i++)
+        if (n->arg[i].value >= 0)
+            s.in[i] = lower_packed(l, lower_input(l, n->arg[i].value), false);
+    s.node = n;
+    return lower_emit(l, s, n->shape.dims[0], n->shape.dims[1], 0);
+}
+
+static struct view lower_selective_scan(struct lower *l, const struct node *n)
+{
+    enum { X, DT, A, B, C };
+    const struct weight *w = n->arg[A].weight;
+    struct step s = lower_step(STEP_SELECTIVE_SCAN, no_view);
+    for (int i = X; i <= C; i++)
+        if (i != A)
+            s.in[i] = lower_packed(l, lower_input(l, n->arg[i].value), false);
+    s.node = n;
+    s.weight = w;
+    s.turned = turned(l, w, w->dims[0], n->shape.dims[0]);
+    return lower_emit(l, s, n->shape.dims[0], 1, 0);
+}
+
+static enum step_op binary_step(enum op op)
+{
+    return op == OP_add ? STEP_ADD : op == OP_mul ? STEP_MUL : STEP_DIV;
+}
+
+static struct view lower_binary(struct lower *l, const struct node *n)
+{
+    node_id a = n->arg[0].value, b = n->arg[1].value;
+    if (b >= 0 && (l->fused[a] || l->fused[b])) {
+        const struct node *f = &l->g->nodes[l->fused[a] ? a : b];
+        struct step s = lower_step(STEP_GATE, lower_packed(l, lower_input(l, f->arg[0].value), false));
+        s.in[1] = lower_packed(l, lower_input(l, l->fused[a] ? b : a), false);
+        s.function = lower_activation(f->op);
+        return lower_emit(l, s, n->shape.dims[0], view_items(s.in[0]) / n->shape.dims[0], 0);
+    }
+    const struct view x = lower_packed(l, lower_input(l, a), false);
+    struct step s = lower_step(binary_step(n->op), x);
+    if (b >= 0) {
+        s.in[1] = lower_packed(l, lower_input(l, b), false);
+    } else {
+        s.op = n->op == OP_add ? STEP_SHIFT : STEP_SCALE;
+        s.number = (float)n->arg[2].number;
+        s.number = n->op == OP_div ? 1.0f / s.number : s.number;
+    }
+    return lower_emit(l, s, x.size, x.heads, 0);
+}
+
+static struct view lower_function(struct lower *l, const struct node *n)
+{
+    struct view x = lower_packed(l, lower_input(l, n->arg[0].value), false);
+    struct step s = lower_step(STEP_ACTIVATE, x);
+    s.function = lower_activation(n->op);
+    s.node = n;
+    if (n->op == OP_softcap || n->op == OP_clamp) {
+        s.op = n->op == OP_clamp ? STEP_CLAMP : STEP_SOFTCAP;
+        s.number = (float)n->arg[1].number;
+    }
+    return lower_emit(l, s, x.size, x.heads, 0);
+}
+
+/* l2norm, softmax, sum, top, pick, keep_groups, mix: steps of up to two values. */
+static struct view lower_plain(struct lower *l, const struct node *n, enum step_op op)
+{
+    const struct view x = lower_input(l, n->arg[0].value);
+    struct step s = lower_step(op, op == STEP_L2NORM || op == STEP_SOFTMAX || op == STEP_SUM
+                                       ? x
+                                       : lower_packed(l, x, false));
+    if (op == STEP_PICK || op == STEP_MIX)
+        s.in[1] = lower_packed(l, lower_input(l, n->arg[1].value), false);
+    s.node = n;
+    s.number = op == STEP_L2NORM ? (float)n->arg[1].number : 0;
+    return lower_emit(l, s, n->shape.dims[0], (uint32_t)(shape_items(n->shape) / n->shape.dims[0]), 0);
+}
+
+static struct view lower_ids(struct lower *l, const struct node *n)
+{
+    struct step s = lower_step(n->op == OP_embed ? STEP_EMBED : STEP_NUMBERS, no_view);
+    s.node = &l->g->nodes[n->arg[0].value];
+    if (n->op == OP_embed)
+        s.weight = n->arg[1].weight;
+    return lower_emit(l, s, n->shape.dims[0], 1, 0);
+}
+
+static struct view lower_flat(struct lower *l, const struct node *n)
+{
+    struct view v = lower_packed(l, lower_input(l, n->arg[0].value), false);
+    v.size = v.head_stride = view_items(v);
+    v.heads = 1;
+    return v;
+}
+
+struct view lower_node(struct lower *l, const struct node *n)
+{
+    switch (n->op) {
+    case OP_tokens:
+    case OP_positions: return no_view;
+    case OP_embed:
+    case OP_numbers: return lower_ids(l, n);
+    case OP_constant: return lower_constant(l, n);
+    case OP_linear: return lower_linear(l, n);
+    case OP_head_linear: return lower_head_linear(l, n);
+    case OP_experts: return lower_experts(l, n);
+    case OP_rmsnorm:
+    case OP_layernorm: return lower_norm(l, n);
+    case OP_l2norm: return lower_plain(l, n, STEP_L2NORM);
+    case OP_softmax: return lower_plain(l, n, STEP_SOFTMAX);
+    case OP_sum: return lower_plain(l, n, STEP_SUM);
+    case OP_top: return lower_plain(l, n, STEP_TOP);
+    case OP_pick: return lower_plain(l, n, STEP_PICK);
+    case OP_keep_groups: return lower_plain(l, n, STEP_KEEP_GROUPS);
+    case OP_mix: return lower_plain(l, n, STEP_MIX);
+    case OP_heads: return lower_heads(l, n);
+    case OP_flat: return lower_flat(l, n);
+    case OP_slice: return lower_slice(l, n);
+    case OP_concat: return lower_concat(l, n);
+    case OP_repeat: return lower_repeat(l, n);
+    case OP_rope: return lower_rope(l, n);
+    case OP_attend: return lower_attend(l, n);
+    case OP_previous: return lower_previous(l, n);
+    case OP_conv: return lower_conv(l, n);
+    case OP_scan: return lower_scan(l, n);
+    case OP_selective_scan: return lower_selective_scan(l, n);
+    case OP_add:
+    case OP_mul:
+    case OP_div: return lower_binary(l, n);
+    default: return lower_function(l, n);
+    }
+}

@@ -1,0 +1,247 @@
+/* rules.c - what token-wise ops ask, and what all rules share. */
+#include "graph/rules.h"
+#include "kernels/kernels.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+/* ---- rules the ops share ---- */
+
+andiron_status rule_give(const struct check *c, uint32_t n_dims, uint64_t d0, uint64_t d1)
+{
+    if (d0 > GRAPH_MAX_ITEMS || d1 > GRAPH_MAX_ITEMS || d0 * d1 > GRAPH_MAX_ITEMS)
+        return rule_refuse(c, "gives rows of %" PRIu64 " x %" PRIu64 " numbers; expected at most %d", d0, d1,
+                      GRAPH_MAX_ITEMS);
+    c->node->shape = (struct shape){n_dims, {(uint32_t)d0, (uint32_t)d1, 1, 1}};
+    return ANDIRON_OK;
+}
+
+/* A vector of `n` float32, or left out. */
+andiron_status rule_vector(const struct check *c, size_t i, uint64_t n)
+{
+    const struct weight *w = rule_weight(c, i);
+    char expected[96];
+    if (!w)
+        return ANDIRON_OK;
+    bool one_row = w->dims[0] == n;
+    for (uint32_t d = 1; d < w->n_dims; d++)
+        one_row = one_row && w->dims[d] == 1;
+    if (w->type == TYPE_F32 && one_row)
+        return ANDIRON_OK;
+    snprintf(expected, sizeof expected, "%s to be F32 [%" PRIu64 "]", c->info->arg[i].name, n);
+    return rule_refuse_weight(c, w, expected);
+}
+
+andiron_status rule_matrix(const struct check *c, size_t i)
+{
+    return rule_weight(c, i)->n_dims == 2 ? ANDIRON_OK : rule_refuse_weight(c, rule_weight(c, i), "a matrix of 2 dimensions");
+}
+
+andiron_status rule_same(struct check *c)
+{
+    c->node->shape = rule_shape(c, 0);
+    return ANDIRON_OK;
+}
+
+andiron_status rule_numbers(const struct check *c, size_t n, const uint8_t (*rules)[2])
+{
+    for (size_t i = 0; i < n; i++) {
+        double x = rule_number(c, rules[i][0]);
+        if (rules[i][1] == POSITIVE && !((float)x > 0))
+            return rule_refuse_number(c, rules[i][0], "above 0");
+        if (rules[i][1] == NOT_NEGATIVE && !(x >= 0))
+            return rule_refuse_number(c, rules[i][0], "at least 0");
+        if (rules[i][1] == COUNT && !rule_is_count(x, 0))
+            return rule_refuse_number(c, rules[i][0], "a whole number from 0 on");
+    }
+    return ANDIRON_OK;
+}
+
+/* ---- each op ---- */
+
+static andiron_status inputs(struct check *c)
+{
+    if (c->g->n_nodes != (size_t)c->node->op)
+        return rule_refuse(c, "expected to be node %d of the graph, got place %zu", (int)c->node->op, c->g->n_nodes);
+    return rule_give(c, 1, 1, 1);
+}
+
+static andiron_status one_number(struct check *c) { return rule_give(c, 1, 1, 1); }
+
+static andiron_status constant(struct check *c)
+{
+    const struct weight *w = rule_weight(c, 0);
+    struct shape s = {w->n_dims, {1, 1, 1, 1}};
+    uint64_t items = 1; /* below 2^48: check_weight */
+    for (uint32_t d = 0; d < w->n_dims; d++) {
+        s.dims[d] = (uint32_t)w->dims[d];
+        items *= w->dims[d];
+    }
+    if (items > GRAPH_MAX_ITEMS)
+        return rule_refuse_weight(c, w, "a tensor of at most 16777216 numbers");
+    c->node->shape = s;
+    return ANDIRON_OK;
+}
+
+static andiron_status embed(struct check *c)
+{
+    andiron_status s = rule_matrix(c, 1);
+    return s ? s : rule_give(c, 1, rule_weight(c, 1)->dims[0], 1);
+}
+
+/* Rows of quantized types are whole blocks (check_weight), and so a multiple of the 32 that their products read at
+ * once. */
+static andiron_status linear(struct check *c)
+{
+    const struct weight *w = rule_weight(c, 1);
+    size_t items = shape_items(rule_shape(c, 0));
+    char text[SHAPE_TEXT], expected[160];
+    andiron_status s = rule_matrix(c, 1);
+    if (!s && w->dims[0] != items) {
+        snprintf(expected, sizeof expected, "rows of %zu numbers, as many as x %s has", items,
+                 shape_text(rule_shape(c, 0), text));
+        s = rule_refuse_weight(c, w, expected);
+    }
+    if (!s)
+        s = rule_vector(c, 2, w->dims[1]);
+    return s ? s : rule_give(c, 1, w->dims[1], 1);
+}
+
+static andiron_status norm(struct check *c, size_t eps)
+{
+    if (rule_number(c, eps) < 0)
+        return rule_refuse_number(c, eps, "at least 0");
+    andiron_status s = rule_vector(c, 1, rule_shape(c, 0).dims[0]);
+    return s ? s : rule_same(c);
+}
+
+static andiron_status rmsnorm(struct check *c) { return norm(c, 2); }
+
+static andiron_status layernorm(struct check *c)
+{
+    andiron_status s = rule_vector(c, 2, rule_shape(c, 0).dims[0]);
+    return s ? s : norm(c, 3);
+}
+
+static andiron_status heads(struct check *c)
+{
+    size_t items = shape_items(rule_shape(c, 0));
+    char text[SHAPE_TEXT];
+    if (!rule_is_count(rule_number(c, 1), 1))
+        return rule_refuse_number(c, 1, "a whole number from 1 on");
+    uint64_t n = (uint64_t)rule_number(c, 1);
+    if (items % n)
+        return rule_refuse(c, "expected a number of heads that divides x %s, got %" PRIu64, shape_text(rule_shape(c, 0), text),
+                      n);
+    return rule_give(c, 2, items / n, n);
+}
+
+static andiron_status sum(struct check *c)
+{
+    c->node->shape = rule_shape(c, 0);
+    c->node->shape.dims[0] = 1;
+    return ANDIRON_OK;
+}
+
+static andiron_status l2norm(struct check *c)
+{
+    return (float)rule_number(c, 1) > 0 ? rule_same(c) : rule_refuse_number(c, 1, "above 0");
+}
+
+static uint64_t n_heads(struct shape s) { return shape_items(s) / s.dims[0]; }
+
+static andiron_status concat(struct check *c)
+{
+    struct shape a = rule_shape(c, 0), b = rule_shape(c, 1);
+    char a_text[SHAPE_TEXT], b_text[SHAPE_TEXT];
+    if (n_heads(a) != n_heads(b))
+        return rule_refuse(c, "expected a and b to have one number of heads, got %s and %s", shape_text(a, a_text),
+                           shape_text(b, b_text));
+    return rule_give(c, a.n_dims == 1 && b.n_dims == 1 ? 1 : 2, (uint64_t)a.dims[0] + b.dims[0], n_heads(a));
+}
+
+static andiron_status repeat(struct check *c)
+{
+    struct shape x = rule_shape(c, 0);
+    if (!rule_is_count(rule_number(c, 1), 1))
+        return rule_refuse_number(c, 1, "a whole number from 1 on");
+    return rule_give(c, 2, x.dims[0], n_heads(x) * (uint64_t)rule_number(c, 1));
+}
+
+static andiron_status flat(struct check *c) { return rule_give(c, 1, shape_items(rule_shape(c, 0)), 1); }
+
+static andiron_status slice(struct check *c)
+{
+    struct shape x = rule_shape(c, 0);
+    char text[SHAPE_TEXT];
+    if (!rule_is_count(rule_number(c, 1), 0))
+        return rule_refuse_number(c, 1, "a whole number from 0 on");
+    if (!rule_is_count(rule_number(c, 2), 1))
+        return rule_refuse_number(c, 2, "a whole number from 1 on");
+    if (rule_number(c, 1) + rule_number(c, 2) > (double)x.dims[0])
+        return rule_refuse(c, "expected start + n to be at most %" PRIu32 ", the first dimension of x %s, got %.0f + %.0f",
+                      x.dims[0], shape_text(x, text), rule_number(c, 1), rule_number(c, 2));
+    c->node->shape = x;
+    c->node->shape.dims[0] = (uint32_t)rule_number(c, 2);
+    return ANDIRON_OK;
+}
+
+/* add, mul and div: b has a's shape, or is one row for all of a's heads, or a number for each, or for all. */
+static andiron_status with_b(struct check *c)
+{
+    char a_text[SHAPE_TEXT], b_text[SHAPE_TEXT];
+    if (c->node->arg[1].value == -1)
+        return rule_same(c);
+    if (rule_number(c, 2) != c->info->arg[2].fallback)
+        return rule_refuse(c, "expected b or a number, got both");
+    struct shape a = rule_shape(c, 0), b = rule_shape(c, 1);
+    bool row = b.dims[0] == a.dims[0] || b.dims[0] == 1;
+    if (!row || (n_heads(b) != n_heads(a) && n_heads(b) != 1))
+        return rule_refuse(c, "expected b to be %s, [%" PRIu32 "], [1, %" PRIu64 "] or [1], got %s",
+                           shape_text(a, a_text), a.dims[0], n_heads(a), shape_text(b, b_text));
+    return rule_same(c);
+}
+
+static andiron_status clamp(struct check *c)
+{
+    return rule_number(c, 1) <= rule_number(c, 2) ? rule_same(c)
+                                                  : rule_refuse_number(c, 2, "at least what low is");
+}
+
+static andiron_status softcap(struct check *c)
+{
+    return (float)rule_number(c, 1) > 0 ? rule_same(c) : rule_refuse_number(c, 1, "above 0");
+}
+
+const rule_fn op_rules[OP_LIMIT] = {
+    [OP_tokens] = inputs,
+    [OP_positions] = inputs,
+    [OP_numbers] = one_number,
+    [OP_constant] = constant,
+    [OP_embed] = embed,
+    [OP_linear] = linear,
+    [OP_rmsnorm] = rmsnorm,
+    [OP_layernorm] = layernorm,
+    [OP_l2norm] = l2norm,
+    [OP_sum] = sum,
+    [OP_heads] = heads,
+    [OP_flat] = flat,
+    [OP_slice] = slice,
+    [OP_concat] = concat,
+    [OP_repeat] = repeat,
+    [OP_rope] = rules_rope,
+    [OP_attend] = rules_attend,
+    [OP_head_linear] = rules_head_linear,
+    [OP_top] = rules_top,
+    [OP_pick] = rules_pick,
+    [OP_keep_groups] = rules_keep_groups,
+    [OP_experts] = rules_experts,
+    [OP_mix] = rules_mix,
+    [OP_conv] = rules_conv,
+    [OP_scan] = rules_scan,
+    [OP_selective_scan] = rules_selective_scan,
+    [OP_add] = with_b,
+    [OP_mul] = with_b,
+    [OP_div] = with_b,
+    [OP_clamp] = clamp,
+    [OP_softcap] = softcap,
+}; /* the rest: elementwise */

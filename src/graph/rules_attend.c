@@ -1,0 +1,107 @@
+/* rules_attend.c - what rope and attend ask. */
+#include "graph/rules.h"
+#include "kernels/kernels.h"
+#include <inttypes.h>
+
+andiron_status rules_rope(struct check *c)
+{
+    enum { DIMS = 1, BASE, FACTORS = 4, FACTORS_LONG, LINEAR, YARN, ORIGINAL, FAST, SLOW, MAGNITUDE };
+    static const uint8_t rules[][2] = {{DIMS, COUNT},        {BASE, POSITIVE},         {LINEAR, POSITIVE},
+                                       {YARN, NOT_NEGATIVE}, {ORIGINAL, COUNT},        {FAST, POSITIVE},
+                                       {SLOW, POSITIVE},     {MAGNITUDE, NOT_NEGATIVE}};
+    andiron_status s = rule_numbers(c, sizeof rules / sizeof *rules, rules);
+    if (s)
+        return s;
+    struct shape x = rule_shape(c, 0);
+    char text[SHAPE_TEXT];
+    double dims = rule_number(c, DIMS);
+    if (dims < 2 || dims > x.dims[0] || (uint32_t)dims % 2)
+        return rule_refuse(c, "expected dims to be even, from 2 to %" PRIu32 ", the first dimension of x %s, got %.0f",
+                      x.dims[0], shape_text(x, text), dims);
+    s = rule_vector(c, FACTORS, (uint64_t)dims / 2);
+    if (!s)
+        s = rule_vector(c, FACTORS_LONG, (uint64_t)dims / 2);
+    if (s)
+        return s;
+    if ((rule_weight(c, FACTORS_LONG) || rule_number(c, YARN) > 0) && rule_number(c, ORIGINAL) < 1)
+        return rule_refuse_number(c, ORIGINAL, "given, where yarn or factors_long is");
+    return rule_same(c);
+}
+
+/* The place of attend's arguments. */
+enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI };
+
+static andiron_status refuse_second(const struct check *c, double cache)
+{
+    const struct node *other = c->g->nodes;
+    for (size_t i = 0; i < c->g->n_nodes; i++)
+        if (c->g->nodes[i].op == OP_attend && c->g->nodes[i].arg[CACHE].number == cache &&
+            c->g->nodes[i].arg[K].value >= 0)
+            other = &c->g->nodes[i];
+    return rule_refuse(c,
+                       "expected a cache of its own, got cache %.0f, which the attend of %.80s:%" PRIu32
+                       " has; leave out k and v to read that one",
+                       cache, other->file ? other->file : "graph", other->line);
+}
+
+static andiron_status check_cache(const struct check *c)
+{
+    const double cache = rule_number(c, CACHE), n = (double)c->g->n_caches;
+    const bool reads = c->node->arg[K].value < 0;
+    if (rule_is_count(cache, 0) && cache < n)
+        return reads ? ANDIRON_OK : refuse_second(c, cache);
+    if (reads)
+        return rule_refuse(c, "expected cache to be one that an earlier attend stores to, got %g", cache);
+    if (cache != n)
+        return rule_refuse(c, "expected cache to be %.0f, the next one, got %g", n, cache);
+    return n < GRAPH_MAX_CACHES ? ANDIRON_OK
+                                : rule_refuse(c, "expected at most %d caches, got one more", GRAPH_MAX_CACHES);
+}
+
+/* Those of k and v, or of what the cache holds. */
+static andiron_status stored_shapes(const struct check *c, struct shape *k, struct shape *v)
+{
+    if ((c->node->arg[K].value < 0) != (c->node->arg[V].value < 0))
+        return rule_refuse(c, "expected both k and v, or neither");
+    andiron_status s = check_cache(c);
+    if (s)
+        return s;
+    if (c->node->arg[K].value >= 0) {
+        *k = rule_shape(c, K);
+        *v = rule_shape(c, V);
+        return ANDIRON_OK;
+    }
+    const struct cache *cache = &c->g->caches[(size_t)rule_number(c, CACHE)];
+    *k = (struct shape){2, {cache->hd_k, cache->n_heads, 1, 1}};
+    *v = (struct shape){2, {cache->hd_v, cache->n_heads, 1, 1}};
+    return ANDIRON_OK;
+}
+
+andiron_status rules_attend(struct check *c)
+{
+    static const uint8_t rules[][2] = {{SCALE, NOT_NEGATIVE}, {WINDOW, COUNT}, {CAP, NOT_NEGATIVE}, {ALIBI, NOT_NEGATIVE}};
+    struct shape q = rule_shape(c, Q), k, v;
+    char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT], v_text[SHAPE_TEXT];
+    const char *expected = NULL;
+    andiron_status s = rule_numbers(c, sizeof rules / sizeof *rules, rules);
+    if (!s)
+        s = stored_shapes(c, &k, &v);
+    if (!s)
+        s = rule_vector(c, SINKS, q.dims[1]);
+    if (s)
+        return s;
+    if (q.n_dims != 2 || k.n_dims != 2 || v.n_dims != 2)
+        expected = "q, k and v to be heads: [head size, heads]";
+    else if (q.dims[0] != k.dims[0])
+        expected = "q and k to have one head size";
+    else if (k.dims[1] != v.dims[1])
+        expected = "k and v to have one number of heads";
+    else if (q.dims[1] % k.dims[1])
+        expected = "q to have a multiple of k's heads";
+    else if (k.dims[0] > KV_HEAD_MAX || v.dims[0] > KV_HEAD_MAX)
+        expected = "heads of at most 1024 numbers";
+    if (expected)
+        return rule_refuse(c, "expected %s, got q %s, k %s, v %s", expected, shape_text(q, q_text),
+                           shape_text(k, k_text), shape_text(v, v_text));
+    return rule_give(c, 2, v.dims[0], q.dims[1]);
+}

@@ -1,0 +1,97 @@
+/* rules_experts.c - what choosing experts and products with one of several matrices ask. */
+#include "graph/rules.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+static uint64_t n_heads(struct shape s) { return shape_items(s) / s.dims[0]; }
+
+/* A whole number from 1 to `most`. */
+static andiron_status check_count(const struct check *c, size_t i, uint64_t most)
+{
+    char expected[64];
+    snprintf(expected, sizeof expected, "a whole number from 1 to %" PRIu64, most);
+    return rule_is_count(rule_number(c, i), 1) && rule_number(c, i) <= (double)most
+               ? ANDIRON_OK
+               : rule_refuse_number(c, i, expected);
+}
+
+andiron_status rules_top(struct check *c)
+{
+    andiron_status s = check_count(c, 1, shape_items(rule_shape(c, 0)));
+    return s ? s : rule_give(c, 1, (uint64_t)rule_number(c, 1), 1);
+}
+
+/* Argument i comes from `top` over at most n numbers: its places are below n, whatever the numbers are. */
+static andiron_status check_places(const struct check *c, size_t i, uint64_t n)
+{
+    const struct node *top = &c->g->nodes[c->node->arg[i].value];
+    if (top->op != OP_top)
+        return rule_refuse(c, "expected %s to be what top gives, got the value of %s", c->info->arg[i].name,
+                           op_infos[top->op].name);
+    size_t most = shape_items(c->g->nodes[top->arg[0].value].shape);
+    return most <= n ? ANDIRON_OK
+                     : rule_refuse(c, "expected places below %" PRIu64 ", got the top of %zu numbers", n, most);
+}
+
+andiron_status rules_pick(struct check *c)
+{
+    andiron_status s = check_places(c, 1, shape_items(rule_shape(c, 0)));
+    return s ? s : rule_give(c, 1, rule_shape(c, 1).dims[0], 1);
+}
+
+andiron_status rules_keep_groups(struct check *c)
+{
+    const uint64_t items = shape_items(rule_shape(c, 0));
+    andiron_status s = check_count(c, 1, items);
+    if (!s && items % (uint64_t)rule_number(c, 1))
+        s = rule_refuse(c, "expected a number of groups that divides %" PRIu64 ", got %.0f", items, rule_number(c, 1));
+    if (!s)
+        s = check_count(c, 2, (uint64_t)rule_number(c, 1));
+    if (!s)
+        s = check_count(c, 3, items / (uint64_t)rule_number(c, 1));
+    return s ? s : rule_same(c);
+}
+
+andiron_status rules_experts(struct check *c)
+{
+    const struct weight *w = rule_weight(c, 2), *bias = rule_weight(c, 3);
+    const struct shape x = rule_shape(c, 0), places = rule_shape(c, 1);
+    char text[SHAPE_TEXT], expected[160];
+    if (w->n_dims > 3)
+        return rule_refuse_weight(c, w, "a tensor of 3 dimensions: a matrix for each expert");
+    const uint64_t n_experts = w->n_dims == 3 ? w->dims[2] : 1;
+    andiron_status s = check_places(c, 1, n_experts);
+    if (s)
+        return s;
+    const bool one = shape_items(x) == w->dims[0],
+               each = x.dims[0] == w->dims[0] && n_heads(x) == places.dims[0];
+    snprintf(expected, sizeof expected, "rows of as many numbers as x %s has for an expert", shape_text(x, text));
+    if (!one && !each)
+        return rule_refuse_weight(c, w, expected);
+    if (bias && (bias->type != TYPE_F32 || bias->dims[0] != w->dims[1] ||
+                 bias->dims[0] * bias->dims[1] * bias->dims[2] * bias->dims[3] != w->dims[1] * n_experts))
+        return rule_refuse_weight(c, bias, "a row of F32 for each expert");
+    return rule_give(c, 2, w->dims[1], places.dims[0]);
+}
+
+andiron_status rules_mix(struct check *c)
+{
+    struct shape x = rule_shape(c, 0), b = rule_shape(c, 1);
+    char x_text[SHAPE_TEXT], b_text[SHAPE_TEXT];
+    if (n_heads(x) != shape_items(b))
+        return rule_refuse(c, "expected b to have a number for each head of x %s, got %s", shape_text(x, x_text),
+                           shape_text(b, b_text));
+    return rule_give(c, 1, x.dims[0], 1);
+}
+
+andiron_status rules_head_linear(struct check *c)
+{
+    const struct weight *w = rule_weight(c, 1);
+    struct shape x = rule_shape(c, 0);
+    char text[SHAPE_TEXT], expected[160];
+    const uint64_t n = w->n_dims == 3 ? w->dims[2] : 1;
+    snprintf(expected, sizeof expected, "a matrix for each head of x %s", shape_text(x, text));
+    if (w->n_dims > 3 || w->n_dims < 2 || w->dims[0] != x.dims[0] || n != n_heads(x))
+        return rule_refuse_weight(c, w, expected);
+    return rule_give(c, 2, w->dims[1], n);
+}

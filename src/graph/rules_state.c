@@ -1,0 +1,66 @@
+/* rules_state.c - what ops with a state ask. */
+#include "graph/rules.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+static uint64_t n_heads(struct shape s) { return shape_items(s) / s.dims[0]; }
+
+/* F32 [d0, d1], whatever ones follow. */
+static andiron_status check_matrix_f32(const struct check *c, size_t i, uint64_t d0, uint64_t d1)
+{
+    const struct weight *w = rule_weight(c, i);
+    char expected[96];
+    snprintf(expected, sizeof expected, "%s to be F32 [%" PRIu64 ", %" PRIu64 "]", c->info->arg[i].name, d0, d1);
+    bool same = w->dims[0] == d0 && w->type == TYPE_F32;
+    uint64_t rest = 1; /* below 2^24: check_weight */
+    for (uint32_t d = 1; d < w->n_dims; d++)
+        rest *= w->dims[d];
+    return same && rest == d1 ? ANDIRON_OK : rule_refuse_weight(c, w, expected);
+}
+
+andiron_status rules_conv(struct check *c)
+{
+    const uint64_t d = shape_items(rule_shape(c, 0)), taps = rule_weight(c, 1)->dims[0];
+    if (taps > 64)
+        return rule_refuse_weight(c, rule_weight(c, 1), "at most 64 taps");
+    andiron_status s = check_matrix_f32(c, 1, taps, d);
+    if (!s)
+        s = rule_vector(c, 2, d);
+    return s ? s : rule_give(c, 1, d, 1);
+}
+
+andiron_status rules_scan(struct check *c)
+{
+    enum { Q, K, V, DECAY, A, B };
+    const struct shape q = rule_shape(c, Q), k = rule_shape(c, K), v = rule_shape(c, V), decay = rule_shape(c, DECAY);
+    char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT], v_text[SHAPE_TEXT], d_text[SHAPE_TEXT];
+    const char *expected = NULL;
+    if ((c->node->arg[A].value < 0) != (c->node->arg[B].value < 0))
+        return rule_refuse(c, "expected both a and b, or neither");
+    bool same = q.dims[0] == k.dims[0] && n_heads(q) == n_heads(k);
+    for (size_t i = A; i <= B && c->node->arg[A].value >= 0; i++)
+        same = same && rule_shape(c, i).dims[0] == k.dims[0] && n_heads(rule_shape(c, i)) == n_heads(k);
+    if (!same)
+        expected = "q, k, a and b to be of one shape";
+    else if (n_heads(v) % n_heads(k))
+        expected = "v to have a multiple of k's heads";
+    else if (n_heads(decay) != n_heads(v) || (decay.dims[0] != 1 && decay.dims[0] != k.dims[0]))
+        expected = "decay to be [1, v's heads] or [k's head size, v's heads]";
+    else if (k.dims[0] > 1024 || v.dims[0] > 1024)
+        expected = "heads of at most 1024 numbers";
+    if (expected)
+        return rule_refuse(c, "expected %s, got q %s, k %s, v %s, decay %s", expected, shape_text(q, q_text),
+                           shape_text(k, k_text), shape_text(v, v_text), shape_text(decay, d_text));
+    return rule_give(c, 2, v.dims[0], n_heads(v));
+}
+
+andiron_status rules_selective_scan(struct check *c)
+{
+    const uint64_t d = shape_items(rule_shape(c, 0)), n = rule_weight(c, 2)->dims[0];
+    if (shape_items(rule_shape(c, 1)) != d)
+        return rule_refuse(c, "expected dt to have as many numbers as x");
+    if (shape_items(rule_shape(c, 3)) != n || shape_items(rule_shape(c, 4)) != n)
+        return rule_refuse(c, "expected B and C to have %" PRIu64 " numbers, as rows of A have", n);
+    andiron_status s = check_matrix_f32(c, 2, n, d);
+    return s ? s : rule_give(c, 1, d, 1);
+}

@@ -1,0 +1,140 @@
+/* states.c - running steps that keep a state of all rows before: the rows of each session in order, and all that is
+ * independent within a row side by side.
+ *
+ * A session's state is read and written where it stands; at position 0 it counts as zeros. */
+#include "graph/program.h"
+#include <string.h>
+
+enum { CHANNELS = 256 }; /* of a chunk, for steps whose channels are independent */
+
+/* Parts of a step that are independent of each other. */
+static uint32_t n_parts(const struct step *s)
+{
+    return s->op == STEP_SCAN ? s->out.heads : (view_items(s->out) + CHANNELS - 1) / CHANNELS;
+}
+
+uint32_t states_count(const struct run *r, const struct phase *phase)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < phase->n; i++)
+        n += n_parts(&r->program->steps[phase->first + i]) * (uint32_t)r->plan->n_runs;
+    return n;
+}
+
+size_t states_scratch_bytes(const struct program *p)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < p->n_steps; i++)
+        if (p->steps[i].op == STEP_SCAN && p->steps[i].out.size > most)
+            most = p->steps[i].out.size;
+    return most * sizeof(float);
+}
+
+/* Channels [from, from + n) of one run. */
+static void previous(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
+{
+    const struct batch_row *rows = &r->plan->rows[run.first];
+    float *state = rows->state + s->node->state + from;
+    if (rows->position == 0)
+        memset(state, 0, n * sizeof *state);
+    memcpy(run_row(r, s->out, run.first, 0) + from, state, n * sizeof *state);
+    for (size_t row = run.first + 1; row < run.first + run.n; row++)
+        memcpy(run_row(r, s->out, row, 0) + from, run_row(r, s->in[0], row - 1, 0) + from, n * sizeof *state);
+    memcpy(state, run_row(r, s->in[0], run.first + run.n - 1, 0) + from, n * sizeof *state);
+}
+
+/* The state holds the last taps - 1 rows, oldest first. */
+static void conv(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
+{
+    const struct kernels *k = r->plan->kernels;
+    const size_t d = view_items(s->out), before = s->weight->dims[0] - 1;
+    float *state = r->plan->rows[run.first].state + s->node->state + from;
+    for (size_t i = 0; i < before && r->plan->rows[run.first].position == 0; i++)
+        memset(state + i * d, 0, n * sizeof *state);
+    for (size_t at = 0; at < run.n; at++) {
+        float *y = run_row(r, s->out, run.first + at, 0) + from;
+        memset(y, 0, n * sizeof *y);
+        for (size_t tap = 0; tap <= before; tap++) { /* row at - before + tap */
+            const float *x = at + tap < before ? state + (at + tap) * d
+                                               : run_row(r, s->in[0], run.first + at + tap - before, 0) + from;
+            k->muladd(y, x, s->turned + tap * d + from, n);
+        }
+        if (s->bias)
+            k->add(y, y, (const float *)s->bias->data + from, n);
+    }
+    for (size_t i = 0; i < before; i++) /* rising, so that what is still needed is not yet overwritten */
+        memmove(state + i * d,
+                run.n + i < before ? state + (run.n + i) * d
+                                   : run_row(r, s->in[0], run.first + run.n + i - before, 0) + from,
+                n * sizeof *state);
+}
+
+static void selective_scan(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
+{
+    enum { X, DT, A, B, C };
+    const size_t d = view_items(s->out), n_state = s->weight->dims[0];
+    float *state = r->plan->rows[run.first].state + s->node->state + from;
+    for (size_t i = 0; i < n_state && r->plan->rows[run.first].position == 0; i++)
+        memset(state + i * d, 0, n * sizeof *state);
+    for (size_t row = run.first; row < run.first + run.n; row++) {
+        const struct selective_scan x = {
+            .s = state,
+            .y = run_row(r, s->out, row, 0) + from,
+            .x = run_row(r, s->in[X], row, 0) + from,
+            .dt = run_row(r, s->in[DT], row, 0) + from,
+            .A = s->turned + from,
+            .B = run_row(r, s->in[B], row, 0),
+            .C = run_row(r, s->in[C], row, 0),
+            .n = n,
+            .n_state = n_state,
+            .stride = d,
+        };
+        r->plan->kernels->selective_scan(&x);
+    }
+}
+
+/* One head of one run. */
+static void scan(const struct run *r, const struct step *s, struct tile run, size_t head, int thread)
+{
+    enum { Q, K, V, DECAY, A, B, ORDER };
+    const size_t dk = s->in[K].size, dv = s->out.size, key = head / (s->out.heads / s->in[K].heads),
+                 decays = s->in[DECAY].size;
+    float *state = r->plan->rows[run.first].state + s->node->state + head * dk * dv;
+    if (r->plan->rows[run.first].position == 0)
+        memset(state, 0, dk * dv * sizeof *state);
+    for (size_t row = run.first; row < run.first + run.n; row++) {
+        const bool delta = view_given(s->in[A]);
+        const struct scan x = {
+            .s = state,
+            .q = run_row(r, s->in[Q], row, 0) + key * dk,
+            .k = run_row(r, s->in[K], row, 0) + key * dk,
+            .a = delta ? run_row(r, s->in[A], row, 0) + key * dk : NULL,
+            .b = delta ? run_row(r, s->in[B], row, 0) + key * dk : NULL,
+            .decay = run_row(r, s->in[DECAY], row, 0) + head * decays,
+            .v = run_row(r, s->in[V], row, 0) + head * dv,
+            .y = run_row(r, s->out, row, 0) + head * dv,
+            .u = (float *)(void *)(r->plan->scratch + (size_t)thread * r->plan->scratch_bytes),
+            .dk = dk,
+            .dv = dv,
+            .decay_one = decays == 1,
+            .before = s->node->arg[ORDER].number != 0,
+        };
+        r->plan->kernels->scan(&x);
+    }
+}
+
+void states_run(const struct run *r, const struct phase *phase, uint32_t chunk, int thread)
+{
+    const struct step *s = &r->program->steps[phase->first];
+    for (uint32_t n; chunk >= (n = n_parts(s) * (uint32_t)r->plan->n_runs); s++)
+        chunk -= n;
+    const struct tile run = r->plan->runs[chunk / n_parts(s)];
+    const size_t part = chunk % n_parts(s), from = part * CHANNELS, left = view_items(s->out) - from,
+                 n = left < CHANNELS ? left : CHANNELS;
+    switch (s->op) {
+    case STEP_SCAN: scan(r, s, run, part, thread); break;
+    case STEP_CONV: conv(r, s, run, from, n); break;
+    case STEP_SELECTIVE_SCAN: selective_scan(r, s, run, from, n); break;
+    default: previous(r, s, run, from, n); break;
+    }
+}
