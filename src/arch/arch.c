@@ -3,30 +3,63 @@
 #include "base/alloc.h"
 #include "base/error.h"
 
-static andiron_status open_parents(struct arch *a, struct definition *d, arch_find_fn find, void *user,
-                                   andiron_error *error)
+/* What a definition is opened with. */
+struct opening {
+    struct arch *a;
+    arch_find_fn find;
+    void *user;
+    andiron_error *error;
+    int n_opened;
+};
+
+static int shown(struct span s) { return (int)(s.n < 60 ? s.n : 60); }
+
+/* The built-in definition of that name, which `d` wants as its `role`. */
+static andiron_status open_named(struct opening *o, const struct definition *d, struct span wanted, const char *role,
+                                 struct definition **out)
 {
-    for (int n = 0; d->parent.n; n++) {
-        struct span text;
-        const char *file;
-        struct definition *base;
-        if (n == MAX_PARENTS)
-            return error_set(error, ANDIRON_E_FORMAT,
-                             "%s: more than %d parents, the last of them \"%.*s\"; does one inherit itself?", d->file,
-                             MAX_PARENTS, (int)d->parent.n, d->parent.p);
-        if (!find || !find(user, d->parent, &text, &file))
-            return error_set(error, ANDIRON_E_FORMAT,
-                             "%s: the parent \"%.*s\" is not known; it must be one of the built-in definitions",
-                             d->file, (int)(d->parent.n < 60 ? d->parent.n : 60), d->parent.p);
-        const char *copy = text.n <= MAX_SOURCE_BYTES ? arena_text(&a->arena, text.p, text.n) : text.p;
-        const char *name = arena_text(&a->arena, file, span_of(file).n);
-        if (!copy || !name)
-            return error_memory(error, text.n, "a definition");
-        andiron_status s = parse_definition(&base, (struct span){copy, text.n}, name, &a->arena, error);
+    struct span text;
+    const char *file;
+    if (o->n_opened++ == MAX_PARENTS)
+        return error_set(o->error, ANDIRON_E_FORMAT,
+                         "%s: more than %d parents, the last of them \"%.*s\"; does one inherit itself?", d->file,
+                         MAX_PARENTS, shown(wanted), wanted.p);
+    if (!o->find || !o->find(o->user, wanted, &text, &file))
+        return error_set(o->error, ANDIRON_E_FORMAT,
+                         "%s: the %s \"%.*s\" is not known; it must be one of the built-in definitions", d->file, role,
+                         shown(wanted), wanted.p);
+    const char *copy = text.n <= MAX_SOURCE_BYTES ? arena_text(&o->a->arena, text.p, text.n) : text.p;
+    const char *name = arena_text(&o->a->arena, file, span_of(file).n);
+    if (!copy || !name)
+        return error_memory(o->error, text.n, "a definition");
+    return parse_definition(out, (struct span){copy, text.n}, name, &o->a->arena, o->error);
+}
+
+/* Chain what `d` inherits behind it: its libraries, then its parent with its own. */
+static andiron_status open_parents(struct opening *o, struct definition *d)
+{
+    struct definition *last = d, *next;
+    for (; d; d = next) {
+        next = NULL;
+        for (size_t i = 0; i < d->n_libraries; i++) {
+            struct definition *library;
+            andiron_status s = open_named(o, d, d->libraries[i], "definition", &library);
+            if (!s && (library->parent.n || library->n_libraries || library->graph))
+                s = error_set(o->error, ANDIRON_E_FORMAT,
+                              "%s: \"%.*s\" has a parent or a graph; only blocks and parameters can be used with others",
+                              d->file, shown(library->name), library->name.p);
+            if (s)
+                return s;
+            last->base = library;
+            last = library;
+        }
+        andiron_status s = d->parent.n ? open_named(o, d, d->parent, "parent", &next) : ANDIRON_OK;
         if (s)
             return s;
-        d->base = base;
-        d = base;
+        if (next) {
+            last->base = next;
+            last = next;
+        }
     }
     return ANDIRON_OK;
 }
@@ -44,8 +77,9 @@ andiron_status arch_open(struct arch **out, struct span text, const char *file, 
     andiron_status s = copy && name
                            ? parse_definition(&a->definition, (struct span){copy, text.n}, name, &a->arena, error)
                            : error_memory(error, text.n, "a definition");
+    struct opening o = {a, find, user, error, 0};
     if (!s)
-        s = open_parents(a, a->definition, find, user, error);
+        s = open_parents(&o, a->definition);
     if (!s && !(a->name = arena_text(&a->arena, a->definition->name.p, a->definition->name.n)))
         s = error_memory(error, a->definition->name.n, "a definition");
     if (s)

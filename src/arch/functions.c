@@ -99,6 +99,14 @@ static andiron_status dims(const struct arguments *a, int dim, const char *usage
     return give(a, (double)w->dims[dim], out);
 }
 
+/* Numbers in a row of a value. */
+static andiron_status items(const struct arguments *a, struct value *out)
+{
+    if (a->e->n_arguments != 1 || a->v[0].kind != VALUE_NODE)
+        return wrong(a, "items(VALUE)");
+    return give(a, (double)shape_items(a->x->g->nodes[a->v[0].node].shape), out);
+}
+
 static andiron_status rows(const struct arguments *a, struct value *out) { return dims(a, 1, "rows(TENSOR)", out); }
 
 static andiron_status columns(const struct arguments *a, struct value *out)
@@ -165,9 +173,10 @@ static const struct {
     andiron_status (*call)(const struct arguments *a, struct value *out);
     size_t fallback; /* its argument of that place is one; 0: none */
 } functions[] = {
-    {"meta", meta, 1}, {"meta_at", meta_at, 2}, {"meta_text", meta_text, 1}, {"has", has, 0},
-    {"rows", rows, 0}, {"columns", columns, 0}, {"sqrt", square_root, 0},    {"log", logarithm, 0},
-    {"pow", power, 0}, {"floor", floor_of, 0},  {"min", least, 0},           {"max", most, 0},
+    {"meta", meta, 1},     {"meta_at", meta_at, 2}, {"meta_text", meta_text, 1}, {"has", has, 0},
+    {"rows", rows, 0},     {"items", items, 0},     {"columns", columns, 0},     {"sqrt", square_root, 0},
+    {"log", logarithm, 0}, {"pow", power, 0},       {"floor", floor_of, 0},      {"min", least, 0},
+    {"max", most, 0},
 };
 
 size_t n_evaluated(const struct expr *e)
@@ -181,11 +190,11 @@ size_t n_evaluated(const struct expr *e)
 andiron_status call_function(const struct arguments *a, struct value *out, bool *found)
 {
     *found = false;
-    if (a->e->n_arguments > 0 && a->v[0].kind == VALUE_NODE)
-        return ANDIRON_OK; /* the op of that name */
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         if (!span_is(a->e->text, functions[i].name))
             continue;
+        if (op_find(a->e->text) && a->e->n_arguments > 0 && a->v[0].kind == VALUE_NODE)
+            return ANDIRON_OK; /* the op of that name */
         *found = true;
         for (size_t k = 0; k < a->e->n_arguments; k++)
             if (a->e->arguments[k].name.n)

@@ -90,6 +90,21 @@ static struct span take_name(struct parser *p, const char *expected)
     return name;
 }
 
+/* Names of architectures may have hyphens within: gpt-oss. */
+static struct span take_arch_name(struct parser *p, const char *expected)
+{
+    struct span name = take_name(p, expected);
+    while (!p->status && sees(p, "-") && p->lexer.word.text.p == name.p + name.n) {
+        advance(p);
+        const struct span next = p->lexer.word.text;
+        if (next.p != name.p + name.n + 1 || p->lexer.word.kind == WORD_END)
+            break;
+        name.n += 1 + next.n;
+        advance(p);
+    }
+    return name;
+}
+
 static void *make(struct parser *p, size_t bytes)
 {
     void *out = p->status ? NULL : arena_alloc(p->arena, 1, bytes);
@@ -434,6 +449,20 @@ static void parse_param(struct parser *p, struct definition *d)
     d->params = param;
 }
 
+static void parse_libraries(struct parser *p, struct definition *d)
+{
+    do {
+        struct span name = take_arch_name(p, "the name of a definition whose blocks are used");
+        if (p->status)
+            return;
+        if (d->n_libraries == MAX_LIBRARIES) {
+            fail(p, "at most 4 definitions after \"with\"");
+            return;
+        }
+        d->libraries[d->n_libraries++] = name;
+    } while (take(p, ","));
+}
+
 andiron_status parse_definition(struct definition **out, struct span text, const char *file, struct arena *arena,
                                 andiron_error *error)
 {
@@ -445,11 +474,13 @@ andiron_status parse_definition(struct definition **out, struct span text, const
     struct definition *d = make(&p, sizeof *d);
     advance(&p);
     expect(&p, "arch", "\"arch\" and the architecture's name first");
-    struct span name = take_name(&p, "the architecture's name"), parent = {0};
+    struct span name = take_arch_name(&p, "the architecture's name"), parent = {0};
     if (take(&p, ":"))
-        parent = take_name(&p, "the parent's name");
+        parent = take_arch_name(&p, "the parent's name");
     if (d)
         *d = (struct definition){.name = name, .parent = parent, .file = file};
+    if (take(&p, "with"))
+        parse_libraries(&p, d);
     while (!p.status && p.lexer.word.kind != WORD_END) {
         if (take(&p, "param"))
             parse_param(&p, d);

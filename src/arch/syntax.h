@@ -109,14 +109,18 @@ struct param {
     struct param *next;
 };
 
+enum { MAX_LIBRARIES = 4 };
+
 struct definition {
     struct span name, parent; /* parent empty: none */
+    struct span libraries[MAX_LIBRARIES];
+    size_t n_libraries;
     const char *file;
     struct param *params;
     struct block *blocks;
     size_t n_params, n_blocks;
     struct block *graph;           /* NULL: the parent's */
-    const struct definition *base; /* the parent, parsed */
+    const struct definition *base; /* where to look next: the libraries, then the parent */
 };
 
 struct arch {

@@ -81,7 +81,11 @@ static void layernorm(float *y, const float *x, const float *w, const float *b, 
 {
     const float mean = sum(x, n) / (float)n;
     float by = 1.0f / __builtin_sqrtf(sum_of_squares(x, mean, n) / (float)n + eps);
-    EACH((x[i] - mean) * by * w[i])
+    if (w) {
+        EACH((x[i] - mean) * by * w[i])
+    } else {
+        EACH((x[i] - mean) * by)
+    }
     if (b) {
         EACH(y[i] + b[i])
     }

@@ -116,7 +116,7 @@ static void check_row(const struct pair *p, const struct row *row, size_t n, enu
         check_call(p, row->id, row->call, &v, &out, 1, what);
     }
     if (row->id == ID_rmsnorm || row->id == ID_layernorm) {
-        v.w = row->id == ID_rmsnorm ? NULL : w;
+        v.w = NULL;
         v.b = NULL;
         check_call(p, row->id, row->call, &v, &out, 1, "without weights or bias");
     }
