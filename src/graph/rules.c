@@ -33,7 +33,7 @@ andiron_status rule_vector(const struct check *c, size_t i, uint64_t n)
 
 andiron_status rule_matrix(const struct check *c, size_t i)
 {
-    return rule_weight(c, i)->n_dims == 2 ? ANDIRON_OK : rule_refuse_weight(c, rule_weight(c, i), "a matrix of 2 dimensions");
+    return rule_weight(c, i)->n_dims <= 2 ? ANDIRON_OK : rule_refuse_weight(c, rule_weight(c, i), "a matrix of at most 2 dimensions");
 }
 
 andiron_status rule_same(struct check *c)

@@ -18,6 +18,8 @@ static andiron_status check_count(const struct check *c, size_t i, uint64_t most
 andiron_status rules_top(struct check *c)
 {
     andiron_status s = check_count(c, 1, shape_items(rule_shape(c, 0)));
+    if (!s)
+        s = check_count(c, 2, GRAPH_MAX_ITEMS);
     return s ? s : rule_give(c, 1, (uint64_t)rule_number(c, 1), 1);
 }
 
@@ -28,7 +30,7 @@ static andiron_status check_places(const struct check *c, size_t i, uint64_t n)
     if (top->op != OP_top)
         return rule_refuse(c, "expected %s to be what top gives, got the value of %s", c->info->arg[i].name,
                            op_infos[top->op].name);
-    size_t most = shape_items(c->g->nodes[top->arg[0].value].shape);
+    const size_t by = (size_t)top->arg[2].number, most = (shape_items(c->g->nodes[top->arg[0].value].shape) + by - 1) / by;
     return most <= n ? ANDIRON_OK
                      : rule_refuse(c, "expected places below %" PRIu64 ", got the top of %zu numbers", n, most);
 }

@@ -72,10 +72,16 @@ static void mix(const struct kernels *k, const struct step *s, const float *x, c
         k->axpy(out, x + i * n, b[i], n);
 }
 
+enum { TOP_BY = 2 }; /* its place among top's arguments */
+
 void run_selection(const struct run *r, const struct step *s, const float *a, const float *b, float *out)
 {
     switch (s->op) {
-    case STEP_TOP: top(a, view_items(s->in[0]), out, view_items(s->out)); break;
+    case STEP_TOP:
+        top(a, view_items(s->in[0]), out, view_items(s->out));
+        for (size_t i = 0, by = (size_t)s->node->arg[TOP_BY].number; by > 1 && i < view_items(s->out); i++)
+            out[i] = (float)((size_t)out[i] / by);
+        break;
     case STEP_PICK:
         for (size_t i = 0; i < view_items(s->out); i++)
             out[i] = a[(size_t)b[i]];
