@@ -45,9 +45,10 @@ static andiron_status open_parents(struct opening *o, struct definition *d)
             struct definition *library;
             andiron_status s = open_named(o, d, d->libraries[i], "definition", &library);
             if (!s && (library->parent.n || library->n_libraries || library->graph))
-                s = error_set(o->error, ANDIRON_E_FORMAT,
-                              "%s: \"%.*s\" has a parent or a graph; only blocks and parameters can be used with others",
-                              d->file, shown(library->name), library->name.p);
+                s = error_set(
+                    o->error, ANDIRON_E_FORMAT,
+                    "%s: \"%.*s\" has a parent or a graph; only blocks and parameters can be used with others", d->file,
+                    shown(library->name), library->name.p);
             if (s)
                 return s;
             last->base = library;

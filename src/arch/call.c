@@ -90,11 +90,17 @@ static andiron_status set_choice(const struct arguments *a, const struct op_arg 
 static andiron_status set_cache(const struct arguments *a, const struct op_arg *arg, const struct value *v,
                                 union arg *to)
 {
-    if (v->kind != VALUE_LAYER || (int32_t)v->number != a->x->layer)
-        return expected_for(a, "the layer at hand", arg->name, v);
+    const int32_t at = v->kind == VALUE_LAYER ? (int32_t)v->number : -1;
+    if (at >= 0 && at < a->x->layer && a->x->cache_of[at] > 0) { /* what an earlier layer stored */
+        to->number = a->x->cache_of[at] - 1;
+        return ANDIRON_OK;
+    }
+    if (at < 0 || at != a->x->layer)
+        return expected_for(a, "the layer at hand, or one before it that has a cache", arg->name, v);
     if (a->x->layer_cached)
         return expand_error(a->x, a->f, a->e->line, "a layer has one cache, and this is its second attend");
     a->x->layer_cached = true;
+    a->x->cache_of[at] = (uint16_t)(a->x->g->n_caches + 1);
     to->number = (double)a->x->g->n_caches;
     return ANDIRON_OK;
 }

@@ -60,8 +60,9 @@ struct expansion {
     size_t n_values;
     uint64_t n_steps;
     int n_calls, depth;
-    int32_t layer;     /* -1: outside */
-    bool layer_cached; /* this layer has its attend */
+    int32_t layer;                 /* -1: outside */
+    bool layer_cached;             /* this layer has its attend */
+    uint16_t cache_of[MAX_LAYERS]; /* 1 + the cache of each layer, of loops so far; 0: none */
     struct {
         const struct definition *definition;
         const char *name; /* of its file, in the graph's arena */

@@ -2,6 +2,7 @@
 #include "arch/expand.h"
 #include "kernels/math.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool is_number(const struct arguments *a, size_t i)
@@ -114,6 +115,21 @@ static andiron_status columns(const struct arguments *a, struct value *out)
     return dims(a, 0, "columns(TENSOR)", out);
 }
 
+/* A layer by its number, wherever the definition is; with a third argument it stands in that layer's place: its own
+ * tensors, the other's number and cache. */
+static andiron_status layer(const struct arguments *a, struct value *out)
+{
+    const size_t n = a->e->n_arguments;
+    char digits[16];
+    if (n < 2 || n > 3 || a->v[0].kind != VALUE_TEXT || !is_number(a, 1) ||
+        !(a->v[1].number >= 0 && a->v[1].number < MAX_LAYERS) || a->v[1].number != (double)(uint32_t)a->v[1].number ||
+        (n == 3 && a->v[2].kind != VALUE_LAYER))
+        return wrong(a, "nth(\"stem\", number) or nth(\"stem\", number, place), the place a layer");
+    const int length = snprintf(digits, sizeof digits, "%" PRIu32, (uint32_t)a->v[1].number);
+    *out = (struct value){.kind = VALUE_LAYER, .number = n == 3 ? a->v[2].number : a->v[1].number};
+    return stem_join(a->x, a->f, a->e->line, a->v[0].text, (struct span){digits, (size_t)length}, &out->text);
+}
+
 /* ---- numbers ---- */
 
 static bool all_numbers(const struct arguments *a, size_t n)
@@ -173,10 +189,10 @@ static const struct {
     andiron_status (*call)(const struct arguments *a, struct value *out);
     size_t fallback; /* its argument of that place is one; 0: none */
 } functions[] = {
-    {"meta", meta, 1},     {"meta_at", meta_at, 2}, {"meta_text", meta_text, 1}, {"has", has, 0},
-    {"rows", rows, 0},     {"items", items, 0},     {"columns", columns, 0},     {"sqrt", square_root, 0},
-    {"log", logarithm, 0}, {"pow", power, 0},       {"floor", floor_of, 0},      {"min", least, 0},
-    {"max", most, 0},
+    {"meta", meta, 1},        {"meta_at", meta_at, 2}, {"meta_text", meta_text, 1}, {"has", has, 0},
+    {"rows", rows, 0},        {"items", items, 0},     {"nth", layer, 0},         {"columns", columns, 0},
+    {"sqrt", square_root, 0}, {"log", logarithm, 0},   {"pow", power, 0},           {"floor", floor_of, 0},
+    {"min", least, 0},        {"max", most, 0},
 };
 
 size_t n_evaluated(const struct expr *e)

@@ -123,3 +123,5 @@ andiron_status lex_next(struct lexer *l)
     l->word.text = (struct span){from, (size_t)(l->at - from)};
     return ANDIRON_OK;
 }
+
+bool lex_in_name(const struct lexer *l, const char *p) { return p < l->end && (is_name_start(*p) || is_digit(*p)); }

@@ -94,12 +94,12 @@ static struct span take_name(struct parser *p, const char *expected)
 static struct span take_arch_name(struct parser *p, const char *expected)
 {
     struct span name = take_name(p, expected);
-    while (!p->status && sees(p, "-") && p->lexer.word.text.p == name.p + name.n) {
-        advance(p);
-        const struct span next = p->lexer.word.text;
-        if (next.p != name.p + name.n + 1 || p->lexer.word.kind == WORD_END)
-            break;
-        name.n += 1 + next.n;
+    const char *end = name.p ? name.p + name.n : NULL;
+    while (!p->status && end && sees(p, "-") && p->lexer.word.text.p == end && lex_in_name(&p->lexer, end + 1)) {
+        for (end++; lex_in_name(&p->lexer, end); end++)
+            ;
+        name.n = (size_t)(end - name.p);
+        p->lexer.at = end;
         advance(p);
     }
     return name;

@@ -41,6 +41,8 @@ struct lexer {
 };
 /* Read the next word into l->word. */
 andiron_status lex_next(struct lexer *l);
+/* Is there a letter, digit or underscore at p? */
+bool lex_in_name(const struct lexer *l, const char *p);
 
 enum expr_kind { EXPR_NUMBER, EXPR_TEXT, EXPR_NAME, EXPR_MEMBER, EXPR_CALL, EXPR_UNARY, EXPR_BINARY };
 enum operation {

@@ -77,6 +77,22 @@ static struct view lower_constant(struct lower *l, const struct node *n)
     return v;
 }
 
+static struct view lower_geometric(struct lower *l, const struct node *n)
+{
+    struct view v = lower_whole(-1, n->shape.dims[0], 1);
+    float *out = arena_alloc(l->arena, v.size, sizeof *out);
+    if (!out) {
+        if (!l->status)
+            l->status = error_memory(l->error, v.size * sizeof *out, "a row of numbers");
+        return no_view;
+    }
+    double x = n->arg[1].number;
+    for (size_t i = 0; i < v.size; i++, x *= n->arg[2].number)
+        out[i] = (float)x;
+    v.constant = out;
+    return v;
+}
+
 /* What a product with `w` reads of x. */
 static struct view product_input(struct lower *l, struct view x, const struct weight *w, uint8_t parts)
 {
@@ -323,6 +339,7 @@ struct view lower_node(struct lower *l, const struct node *n)
     case OP_embed:
     case OP_numbers: return lower_ids(l, n);
     case OP_constant: return lower_constant(l, n);
+    case OP_geometric: return lower_geometric(l, n);
     case OP_linear: return lower_linear(l, n);
     case OP_head_linear: return lower_head_linear(l, n);
     case OP_experts: return lower_experts(l, n);

@@ -65,6 +65,13 @@ static andiron_status inputs(struct check *c)
     return rule_give(c, 1, 1, 1);
 }
 
+static andiron_status geometric(struct check *c)
+{
+    if (!rule_is_count(rule_number(c, 0), 1) || rule_number(c, 0) > 65536)
+        return rule_refuse_number(c, 0, "a whole number from 1 to 65536");
+    return rule_give(c, 1, (uint64_t)rule_number(c, 0), 1);
+}
+
 static andiron_status one_number(struct check *c) { return rule_give(c, 1, 1, 1); }
 
 static andiron_status constant(struct check *c)
@@ -217,6 +224,7 @@ const rule_fn op_rules[OP_LIMIT] = {
     [OP_positions] = inputs,
     [OP_numbers] = one_number,
     [OP_constant] = constant,
+    [OP_geometric] = geometric,
     [OP_embed] = embed,
     [OP_linear] = linear,
     [OP_rmsnorm] = rmsnorm,
