@@ -7,7 +7,7 @@
 enum { MAX_PART = 16 }; /* query heads of a group that are taken at once */
 
 /* Places of attend's arguments in ops.def. */
-enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI };
+enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE };
 enum { BACK, CHUNKS, BOTH }; /* window_style */
 
 /* How an attend step is cut: the queries of a key/value head that are taken at once. */
@@ -50,8 +50,8 @@ void attention_tile_rows(struct plan *p)
         const uint32_t last = p->rows[i + n - 1].position;
         p->runs[p->n_runs++] = (struct tile){(uint32_t)i, (uint32_t)n, last};
         for (size_t at = 0; at < n; at += p->tile_most)
-            p->tiles[p->n_tiles++] = (struct tile){
-                (uint32_t)(i + at), (uint32_t)(n - at < p->tile_most ? n - at : p->tile_most), last};
+            p->tiles[p->n_tiles++] = (struct tile){(uint32_t)(i + at),
+                                                   (uint32_t)(n - at < p->tile_most ? n - at : p->tile_most), last};
     }
 }
 
@@ -67,6 +67,7 @@ struct queries {
     float *bias;            /* [n][KV_PAGE] */
     uint32_t *position;     /* of the query */
     float *slope;           /* ALiBi's */
+    uint32_t *head;         /* of the query */
     uint32_t *first, *last; /* positions seen: [first, last] */
     uint8_t *lo, *hi;
     struct q8 qq;
@@ -86,6 +87,7 @@ static size_t lay_out(char *scratch, size_t hd_k, size_t hd_v, struct queries *o
     PLACE(bias, n * KV_PAGE * sizeof(float));
     PLACE(position, n * sizeof(uint32_t));
     PLACE(slope, n * sizeof(float));
+    PLACE(head, n * sizeof(uint32_t));
     PLACE(first, n * sizeof(uint32_t));
     PLACE(last, n * sizeof(uint32_t));
     PLACE(lo, n);
@@ -156,6 +158,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
             x->m[at] = sinks ? sinks[head + h] : -__builtin_inff();
             x->l[at] = sinks ? 1 : 0;
             x->position[at] = r->plan->rows[row].position;
+            x->head[at] = (uint32_t)(head + h);
             x->slope[at] = alibi > 0 ? alibi_slope(alibi, head + h, s->in[0].heads) : 0;
             see(s->node, x->position[at], tile.last, &x->first[at], &x->last[at]);
         }
@@ -167,13 +170,33 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
     return at;
 }
 
-/* ALiBi: slope times how far back a position is. */
-static void bias_page(struct queries *x, size_t n, uint32_t start)
+/* The bucket of a distance, key less query: exact ones for the nearest, then wider and wider up to 128 positions
+ * (Raffel et al. 2020, section 2.1). Both sides have half of them where a row sees both. */
+static uint32_t bucket_of(double distance, uint32_t n, bool both)
 {
+    const uint32_t half = both ? n / 2 : n, exact = half / 2, side = both && distance > 0 ? half : 0;
+    double d = both && distance > 0 ? distance : -distance;
+    d = d > 0 ? d : 0;
+    if (d < exact)
+        return side + (uint32_t)d;
+    const double wide = exact + math_log(d / exact) * (half - exact) / math_log(128.0 / exact);
+    return side + (wide < half - 1 ? (uint32_t)wide : half - 1);
+}
+
+/* What is added to the scores of a page: ALiBi's slope times how far back a position is, or its bucket's number. */
+static void bias_page(const struct node *node, struct queries *x, size_t n, uint32_t start)
+{
+    const struct weight *relative = node->arg[RELATIVE].weight;
     for (size_t j = 0; j < n; j++)
         for (uint32_t p = 0; p < KV_PAGE; p++) {
             const float distance = (float)x->position[j] - (float)(start + p);
-            x->bias[j * KV_PAGE + p] = -x->slope[j] * (distance < 0 ? -distance : distance);
+            float bias = -x->slope[j] * (distance < 0 ? -distance : distance);
+            if (relative) {
+                const uint32_t bucket = bucket_of(-(double)distance, (uint32_t)relative->dims[1],
+                                                  node->arg[SEES].number != 0);
+                bias += ((const float *)relative->data)[bucket * relative->dims[0] + x->head[j]];
+            }
+            x->bias[j * KV_PAGE + p] = bias;
         }
 }
 
@@ -205,7 +228,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         .lo = x->lo,
         .hi = x->hi,
         .cap = (float)s->node->arg[CAP].number,
-        .bias = s->node->arg[ALIBI].number > 0 ? x->bias : NULL,
+        .bias = s->node->arg[ALIBI].number > 0 || s->node->arg[RELATIVE].weight ? x->bias : NULL,
         .m = x->m,
         .l = x->l,
         .o = x->o,
@@ -223,7 +246,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
             x->hi[j] = (uint8_t)(end < KV_PAGE ? end : KV_PAGE);
         }
         if (a.bias)
-            bias_page(x, n, start);
+            bias_page(s->node, x, n, start);
         a.k = row->pages[page] + head;
         a.v = (const char *)a.k + key_bytes;
         a.k_next = page < last ? row->pages[page + 1] + head : NULL;

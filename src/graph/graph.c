@@ -49,8 +49,7 @@ static void keep_cache(struct graph *g, const struct node *attend)
         g->whole_texts = true;
     if (attend->arg[ATTEND_K].value < 0)
         return;
-    const struct shape k = g->nodes[attend->arg[ATTEND_K].value].shape,
-                       v = g->nodes[attend->arg[ATTEND_V].value].shape;
+    const struct shape k = g->nodes[attend->arg[ATTEND_K].value].shape, v = g->nodes[attend->arg[ATTEND_V].value].shape;
     g->caches[g->n_caches++] = (struct cache){k.dims[1], k.dims[0], v.dims[0]};
 }
 

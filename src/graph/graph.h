@@ -104,7 +104,7 @@ struct graph {
     size_t n_caches, cache_capacity;
     size_t n_state;   /* floats of a session's state: what ops keep of all rows before */
     bool whole_texts; /* some row sees rows after it: a text must come in one step */
-    node_id output; /* the logits: [n_vocab] */
+    node_id output;   /* the logits: [n_vocab] */
     uint32_t n_ctx_train;
     uint32_t n_positions_max; /* rows of the smallest table that positions pick from; 0: no limit */
     struct arena *arena;      /* borrowed: nodes, names */

@@ -1,7 +1,7 @@
 /* lower.c - from nodes to steps: views instead of copies, one quantization for all products that read a value, gated
  * units as one step, and the split into body and head. */
-#include "base/error.h"
 #include "graph/lower.h"
+#include "base/error.h"
 #include <string.h>
 
 /* ---- growing ---- */

@@ -260,10 +260,7 @@ static struct view lower_selective_scan(struct lower *l, const struct node *n)
     return lower_emit(l, s, n->shape.dims[0], 1, 0);
 }
 
-static enum step_op binary_step(enum op op)
-{
-    return op == OP_add ? STEP_ADD : op == OP_mul ? STEP_MUL : STEP_DIV;
-}
+static enum step_op binary_step(enum op op) { return op == OP_add ? STEP_ADD : op == OP_mul ? STEP_MUL : STEP_DIV; }
 
 static struct view lower_binary(struct lower *l, const struct node *n)
 {
@@ -304,9 +301,8 @@ static struct view lower_function(struct lower *l, const struct node *n)
 static struct view lower_plain(struct lower *l, const struct node *n, enum step_op op)
 {
     const struct view x = lower_input(l, n->arg[0].value);
-    struct step s = lower_step(op, op == STEP_L2NORM || op == STEP_SOFTMAX || op == STEP_SUM
-                                       ? x
-                                       : lower_packed(l, x, false));
+    struct step s = lower_step(
+        op, op == STEP_L2NORM || op == STEP_SOFTMAX || op == STEP_SUM ? x : lower_packed(l, x, false));
     if (op == STEP_PICK || op == STEP_MIX)
         s.in[1] = lower_packed(l, lower_input(l, n->arg[1].value), false);
     s.node = n;

@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "graph/program.h"
 
-enum { MAX_SLAB = 256 };   /* rows of a weight matrix in a chunk of work, at most */
-enum { CHUNKS_EACH = 8 };  /* chunks of a phase for each thread, about */
+enum { MAX_SLAB = 256 };  /* rows of a weight matrix in a chunk of work, at most */
+enum { CHUNKS_EACH = 8 }; /* chunks of a phase for each thread, about */
 static const size_t arena_max_bytes = (size_t)1 << 30;
 
 /* ---- opening ---- */
@@ -30,10 +30,7 @@ static bool counts_fit(const struct program *p)
     return n <= UINT32_MAX;
 }
 
-static size_t scratch_of(const struct program *p)
-{
-    return larger(products_scratch_bytes(p), states_scratch_bytes(p));
-}
+static size_t scratch_of(const struct program *p) { return larger(products_scratch_bytes(p), states_scratch_bytes(p)); }
 
 /* Both programs and all sizes; takes only the arena. */
 static andiron_status prepare(struct plan *p, int n_threads, const struct plan_options *options, andiron_error *error)
@@ -48,7 +45,8 @@ static andiron_status prepare(struct plan *p, int n_threads, const struct plan_o
     if (s)
         return s;
     p->tile_most = attention_tile_most(p->graph);
-    p->local_at = align_up(larger(attention_scratch_bytes(p->graph), larger(scratch_of(&p->body), scratch_of(&p->head))));
+    p->local_at = align_up(
+        larger(attention_scratch_bytes(p->graph), larger(scratch_of(&p->body), scratch_of(&p->head))));
     p->sums_at = p->local_at + align_up(larger(p->body.local_bytes, p->head.local_bytes));
     p->scratch_bytes = p->sums_at + align_up(2 * options->max_head_rows * (MAX_SLAB + PANEL) * sizeof(float));
     uint64_t bytes, all;

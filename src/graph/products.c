@@ -61,7 +61,8 @@ void products_run(const struct run *r, const struct phase *phase, uint32_t chunk
 
 /* Slabs of a phase's matrices: small enough to share work evenly, and whole panels. The last one takes what is left, so
  * that none is smaller than a panel. `n_times`: how many of a step's matrices are read. */
-static void cut(const struct run *r, const struct phase *phase, size_t (*n_times)(const struct run *, const struct step *))
+static void cut(const struct run *r, const struct phase *phase,
+                size_t (*n_times)(const struct run *, const struct step *))
 {
     struct step *s = &r->program->steps[phase->first];
     size_t n_rows = 0;
@@ -143,8 +144,7 @@ static size_t lay_out(char *scratch, size_t k, struct gathered *out)
 {
     const size_t blocks = (k + Q_BLOCK - 1) / Q_BLOCK, n = GATHERED;
     size_t at = 0;
-#define PLACE(member, bytes) \
-    (out->member = (void *)(scratch ? scratch + at : NULL), at = (at + (bytes) + 63) / 64 * 64)
+#define PLACE(member, bytes) (out->member = (void *)(scratch ? scratch + at : NULL), at = (at + (bytes) + 63) / 64 * 64)
     PLACE(y, n * (MAX_SLAB + PANEL) * sizeof(float));
     PLACE(x, n * k * sizeof(float));
     PLACE(q.q, n * blocks * Q_BLOCK);
@@ -223,8 +223,8 @@ static void multiply_group(const struct run *r, const struct step *s, const stru
         gather(r, s, result, n, &m, &place);
         kernels_mul(p->kernels, w->type)(&m);
         for (size_t i = 0; i < n; i++) {
-            float *y = run_row(r, s->out, result[i] / s->n_places, thread) +
-                       result[i] % s->n_places * w->dims[1] + from;
+            float *y = run_row(r, s->out, result[i] / s->n_places, thread) + result[i] % s->n_places * w->dims[1] +
+                       from;
             if (s->bias)
                 p->kernels->add(y, place.y + i * m.n_rows, (const float *)s->bias->data + first, m.n_rows);
             else

@@ -103,7 +103,7 @@ struct step {
     const struct weight *weight, *bias;
     const struct rope *rope;
     const struct node *node; /* ATTEND, STORE: its cache and numbers; EMBED: what picks */
-    const float *turned; /* CONV, SELECTIVE_SCAN: the weight's numbers with the rows' dimension fastest */
+    const float *turned;     /* CONV, SELECTIVE_SCAN: the weight's numbers with the rows' dimension fastest */
     float number;
     uint32_t n_matrices;    /* SORT, EXPERTS, HEAD_LINEAR: of the weight */
     uint32_t n_places;      /* EXPERTS: results in a row */

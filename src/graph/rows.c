@@ -63,7 +63,8 @@ static void norm(const struct kernels *k, const struct step *s, const float *x, 
         if (s->op == STEP_RMSNORM)
             k->rmsnorm(out, x, s->weight ? s->weight->data : NULL, s->in[0].size, s->number);
         else
-            k->layernorm(out, x, s->weight ? s->weight->data : NULL, s->bias ? s->bias->data : NULL, s->in[0].size, s->number);
+            k->layernorm(out, x, s->weight ? s->weight->data : NULL, s->bias ? s->bias->data : NULL, s->in[0].size,
+                         s->number);
     }
 }
 

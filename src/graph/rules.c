@@ -10,7 +10,7 @@ andiron_status rule_give(const struct check *c, uint32_t n_dims, uint64_t d0, ui
 {
     if (d0 > GRAPH_MAX_ITEMS || d1 > GRAPH_MAX_ITEMS || d0 * d1 > GRAPH_MAX_ITEMS)
         return rule_refuse(c, "gives rows of %" PRIu64 " x %" PRIu64 " numbers; expected at most %d", d0, d1,
-                      GRAPH_MAX_ITEMS);
+                           GRAPH_MAX_ITEMS);
     c->node->shape = (struct shape){n_dims, {(uint32_t)d0, (uint32_t)d1, 1, 1}};
     return ANDIRON_OK;
 }
@@ -33,7 +33,9 @@ andiron_status rule_vector(const struct check *c, size_t i, uint64_t n)
 
 andiron_status rule_matrix(const struct check *c, size_t i)
 {
-    return rule_weight(c, i)->n_dims <= 2 ? ANDIRON_OK : rule_refuse_weight(c, rule_weight(c, i), "a matrix of at most 2 dimensions");
+    return rule_weight(c, i)->n_dims <= 2
+               ? ANDIRON_OK
+               : rule_refuse_weight(c, rule_weight(c, i), "a matrix of at most 2 dimensions");
 }
 
 andiron_status rule_same(struct check *c)
@@ -137,8 +139,8 @@ static andiron_status heads(struct check *c)
         return rule_refuse_number(c, 1, "a whole number from 1 on");
     uint64_t n = (uint64_t)rule_number(c, 1);
     if (items % n)
-        return rule_refuse(c, "expected a number of heads that divides x %s, got %" PRIu64, shape_text(rule_shape(c, 0), text),
-                      n);
+        return rule_refuse(c, "expected a number of heads that divides x %s, got %" PRIu64,
+                           shape_text(rule_shape(c, 0), text), n);
     return rule_give(c, 2, items / n, n);
 }
 
@@ -185,8 +187,9 @@ static andiron_status slice(struct check *c)
     if (!rule_is_count(rule_number(c, 2), 1))
         return rule_refuse_number(c, 2, "a whole number from 1 on");
     if (rule_number(c, 1) + rule_number(c, 2) > (double)x.dims[0])
-        return rule_refuse(c, "expected start + n to be at most %" PRIu32 ", the first dimension of x %s, got %.0f + %.0f",
-                      x.dims[0], shape_text(x, text), rule_number(c, 1), rule_number(c, 2));
+        return rule_refuse(c,
+                           "expected start + n to be at most %" PRIu32 ", the first dimension of x %s, got %.0f + %.0f",
+                           x.dims[0], shape_text(x, text), rule_number(c, 1), rule_number(c, 2));
     c->node->shape = x;
     c->node->shape.dims[0] = (uint32_t)rule_number(c, 2);
     return ANDIRON_OK;
@@ -210,8 +213,7 @@ static andiron_status with_b(struct check *c)
 
 static andiron_status clamp(struct check *c)
 {
-    return rule_number(c, 1) <= rule_number(c, 2) ? rule_same(c)
-                                                  : rule_refuse_number(c, 2, "at least what low is");
+    return rule_number(c, 1) <= rule_number(c, 2) ? rule_same(c) : rule_refuse_number(c, 2, "at least what low is");
 }
 
 static andiron_status softcap(struct check *c)

@@ -17,7 +17,7 @@ andiron_status rules_rope(struct check *c)
     double dims = rule_number(c, DIMS);
     if (dims < 2 || dims > x.dims[0] || (uint32_t)dims % 2)
         return rule_refuse(c, "expected dims to be even, from 2 to %" PRIu32 ", the first dimension of x %s, got %.0f",
-                      x.dims[0], shape_text(x, text), dims);
+                           x.dims[0], shape_text(x, text), dims);
     s = rule_vector(c, FACTORS, (uint64_t)dims / 2);
     if (!s)
         s = rule_vector(c, FACTORS_LONG, (uint64_t)dims / 2);
@@ -29,7 +29,7 @@ andiron_status rules_rope(struct check *c)
 }
 
 /* The place of attend's arguments. */
-enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI };
+enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE };
 
 static andiron_status refuse_second(const struct check *c, double cache)
 {
@@ -77,9 +77,19 @@ static andiron_status stored_shapes(const struct check *c, struct shape *k, stru
     return ANDIRON_OK;
 }
 
+/* F32 [heads, buckets], at least 4 buckets so that some are exact and some are not. */
+static andiron_status check_relative(const struct check *c, uint32_t n_heads)
+{
+    const struct weight *w = rule_weight(c, RELATIVE);
+    if (!w || (w->type == TYPE_F32 && w->n_dims == 2 && w->dims[0] == n_heads && w->dims[1] >= 4 && w->dims[1] <= 1024))
+        return ANDIRON_OK;
+    return rule_refuse_weight(c, w, "relative to be F32 [heads, 4 to 1024 buckets]");
+}
+
 andiron_status rules_attend(struct check *c)
 {
-    static const uint8_t rules[][2] = {{SCALE, NOT_NEGATIVE}, {WINDOW, COUNT}, {CAP, NOT_NEGATIVE}, {ALIBI, NOT_NEGATIVE}};
+    static const uint8_t rules[][2] = {
+        {SCALE, NOT_NEGATIVE}, {WINDOW, COUNT}, {CAP, NOT_NEGATIVE}, {ALIBI, NOT_NEGATIVE}};
     struct shape q = rule_shape(c, Q), k, v;
     char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT], v_text[SHAPE_TEXT];
     const char *expected = NULL;
@@ -88,6 +98,8 @@ andiron_status rules_attend(struct check *c)
         s = stored_shapes(c, &k, &v);
     if (!s)
         s = rule_vector(c, SINKS, q.dims[1]);
+    if (!s)
+        s = check_relative(c, q.dims[1]);
     if (s)
         return s;
     if (q.n_dims != 2 || k.n_dims != 2 || v.n_dims != 2)

@@ -30,7 +30,8 @@ static andiron_status check_places(const struct check *c, size_t i, uint64_t n)
     if (top->op != OP_top)
         return rule_refuse(c, "expected %s to be what top gives, got the value of %s", c->info->arg[i].name,
                            op_infos[top->op].name);
-    const size_t by = (size_t)top->arg[2].number, most = (shape_items(c->g->nodes[top->arg[0].value].shape) + by - 1) / by;
+    const size_t by = (size_t)top->arg[2].number,
+                 most = (shape_items(c->g->nodes[top->arg[0].value].shape) + by - 1) / by;
     return most <= n ? ANDIRON_OK
                      : rule_refuse(c, "expected places below %" PRIu64 ", got the top of %zu numbers", n, most);
 }
@@ -65,8 +66,7 @@ andiron_status rules_experts(struct check *c)
     andiron_status s = check_places(c, 1, n_experts);
     if (s)
         return s;
-    const bool one = shape_items(x) == w->dims[0],
-               each = x.dims[0] == w->dims[0] && n_heads(x) == places.dims[0];
+    const bool one = shape_items(x) == w->dims[0], each = x.dims[0] == w->dims[0] && n_heads(x) == places.dims[0];
     snprintf(expected, sizeof expected, "rows of as many numbers as x %s has for an expert", shape_text(x, text));
     if (!one && !each)
         return rule_refuse_weight(c, w, expected);

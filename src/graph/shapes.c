@@ -2,9 +2,9 @@
  *
  * A definition may come from an untrusted file, and so may the tensors: whatever runs a graph relies on what is checked
  * here and checks nothing again. First every argument by its kind, then each op's own rules. */
-#include "graph/rules.h"
 #include "graph/shapes.h"
 #include "base/error.h"
+#include "graph/rules.h"
 #include "kernels/kernels.h"
 #include <float.h>
 #include <inttypes.h>
@@ -42,7 +42,7 @@ andiron_status rule_refuse_weight(const struct check *c, const struct weight *w,
     for (uint32_t d = 0, n = 0; d < w->n_dims && d < 4; d++)
         n += (uint32_t)snprintf(dims + n, sizeof dims - n, "%s%" PRIu64, d ? ", " : "", w->dims[d]);
     return rule_refuse(c, "expected %s, got \"%.100s\" %s [%s]", expected, w->name ? w->name : "",
-                  type ? type->name : "of unknown type", dims);
+                       type ? type->name : "of unknown type", dims);
 }
 
 andiron_status rule_refuse_number(const struct check *c, size_t i, const char *expected)
@@ -64,9 +64,9 @@ static andiron_status check_value(const struct check *c, size_t i)
     const bool takes_ids = c->node->op == OP_embed || c->node->op == OP_numbers;
     if (ids != takes_ids)
         return rule_refuse(c,
-                      ids ? "expected %s to be numbers, got %s; put them through embed or numbers"
-                          : "expected %s to be tokens or positions, got the value of %s",
-                      arg->name, op_infos[c->g->nodes[v].op].name);
+                           ids ? "expected %s to be numbers, got %s; put them through embed or numbers"
+                               : "expected %s to be tokens or positions, got the value of %s",
+                           arg->name, op_infos[c->g->nodes[v].op].name);
     return ANDIRON_OK;
 }
 
