@@ -96,7 +96,7 @@ static andiron_status set_cache(const struct arguments *a, const struct op_arg *
         return ANDIRON_OK;
     }
     if (at < 0 || at != a->x->layer)
-        return expected_for(a, "the layer at hand, or one before it that has a cache", arg->name, v);
+        return expected_for(a, "the layer at hand or an earlier one with a cache", arg->name, v);
     if (a->x->layer_cached)
         return expand_error(a->x, a->f, a->e->line, "a layer has one cache, and this is its second attend");
     a->x->layer_cached = true;
