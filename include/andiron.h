@@ -69,6 +69,7 @@ typedef struct {
     int n_threads;          /* 0: one for each physical core this process may use */
     size_t max_step_tokens; /* most tokens of one step (ubatch); 0: 512 */
     bool vocab_only;        /* read metadata and tokenizer only; no session can be opened */
+    bool embeddings;        /* for andiron_session_embed: of a model that gives scores, take its last row instead */
 } andiron_model_options;    /* all zero is a good default */
 
 typedef struct {
@@ -77,6 +78,7 @@ typedef struct {
     const char *cpu;          /* level in use */
     int n_threads;
     size_t n_vocab, n_layer, n_embd, n_ctx_train;
+    bool embeds;           /* gives a vector of n_vocab numbers for each token, not scores */
     uint64_t n_params;     /* weights, counted as numbers */
     uint64_t file_bytes;   /* of all split files */
     uint64_t weight_bytes; /* read for each generated token */
@@ -167,6 +169,20 @@ ANDIRON_API andiron_status andiron_session_append(andiron_session *session, cons
  * least the last token). *n_kept, if not NULL, tells how many were kept. */
 ANDIRON_API andiron_status andiron_session_sync(andiron_session *session, const andiron_token *tokens, size_t n_tokens,
                                                 size_t *n_kept, andiron_error *error);
+typedef enum {
+    ANDIRON_POOLING_MODEL, /* as the file's pooling_type says; else the mean for models that read whole texts, else last
+                            */
+    ANDIRON_POOLING_MEAN,
+    ANDIRON_POOLING_FIRST, /* the first token's vector (CLS) */
+    ANDIRON_POOLING_LAST,
+} andiron_pooling;
+
+/* One vector for a text: out f32 [n_embd of the output], of length 1 where `normalize`. The session's own text is
+ * replaced by `tokens` (at least one). For models that embed, or were opened with `embeddings`; ANDIRON_E_FULL when the
+ * tokens do not fit the context, or, where the model reads whole texts, one step. */
+ANDIRON_API andiron_status andiron_session_embed(andiron_session *session, const andiron_token *tokens, size_t n_tokens,
+                                                 andiron_pooling pooling, bool normalize, float *out,
+                                                 andiron_error *error);
 /* Scores for the next token, f32 [n_vocab]; NULL before the first token. */
 ANDIRON_API const float *andiron_session_logits(const andiron_session *session);
 

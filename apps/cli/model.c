@@ -56,21 +56,35 @@ andiron_model_options model_options(const struct model_args *args, char *arch_di
     };
 }
 
-bool model_open(andiron_model **out, const char *name, const struct model_args *args, size_t max_step_tokens,
-                bool vocab_only)
+/* What differs between commands is in `options` already. */
+static bool open_with(andiron_model **out, const char *name, const struct model_args *args,
+                      andiron_model_options options)
 {
     char arch_dir[4096];
     andiron_error error;
     const char *path = resolve_model(name);
     if (!path)
         return false;
-    andiron_model_options options = model_options(args, arch_dir, sizeof arch_dir);
-    options.max_step_tokens = max_step_tokens;
-    options.vocab_only = vocab_only;
+    andiron_model_options common = model_options(args, arch_dir, sizeof arch_dir);
+    common.max_step_tokens = options.max_step_tokens;
+    common.vocab_only = options.vocab_only;
+    common.embeddings = options.embeddings;
     model_say_log(args->verbose);
-    if (andiron_model_open(out, path, &options, &error))
+    if (andiron_model_open(out, path, &common, &error))
         return fail_with(&error);
     return true;
+}
+
+bool model_open(andiron_model **out, const char *name, const struct model_args *args, size_t max_step_tokens,
+                bool vocab_only)
+{
+    return open_with(out, name, args,
+                     (andiron_model_options){.max_step_tokens = max_step_tokens, .vocab_only = vocab_only});
+}
+
+bool model_open_embeddings(andiron_model **out, const char *name, const struct model_args *args, size_t max_step_tokens)
+{
+    return open_with(out, name, args, (andiron_model_options){.max_step_tokens = max_step_tokens, .embeddings = true});
 }
 
 size_t model_n_vocab(const andiron_model *model)

@@ -43,6 +43,9 @@ enum { MOST_STEP_TOKENS = 1 << 16 };
 /* Open what MODEL names. False with a sentence on stderr. `max_step_tokens`: 0 is the library's default. */
 bool model_open(andiron_model **out, const char *name, const struct model_args *args, size_t max_step_tokens,
                 bool vocab_only);
+/* The same for a model whose vectors are wanted. */
+bool model_open_embeddings(andiron_model **out, const char *name, const struct model_args *args,
+                           size_t max_step_tokens);
 /* The library's view of `args`; `arch_dir` has room for the path of the user's .arch files. */
 andiron_model_options model_options(const struct model_args *args, char *arch_dir, size_t n);
 size_t model_n_vocab(const andiron_model *model);

@@ -169,22 +169,28 @@ static andiron_status negate(struct expansion *x, const struct frame *f, const s
 
 static size_t n_items(const struct expansion *x, struct value v) { return shape_items(x->g->nodes[v.node].shape); }
 
-/* An add or mul node of a and b, one of them perhaps a number: a - b is a + -b, and a / 4 is a * 0.25. */
+/* What add or mul wants for b: a - b is a + -b, and a / 4 is a * 0.25. */
+static andiron_status second(struct expansion *x, const struct frame *f, const struct expr *e, struct value *b)
+{
+    if (e->operation == OPERATION_SUB)
+        return negate(x, f, e, b);
+    if (e->operation != OPERATION_DIV || b->kind != VALUE_NUMBER)
+        return ANDIRON_OK;
+    if (b->number == 0)
+        return expand_error(x, f, e->line, "division by zero");
+    return give_number(x, f, e->line, 1 / b->number, b);
+}
+
+/* An add, mul or div node of a and b, one of them perhaps a number. */
 static andiron_status arithmetic_node(struct expansion *x, const struct frame *f, const struct expr *e, struct value a,
                                       struct value b, struct value *out)
 {
     char a_words[VALUE_WORDS], b_words[VALUE_WORDS];
     const enum operation o = e->operation;
-    andiron_status s = ANDIRON_OK;
     if (!has_node(o, &a, &b))
         return expand_error(x, f, e->line, "expected numbers, or values of the graph around +, - or *; got %s and %s",
                             value_words(&a, a_words), value_words(&b, b_words));
-    if (o == OPERATION_DIV && b.kind == VALUE_NUMBER && b.number == 0)
-        return expand_error(x, f, e->line, "division by zero");
-    if (o == OPERATION_DIV && b.kind == VALUE_NUMBER)
-        s = give_number(x, f, e->line, 1 / b.number, &b);
-    else if (o == OPERATION_SUB)
-        s = negate(x, f, e, &b);
+    andiron_status s = second(x, f, e, &b);
     if (s)
         return s;
     const bool divides = o == OPERATION_DIV && b.kind == VALUE_NODE;

@@ -206,22 +206,34 @@ andiron_status expand_param(struct expansion *x, const struct frame *f, uint32_t
     return ANDIRON_OK;
 }
 
-/* The parameter n_ctx_train, where there is one. */
-static andiron_status read_context(struct expansion *x, const struct frame *f)
+/* A parameter that says something of the graph as a whole; *out stays as it is where there is none. */
+static andiron_status graph_param(struct expansion *x, const struct frame *f, const char *name, double most,
+                                  const char *what, double *out)
 {
     bool found;
     struct value v = {0};
-    const struct param *param = find_param(x->arch->definition, span_of("n_ctx_train"));
+    const struct param *param = find_param(x->arch->definition, span_of(name));
     if (!param)
         return ANDIRON_OK;
     andiron_status s = expand_param(x, f, param->line, param->name, &v, &found);
-    struct frame place = {.definition = param->definition};
+    const struct frame place = {.definition = param->definition};
     if (s)
         return s;
-    if (v.kind != VALUE_NUMBER || !(v.number >= 0 && v.number <= 1e9 && v.number == (double)(uint32_t)v.number))
-        return expected(x, &place, param->line, "n_ctx_train to be a count up to 1e9", &v);
-    x->g->n_ctx_train = (uint32_t)v.number;
+    if (v.kind != VALUE_NUMBER || !(v.number >= 0 && v.number <= most) || v.number != (double)(uint32_t)v.number)
+        return expected(x, &place, param->line, what, &v);
+    *out = v.number;
     return ANDIRON_OK;
+}
+
+static andiron_status graph_params(struct expansion *x, const struct frame *f)
+{
+    double n_ctx_train = 0, embeds = 0;
+    andiron_status s = graph_param(x, f, "n_ctx_train", 1e9, "n_ctx_train to be a count up to 1e9", &n_ctx_train);
+    if (!s)
+        s = graph_param(x, f, "embeds", 1, "embeds to be 0 or 1", &embeds);
+    x->g->n_ctx_train = (uint32_t)n_ctx_train;
+    x->g->embeds = embeds != 0;
+    return s;
 }
 
 static andiron_status expand_graph(struct expansion *x)
@@ -232,7 +244,7 @@ static andiron_status expand_graph(struct expansion *x)
     struct frame f = {.definition = x->arch->definition};
     if (!d)
         return expand_error(x, &f, 1, "expected graph(tokens) { ... } here or in a parent, got none");
-    andiron_status s = read_context(x, &f);
+    andiron_status s = graph_params(x, &f);
     struct value tokens = {.kind = VALUE_NODE, .node = OP_tokens}, out = {0};
     if (!s)
         s = expand_block(x, &f, d->graph->line, d->graph, &tokens, &out);

@@ -190,7 +190,7 @@ static const struct {
     size_t fallback; /* its argument of that place is one; 0: none */
 } functions[] = {
     {"meta", meta, 1},        {"meta_at", meta_at, 2}, {"meta_text", meta_text, 1}, {"has", has, 0},
-    {"rows", rows, 0},        {"items", items, 0},     {"nth", layer, 0},         {"columns", columns, 0},
+    {"rows", rows, 0},        {"items", items, 0},     {"nth", layer, 0},           {"columns", columns, 0},
     {"sqrt", square_root, 0}, {"log", logarithm, 0},   {"pow", power, 0},           {"floor", floor_of, 0},
     {"min", least, 0},        {"max", most, 0},
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { KEY_MAX = 320 };
+enum { POOLING_LAST = 3 }; /* of the key pooling_type */
 
 /* Keys of the architecture carry its name in front; others begin with a dot here (arch.h). */
 static const struct gguf_value *find_key(const andiron_model *model, const char *key)
@@ -22,6 +23,11 @@ static const struct gguf_value *find_key(const andiron_model *model, const char 
 static bool source_number(void *user, const char *key, uint64_t i, double *out, uint64_t *n)
 {
     const struct gguf_value *v = find_key(user, key);
+    const andiron_model *model = user;
+    if (!v && model->wants_embeddings && !strcmp(key, "pooling_type")) { /* any model can be asked for its last row */
+        *out = POOLING_LAST;
+        return i == 0;
+    }
     if (!v || !gguf_item_f64(v, i, out))
         return false;
     if (n)
@@ -171,6 +177,7 @@ andiron_status model_build_graph(andiron_model *model, const andiron_model_optio
 {
     char path[4096];
     struct definition definition = {0};
+    model->wants_embeddings = options->embeddings;
     andiron_status s = list_weights(model, error);
     if (!s)
         s = find_definition(model, options, &definition, path, sizeof path, error);

@@ -22,7 +22,8 @@ struct andiron_model {
     struct weight *weights; /* [n_tensors] in the file's order */
     bool *weight_used;      /* [n_tensors] the graph reads it */
     struct graph graph;
-    struct plan *plan; /* NULL: vocab_only */
+    bool wants_embeddings; /* asked for when it was opened */
+    struct plan *plan;     /* NULL: vocab_only */
     struct kv_layout layouts[KV_TYPES];
     size_t max_rows, max_head_rows;
     size_t step_bytes;               /* the plan's memory */
@@ -39,9 +40,9 @@ struct andiron_session {
     size_t n_ctx;
     andiron_token *tokens; /* [n_ctx] the text so far */
     size_t n_tokens;
-    char *kv;      /* all pages; the system gives memory as it is touched */
-    char **pages;  /* [n_ctx / KV_PAGE, rounded up] */
-    float *state;  /* [graph's n_state] after the first n_state_tokens tokens; NULL: the model keeps none */
+    char *kv;     /* all pages; the system gives memory as it is touched */
+    char **pages; /* [n_ctx / KV_PAGE, rounded up] */
+    float *state; /* [graph's n_state] after the first n_state_tokens tokens; NULL: the model keeps none */
     size_t n_state_tokens;
     float *logits; /* [n_vocab] after the last token, where has_logits */
     bool has_logits;

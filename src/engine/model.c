@@ -185,6 +185,7 @@ void andiron_model_get_info(const andiron_model *model, andiron_model_info *info
                    : model->tokenizer ? tokenizer_n_tokens(model->tokenizer)
                                       : 0,
         .n_ctx_train = model->graph.n_ctx_train,
+        .embeds = model->graph.embeds,
         .file_bytes = gguf_file_bytes(model->file),
         .weight_bytes = model->plan ? plan_weight_bytes(model->plan) : 0,
     };

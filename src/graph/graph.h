@@ -106,6 +106,7 @@ struct graph {
     bool whole_texts; /* some row sees rows after it: a text must come in one step */
     node_id output;   /* the logits: [n_vocab] */
     uint32_t n_ctx_train;
+    bool embeds;              /* the output is a vector that stands for the text, not scores */
     uint32_t n_positions_max; /* rows of the smallest table that positions pick from; 0: no limit */
     struct arena *arena;      /* borrowed: nodes, names */
 };

@@ -297,12 +297,17 @@ static struct view lower_function(struct lower *l, const struct node *n)
     return lower_emit(l, s, x.size, x.heads, 0);
 }
 
-/* l2norm, softmax, sum, top, pick, keep_groups, mix: steps of up to two values. */
-static struct view lower_plain(struct lower *l, const struct node *n, enum step_op op)
+/* Steps of up to two values. */
+static struct view lower_plain(struct lower *l, const struct node *n)
 {
+    static const uint8_t steps[] = {
+        [OP_l2norm] = STEP_L2NORM, [OP_softmax] = STEP_SOFTMAX,         [OP_sum] = STEP_SUM, [OP_top] = STEP_TOP,
+        [OP_pick] = STEP_PICK,     [OP_keep_groups] = STEP_KEEP_GROUPS, [OP_mix] = STEP_MIX,
+    };
+    const enum step_op op = steps[n->op];
+    const bool strided = op == STEP_L2NORM || op == STEP_SOFTMAX || op == STEP_SUM;
     const struct view x = lower_input(l, n->arg[0].value);
-    struct step s = lower_step(
-        op, op == STEP_L2NORM || op == STEP_SOFTMAX || op == STEP_SUM ? x : lower_packed(l, x, false));
+    struct step s = lower_step(op, strided ? x : lower_packed(l, x, false));
     if (op == STEP_PICK || op == STEP_MIX)
         s.in[1] = lower_packed(l, lower_input(l, n->arg[1].value), false);
     s.node = n;
@@ -327,41 +332,48 @@ static struct view lower_flat(struct lower *l, const struct node *n)
     return v;
 }
 
+static struct view lower_nothing(struct lower *l, const struct node *n)
+{
+    (void)l, (void)n;
+    return no_view;
+}
+
 struct view lower_node(struct lower *l, const struct node *n)
 {
-    switch (n->op) {
-    case OP_tokens:
-    case OP_positions: return no_view;
-    case OP_embed:
-    case OP_numbers: return lower_ids(l, n);
-    case OP_constant: return lower_constant(l, n);
-    case OP_geometric: return lower_geometric(l, n);
-    case OP_linear: return lower_linear(l, n);
-    case OP_head_linear: return lower_head_linear(l, n);
-    case OP_experts: return lower_experts(l, n);
-    case OP_rmsnorm:
-    case OP_layernorm: return lower_norm(l, n);
-    case OP_l2norm: return lower_plain(l, n, STEP_L2NORM);
-    case OP_softmax: return lower_plain(l, n, STEP_SOFTMAX);
-    case OP_sum: return lower_plain(l, n, STEP_SUM);
-    case OP_top: return lower_plain(l, n, STEP_TOP);
-    case OP_pick: return lower_plain(l, n, STEP_PICK);
-    case OP_keep_groups: return lower_plain(l, n, STEP_KEEP_GROUPS);
-    case OP_mix: return lower_plain(l, n, STEP_MIX);
-    case OP_heads: return lower_heads(l, n);
-    case OP_flat: return lower_flat(l, n);
-    case OP_slice: return lower_slice(l, n);
-    case OP_concat: return lower_concat(l, n);
-    case OP_repeat: return lower_repeat(l, n);
-    case OP_rope: return lower_rope(l, n);
-    case OP_attend: return lower_attend(l, n);
-    case OP_previous: return lower_previous(l, n);
-    case OP_conv: return lower_conv(l, n);
-    case OP_scan: return lower_scan(l, n);
-    case OP_selective_scan: return lower_selective_scan(l, n);
-    case OP_add:
-    case OP_mul:
-    case OP_div: return lower_binary(l, n);
-    default: return lower_function(l, n);
-    }
+    static struct view (*const by_op[])(struct lower *, const struct node *) = {
+        [OP_tokens] = lower_nothing,
+        [OP_positions] = lower_nothing,
+        [OP_embed] = lower_ids,
+        [OP_numbers] = lower_ids,
+        [OP_constant] = lower_constant,
+        [OP_geometric] = lower_geometric,
+        [OP_linear] = lower_linear,
+        [OP_head_linear] = lower_head_linear,
+        [OP_experts] = lower_experts,
+        [OP_rmsnorm] = lower_norm,
+        [OP_layernorm] = lower_norm,
+        [OP_l2norm] = lower_plain,
+        [OP_softmax] = lower_plain,
+        [OP_sum] = lower_plain,
+        [OP_top] = lower_plain,
+        [OP_pick] = lower_plain,
+        [OP_keep_groups] = lower_plain,
+        [OP_mix] = lower_plain,
+        [OP_heads] = lower_heads,
+        [OP_flat] = lower_flat,
+        [OP_slice] = lower_slice,
+        [OP_concat] = lower_concat,
+        [OP_repeat] = lower_repeat,
+        [OP_rope] = lower_rope,
+        [OP_attend] = lower_attend,
+        [OP_previous] = lower_previous,
+        [OP_conv] = lower_conv,
+        [OP_scan] = lower_scan,
+        [OP_selective_scan] = lower_selective_scan,
+        [OP_add] = lower_binary,
+        [OP_mul] = lower_binary,
+        [OP_div] = lower_binary,
+    };
+    const size_t n_ops = sizeof by_op / sizeof *by_op;
+    return ((size_t)n->op < n_ops && by_op[n->op] ? by_op[n->op] : lower_function)(l, n);
 }

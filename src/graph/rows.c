@@ -188,7 +188,7 @@ static void arithmetic(const struct kernels *k, const struct step *s, const floa
     }
 }
 
-/* Steps that move numbers. */
+/* Steps that move numbers, or take each with its like. */
 static void move(const struct run *r, const struct step *s, size_t row, const float *a, const float *b, float *out)
 {
     switch (s->op) {
@@ -198,17 +198,14 @@ static void move(const struct run *r, const struct step *s, size_t row, const fl
     case STEP_CONCAT: concat(s, a, b, out); break;
     case STEP_REPEAT: repeat(s, a, out); break;
     case STEP_GATHER: gather(r, s, row, out); break;
-    default: copy(s, a, out); break;
+    case STEP_COPY: copy(s, a, out); break;
+    default: arithmetic(r->plan->kernels, s, a, b, out); break;
     }
 }
 
-void run_row_step(const struct run *r, const struct step *s, size_t row, int thread)
+static void run_on(const struct run *r, const struct step *s, size_t row, const float *a, const float *b, float *out)
 {
     const struct kernels *k = r->plan->kernels;
-    const bool reads = view_given(s->in[0]) && s->op != STEP_GATHER; /* GATHER reads a table of the body */
-    const float *a = reads ? run_row(r, s->in[0], row, thread) : NULL;
-    const float *b = view_given(s->in[1]) ? run_row(r, s->in[1], row, thread) : NULL;
-    float *out = s->op != STEP_QUANTIZE ? run_row(r, s->out, row, thread) : NULL;
     switch (s->op) {
     case STEP_QUANTIZE: quantize(r, s, row, a); break;
     case STEP_RMSNORM:
@@ -222,13 +219,14 @@ void run_row_step(const struct run *r, const struct step *s, size_t row, int thr
     case STEP_PICK:
     case STEP_KEEP_GROUPS:
     case STEP_MIX: run_selection(r, s, a, b, out); break;
-    case STEP_EMBED:
-    case STEP_NUMBERS:
-    case STEP_STORE:
-    case STEP_CONCAT:
-    case STEP_REPEAT:
-    case STEP_GATHER:
-    case STEP_COPY: move(r, s, row, a, b, out); break;
-    default: arithmetic(k, s, a, b, out); break;
+    default: move(r, s, row, a, b, out); break;
     }
+}
+
+void run_row_step(const struct run *r, const struct step *s, size_t row, int thread)
+{
+    const bool reads = view_given(s->in[0]) && s->op != STEP_GATHER; /* GATHER reads a table of the body */
+    const float *a = reads ? run_row(r, s->in[0], row, thread) : NULL;
+    const float *b = view_given(s->in[1]) ? run_row(r, s->in[1], row, thread) : NULL;
+    run_on(r, s, row, a, b, s->op != STEP_QUANTIZE ? run_row(r, s->out, row, thread) : NULL);
 }

@@ -31,13 +31,6 @@ andiron_status rule_vector(const struct check *c, size_t i, uint64_t n)
     return rule_refuse_weight(c, w, expected);
 }
 
-andiron_status rule_matrix(const struct check *c, size_t i)
-{
-    return rule_weight(c, i)->n_dims <= 2
-               ? ANDIRON_OK
-               : rule_refuse_weight(c, rule_weight(c, i), "a matrix of at most 2 dimensions");
-}
-
 andiron_status rule_same(struct check *c)
 {
     c->node->shape = rule_shape(c, 0);
@@ -93,18 +86,18 @@ static andiron_status constant(struct check *c)
 
 static andiron_status embed(struct check *c)
 {
-    andiron_status s = rule_matrix(c, 1);
-    return s ? s : rule_give(c, 1, rule_weight(c, 1)->dims[0], 1);
+    const struct weight *w = rule_weight(c, 1);
+    return w->n_dims == 2 ? rule_give(c, 1, w->dims[0], 1) : rule_refuse_weight(c, w, "a matrix of 2 dimensions");
 }
 
-/* Rows of quantized types are whole blocks (check_weight), and so a multiple of the 32 that their products read at
- * once. */
+/* A vector is a matrix of one row. Rows of quantized types are whole blocks (check_weight), and so a multiple of the 32
+ * that their products read at once. */
 static andiron_status linear(struct check *c)
 {
     const struct weight *w = rule_weight(c, 1);
     size_t items = shape_items(rule_shape(c, 0));
     char text[SHAPE_TEXT], expected[160];
-    andiron_status s = rule_matrix(c, 1);
+    andiron_status s = w->n_dims <= 2 ? ANDIRON_OK : rule_refuse_weight(c, w, "a matrix of at most 2 dimensions");
     if (!s && w->dims[0] != items) {
         snprintf(expected, sizeof expected, "rows of %zu numbers, as many as x %s has", items,
                  shape_text(rule_shape(c, 0), text));
@@ -204,10 +197,11 @@ static andiron_status with_b(struct check *c)
     if (rule_number(c, 2) != c->info->arg[2].fallback)
         return rule_refuse(c, "expected b or a number, got both");
     struct shape a = rule_shape(c, 0), b = rule_shape(c, 1);
-    bool row = b.dims[0] == a.dims[0] || b.dims[0] == 1;
+    bool row = b.dims[0] == a.dims[0] || b.dims[0] == 1, one = n_heads(a) == 1;
     if (!row || (n_heads(b) != n_heads(a) && n_heads(b) != 1))
-        return rule_refuse(c, "expected b to be %s, [%" PRIu32 "], [1, %" PRIu64 "] or [1], got %s",
-                           shape_text(a, a_text), a.dims[0], n_heads(a), shape_text(b, b_text));
+        return one ? rule_refuse(c, "expected b to be [%" PRIu32 "] or [1], got %s", a.dims[0], shape_text(b, b_text))
+                   : rule_refuse(c, "expected b to be %s, [%" PRIu32 "], [1, %" PRIu64 "] or [1], got %s",
+                                 shape_text(a, a_text), a.dims[0], n_heads(a), shape_text(b, b_text));
     return rule_same(c);
 }
 

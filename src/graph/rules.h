@@ -35,7 +35,6 @@ andiron_status rule_give(const struct check *c, uint32_t n_dims, uint64_t d0, ui
 andiron_status rule_same(struct check *c); /* that of argument 0 */
 /* Argument i is a vector of `n` float32, or left out. */
 andiron_status rule_vector(const struct check *c, size_t i, uint64_t n);
-andiron_status rule_matrix(const struct check *c, size_t i);
 enum rule { POSITIVE, NOT_NEGATIVE, COUNT };
 /* n numbers: {argument, rule}. */
 andiron_status rule_numbers(const struct check *c, size_t n, const uint8_t (*rules)[2]);

@@ -3,6 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* Choosing is quadratic in what a definition says; these bound a row's work, far above any model's. */
+enum { MOST_CANDIDATES = 1 << 16, MOST_CHOSEN = 512, MOST_GROUPS = 1024, MOST_PAIRS = 1 << 20 };
+
 static uint64_t n_heads(struct shape s) { return shape_items(s) / s.dims[0]; }
 
 /* A whole number from 1 to `most`. */
@@ -15,11 +18,23 @@ static andiron_status check_count(const struct check *c, size_t i, uint64_t most
                : rule_refuse_number(c, i, expected);
 }
 
+static uint64_t lesser(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static andiron_status check_candidates(const struct check *c)
+{
+    const size_t items = shape_items(rule_shape(c, 0));
+    return items <= MOST_CANDIDATES
+               ? ANDIRON_OK
+               : rule_refuse(c, "expected x to have at most %d numbers, got %zu", MOST_CANDIDATES, items);
+}
+
 andiron_status rules_top(struct check *c)
 {
-    andiron_status s = check_count(c, 1, shape_items(rule_shape(c, 0)));
+    andiron_status s = check_candidates(c);
     if (!s)
-        s = check_count(c, 2, GRAPH_MAX_ITEMS);
+        s = check_count(c, 1, lesser(shape_items(rule_shape(c, 0)), MOST_CHOSEN));
+    if (!s)
+        s = check_count(c, 2, MOST_CANDIDATES);
     return s ? s : rule_give(c, 1, (uint64_t)rule_number(c, 1), 1);
 }
 
@@ -45,13 +60,15 @@ andiron_status rules_pick(struct check *c)
 andiron_status rules_keep_groups(struct check *c)
 {
     const uint64_t items = shape_items(rule_shape(c, 0));
-    andiron_status s = check_count(c, 1, items);
+    andiron_status s = check_candidates(c);
+    if (!s)
+        s = check_count(c, 1, lesser(items, MOST_GROUPS));
     if (!s && items % (uint64_t)rule_number(c, 1))
         s = rule_refuse(c, "expected a number of groups that divides %" PRIu64 ", got %.0f", items, rule_number(c, 1));
     if (!s)
         s = check_count(c, 2, (uint64_t)rule_number(c, 1));
     if (!s)
-        s = check_count(c, 3, items / (uint64_t)rule_number(c, 1));
+        s = check_count(c, 3, lesser(items / (uint64_t)rule_number(c, 1), 64));
     return s ? s : rule_same(c);
 }
 
@@ -66,6 +83,9 @@ andiron_status rules_experts(struct check *c)
     andiron_status s = check_places(c, 1, n_experts);
     if (s)
         return s;
+    if (n_experts * places.dims[0] > MOST_PAIRS)
+        return rule_refuse(c, "expected at most %d experts times places, got %" PRIu64 " times %" PRIu32, MOST_PAIRS,
+                           n_experts, places.dims[0]);
     const bool one = shape_items(x) == w->dims[0], each = x.dims[0] == w->dims[0] && n_heads(x) == places.dims[0];
     snprintf(expected, sizeof expected, "rows of as many numbers as x %s has for an expert", shape_text(x, text));
     if (!one && !each)

@@ -87,7 +87,8 @@ static inline size_t kv_blocks(size_t hd) { return (hd + Q_BLOCK - 1) / Q_BLOCK;
  *     l    = fma(l, c, sum of e)       position p to lane p % 16, rising; folded in halves
  *     o[i] = o[i] * c, then o[i] = fma(e[p], v[p][i], o[i]) for p rising; Q8_0: fma(e[p] * scale, v, o[i])
  *     m    = m'
- * Start: m = -INFINITY, l = 0, o = 0; with a sink's score x: m = x, l = 1. The answer is o / l. A query that sees nothing of the page is left alone. */
+ * Start: m = -INFINITY, l = 0, o = 0; with a sink's score x: m = x, l = 1. The answer is o / l. A query that
+ * sees nothing of the page is left alone. */
 struct attend {
     const float *q; /* [n_q] rows of q_stride floats, hd_k used: F32, F16 */
     size_t q_stride;
@@ -100,7 +101,7 @@ struct attend {
     float scale, cap;
     const float *bias; /* [n_q][KV_PAGE], or NULL */
     float *m, *l;      /* [n_q] */
-    float *o;     /* [n_q] rows of o_stride floats, hd_v used */
+    float *o;          /* [n_q] rows of o_stride floats, hd_v used */
     size_t o_stride;
 };
 
@@ -128,11 +129,11 @@ enum activation {
  *     S[i][j] = S[i][j] * decay[i]; then fma(b[i], u[j], S[i][j]) where b is given; then fma(k[i], v[j], S[i][j])
  *     order after:   y[j] = fma(q[i], S[i][j], y[j])                        from 0 */
 struct scan {
-    float *s;                                 /* [dk][dv] */
-    const float *q, *k, *a, *b;               /* [dk]; a and b may be NULL */
-    const float *decay;                       /* [dk], or one where decay_one */
-    const float *v;                           /* [dv] */
-    float *y, *u;                             /* [dv]; u: scratch */
+    float *s;                   /* [dk][dv] */
+    const float *q, *k, *a, *b; /* [dk]; a and b may be NULL */
+    const float *decay;         /* [dk], or one where decay_one */
+    const float *v;             /* [dv] */
+    float *y, *u;               /* [dv]; u: scratch */
     size_t dk, dv;
     bool decay_one, before;
 };

@@ -56,7 +56,7 @@ class Help(Case):
         promised = {
             "run": "system raw temperature top-k top-p min-p repeat-penalty seed ctx threads cpu arch kv-type",
             "show": "metadata tensors graph json ctx", "tokenize": "detokenize special pieces",
-            "logits": "tokens prompt ubatch decode output", "perplexity": "ctx",
+            "logits": "tokens prompt ubatch decode output", "perplexity": "ctx", "embed": "lines pooling raw",
             "bench": "prompt depth sequences json"}
         dump = json.loads(self.ok("help", "--dump"))
         for command in dump["commands"]:
