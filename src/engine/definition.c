@@ -132,8 +132,8 @@ static void say_unused(const andiron_model *model)
 {
     size_t n_unused = 0, first = 0;
     for (size_t i = gguf_n_tensors(model->file); i-- > 0;)
-        if (!model->weight_used[i]) {
-            n_unused++;
+        if (!model->weight_used[i] && !(model->graph.embeds && !strncmp(model->weights[i].name, "output", 6))) {
+            n_unused++; /* a head of scores is not missed where vectors are asked for */
             first = i;
         }
     if (n_unused)
