@@ -7,7 +7,7 @@
 enum { MAX_PART = 16 }; /* query heads of a group that are taken at once */
 
 /* Places of attend's arguments in ops.def. */
-enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE };
+enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE, ONLY, ONLY_SPAN };
 enum { BACK, CHUNKS, BOTH }; /* window_style */
 
 /* How an attend step is cut: the queries of a key/value head that are taken at once. */
@@ -69,6 +69,8 @@ struct queries {
     float *slope;           /* ALiBi's */
     uint32_t *head;         /* of the query */
     uint32_t *first, *last; /* positions seen: [first, last] */
+    const float **only;     /* spans of positions that were chosen, rising; -1: no more */
+    uint32_t *next;         /* of them, for the page at hand */
     uint8_t *lo, *hi;
     struct q8 qq;
 };
@@ -90,6 +92,8 @@ static size_t lay_out(char *scratch, size_t hd_k, size_t hd_v, struct queries *o
     PLACE(head, n * sizeof(uint32_t));
     PLACE(first, n * sizeof(uint32_t));
     PLACE(last, n * sizeof(uint32_t));
+    PLACE(only, n * sizeof *out->only);
+    PLACE(next, n * sizeof(uint32_t));
     PLACE(lo, n);
     PLACE(hi, n);
     PLACE(qq.q, n * hd32);
@@ -143,8 +147,8 @@ static float alibi_slope(double most, size_t h, size_t n)
 }
 
 /* Query heads [head, head + n) of the tile's rows, packed, and what each sees. Returns how many. */
-static size_t take_queries(const struct run *r, const struct step *s, struct tile tile, size_t head, size_t n,
-                           struct queries *x)
+static size_t take_queries(const struct run *r, const struct step *s, struct tile tile, size_t kv_head, size_t head,
+                           size_t n, struct queries *x)
 {
     const size_t hd = s->in[0].size, hd32 = round_up(hd, Q_BLOCK);
     const float *sinks = s->node->arg[SINKS].weight ? s->node->arg[SINKS].weight->data : NULL;
@@ -152,6 +156,8 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
     size_t at = 0;
     for (size_t row = tile.first; row < tile.first + tile.n; row++) {
         const float *q = run_row(r, s->in[0], row, 0) + head * s->in[0].head_stride;
+        const struct view chosen = s->in[2];
+        const float *only = view_given(chosen) ? run_row(r, chosen, row, 0) : NULL;
         for (size_t h = 0; h < n; h++, at++, q += s->in[0].head_stride) {
             memcpy(x->q + at * hd32, q, hd * sizeof *q);
             memset(x->q + at * hd32 + hd, 0, (hd32 - hd) * sizeof *q);
@@ -160,6 +166,8 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
             x->position[at] = r->plan->rows[row].position;
             x->head[at] = (uint32_t)(head + h);
             x->slope[at] = alibi > 0 ? alibi_slope(alibi, head + h, s->in[0].heads) : 0;
+            x->only[at] = only && chosen.heads > 1 ? only + kv_head * chosen.head_stride : only;
+            x->next[at] = 0;
             see(s->node, x->position[at], tile.last, &x->first[at], &x->last[at]);
         }
     }
@@ -200,6 +208,43 @@ static void bias_page(const struct node *node, struct queries *x, size_t n, uint
         }
 }
 
+/* What queries see of a page. */
+static void bound_page(struct queries *x, size_t n, uint32_t start)
+{
+    for (size_t j = 0; j < n; j++) {
+        uint32_t first = x->first[j] > start ? x->first[j] - start : 0,
+                 end = x->last[j] + 1 > start ? x->last[j] + 1 - start : 0;
+        x->lo[j] = (uint8_t)(first < KV_PAGE ? first : KV_PAGE);
+        x->hi[j] = (uint8_t)(end < KV_PAGE ? end : KV_PAGE);
+    }
+}
+
+/* Of a page, queries see only what was chosen for them; false: nothing was. */
+static bool keep_chosen(const struct step *s, struct queries *x, size_t n, uint32_t start)
+{
+    const uint32_t span = (uint32_t)s->node->arg[ONLY_SPAN].number, n_only = s->in[2].size;
+    bool any = false;
+    for (size_t j = 0; j < n; j++) {
+        const float *only = x->only[j];
+        uint32_t at = x->next[j];
+        bool seen = false;
+        for (uint32_t p = x->lo[j]; p < x->hi[j]; p++) {
+            const float wanted = (float)((start + p) / span);
+            while (at < n_only && only[at] >= 0 && only[at] < wanted)
+                at++;
+            if (at < n_only && only[at] == wanted)
+                seen = true;
+            else
+                x->bias[j * KV_PAGE + p] = -__builtin_inff();
+        }
+        x->next[j] = at;
+        if (!seen)
+            x->lo[j] = x->hi[j] = 0;
+        any = any || seen;
+    }
+    return any;
+}
+
 static void give_outputs(const struct run *r, const struct step *s, struct tile tile, size_t head, size_t n,
                          const struct queries *x)
 {
@@ -228,7 +273,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         .lo = x->lo,
         .hi = x->hi,
         .cap = (float)s->node->arg[CAP].number,
-        .bias = s->node->arg[ALIBI].number > 0 || s->node->arg[RELATIVE].weight ? x->bias : NULL,
+        .bias = s->node->arg[ALIBI].number > 0 || s->node->arg[RELATIVE].weight || x->only[0] ? x->bias : NULL,
         .m = x->m,
         .l = x->l,
         .o = x->o,
@@ -239,14 +284,11 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
     const uint32_t last = x->last[n - 1] / KV_PAGE;
     for (uint32_t page = x->first[0] / KV_PAGE; page <= last; page++) {
         const uint32_t start = page * KV_PAGE;
-        for (size_t j = 0; j < n; j++) {
-            uint32_t first = x->first[j] > start ? x->first[j] - start : 0,
-                     end = x->last[j] + 1 > start ? x->last[j] + 1 - start : 0;
-            x->lo[j] = (uint8_t)(first < KV_PAGE ? first : KV_PAGE);
-            x->hi[j] = (uint8_t)(end < KV_PAGE ? end : KV_PAGE);
-        }
+        bound_page(x, n, start);
         if (a.bias)
             bias_page(s->node, x, n, start);
+        if (x->only[0] && !keep_chosen(s, x, n, start))
+            continue;
         a.k = row->pages[page] + head;
         a.v = (const char *)a.k + key_bytes;
         a.k_next = page < last ? row->pages[page + 1] + head : NULL;
@@ -263,7 +305,7 @@ void attention_run(const struct run *r, const struct step *s, uint32_t chunk, in
     const size_t head = kv_head * cut.group + at, n_heads = cut.group - at < cut.part ? cut.group - at : cut.part;
     struct queries x;
     lay_out(r->plan->scratch + (size_t)thread * r->plan->scratch_bytes, s->in[0].size, s->out.size, &x);
-    size_t n = take_queries(r, s, tile, head, n_heads, &x);
+    size_t n = take_queries(r, s, tile, kv_head, head, n_heads, &x);
     attend_pages(r, s, &r->plan->rows[tile.first], kv_head, n, &x);
     give_outputs(r, s, tile, head, n_heads, &x);
 }

@@ -43,8 +43,13 @@ andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *e
 /* Places of attend's arguments in ops.def. */
 enum { ATTEND_K = 1, ATTEND_V, ATTEND_SEES = 7 };
 
-static void keep_cache(struct graph *g, const struct node *attend)
+static void keep_cache(struct graph *g, struct node *attend)
 {
+    if (attend->op == OP_choose) {
+        attend->state = g->n_caches;
+        g->caches[g->n_caches++] = (struct cache){1, g->nodes[attend->arg[1].value].shape.dims[0], 0};
+        return;
+    }
     if (attend->arg[ATTEND_SEES].number != 0)
         g->whole_texts = true;
     if (attend->arg[ATTEND_K].value < 0)
@@ -89,12 +94,13 @@ andiron_status graph_add(struct graph *g, const struct node *node, node_id *out,
                          "%.80s:%" PRIu32 ": %s: expected at most %d nodes in a graph, got one more",
                          node->file ? node->file : "graph", node->line, op_infos[node->op].name, GRAPH_MAX_NODES);
     s = grow(g->arena, &g->nodes, g->n_nodes, &g->capacity, FIRST_NODES, sizeof *g->nodes, "a graph's nodes", error);
-    if (!s && added.op == OP_attend)
+    const bool caches = added.op == OP_attend || added.op == OP_choose;
+    if (!s && caches)
         s = grow(g->arena, &g->caches, g->n_caches, &g->cache_capacity, FIRST_CACHES, sizeof *g->caches,
                  "a graph's caches", error);
     if (s)
         return s;
-    if (added.op == OP_attend)
+    if (caches)
         keep_cache(g, &added);
     if (added.op == OP_embed)
         limit_positions(g, &added);

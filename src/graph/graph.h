@@ -48,7 +48,7 @@ enum arg_kind {
     ARG_CACHE,  /* a layer's KV cache; stored as a number: which cache */
 };
 
-enum { OP_MAX_ARGS = 14 };
+enum { OP_MAX_ARGS = 15 };
 
 struct op_arg {
     const char *name;
@@ -85,14 +85,14 @@ struct node {
     enum op op;
     union arg arg[OP_MAX_ARGS]; /* by the op's places */
     struct shape shape;
-    size_t state;      /* where its state begins among the session's floats, for ops that have one */
+    size_t state;      /* where its state begins among the session's floats, for ops that have one; choose: its cache */
     const char *label; /* what the definition called it, or "" */
     int32_t layer;     /* -1: outside of layers */
     const char *file;  /* of the definition that made it, for errors */
     uint32_t line;
 };
 
-/* A layer's KV cache, declared by its attend node. */
+/* A layer's KV cache, declared by its attend node; or the keys of a choose node, with values of no size. */
 struct cache {
     uint32_t n_heads, hd_k, hd_v;
 };

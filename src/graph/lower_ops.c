@@ -189,7 +189,7 @@ static struct view lower_rope(struct lower *l, const struct node *n)
 
 static struct view lower_attend(struct lower *l, const struct node *n)
 {
-    enum { Q, K, V, CACHE };
+    enum { Q, K, V, CACHE, ONLY = 12 };
     const size_t cache = (size_t)n->arg[CACHE].number;
     const struct view q = lower_input(l, n->arg[Q].value);
     if (n->arg[K].value >= 0) {
@@ -200,8 +200,27 @@ static struct view lower_attend(struct lower *l, const struct node *n)
     }
     struct step s = lower_step(STEP_ATTEND, q);
     s.in[1] = l->stored[cache];
+    if (n->arg[ONLY].value >= 0)
+        s.in[2] = lower_input(l, n->arg[ONLY].value);
     s.node = n;
     return lower_emit(l, s, n->shape.dims[0], q.heads, 0);
+}
+
+static struct view lower_choose(struct lower *l, const struct node *n)
+{
+    enum { Q, K, WEIGHTS };
+    struct step store = lower_step(STEP_STORE, lower_packed(l, lower_input(l, n->arg[K].value), false));
+    store.in[0].size = view_items(store.in[0]);
+    store.in[0].heads = 1;
+    store.in[1] = store.in[0];
+    store.in[1].size = 0; /* keys alone */
+    store.node = n;
+    struct step s = lower_step(STEP_CHOOSE, lower_packed(l, lower_input(l, n->arg[Q].value), false));
+    s.in[1] = lower_emit(l, store, 0, 0, 0);
+    if (n->arg[WEIGHTS].value >= 0)
+        s.in[2] = lower_packed(l, lower_input(l, n->arg[WEIGHTS].value), false);
+    s.node = n;
+    return lower_emit(l, s, n->shape.dims[0], n->shape.dims[1], 0);
 }
 
 /* The rows of `w` [d][n] as [n][d]. */
@@ -341,37 +360,22 @@ static struct view lower_nothing(struct lower *l, const struct node *n)
 struct view lower_node(struct lower *l, const struct node *n)
 {
     static struct view (*const by_op[])(struct lower *, const struct node *) = {
-        [OP_tokens] = lower_nothing,
-        [OP_positions] = lower_nothing,
-        [OP_embed] = lower_ids,
-        [OP_numbers] = lower_ids,
-        [OP_constant] = lower_constant,
-        [OP_geometric] = lower_geometric,
-        [OP_linear] = lower_linear,
-        [OP_head_linear] = lower_head_linear,
-        [OP_experts] = lower_experts,
-        [OP_rmsnorm] = lower_norm,
-        [OP_layernorm] = lower_norm,
-        [OP_l2norm] = lower_plain,
-        [OP_softmax] = lower_plain,
-        [OP_sum] = lower_plain,
-        [OP_top] = lower_plain,
-        [OP_pick] = lower_plain,
-        [OP_keep_groups] = lower_plain,
-        [OP_mix] = lower_plain,
-        [OP_heads] = lower_heads,
-        [OP_flat] = lower_flat,
-        [OP_slice] = lower_slice,
-        [OP_concat] = lower_concat,
-        [OP_repeat] = lower_repeat,
-        [OP_rope] = lower_rope,
-        [OP_attend] = lower_attend,
-        [OP_previous] = lower_previous,
-        [OP_conv] = lower_conv,
-        [OP_scan] = lower_scan,
-        [OP_selective_scan] = lower_selective_scan,
-        [OP_add] = lower_binary,
-        [OP_mul] = lower_binary,
+        [OP_tokens] = lower_nothing,    [OP_positions] = lower_nothing,
+        [OP_embed] = lower_ids,         [OP_numbers] = lower_ids,
+        [OP_constant] = lower_constant, [OP_geometric] = lower_geometric,
+        [OP_linear] = lower_linear,     [OP_head_linear] = lower_head_linear,
+        [OP_experts] = lower_experts,   [OP_rmsnorm] = lower_norm,
+        [OP_layernorm] = lower_norm,    [OP_l2norm] = lower_plain,
+        [OP_softmax] = lower_plain,     [OP_sum] = lower_plain,
+        [OP_top] = lower_plain,         [OP_pick] = lower_plain,
+        [OP_keep_groups] = lower_plain, [OP_mix] = lower_plain,
+        [OP_heads] = lower_heads,       [OP_flat] = lower_flat,
+        [OP_slice] = lower_slice,       [OP_concat] = lower_concat,
+        [OP_repeat] = lower_repeat,     [OP_rope] = lower_rope,
+        [OP_attend] = lower_attend,     [OP_choose] = lower_choose,
+        [OP_previous] = lower_previous, [OP_conv] = lower_conv,
+        [OP_scan] = lower_scan,         [OP_selective_scan] = lower_selective_scan,
+        [OP_add] = lower_binary,        [OP_mul] = lower_binary,
         [OP_div] = lower_binary,
     };
     const size_t n_ops = sizeof by_op / sizeof *by_op;

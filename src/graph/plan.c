@@ -24,13 +24,16 @@ static bool counts_fit(const struct program *p)
         const enum phase_kind kind = step_kind(s->op);
         if (kind == PHASE_LINEAR || kind == PHASE_EXPERTS)
             n += (s->weight->dims[1] / 32 + 1) * (kind == PHASE_LINEAR ? 1 : s->n_matrices);
-        else if (kind == PHASE_ATTEND || kind == PHASE_STATE)
+        else if (kind == PHASE_ATTEND || kind == PHASE_CHOOSE || kind == PHASE_STATE)
             n += p->max_rows * view_items(s->out);
     }
     return n <= UINT32_MAX;
 }
 
-static size_t scratch_of(const struct program *p) { return larger(products_scratch_bytes(p), states_scratch_bytes(p)); }
+static size_t scratch_of(const struct program *p)
+{
+    return larger(larger(products_scratch_bytes(p), states_scratch_bytes(p)), choose_scratch_bytes(p));
+}
 
 /* Both programs and all sizes; takes only the arena. */
 static andiron_status prepare(struct plan *p, int n_threads, const struct plan_options *options, andiron_error *error)
@@ -152,6 +155,7 @@ static void run_chunk(void *context, size_t phase_at, uint32_t chunk, int thread
     case PHASE_LINEAR: products_run(r, phase, chunk, thread); return;
     case PHASE_EXPERTS: experts_run(r, phase, chunk, thread); return;
     case PHASE_ATTEND: run_attention(r, phase, chunk, thread); return;
+    case PHASE_CHOOSE: choose_run(r, &r->program->steps[phase->first + chunk / r->n], chunk % r->n, thread); return;
     case PHASE_STATE: states_run(r, phase, chunk, thread); return;
     case PHASE_SORT: experts_sort(r, &r->program->steps[phase->first + chunk]); return;
     case PHASE_ROWS: run_rows(r, phase, chunk, thread); return;
@@ -166,6 +170,7 @@ static uint32_t count_chunks(const struct run *r, const struct phase *phase)
     case PHASE_EXPERTS: return experts_count(r, phase);
     case PHASE_STATE: return states_count(r, phase);
     case PHASE_SORT: return phase->n;
+    case PHASE_CHOOSE: return phase->n * (uint32_t)r->n;
     case PHASE_ATTEND:
         for (size_t i = 0; i < phase->n; i++)
             n += attention_chunks(r, &r->program->steps[phase->first + i]);
@@ -223,8 +228,8 @@ uint64_t plan_weight_bytes(const struct plan *p) { return weight_bytes(&p->body)
 static void print_program(const struct program *p, const char *name, struct buffer *out)
 {
     static const char *const kinds[] = {
-        [PHASE_ROWS] = "rows",       [PHASE_LINEAR] = "linear", [PHASE_SORT] = "sort",
-        [PHASE_EXPERTS] = "experts", [PHASE_ATTEND] = "attend", [PHASE_STATE] = "state",
+        [PHASE_ROWS] = "rows",     [PHASE_LINEAR] = "linear", [PHASE_SORT] = "sort",     [PHASE_EXPERTS] = "experts",
+        [PHASE_ATTEND] = "attend", [PHASE_STATE] = "state",   [PHASE_CHOOSE] = "choose",
     };
     buffer_printf(out, "%s: %zu steps in %zu phases, %zu bytes for %zu rows\n", name, p->n_steps, p->n_phases, p->bytes,
                   p->max_rows);

@@ -85,6 +85,7 @@ enum step_op {
     STEP_EXPERTS,
     STEP_HEAD_LINEAR,
     STEP_ATTEND,
+    STEP_CHOOSE,
     /* the rows of each session in order */
     STEP_PREVIOUS,
     STEP_CONV,
@@ -92,7 +93,7 @@ enum step_op {
     STEP_SELECTIVE_SCAN,
     N_STEP_OPS
 };
-enum phase_kind { PHASE_ROWS, PHASE_LINEAR, PHASE_SORT, PHASE_EXPERTS, PHASE_ATTEND, PHASE_STATE };
+enum phase_kind { PHASE_ROWS, PHASE_LINEAR, PHASE_SORT, PHASE_EXPERTS, PHASE_ATTEND, PHASE_CHOOSE, PHASE_STATE };
 enum { STEP_INPUTS = 6 };
 
 struct step {
@@ -210,5 +211,9 @@ size_t attention_tile_most(const struct graph *g);
 void attention_tile_rows(struct plan *p);
 uint32_t attention_chunks(const struct run *r, const struct step *s);
 void attention_run(const struct run *r, const struct step *s, uint32_t chunk, int thread);
+
+/* choose.c */
+size_t choose_scratch_bytes(const struct program *p);
+void choose_run(const struct run *r, const struct step *s, size_t row, int thread);
 
 #endif

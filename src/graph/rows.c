@@ -82,7 +82,8 @@ static void store(const struct run *r, const struct step *s, size_t row, const f
     const struct kernels *k = r->plan->kernels;
     const struct batch_row *b = &r->plan->rows[row];
     const struct kv_layout *layout = b->layout;
-    const size_t c = (size_t)s->node->arg[3].number, head_bytes = layout->key_bytes[c] + layout->value_bytes[c];
+    const size_t c = s->node->op == OP_choose ? s->node->state : (size_t)s->node->arg[3].number,
+                 head_bytes = layout->key_bytes[c] + layout->value_bytes[c];
     char *at = b->pages[b->position / KV_PAGE] + layout->offset[c];
     for (size_t h = 0; h < s->in[0].heads;
          h++, at += head_bytes, key += s->in[0].head_stride, value += s->in[1].head_stride) {

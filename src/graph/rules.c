@@ -234,6 +234,7 @@ const rule_fn op_rules[OP_LIMIT] = {
     [OP_repeat] = repeat,
     [OP_rope] = rules_rope,
     [OP_attend] = rules_attend,
+    [OP_choose] = rules_choose,
     [OP_head_linear] = rules_head_linear,
     [OP_top] = rules_top,
     [OP_pick] = rules_pick,

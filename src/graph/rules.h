@@ -42,6 +42,7 @@ andiron_status rule_numbers(const struct check *c, size_t n, const uint8_t (*rul
 /* Of rules_attend.c. */
 andiron_status rules_rope(struct check *c);
 andiron_status rules_attend(struct check *c);
+andiron_status rules_choose(struct check *c);
 /* Of rules_experts.c. */
 andiron_status rules_top(struct check *c);
 andiron_status rules_pick(struct check *c);

@@ -28,8 +28,9 @@ andiron_status rules_rope(struct check *c)
     return rule_same(c);
 }
 
-/* The place of attend's arguments. */
-enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE };
+/* The place of attend's arguments, and one of choose's. */
+enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE, ONLY, ONLY_SPAN };
+enum { CHOOSE_SPAN = 4 };
 
 static andiron_status refuse_second(const struct check *c, double cache)
 {
@@ -86,6 +87,49 @@ static andiron_status check_relative(const struct check *c, uint32_t n_heads)
     return rule_refuse_weight(c, w, "relative to be F32 [heads, 4 to 1024 buckets]");
 }
 
+/* [n], or [n, heads of the cache]. */
+static andiron_status check_only(const struct check *c, uint32_t n_heads)
+{
+    if (c->node->arg[ONLY].value < 0)
+        return ANDIRON_OK;
+    const struct shape only = rule_shape(c, ONLY);
+    char text[SHAPE_TEXT];
+    if (c->g->nodes[c->node->arg[ONLY].value].op != OP_choose)
+        return rule_refuse(c, "expected only to be what choose gave, got the value of %s",
+                           op_infos[c->g->nodes[c->node->arg[ONLY].value].op].name);
+    if (rule_number(c, ONLY_SPAN) != c->g->nodes[c->node->arg[ONLY].value].arg[CHOOSE_SPAN].number)
+        return rule_refuse_number(c, ONLY_SPAN, "the span that choose has");
+    return only.dims[1] == 1 || only.dims[1] == n_heads
+               ? ANDIRON_OK
+               : rule_refuse(c, "expected only to have 1 or %" PRIu32 " heads, got %s", n_heads,
+                             shape_text(only, text));
+}
+
+andiron_status rules_choose(struct check *c)
+{
+    enum { WEIGHTS = 2, N, LOCAL = 5, MOST = 1 << 16 };
+    static const uint8_t rules[][2] = {{LOCAL, COUNT}};
+    const struct shape q = rule_shape(c, Q), k = rule_shape(c, K);
+    char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT];
+    andiron_status s = rule_numbers(c, 1, rules);
+    if (s)
+        return s;
+    if (q.n_dims > 2 || q.dims[0] != k.dims[0] || shape_items(k) != k.dims[0] || k.dims[0] > KV_HEAD_MAX)
+        return rule_refuse(c, "expected q [d, heads] and k [d], d at most %d, got %s and %s", KV_HEAD_MAX,
+                           shape_text(q, q_text), shape_text(k, k_text));
+    const bool weighed = c->node->arg[WEIGHTS].value >= 0;
+    if (weighed && shape_items(rule_shape(c, WEIGHTS)) != q.dims[1])
+        return rule_refuse(c, "expected a weight for each of %" PRIu32 " heads, got %s", q.dims[1],
+                           shape_text(rule_shape(c, WEIGHTS), k_text));
+    if (!rule_is_count(rule_number(c, N), 1) || rule_number(c, N) > MOST)
+        return rule_refuse_number(c, N, "a whole number from 1 to 65536");
+    if (!rule_is_count(rule_number(c, CHOOSE_SPAN), 1) || rule_number(c, CHOOSE_SPAN) > MOST)
+        return rule_refuse_number(c, CHOOSE_SPAN, "a whole number from 1 to 65536");
+    if (c->g->n_caches >= GRAPH_MAX_CACHES)
+        return rule_refuse(c, "expected at most %d caches, got one more", GRAPH_MAX_CACHES);
+    return rule_give(c, 2, (uint64_t)rule_number(c, N), weighed ? 1 : q.dims[1]);
+}
+
 andiron_status rules_attend(struct check *c)
 {
     static const uint8_t rules[][2] = {
@@ -100,6 +144,8 @@ andiron_status rules_attend(struct check *c)
         s = rule_vector(c, SINKS, q.dims[1]);
     if (!s)
         s = check_relative(c, q.dims[1]);
+    if (!s)
+        s = check_only(c, k.dims[1]);
     if (s)
         return s;
     if (q.n_dims != 2 || k.n_dims != 2 || v.n_dims != 2)

@@ -17,6 +17,7 @@ enum phase_kind step_kind(enum step_op op)
     case STEP_EXPERTS:
     case STEP_HEAD_LINEAR: return PHASE_EXPERTS;
     case STEP_ATTEND: return PHASE_ATTEND;
+    case STEP_CHOOSE: return PHASE_CHOOSE;
     case STEP_PREVIOUS:
     case STEP_CONV:
     case STEP_SCAN:
@@ -61,6 +62,7 @@ const char *step_name(enum step_op op)
         [STEP_EXPERTS] = "experts",
         [STEP_HEAD_LINEAR] = "head_linear",
         [STEP_ATTEND] = "attend",
+        [STEP_CHOOSE] = "choose",
         [STEP_PREVIOUS] = "previous",
         [STEP_CONV] = "conv",
         [STEP_SCAN] = "scan",

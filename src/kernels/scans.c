@@ -1,6 +1,6 @@
-/* scans.c - one row of a recurrence. Compiled once a level: LEVEL names it. What is computed stands at struct scan and
- * struct selective_scan. Numbers of a row of the state are independent of each other, so that a compiler may spread
- * them over any number of lanes. */
+/* scans.c - one row of a recurrence, and scores of a page of keys. Compiled once a level: LEVEL names it. What is
+ * computed stands at struct scan and struct selective_scan. Numbers of a row of the state are independent of each
+ * other, so that a compiler may spread them over any number of lanes. */
 #include "kernels/functions.h"
 #include "kernels/overlays.h"
 
@@ -41,6 +41,17 @@ static void scan(const struct scan *x)
     }
 }
 
+/* For i rising: y[p] = fma(q[i], key p [i], y[p]), from 0. */
+static void score_keys(float *y, const float *keys, const float *q, size_t d)
+{
+    enum { SIDE = 16 }; /* positions side by side */
+    for (size_t group = 0; group < KV_PAGE / SIDE; group++, y += SIDE, keys += SIDE * d) {
+        clear(y, SIDE);
+        for (size_t i = 0; i < d; i++)
+            add_times(y, keys + i * SIDE, q[i], SIDE);
+    }
+}
+
 static void selective_scan(const struct selective_scan *x)
 {
     float *restrict y = x->y;
@@ -58,5 +69,6 @@ static void selective_scan(const struct selective_scan *x)
 void LEVELED(scans_overlay)(struct kernels *k)
 {
     k->scan = scan;
+    k->score_keys = score_keys;
     k->selective_scan = selective_scan;
 }

@@ -44,8 +44,8 @@ class Embed(Case):
     def test_mistakes(self):
         self.fails("embed", tiny(), "", says="an empty text")
         self.fails("embed", tiny(), "hello there", "-c", "2", says="the context holds 2")
-        self.fails("embed", tiny(), "a", "-f", "b", )
-        self.fails("embed", tiny(), "a", "--pooling", "max", )
+        self.misused("embed", tiny(), "a", "-f", "b")
+        self.misused("embed", tiny(), "a", "--pooling", "max")
 
 
 if __name__ == "__main__":

@@ -381,7 +381,13 @@ static void rope(void **state)
 
 static struct node attention(node_id q, node_id k, node_id v, double cache)
 {
-    return with_number(with_value(with_value(unary(OP_attend, q), 1, k), 2, v), 3, cache);
+    struct node n = with_number(with_value(with_value(unary(OP_attend, q), 1, k), 2, v), 3, cache);
+    return with_number(with_value(n, 12, -1), 13, 1); /* only, only_span */
+}
+
+static struct node choice(node_id q, node_id k, node_id weights, double n, double span)
+{
+    return with_number(with_number(with_value(with_value(unary(OP_choose, q), 1, k), 2, weights), 3, n), 4, span);
 }
 
 static void attend(void **state)
@@ -417,6 +423,35 @@ static void attend(void **state)
     refused(&b, with_number(n, 5, 1.5), "window to be a whole number");
     refused(&b, with_number(n, 5, 4294967296.0), "window to be a whole number");
     refused(&b, with_number(n, 6, -1), "cap to be at least 0");
+    end(&b);
+}
+
+static void choose(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t[6];
+    begin(&b);
+    node_id q = heads_of(&b, &t[0], 16, 6), k = heads_of(&b, &t[1], 16, 2), key = row(&b, &t[2], 16),
+            six = row(&b, &t[3], 6), four = row(&b, &t[4], 4), two = heads_of(&b, &t[5], 16, 2);
+    node_id chosen = added(&b, choice(q, key, six, 8, 1)), spans = added(&b, choice(two, key, -1, 3, 4));
+    assert_shape(&b, chosen, 2, 8, 1);
+    assert_shape(&b, spans, 2, 3, 2);
+    assert_int_equal(b.g.n_caches, 2); /* keys of each */
+    struct node n = with_value(attention(q, k, k, 2), 12, chosen);
+    refused(&b, with_number(n, 13, 4), "only_span to be the span that choose has");
+    refused(&b, with_value(n, 12, four), "only to be what choose gave, got the value of");
+    added(&b, n);
+    added(&b, with_number(with_value(attention(q, k, k, 3), 12, spans), 13, 4));
+    refused(&b, with_value(attention(q, q, q, 4), 12, spans), "only_span");
+    refused(&b, with_number(with_value(attention(q, q, q, 4), 12, spans), 13, 4),
+            "only to have 1 or 6 heads, got [3, 2]");
+    refused(&b, choice(q, k, six, 8, 1), "expected q [d, heads] and k [d]");
+    refused(&b, choice(q, four, six, 8, 1), "expected q [d, heads] and k [d]");
+    refused(&b, choice(q, key, four, 8, 1), "a weight for each of 6 heads, got [4]");
+    refused(&b, choice(q, key, six, 0, 1), "n to be a whole number from 1 to 65536");
+    refused(&b, choice(q, key, six, 65537, 1), "n to be a whole number from 1 to 65536");
+    refused(&b, choice(q, key, six, 8, 0.5), "span to be a whole number from 1 to 65536");
     end(&b);
 }
 
@@ -655,6 +690,7 @@ int main(void)
         cmocka_unit_test(views),
         cmocka_unit_test(rope),
         cmocka_unit_test(attend),
+        cmocka_unit_test(choose),
         cmocka_unit_test(caches_have_a_limit),
         cmocka_unit_test(add_and_mul),
         cmocka_unit_test(elementwise),

@@ -56,6 +56,31 @@ static void check_selective(const struct pair *p, size_t n, size_t n_state, enum
     check_call(p, ID_selective_scan, call_selective_scan, &x, out, 2, what);
 }
 
+struct score {
+    float *y, *keys, *q;
+    size_t d;
+};
+
+static void call_score_keys(const struct kernels *k, void *arg)
+{
+    const struct score *x = arg;
+    k->score_keys(x->y, x->keys, x->q, x->d);
+}
+
+static void check_score_keys(const struct pair *p, size_t d, enum side side)
+{
+    char what[96];
+    snprintf(what, sizeof what, "keys of %zu numbers", d);
+    struct score x = {
+        .y = filled(SLOT_Y, "y", KV_PAGE, side),
+        .keys = filled(SLOT_X, "keys", KV_PAGE * d, side),
+        .q = filled(SLOT_Q, "q", d, side),
+        .d = d,
+    };
+    const struct output out = {x.y, KV_PAGE * sizeof *x.y};
+    check_call(p, ID_score_keys, call_score_keys, &x, &out, 1, what);
+}
+
 void check_scans(const struct pair *p)
 {
     static const size_t sizes[] = {1, 2, 3, 8, 15, 16, 17, 31, 64, 100, 128};
@@ -63,6 +88,8 @@ void check_scans(const struct pair *p)
     for (size_t i = 0; i < N; i++)
         for (size_t j = 0; j < N; j++)
             for (int side = 0; side < N_SIDES; side++) {
+                if (j == 0)
+                    check_score_keys(p, sizes[i], (enum side)side);
                 for (int kind = 0; kind < 4; kind++)
                     check_scan(p, sizes[i], sizes[j], kind & 1, kind & 2, (enum side)side);
                 check_selective(p, sizes[i], sizes[j], (enum side)side);

@@ -1,0 +1,164 @@
+/* choose.c - running choose: the positions whose keys score most for a row. */
+#include "graph/program.h"
+#include "kernels/half.h"
+#include <string.h>
+
+enum { Q, K, WEIGHTS, N, SPAN, LOCAL }; /* of choose's arguments */
+
+/* A span of positions that was chosen. */
+struct pick {
+    float score;
+    uint32_t span;
+};
+
+/* What a thread needs. */
+struct chooser {
+    struct pick *picks; /* a heap: the worst first */
+    size_t n, most;
+    float *keys, *scores, *dots; /* [d][KV_PAGE] as the cache has them; [KV_PAGE] */
+};
+
+static size_t lay_out(char *scratch, size_t most, size_t d, struct chooser *out)
+{
+    size_t at = 0;
+#define PLACE(member, bytes) (out->member = (void *)(scratch ? scratch + at : NULL), at += ((bytes) + 63) / 64 * 64)
+    PLACE(picks, most * sizeof *out->picks);
+    PLACE(keys, d * KV_PAGE * sizeof(float));
+    PLACE(scores, KV_PAGE * sizeof(float));
+    PLACE(dots, KV_PAGE * sizeof(float));
+#undef PLACE
+    out->most = most;
+    return at;
+}
+
+size_t choose_scratch_bytes(const struct program *p)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < p->n_steps; i++) {
+        struct chooser unused;
+        if (p->steps[i].op != STEP_CHOOSE)
+            continue;
+        size_t bytes = lay_out(NULL, p->steps[i].out.size, p->steps[i].in[Q].size, &unused);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+/* Of equals the earlier counts more. */
+static bool worse(struct pick a, struct pick b) { return a.score < b.score || (a.score == b.score && a.span > b.span); }
+
+/* Let x sink from `at` in a heap of n. */
+static void sink(struct pick *heap, size_t n, size_t at, struct pick x)
+{
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        child += child + 1 < n && worse(heap[child + 1], heap[child]);
+        if (!worse(heap[child], x))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = x;
+}
+
+static void offer(struct chooser *c, float score, uint32_t span)
+{
+    const struct pick x = {score == score ? score : -__builtin_inff(), span};
+    if (c->n == c->most) {
+        if (worse(c->picks[0], x))
+            sink(c->picks, c->n, 0, x);
+        return;
+    }
+    size_t at = c->n++;
+    for (; at > 0 && worse(x, c->picks[(at - 1) / 2]); at = (at - 1) / 2)
+        c->picks[at] = c->picks[(at - 1) / 2];
+    c->picks[at] = x;
+}
+
+/* The chosen spans in rising order, -1 in what is left. */
+static void give(struct chooser *c, float *out)
+{
+    for (size_t i = 0; i < c->n; i++) /* now a heap by position alone, the last first */
+        c->picks[i].score = 0;
+    for (size_t i = c->n / 2; i-- > 0;)
+        sink(c->picks, c->n, i, c->picks[i]);
+    for (size_t n = c->n; n > 0; n--) {
+        out[n - 1] = (float)c->picks[0].span;
+        sink(c->picks, n - 1, 0, c->picks[n - 1]);
+    }
+    for (size_t i = c->n; i < c->most; i++)
+        out[i] = -1;
+}
+
+/* A page's keys as numbers: [KV_PAGE / 16][d][16]. */
+static const float *page_keys(const struct run *r, const struct batch_row *row, size_t cache, size_t page, size_t d,
+                              float *room)
+{
+    const struct kv_layout *layout = row->layout;
+    const char *at = row->pages[page] + layout->offset[cache];
+    if (layout->type == KV_F32)
+        return (const float *)(const void *)at;
+    if (layout->type == KV_F16) {
+        r->plan->kernels->dequantize_f16(room, at, KV_PAGE * d);
+        return room;
+    }
+    const size_t d32 = (d + Q_BLOCK - 1) / Q_BLOCK * Q_BLOCK;
+    const int8_t *q = (const int8_t *)at;
+    const uint16_t *scale = (const uint16_t *)(const void *)(at + KV_PAGE * d32);
+    for (size_t p = 0; p < KV_PAGE; p++)
+        for (size_t i = 0; i < d; i++) {
+            const size_t group = p / 16, lane = p % 16;
+            room[(group * d + i) * 16 + lane] = (float)q[group * 16 * d32 + i / 4 * 64 + lane * 4 + i % 4] *
+                                                half_to_float(
+                                                    scale[(group * (d32 / Q_BLOCK) + i / Q_BLOCK) * 16 + lane]);
+        }
+    return room;
+}
+
+/* Scores of a page's positions for list `at`: that of one head, or of all by their weights. */
+static void score_page(const struct run *r, const struct step *s, const float *keys, const float *q,
+                       const float *weights, size_t at, const struct chooser *c)
+{
+    const struct kernels *k = r->plan->kernels;
+    const size_t d = s->in[Q].size;
+    if (!weights) {
+        k->score_keys(c->scores, keys, q + at * d, d);
+        return;
+    }
+    memset(c->scores, 0, KV_PAGE * sizeof *c->scores);
+    for (size_t h = 0; h < s->in[Q].heads; h++) {
+        k->score_keys(c->dots, keys, q + h * d, d);
+        k->activate(ACT_RELU, c->dots, c->dots, KV_PAGE);
+        k->axpy(c->scores, c->dots, weights[h], KV_PAGE);
+    }
+}
+
+static void choose(const struct run *r, const struct step *s, const struct batch_row *row, const float *q,
+                   const float *weights, size_t at, struct chooser *c)
+{
+    const uint32_t span = (uint32_t)s->node->arg[SPAN].number, local = (uint32_t)s->node->arg[LOCAL].number,
+                   last = row->position / span;
+    float best = -__builtin_inff();
+    c->n = 0;
+    for (uint32_t p = 0; p <= row->position; p++) {
+        if (p % KV_PAGE == 0)
+            score_page(r, s, page_keys(r, row, s->node->state, p / KV_PAGE, s->in[Q].size, c->keys), q, weights, at, c);
+        const float score = c->scores[p % KV_PAGE];
+        best = score > best ? score : best;
+        if ((p + 1) % span != 0 && p != row->position)
+            continue;
+        offer(c, last - p / span < local ? __builtin_inff() : best, p / span);
+        best = -__builtin_inff();
+    }
+}
+
+void choose_run(const struct run *r, const struct step *s, size_t row, int thread)
+{
+    struct chooser c;
+    lay_out(r->plan->scratch + (size_t)thread * r->plan->scratch_bytes, s->out.size, s->in[Q].size, &c);
+    const float *q = run_row(r, s->in[Q], row, thread),
+                *weights = view_given(s->in[WEIGHTS]) ? run_row(r, s->in[WEIGHTS], row, thread) : NULL;
+    float *out = run_row(r, s->out, row, thread);
+    for (size_t at = 0; at < s->out.heads; at++) {
+        choose(r, s, &r->plan->rows[row], q, weights, at, &c);
+        give(&c, out + at * s->out.size);
+    }
+}
