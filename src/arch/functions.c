@@ -80,6 +80,16 @@ static andiron_status meta_text(const struct arguments *a, struct value *out)
     return fall_back(a, 1, key, out);
 }
 
+/* A definition says that it does not cover a file. */
+static andiron_status refuse(const struct arguments *a, struct value *out)
+{
+    (void)out;
+    if (a->e->n_arguments != 1 || a->v[0].kind != VALUE_TEXT)
+        return wrong(a, "refuse(\"what is not covered\")");
+    return expand_error(a->x, a->f, a->e->line, "%.*s", (int)(a->v[0].text.n < 200 ? a->v[0].text.n : 200),
+                        a->v[0].text.p);
+}
+
 /* ---- tensors ---- */
 
 static andiron_status has(const struct arguments *a, struct value *out)
@@ -192,7 +202,7 @@ static const struct {
     {"meta", meta, 1},        {"meta_at", meta_at, 2}, {"meta_text", meta_text, 1}, {"has", has, 0},
     {"rows", rows, 0},        {"items", items, 0},     {"nth", layer, 0},           {"columns", columns, 0},
     {"sqrt", square_root, 0}, {"log", logarithm, 0},   {"pow", power, 0},           {"floor", floor_of, 0},
-    {"min", least, 0},        {"max", most, 0},
+    {"min", least, 0},        {"max", most, 0},        {"refuse", refuse, 0},
 };
 
 size_t n_evaluated(const struct expr *e)

@@ -239,6 +239,9 @@ static const struct {
     {"arch x\nblock a(x) { return x }\ngraph(tokens) { return a(y: 1) }",
      "my.arch:3: a: argument 1 is unknown, or given twice"},
     {"arch x\nblock a(x) { y = x }\ngraph(tokens) { return a(1) }", "my.arch:2: a ends without a return"},
+    {"arch x\nblock a(x) { return refuse(\"not this kind\") }\ngraph(tokens) { return a(1) }",
+     "my.arch:2: not this kind"},
+    {"arch x\ngraph(tokens) { return refuse(1) }", "my.arch:2: expected refuse(\"what is not covered\")"},
 };
 
 static void mistakes_are_named_with_their_place(void **state)
