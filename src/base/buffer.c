@@ -22,7 +22,7 @@ static bool reserve(struct buffer *b, size_t n)
     if (b->n + n < b->capacity)
         return true;
     size_t wanted = b->capacity < 64 ? 64 : b->capacity * 2;
-    if (wanted > b->max_bytes + 1)
+    if (wanted - 1 > b->max_bytes) /* max_bytes may be SIZE_MAX */
         wanted = b->max_bytes + 1;
     if (wanted < b->n + n + 1)
         wanted = b->n + n + 1;

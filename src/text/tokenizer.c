@@ -2,6 +2,7 @@
 #include "text/tokenizer.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "text/tokenizer_hf_internal.h"
 #include "text/tokenizer_internal.h"
 #include "text/tokenizer_pre.h"
 
@@ -59,7 +60,9 @@ static andiron_status check_source(struct tokenizer *t, andiron_error *error)
     if (s->n_tokens == 0 || s->n_tokens > IDS_MAX || s->n_merges > IDS_MAX)
         return error_set(error, ANDIRON_E_FORMAT, "a vocabulary of %zu tokens and %zu merges cannot be used",
                          s->n_tokens, s->n_merges);
-    if (span_is(s->model, "gpt2"))
+    if (t->hf)
+        t->vocabulary = VOCABULARY_HF;
+    else if (span_is(s->model, "gpt2"))
         t->vocabulary = VOCABULARY_BPE;
     else if (span_is(s->model, "llama"))
         t->vocabulary = VOCABULARY_SPM;
@@ -98,7 +101,7 @@ static andiron_status fill_defaults(struct tokenizer *t, andiron_error *error)
     struct tokenizer_source *s = &t->source;
     unsigned pre = 0;
     bool spm = t->vocabulary == VOCABULARY_SPM;
-    if (!spm) {
+    if (t->vocabulary == VOCABULARY_BPE) {
         andiron_status status = pre_open(t, &pre, error);
         if (status)
             return status;
@@ -116,23 +119,32 @@ static andiron_status fill_defaults(struct tokenizer *t, andiron_error *error)
 static andiron_status build(struct tokenizer *t, andiron_error *error)
 {
     andiron_status (*const steps[])(struct tokenizer *, andiron_error *) = {
-        check_source, copy_kinds, fill_defaults, build_tokens, names_apply, pieces_build, special_build,
+        check_source, copy_kinds, fill_defaults, build_tokens, names_apply, pieces_build,
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         andiron_status status = steps[i](t, error);
         if (status)
             return status;
     }
+    if (t->hf)
+        return ANDIRON_OK; /* tokenizer_hf.c does the rest */
+    andiron_status status = special_build(t, error);
+    if (status)
+        return status;
     return t->vocabulary == VOCABULARY_BPE ? bpe_build(t, error) : spm_build(t, error);
 }
 
-andiron_status tokenizer_open(struct tokenizer **out, const struct tokenizer_source *source, andiron_error *error)
+andiron_status tokenizer_open_steps(struct tokenizer **out, const struct tokenizer_source *source, struct hf *hf,
+                                    andiron_error *error)
 {
     *out = NULL;
     struct tokenizer *t = alloc_zeroed(1, sizeof *t);
-    if (!t)
+    if (!t) {
+        hf_close(hf);
         return error_memory(error, sizeof *t, "a tokenizer");
+    }
     t->source = *source;
+    t->hf = hf;
     arena_init(&t->arena, SIZE_MAX);
     hash_key_init(&t->key);
     andiron_status status = build(t, error);
@@ -144,10 +156,16 @@ andiron_status tokenizer_open(struct tokenizer **out, const struct tokenizer_sou
     return ANDIRON_OK;
 }
 
+andiron_status tokenizer_open(struct tokenizer **out, const struct tokenizer_source *source, andiron_error *error)
+{
+    return tokenizer_open_steps(out, source, NULL, error);
+}
+
 void tokenizer_close(struct tokenizer *t)
 {
     if (!t)
         return;
+    hf_close(t->hf);
     pre_close(t->pre);
     arena_reset(&t->arena);
     alloc_free(t);
@@ -187,7 +205,13 @@ static struct span text_of(const struct tokenizer *t, int32_t id)
 
 struct span tokenizer_bos_text(const struct tokenizer *t) { return text_of(t, t->source.bos); }
 struct span tokenizer_eos_text(const struct tokenizer *t) { return text_of(t, t->source.eos); }
-andiron_token tokenizer_added_bos(const struct tokenizer *t) { return t->source.add_bos ? t->source.bos : -1; }
+
+andiron_token tokenizer_added_bos(const struct tokenizer *t)
+{
+    if (t->hf)
+        return t->hf->n_before && t->hf->before[0] == t->source.bos ? t->source.bos : -1;
+    return t->source.add_bos ? t->source.bos : -1;
+}
 
 /* ---- encoding ---- */
 
@@ -241,30 +265,39 @@ static void release(struct encoder *e)
     pre_release(e);
 }
 
+static bool encode_runs(struct encoder *e, struct span text, const struct tokenizer_run *runs, size_t n_runs,
+                        bool whole)
+{
+    const struct tokenizer_source *s = &e->t->source;
+    struct buffer matches;
+    buffer_init(&matches, SIZE_MAX);
+    bool fine = special_find(e->t, text, runs, n_runs, &matches);
+    if (fine && whole && s->add_bos)
+        fine = encoder_add(e, s->bos);
+    fine = fine && encode_text(e, text, (const struct special_match *)(const void *)matches.data,
+                               matches.n / sizeof(struct special_match));
+    if (fine && whole && s->add_eos)
+        fine = encoder_add(e, s->eos);
+    buffer_reset(&matches);
+    return fine;
+}
+
 andiron_status tokenizer_encode_runs(const struct tokenizer *t, struct span text, const struct tokenizer_run *runs,
                                      size_t n_runs, unsigned flags, struct buffer *ids, andiron_error *error)
 {
     if (text.n > IDS_MAX)
         return error_set(error, ANDIRON_E_ARGUMENT, "a text of %zu bytes is too long to tokenize at once", text.n);
     struct encoder e = {.t = t, .ids = ids};
-    struct buffer matches;
     buffer_init(&e.pieces[0], SIZE_MAX);
     buffer_init(&e.pieces[1], SIZE_MAX);
-    buffer_init(&matches, SIZE_MAX);
     bool whole = flags & ANDIRON_TOKENIZE_BOS;
-    bool fine = special_find(t, text, runs, n_runs, &matches);
-    if (fine && whole && t->source.add_bos)
-        fine = encoder_add(&e, t->source.bos);
-    fine = fine && encode_text(&e, text, (const struct special_match *)(const void *)matches.data,
-                               matches.n / sizeof(struct special_match));
-    if (fine && whole && t->source.add_eos)
-        fine = encoder_add(&e, t->source.eos);
-    buffer_reset(&matches);
+    bool fine = t->hf ? hf_encode(&e, text, runs, n_runs, whole) : encode_runs(&e, text, runs, n_runs, whole);
     release(&e);
     if (fine && !ids->failed)
         return ANDIRON_OK;
     ids->failed = true;
-    return error_memory(error, text.n, "tokens of a text");
+    return e.refused ? error_set(error, ANDIRON_E_SUPPORT, "%s", e.refused)
+                     : error_memory(error, text.n, "tokens of a text");
 }
 
 andiron_status tokenizer_encode(const struct tokenizer *t, struct span text, unsigned flags, struct buffer *ids,

@@ -1,8 +1,8 @@
 /* tokenizer.h - bytes to token ids and back.
  *
  * Kinds: byte-level BPE ("gpt2" in GGUF, with a pre-tokenizer that splits text first) and SentencePiece BPE with byte
- * fallback ("llama" in GGUF). Ids equal llama.cpp's for the same file. Everything is read from struct tokenizer_source,
- * so that other kinds of file can feed the same code. */
+ * fallback ("llama" in GGUF); tokenizer_hf.h opens those of a tokenizer.json. Ids equal llama.cpp's for the same file.
+ * Everything is read from struct tokenizer_source, so that other kinds of file can feed the same code. */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
 
@@ -28,6 +28,8 @@ struct tokenizer_source {
     int32_t bos, eos, eot, unknown, sep, padding;                     /* -1: none */
     int add_bos, add_eos, add_space_prefix, remove_extra_whitespaces; /* 0, 1, or -1: the kind's default */
     int32_t eom;                                                      /* end of message; -1: none */
+    const int32_t *ends; /* [n_ends] more tokens that end a turn; read when the tokenizer is opened only */
+    size_t n_ends;
     struct span name; /* general.name: with Phi-3, white space after an added token is dropped */
 };
 
@@ -37,8 +39,9 @@ void tokenizer_close(struct tokenizer *t); /* NULL is fine */
 size_t tokenizer_n_tokens(const struct tokenizer *t);
 
 /* Ids of `text` under `flags` (andiron_tokenize_flags), appended to *ids. `ids` holds int32_t in native order; fails
- * only for memory (ids->failed is then set, or E_MEMORY). Any bytes are fine; time is O(n log n) in the text's length
- * even for hostile text (no quadratic merge of one long word). */
+ * only for memory (ids->failed is then set, or E_MEMORY), or where a tokenizer.json's pattern takes too long
+ * (E_SUPPORT). Any bytes are fine; time is O(n log n) in the text's length even for hostile text (no quadratic merge of
+ * one long word). */
 andiron_status tokenizer_encode(const struct tokenizer *t, struct span text, unsigned flags, struct buffer *ids,
                                 andiron_error *error);
 /* The same for text that consists of runs: control tokens (and the unknown token) are found only wholly inside one

@@ -41,7 +41,7 @@ int bpe_byte_of(uint32_t c)
     return (int)(c <= 0x20 ? c : c < 67 ? c - 33 + 0x7F : 0xAD);
 }
 
-static size_t spell(char out[2], uint8_t byte)
+size_t bpe_spell(char out[2], uint8_t byte)
 {
     unsigned c = is_visible(byte) ? byte : 0x100 + place_of(byte);
     if (c < 0x80) {
@@ -179,7 +179,7 @@ static bool build_symbols(struct tokenizer *t)
         char *kept = arena_alloc(&t->arena, 2, 1);
         if (!kept)
             return false;
-        size_t n = spell(spelling, (uint8_t)byte);
+        size_t n = bpe_spell(spelling, (uint8_t)byte);
         memcpy(kept, spelling, n);
         t->bpe->symbols[byte] = intern(t, (struct span){kept, n});
         t->bpe->lacks_bytes |= byte >= 0x80 && !has_token(t, (uint8_t)byte);
@@ -277,7 +277,7 @@ static int32_t find_word(struct encoder *e, struct span word, bool *fine)
         return -1;
     size_t n = 0;
     for (size_t i = 0; i < word.n; i++)
-        n += spell((char *)e->text + n, (uint8_t)word.p[i]);
+        n += bpe_spell((char *)e->text + n, (uint8_t)word.p[i]);
     int32_t id = tokenizer_find(t, (struct span){e->text, n});
     return id >= 0 && tokenizer_is_content(t, id) ? id : -1;
 }

@@ -11,7 +11,7 @@
 
 enum { SPECIAL_MAX_BYTES = 255 }; /* longer spellings are not matched as wholes */
 
-enum vocabulary { VOCABULARY_BPE, VOCABULARY_SPM };
+enum vocabulary { VOCABULARY_BPE, VOCABULARY_SPM, VOCABULARY_HF };
 
 /* What the file does not say of a token and llama.cpp knows by names. */
 enum trait {
@@ -23,6 +23,7 @@ enum trait {
 struct special_node; /* tokenizer_special.c */
 struct pre;          /* tokenizer_pre.c */
 struct bpe;          /* tokenizer_bpe.c */
+struct hf;           /* tokenizer_hf_internal.h */
 
 struct tokenizer {
     struct arena arena;
@@ -40,6 +41,7 @@ struct tokenizer {
     bool special_lengths[SPECIAL_MAX_BYTES + 1];
     struct pre *pre;       /* VOCABULARY_BPE */
     struct bpe *bpe;       /* VOCABULARY_BPE */
+    struct hf *hf;         /* VOCABULARY_HF: out of a tokenizer.json; owned */
     bool ignore_merges;    /* a word that is a token is that token, whatever merging gives */
     bool raw;              /* texts are UTF-8 with U+2581 for a space, not GPT-2's printable alphabet */
     int32_t byte_ids[256]; /* raw and SPM: the fallback of a byte; -1: none */
@@ -55,6 +57,7 @@ struct encoder {
     struct buffer pieces[2]; /* lengths of what the pre-tokenizer's steps gave, uint32_t */
     void *heap, *before, *symbols, *text, *classes, *match;
     size_t heap_bytes, before_bytes, symbols_bytes, text_bytes, classes_bytes;
+    const char *refused; /* why the text cannot be encoded, where it is not for memory; NULL */
 };
 
 /* At least `n` items at *p, which keeps what it holds. False: out of memory. */
@@ -70,6 +73,10 @@ static inline bool tokenizer_is_content(const struct tokenizer *t, int32_t id)
     return t->kinds[id] == TOKEN_NORMAL || t->kinds[id] == TOKEN_UNUSED;
 }
 bool tokenizer_set_trait(struct tokenizer *t, int32_t id, enum trait trait); /* false: out of memory */
+
+/* tokenizer.c: as tokenizer_open, for a vocabulary whose own steps are `hf`, which it takes over in any case. */
+andiron_status tokenizer_open_steps(struct tokenizer **out, const struct tokenizer_source *source, struct hf *hf,
+                                    andiron_error *error);
 
 /* tokenizer_special.c. Runs cover the text; `markup` ones may hold control tokens. */
 andiron_status special_build(struct tokenizer *t, andiron_error *error);
@@ -111,6 +118,7 @@ bool merge_symbols(struct encoder *e, struct symbol *symbols, size_t *n, merge_p
 /* tokenizer_bpe.c, tokenizer_spm.c */
 andiron_status bpe_build(struct tokenizer *t, andiron_error *error);
 bool bpe_word(struct encoder *e, struct span word);
+size_t bpe_spell(char out[2], uint8_t byte); /* a byte's character of GPT-2's printable alphabet, as UTF-8 */
 int bpe_byte_of(uint32_t codepoint); /* of a character of GPT-2's printable alphabet; -1: not of that alphabet */
 andiron_status spm_build(struct tokenizer *t, andiron_error *error);
 bool spm_fragment(struct encoder *e, struct span text, bool space_first);

@@ -73,6 +73,21 @@ static void remove_end(struct tokenizer *t, int32_t id)
     t->n_ends = kept;
 }
 
+static bool is_whole(const struct tokenizer *t, size_t id)
+{
+    return t->kinds[id] == TOKEN_CONTROL || t->kinds[id] == TOKEN_USER_DEFINED || t->kinds[id] == TOKEN_UNKNOWN;
+}
+
+/* A tokenizer.json says itself which tokens are matched as wholes; the others stay as they are. False: it stays. */
+static bool set_control(struct tokenizer *t, int32_t id)
+{
+    if (t->hf && !is_whole(t, (size_t)id))
+        return false;
+    if (!t->hf || t->kinds[id] != TOKEN_UNKNOWN)
+        t->kinds[id] = TOKEN_CONTROL;
+    return true;
+}
+
 static void apply_middle_marks(struct tokenizer *t)
 {
     for (size_t i = 0; i < sizeof middle_marks / sizeof *middle_marks; i++) {
@@ -81,15 +96,14 @@ static void apply_middle_marks(struct tokenizer *t)
             id = find(t, middle_marks[i].names[k]);
         if (id < 0)
             continue;
-        t->kinds[id] = TOKEN_CONTROL;
-        if (middle_marks[i].ends)
+        if (set_control(t, id) && middle_marks[i].ends)
             add_end(t, id);
     }
 }
 
 static bool show(struct tokenizer *t, int32_t id)
 {
-    if (id < 0)
+    if (id < 0 || !set_control(t, id))
         return true;
     t->kinds[id] = TOKEN_USER_DEFINED;
     return tokenizer_set_trait(t, id, TRAIT_MARKUP);
@@ -112,11 +126,6 @@ static bool apply_exceptions(struct tokenizer *t)
         t->kinds[s] = TOKEN_NORMAL;
     }
     return true;
-}
-
-static bool is_whole(const struct tokenizer *t, size_t id)
-{
-    return t->kinds[id] == TOKEN_CONTROL || t->kinds[id] == TOKEN_USER_DEFINED || t->kinds[id] == TOKEN_UNKNOWN;
 }
 
 /* Does `name` hold `part` (lower case), whatever the case of `name`? */
@@ -166,22 +175,27 @@ static bool apply(struct tokenizer *t)
     apply_middle_marks(t);
     for (size_t i = 0; i < sizeof ends_turn / sizeof *ends_turn; i++) {
         int32_t id = find(t, ends_turn[i]);
-        if (id >= 0)
-            t->kinds[id] = TOKEN_CONTROL;
-        add_end(t, id);
+        if (id >= 0 && set_control(t, id))
+            add_end(t, id);
     }
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
         if (!show(t, find(t, shown[i])))
             return false;
+    for (size_t i = 0; i < t->source.n_ends; i++) {
+        set_control(t, t->source.ends[i]);
+        add_end(t, t->source.ends[i]);
+    }
     add_end(t, t->source.eos);
     add_end(t, t->source.eot);
     add_end(t, t->source.eom);
+    t->source.ends = NULL; /* they are the caller's */
+    t->source.n_ends = 0;
     return apply_exceptions(t) && apply_strips(t);
 }
 
 andiron_status names_apply(struct tokenizer *t, andiron_error *error)
 {
-    t->ends = arena_alloc(&t->arena, MAX_ENDS, sizeof *t->ends);
+    t->ends = arena_alloc(&t->arena, MAX_ENDS + t->source.n_ends, sizeof *t->ends);
     if (!t->ends || !apply(t))
         return error_memory(error, t->source.n_tokens, "what is known of tokens");
     return ANDIRON_OK;

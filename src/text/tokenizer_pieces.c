@@ -1,5 +1,6 @@
 /* tokenizer_pieces.c - what tokens stand for: their bytes, worked out once when the vocabulary is opened. */
 #include "base/error.h"
+#include "text/tokenizer_hf_internal.h"
 #include "text/tokenizer_internal.h"
 
 const char space_mark[3] = {'\xE2', '\x96', '\x81'};
@@ -83,6 +84,8 @@ static size_t piece_of(const struct tokenizer *t, size_t id, char *out)
 
 andiron_status pieces_build(struct tokenizer *t, andiron_error *error)
 {
+    if (t->hf)
+        return hf_pieces_build(t, error);
     size_t n = t->source.n_tokens;
     uint64_t total = 0;
     for (size_t id = 0; id < n; id++)
@@ -113,18 +116,20 @@ struct span tokenizer_piece(const struct tokenizer *t, andiron_token id, bool sp
 }
 
 /* A SentencePiece vocabulary with add_space_prefix puts a space before the text and before what follows a token that
- * was matched as a whole; here it is taken away again. */
+ * was matched as a whole; here it is taken away again. A tokenizer.json's decoder takes it from the text's beginning
+ * only. */
 andiron_status tokenizer_decode(const struct tokenizer *t, const andiron_token *ids, size_t n, bool special,
                                 struct buffer *text, andiron_error *error)
 {
-    bool space_first = t->source.add_space_prefix;
+    bool space_first = t->hf ? t->hf->strips_first : t->source.add_space_prefix;
     for (size_t i = 0; i < n; i++) {
         struct span piece = tokenizer_piece(t, ids[i], special);
         enum token_kind kind = tokenizer_kind(t, ids[i]);
         bool whole = kind == TOKEN_CONTROL || kind == TOKEN_UNKNOWN || kind == TOKEN_USER_DEFINED;
-        if (space_first && !whole && piece.n && piece.p[0] == ' ')
+        const bool begun = piece.n > 0;
+        if (space_first && (t->hf || !whole) && piece.n && piece.p[0] == ' ')
             piece = (struct span){piece.p + 1, piece.n - 1};
-        space_first = whole && t->source.add_space_prefix;
+        space_first = t->hf ? space_first && !begun : whole && t->source.add_space_prefix;
         buffer_add_span(text, piece);
     }
     return text->failed ? error_memory(error, text->n, "the text of tokens") : ANDIRON_OK;

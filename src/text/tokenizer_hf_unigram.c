@@ -1,0 +1,185 @@
+/* tokenizer_hf_unigram.c - Unigram: of all ways to cut a word into tokens the one whose scores have the highest sum.
+ *
+ * Tokens are looked up from each character on, as long as some token begins so: a table of all tokens' beginnings, by
+ * character, tells. The order of the sums and the choice among equal ones are the package's. */
+#include "base/error.h"
+#include "text/tokenizer_hf_internal.h"
+#include <math.h>
+
+enum { MAX_TOKEN_BYTES = 512 }; /* bounds the work at each character */
+
+/* All beginnings of tokens as a trie: a node is a child of another by a byte. */
+struct hf_prefix {
+    struct table edges; /* (parent, byte) -> node */
+    struct edge {
+        uint32_t parent;
+        uint8_t byte;
+        int32_t id; /* the token that ends here, or -1 */
+    } * nodes;
+    uint32_t n;
+};
+
+static uint32_t find_edge(const struct tokenizer *t, const struct hf_prefix *p, uint32_t parent, uint8_t byte,
+                          uint64_t *hash, uint32_t *slot)
+{
+    uint32_t item;
+    *hash = hash_pair(&t->key, parent, byte);
+    *slot = table_start(&p->edges, *hash);
+    while (table_next(&p->edges, *hash, slot, &item))
+        if (p->nodes[item].parent == parent && p->nodes[item].byte == byte)
+            return item;
+    return 0;
+}
+
+static void insert(const struct tokenizer *t, struct hf_prefix *p, struct span text, int32_t id)
+{
+    uint32_t node = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        uint64_t hash;
+        uint32_t slot, next = find_edge(t, p, node, (uint8_t)text.p[i], &hash, &slot);
+        if (!next) {
+            next = p->n++;
+            p->nodes[next] = (struct edge){node, (uint8_t)text.p[i], -1};
+            table_put(&p->edges, hash, slot, next);
+        }
+        node = next;
+    }
+    p->nodes[node].id = id;
+}
+
+static bool build(struct tokenizer *t, size_t n_bytes)
+{
+    struct hf *h = t->hf;
+    struct hf_prefix *p = h->prefixes = arena_alloc(&h->arena, 1, sizeof *p);
+    if (!p || !(p->nodes = arena_alloc(&h->arena, n_bytes + 1, sizeof *p->nodes)) ||
+        !table_init(&p->edges, &h->arena, n_bytes + 1))
+        return false;
+    p->n = 1;
+    p->nodes[0].id = -1;
+    for (size_t id = 0; id < t->source.n_tokens; id++)
+        if (hf_lookup(t, t->source.texts[id]) == (int32_t)id)
+            insert(t, p, t->source.texts[id], (int32_t)id);
+    return true;
+}
+
+andiron_status hf_unigram_open(struct tokenizer *t, const json_t *model, andiron_error *error)
+{
+    const json_t *vocab = json_object_get(model, "vocab");
+    size_t n = json_array_size(vocab), n_bytes = 0;
+    double *scores = arena_alloc(&t->hf->arena, t->source.n_tokens, sizeof *scores), least = INFINITY;
+    if (!scores)
+        return error_memory(error, n * sizeof *scores, "the scores of a vocabulary");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *score = json_array_get(json_array_get(vocab, i), 1);
+        if (!json_is_number(score))
+            return hf_broken(error, "model", "has a token without a score");
+        scores[i] = json_number_value(score);
+        least = scores[i] < least ? scores[i] : least;
+        if (t->source.texts[i].n > MAX_TOKEN_BYTES)
+            return hf_refuse(error, "model", "Unigram with tokens of more than 512 bytes");
+        if (t->source.texts[i].n && tokenizer_find(t, t->source.texts[i]) != (int32_t)i)
+            return hf_refuse(error, "model", "Unigram with a token that stands there twice");
+        n_bytes += t->source.texts[i].n;
+    }
+    t->hf->scores = scores;
+    t->hf->unknown_score = least - 10;
+    return build(t, n_bytes) ? ANDIRON_OK : error_memory(error, n_bytes * 32, "the tokens' beginnings");
+}
+
+/* The best way to get to a place in the word. */
+struct way {
+    double score;
+    uint32_t from; /* where its last token begins; NONE: nobody came here */
+    int32_t id;
+};
+static const uint32_t NONE = UINT32_MAX;
+
+static void offer(struct way *to, double score, uint32_t from, int32_t id)
+{
+    if (to->from == NONE || score > to->score)
+        *to = (struct way){score, from, id};
+}
+
+static void step(const struct tokenizer *t, struct span word, size_t at, struct way *ways)
+{
+    const struct hf_prefix *p = t->hf->prefixes;
+    uint64_t hash;
+    uint32_t slot, node = 0;
+    size_t bytes;
+    bool single = false;
+    hf_char(word.p + at, &bytes);
+    for (size_t end = at; end < word.n;) {
+        node = find_edge(t, p, node, (uint8_t)word.p[end++], &hash, &slot);
+        if (!node)
+            break;
+        int32_t id = p->nodes[node].id;
+        if (id < 0)
+            continue;
+        offer(&ways[end], t->hf->scores[id] + ways[at].score, (uint32_t)at, id);
+        single |= end - at == bytes;
+    }
+    if (!single)
+        offer(&ways[at + bytes], t->hf->unknown_score + ways[at].score, (uint32_t)at, t->hf->unknown);
+}
+
+/* A stretch that no token covers: its bytes, or the unknown token. */
+static bool put_unknown(struct hf_run *run, struct span text)
+{
+    const struct hf *h = run->h;
+    bool bytes = h->byte_fallback;
+    int32_t id = hf_lookup(run->t, text);
+    if (id >= 0)
+        return encoder_add(run->e, id);
+    for (size_t i = 0; bytes && i < text.n; i++)
+        bytes = h->bytes[(uint8_t)text.p[i]] >= 0;
+    if (!bytes)
+        return encoder_add(run->e, h->unknown);
+    for (size_t i = 0; i < text.n; i++)
+        if (!encoder_add(run->e, h->bytes[(uint8_t)text.p[i]]))
+            return false;
+    return true;
+}
+
+/* Turns the ways, which lead backwards, round: ways[i].from becomes where the token that begins at i ends. */
+static void turn(struct way *ways, size_t n)
+{
+    uint32_t end = (uint32_t)n;
+    int32_t id = ways[end].id;
+    for (uint32_t from = ways[end].from;;) {
+        struct way before = ways[from];
+        ways[from] = (struct way){0, end, id};
+        if (from == 0)
+            return;
+        end = from;
+        from = before.from;
+        id = before.id;
+    }
+}
+
+bool hf_unigram_word(struct hf_run *run, struct span word)
+{
+    struct encoder *e = run->e;
+    if (run->h->unknown < 0) {
+        e->refused = "a Unigram vocabulary without an unknown token cannot be used";
+        return false;
+    }
+    if (!encoder_reserve(&e->symbols, &e->symbols_bytes, word.n + 1, sizeof(struct way)))
+        return false;
+    struct way *ways = e->symbols;
+    for (size_t i = 0; i <= word.n; i++)
+        ways[i] = (struct way){0, NONE, -1};
+    for (size_t at = 0, bytes; at < word.n; at += bytes) {
+        hf_char(word.p + at, &bytes);
+        step(run->t, word, at, ways);
+    }
+    turn(ways, word.n);
+    for (size_t at = 0, end; at < word.n; at = end) {
+        end = ways[at].from;
+        bool unknown = ways[at].id == run->h->unknown;
+        while (unknown && end < word.n && ways[end].id == run->h->unknown)
+            end = ways[end].from;
+        if (!(unknown ? put_unknown(run, (struct span){word.p + at, end - at}) : encoder_add(e, ways[at].id)))
+            return false;
+    }
+    return true;
+}
