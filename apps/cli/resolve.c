@@ -10,11 +10,7 @@ const char *resolve_model(const char *model)
     struct stat s;
     if (stat(model, &s)) {
         const char *why = errno == ENOENT ? "there is no such file" : strerror(errno);
-        fprintf(stderr, "andiron: %s: %s; MODEL is the path of a GGUF file\n", model, why);
-        return NULL;
-    }
-    if (S_ISDIR(s.st_mode)) {
-        fprintf(stderr, "andiron: %s is a folder; MODEL is the path of a GGUF file\n", model);
+        fprintf(stderr, "andiron: %s: %s; MODEL is the path of a GGUF file or of a Hugging Face folder\n", model, why);
         return NULL;
     }
     return model;

@@ -5,6 +5,7 @@
 #include "andiron.h"
 #include "base/arena.h"
 #include "base/threads.h"
+#include "engine/hf_model.h"
 #include "files/gguf.h"
 #include "graph/plan.h"
 #include "text/template.h"
@@ -14,6 +15,7 @@
 struct andiron_model {
     struct arena arena; /* everything below that is not opened and closed by itself */
     struct gguf *file;
+    struct hf_model *hf; /* NULL: the file is a GGUF; else it is this folder seen as one */
     struct tokenizer *tokenizer;
     struct chat_template *chat; /* NULL: the file has none, or chat_error tells why it cannot be used */
     andiron_error chat_error;

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "engine/engine.h"
 #include "engine/vocab.h"
+#include "files/hf_dir.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -84,9 +85,25 @@ static andiron_status open_plan(andiron_model *model, const andiron_model_option
     return s;
 }
 
-static andiron_status open_gguf(struct gguf **out, const struct model_source *source, andiron_error *error)
+static andiron_status open_file(andiron_model *model, const struct model_source *source, bool with_weights,
+                                andiron_error *error)
 {
-    return source->path ? gguf_open(out, source->path, error) : gguf_open_memory(out, source->bytes, error);
+    if (!source->path)
+        return gguf_open_memory(&model->file, source->bytes, error);
+    if (!hf_is_dir(source->path))
+        return gguf_open(&model->file, source->path, error);
+    andiron_status s = hf_model_open(&model->hf, source->path, with_weights, error);
+    return s ? s : hf_model_file(model->hf, &model->file, error);
+}
+
+static andiron_status open_tokenizer(andiron_model *model, andiron_error *error)
+{
+    if (!model->hf)
+        return vocab_open(&model->tokenizer, model->file, &model->arena, error);
+    andiron_status s = hf_model_tokenizer(model->hf, &model->tokenizer, error);
+    if (s || model->tokenizer)
+        return s;
+    return error_set(error, ANDIRON_E_FORMAT, "%s: the folder has no tokenizer.json", gguf_path(model->file));
 }
 
 static andiron_status open_parts(andiron_model *model, const struct model_source *source,
@@ -94,11 +111,11 @@ static andiron_status open_parts(andiron_model *model, const struct model_source
 {
     andiron_status s = kernels_choose(&model->kernels, options->cpu, error);
     if (!s)
-        s = open_gguf(&model->file, source, error);
+        s = open_file(model, source, !options->vocab_only, error);
     if (!s)
         s = model_read_names(model, error);
     if (!s)
-        s = vocab_open(&model->tokenizer, model->file, &model->arena, error);
+        s = open_tokenizer(model, error);
     if (s)
         return s;
     open_chat(model);
@@ -125,7 +142,7 @@ andiron_status model_open_file(andiron_model **out, const struct model_source *s
     andiron_model *model = *out = new_model(error);
     if (!model)
         return ANDIRON_E_MEMORY;
-    andiron_status s = open_gguf(&model->file, source, error);
+    andiron_status s = open_file(model, source, true, error);
     if (!s && model_read_names(model, NULL))
         model->architecture = model->name = "";
     if (s) {
@@ -167,6 +184,7 @@ void andiron_model_close(andiron_model *model)
     template_close(model->chat);
     tokenizer_close(model->tokenizer);
     gguf_close(model->file);
+    hf_model_close(model->hf);
     arena_reset(&model->arena);
     pthread_mutex_destroy(&model->step);
     alloc_free(model);

@@ -262,6 +262,29 @@ andiron_status gguf_open_memory(struct gguf **out, struct span bytes, andiron_er
     return s;
 }
 
+andiron_status gguf_open_made(struct gguf **out, const char *path, struct span header, struct gguf_tensor *tensors,
+                              size_t n, uint64_t n_bytes, andiron_error *error)
+{
+    *out = NULL;
+    struct gguf *g = new_gguf(ARENA_BASE + (header.n + n * sizeof *tensors) * BYTES_PER_BYTE, error);
+    if (!g)
+        return ANDIRON_E_MEMORY;
+    g->parts[0].bytes = header;
+    andiron_status s = (g->parts[0].path = arena_text(&g->arena, path, strlen(path)))
+                           ? gguf_read_part(&g->parts[0], &g->arena, error)
+                           : error_memory(error, strlen(path), "a path");
+    g->parts[0].tensors = tensors;
+    g->parts[0].n_tensors = n;
+    if (!s)
+        s = join_tensors(g, error);
+    g->parts[0].bytes.n = n_bytes;
+    if (s)
+        gguf_close(g);
+    else
+        *out = g;
+    return s;
+}
+
 void gguf_close(struct gguf *g)
 {
     if (!g)

@@ -52,6 +52,10 @@ struct gguf_tensor {
 andiron_status gguf_open(struct gguf **out, const char *path, andiron_error *error);
 /* As gguf_open, from memory, which must outlive it (for fuzzing). One part only. */
 andiron_status gguf_open_memory(struct gguf **out, struct span bytes, andiron_error *error);
+/* A model of another format seen as a GGUF file: `header` is one with values and no tensors, as gguf_open_memory takes
+ * it; the n tensors, with their data, and `header` outlive it. Its size is said to be n_bytes. */
+andiron_status gguf_open_made(struct gguf **out, const char *path, struct span header, struct gguf_tensor *tensors,
+                              size_t n, uint64_t n_bytes, andiron_error *error);
 void gguf_close(struct gguf *g); /* NULL is fine */
 
 uint32_t gguf_version(const struct gguf *g);

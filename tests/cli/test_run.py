@@ -118,7 +118,7 @@ class Failure(Case):
         for command in ("run", "show", "tokenize", "bench"):
             self.fails(command, scratch / "none.gguf", says=["none.gguf", "no such file", "path of a GGUF file"])
             self.fails(command, "-", says="-: there is no such file")
-            self.fails(command, folder, says=["folder", "is a folder"])
+            self.fails(command, folder, says=["folder", "config.json"])
             self.fails(command, "", says="there is no such file")
             for path in (empty, text, cut, "/dev/null"):
                 self.fails(command, path, says=str(path))

@@ -2,7 +2,6 @@
  * tokens in one step, one by one, and in a few pieces. Each tests/golden/archs/NAME.txt is a model, NAME.bin what
  * llama.cpp computes with it. A model whose architecture has no definition in arch/ is counted and skipped. */
 #include <dirent.h>
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,73 +12,10 @@
 
 #include <cmocka.h>
 
-#include "engine/engine.h"
+#include "rows.h"
 #include "spec.h"
 
 static const double limit = 1e-3; /* llama.cpp takes GELU from a table of 16-bit numbers */
-
-struct golden {
-    uint32_t n_tokens, n_columns;
-    int32_t *tokens;
-    float *rows; /* [n_tokens][n_columns] */
-    double largest;
-};
-
-static void golden_open(struct golden *g, const char *path)
-{
-    uint32_t head[2];
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    assert_int_equal(fread(head, sizeof *head, 2, f), 2);
-    *g = (struct golden){.n_tokens = head[0], .n_columns = head[1]};
-    assert_true(g->n_tokens > 0 && g->n_tokens < 1024 && g->n_columns > 0 && g->n_columns < 8192);
-    size_t n = (size_t)g->n_tokens * g->n_columns;
-    g->tokens = malloc(g->n_tokens * sizeof *g->tokens);
-    g->rows = malloc(n * sizeof *g->rows);
-    assert_true(g->tokens && g->rows);
-    assert_int_equal(fread(g->tokens, sizeof *g->tokens, g->n_tokens, f), g->n_tokens);
-    assert_int_equal(fread(g->rows, sizeof *g->rows, n, f), n);
-    assert_int_equal(fgetc(f), EOF);
-    fclose(f);
-    for (size_t i = 0; i < n; i++)
-        g->largest = fmax(g->largest, fabs((double)g->rows[i]));
-}
-
-static void golden_close(struct golden *g)
-{
-    free(g->tokens);
-    free(g->rows);
-}
-
-/* Run the tokens in steps of `step`; the largest difference, of the largest number; negative: *e tells why not. */
-static double run(const struct golden *g, andiron_model *model, size_t step, andiron_error *e)
-{
-    andiron_session *session = NULL;
-    andiron_batch *batch = NULL;
-    double far = 0;
-    const andiron_session_options options = {.n_ctx = g->n_tokens, .kv_type = "f32"};
-    andiron_status s = andiron_session_open(&session, model, &options, e);
-    if (!s)
-        s = andiron_batch_open(&batch, model, e);
-    for (size_t at = 0; !s && at < g->n_tokens; at += step) {
-        size_t n = g->n_tokens - at < step ? g->n_tokens - at : step;
-        andiron_batch_clear(batch);
-        for (size_t i = 0; !s && i < n; i++)
-            s = andiron_batch_add(batch, session, g->tokens[at + i], true, e);
-        if (!s)
-            s = andiron_batch_run(batch, e);
-        for (size_t i = 0; !s && i < n; i++) {
-            const float *row = andiron_batch_logits(batch, i), *want = g->rows + (at + i) * g->n_columns;
-            for (size_t k = 0; k < g->n_columns; k++) {
-                double d = fabs((double)row[k] - (double)want[k]);
-                far = d <= far ? far : d; /* NaN becomes the largest */
-            }
-        }
-    }
-    andiron_batch_close(batch);
-    andiron_session_close(session);
-    return s ? -1 : far / g->largest;
-}
 
 /* What cannot be compared; APART in tools/oracle/peer_variants.py and docs/models.md tell why. */
 static bool stands_apart(const char *name)
@@ -106,7 +42,7 @@ static enum outcome compare(const char *name, const struct golden *g, andiron_mo
     }
     bool right = true;
     for (size_t i = 0; i < (whole ? 1 : 3); i++) {
-        far[i] = run(g, model, steps[i], &e);
+        far[i] = golden_distance(g, model, steps[i], &e);
         right = right && far[i] >= 0 && far[i] <= limit; /* NaN is not */
     }
     print_message("%-20s one step %.1e, one by one %.1e, in fives %.1e%s%s\n", name, far[0], far[1], far[2],

@@ -1,0 +1,17 @@
+/* hf_model.h - a folder of Hugging Face's seen as the GGUF file it would be converted to: its configuration as
+ * metadata, its tensors by their names here. Matrices stay where they are mapped; vectors become F32. */
+#ifndef ENGINE_HF_MODEL_H
+#define ENGINE_HF_MODEL_H
+
+#include "files/gguf.h"
+#include "text/tokenizer.h"
+
+struct hf_model;
+
+andiron_status hf_model_open(struct hf_model **out, const char *path, bool with_weights, andiron_error *error);
+void hf_model_close(struct hf_model *m); /* NULL is fine; after what hf_model_file gave */
+andiron_status hf_model_file(struct hf_model *m, struct gguf **out, andiron_error *error); /* owned by the caller */
+/* *out NULL: the folder has no tokenizer.json. */
+andiron_status hf_model_tokenizer(const struct hf_model *m, struct tokenizer **out, andiron_error *error);
+
+#endif

@@ -1,0 +1,293 @@
+/* hf_weights.c - Hugging Face's dialect of a model: tensors by their names here. */
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/types.h"
+#include "engine/hf_internal.h"
+#include "kernels/half.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EXTRA = 1, NAME_MAX_BYTES = 256 }; /* EXTRA: tensors that hf_add_vector may add */
+
+struct name_pair {
+    const char *from, *to;
+};
+
+static const struct name_pair whole_names[] = {
+#define MODEL(type, arch, act, flags)
+#define KEY(path, key, kind)
+#define TENSOR(from, to) {from, to},
+#define LAYER(from, to)
+#define EXPERT(before, after, to)
+#include "engine/hf_names.def"
+#undef TENSOR
+#undef LAYER
+};
+
+static const struct name_pair layer_names[] = {
+#define TENSOR(from, to)
+#define LAYER(from, to) {from, to},
+#include "engine/hf_names.def"
+#undef LAYER
+#undef EXPERT
+};
+
+static const struct {
+    const char *before, *after, *to;
+} expert_names[] = {
+#define LAYER(from, to)
+#define EXPERT(before, after, to) {before, after, to},
+#include "engine/hf_names.def"
+#undef MODEL
+#undef KEY
+#undef TENSOR
+#undef LAYER
+#undef EXPERT
+};
+
+static const char *find_name(const struct name_pair *names, size_t n, struct span name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (span_is(name, names[i].from))
+            return names[i].to;
+    return NULL;
+}
+
+static bool drop_prefix(struct span *s, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    if (s->n < n || memcmp(s->p, prefix, n))
+        return false;
+    *s = (struct span){s->p + n, s->n - n};
+    return true;
+}
+
+static bool drop_suffix(struct span *s, const char *suffix)
+{
+    const size_t n = strlen(suffix);
+    if (s->n < n || memcmp(s->p + s->n - n, suffix, n))
+        return false;
+    s->n -= n;
+    return true;
+}
+
+/* A number at the start of s, as it is written: no 0 in front. */
+static bool drop_number(struct span *s, uint32_t *out)
+{
+    size_t n = 0;
+    for (*out = 0; n < s->n && n < 5 && s->p[n] >= '0' && s->p[n] <= '9'; n++)
+        *out = *out * 10 + (uint32_t)(s->p[n] - '0');
+    if (n == 0 || (n > 1 && s->p[0] == '0'))
+        return false;
+    *s = (struct span){s->p + n, s->n - n};
+    return true;
+}
+
+/* The name here of one expert's matrix, and which expert's it is. */
+static const char *expert_name(struct span name, uint32_t *expert)
+{
+    for (size_t i = 0; i < sizeof expert_names / sizeof *expert_names; i++) {
+        struct span rest = name;
+        if (drop_prefix(&rest, expert_names[i].before) && drop_prefix(&rest, "experts.") &&
+            drop_number(&rest, expert) && drop_prefix(&rest, ".") && span_is(rest, expert_names[i].after))
+            return expert_names[i].to;
+    }
+    return NULL;
+}
+
+/* The name here of "model.layers.3.self_attn.q_proj.weight"; *expert: -1, or whose part of the tensor it is. */
+static bool name_here(const struct hf_model *m, struct span name, char out[NAME_MAX_BYTES], int32_t *expert)
+{
+    const char *suffix = drop_suffix(&name, ".weight") ? "weight" : drop_suffix(&name, ".bias") ? "bias" : NULL, *to;
+    uint32_t layer, number;
+    *expert = -1;
+    drop_prefix(&name, "model.");
+    if (!suffix)
+        return false;
+    if (!drop_prefix(&name, "layers.")) {
+        to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
+        return to && snprintf(out, NAME_MAX_BYTES, "%s.%s", to, suffix) > 0;
+    }
+    if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
+        return false;
+    to = find_name(layer_names, sizeof layer_names / sizeof *layer_names, name);
+    if (span_is(name, "post_attention_layernorm") && (m->kind->flags & HF_AROUND))
+        to = "post_attention_norm";
+    if (!to && (to = expert_name(name, &number)))
+        *expert = (int32_t)number;
+    return to && snprintf(out, NAME_MAX_BYTES, "blk.%u.%s.%s", layer, to, suffix) > 0;
+}
+
+static struct gguf_tensor *add(struct hf_model *m, const char *name)
+{
+    const char *kept = m->n_tensors < m->capacity ? arena_text(&m->arena, name, strlen(name)) : NULL;
+    if (!kept)
+        return NULL;
+    m->tensors[m->n_tensors].name = span_of(kept);
+    return &m->tensors[m->n_tensors++];
+}
+
+float *hf_add_vector(struct hf_model *m, const char *name, size_t n)
+{
+    float *data = arena_alloc(&m->arena, n, sizeof *data);
+    struct gguf_tensor *t = data ? add(m, name) : NULL;
+    if (!t)
+        return NULL;
+    *t = (struct gguf_tensor){t->name, TYPE_F32, 1, {n, 1, 1, 1}, data, n * sizeof *data};
+    return data;
+}
+
+static float number_of(const struct gguf_tensor *t, size_t i)
+{
+    uint16_t half;
+    float x;
+    if (t->type == TYPE_F32) {
+        memcpy(&x, (const char *)t->data + 4 * i, sizeof x);
+        return x;
+    }
+    memcpy(&half, (const char *)t->data + 2 * i, sizeof half);
+    return t->type == TYPE_F16 ? half_to_float(half) : bf16_to_float(half);
+}
+
+static andiron_status take_vector(struct hf_model *m, const char *name, const struct gguf_tensor *from,
+                                  andiron_error *error)
+{
+    const bool more = (m->kind->flags & HF_ONE_MORE) && strstr(name, "norm.weight");
+    float *to = hf_add_vector(m, name, from->dims[0]);
+    if (!to)
+        return error_memory(error, from->dims[0] * sizeof *to, "a vector of the model");
+    for (size_t i = 0; i < from->dims[0]; i++)
+        to[i] = number_of(from, i) + (more ? 1.0f : 0.0f);
+    return ANDIRON_OK;
+}
+
+/* The tensor that brings together the experts whose first part is `from`. */
+static andiron_status begin_experts(struct hf_model *m, const char *name, const struct gguf_tensor *from, uint64_t n,
+                                    andiron_error *error)
+{
+    struct gguf_tensor *to = add(m, name);
+    uint64_t bytes = 0;
+    void *data = to && checked_mul(from->n_bytes, n, &bytes) ? arena_alloc(&m->arena, bytes, 1) : NULL;
+    if (!data)
+        return error_memory(error, bytes, "the experts of a model");
+    *to = (struct gguf_tensor){to->name, from->type, 3, {from->dims[0], from->dims[1], n, 1}, data, bytes};
+    return ANDIRON_OK;
+}
+
+static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t expert,
+                                  const struct safetensors_tensor *from, andiron_error *error)
+{
+    const struct gguf_tensor *t = &from->tensor;
+    const struct span wanted = span_of(name);
+    uint64_t n = 0;
+    size_t at = m->n_tensors;
+    while (at > 0 && !span_same(m->tensors[at - 1].name, wanted))
+        at--;
+    if (!json_at_u64(hf_config(m->dir), "num_experts", &n))
+        json_at_u64(hf_config(m->dir), "num_local_experts", &n);
+    andiron_status s = ANDIRON_OK;
+    if (expert >= n || t->n_dims != 2)
+        return error_set(error, ANDIRON_E_FORMAT,
+                         "%s: the tensor \"%.*s\" is no matrix, or its expert is not one of the %" PRIu64
+                         " that config.json says there are",
+                         hf_path(m->dir), (int)(t->name.n < 120 ? t->name.n : 120), t->name.p, n);
+    if (at == 0) {
+        s = begin_experts(m, name, t, n, error);
+        at = m->n_tensors;
+    }
+    if (s)
+        return s;
+    const struct gguf_tensor *to = &m->tensors[at - 1];
+    if (to->type != t->type || to->dims[0] != t->dims[0] || to->dims[1] != t->dims[1])
+        return error_set(error, ANDIRON_E_FORMAT,
+                         "%s: the tensor \"%.*s\" differs from other experts' in type or shape", hf_path(m->dir),
+                         (int)(t->name.n < 120 ? t->name.n : 120), t->name.p);
+    memcpy((char *)(uintptr_t)to->data + expert * t->n_bytes, t->data, t->n_bytes);
+    m->n_experts[at - 1]++;
+    return ANDIRON_OK;
+}
+
+static andiron_status check_experts(const struct hf_model *m, andiron_error *error)
+{
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (m->n_experts[i] && m->n_experts[i] != m->tensors[i].dims[2])
+            return error_set(error, ANDIRON_E_FORMAT,
+                             "%s: %.*s has %u experts of the %" PRIu64 " that config.json says", hf_path(m->dir),
+                             (int)m->tensors[i].name.n, m->tensors[i].name.p, m->n_experts[i], m->tensors[i].dims[2]);
+    return ANDIRON_OK;
+}
+
+static andiron_status take(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error)
+{
+    char name[NAME_MAX_BYTES];
+    const struct gguf_tensor *t = &from->tensor;
+    const int n = (int)(t->name.n < 120 ? t->name.n : 120);
+    bool tied = false;
+    int32_t expert;
+    if (!name_here(m, t->name, name, &expert))
+        return error_set(error, ANDIRON_E_SUPPORT, "%s: the tensor \"%.*s\" is not known for a model of type %s",
+                         hf_path(m->dir), n, t->name.p, m->kind->model_type);
+    if ((t->type != TYPE_F32 && t->type != TYPE_F16 && t->type != TYPE_BF16) || !t->n_bytes || !from->aligned)
+        return error_set(error, ANDIRON_E_SUPPORT,
+                         "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
+                         hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
+    json_at_bool(hf_config(m->dir), "tie_word_embeddings", &tied);
+    if (tied && !strncmp(name, "output.", 7))
+        return ANDIRON_OK;
+    if (expert >= 0)
+        return take_expert(m, name, (uint32_t)expert, from, error);
+    if (t->n_dims == 1)
+        return take_vector(m, name, t, error);
+    struct gguf_tensor *to = add(m, name);
+    if (!to)
+        return error_memory(error, strlen(name), "a tensor's name");
+    const struct span kept = to->name;
+    *to = *t;
+    to->name = kept;
+    return ANDIRON_OK;
+}
+
+/* A head of its own that is not there would else be taken for a tied one. */
+static andiron_status check_head(const struct hf_model *m, andiron_error *error)
+{
+    bool tied = true;
+    json_at_bool(hf_config(m->dir), "tie_word_embeddings", &tied);
+    if (tied || m->n_tensors == 0 || hf_find_tensor(m->dir, "lm_head.weight"))
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
+                     hf_path(m->dir));
+}
+
+/* What config.json says of the table of tokens, which all else is measured by. */
+static andiron_status check_table(const struct hf_model *m, andiron_error *error)
+{
+    uint64_t width = 0, n = 0;
+    const struct safetensors_tensor *t = hf_find_tensor(m->dir, "model.embed_tokens.weight");
+    json_at_u64(hf_config(m->dir), "hidden_size", &width);
+    json_at_u64(hf_config(m->dir), "vocab_size", &n);
+    if (!t || (t->tensor.dims[0] == width && t->tensor.dims[1] == n))
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_FORMAT,
+                     "%s: config.json says vocab_size %" PRIu64 " and hidden_size %" PRIu64
+                     ", but model.embed_tokens.weight is [%" PRIu64 ", %" PRIu64 "]",
+                     hf_path(m->dir), n, width, t->tensor.dims[1], t->tensor.dims[0]);
+}
+
+andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
+{
+    const size_t n = hf_n_tensors(m->dir);
+    andiron_status s = ANDIRON_OK;
+    m->capacity = n + EXTRA;
+    m->tensors = arena_alloc(&m->arena, m->capacity, sizeof *m->tensors);
+    m->n_experts = arena_alloc(&m->arena, m->capacity, sizeof *m->n_experts);
+    if (!m->tensors || !m->n_experts)
+        return error_memory(error, m->capacity * sizeof *m->tensors, "the list of tensors");
+    for (size_t i = 0; i < n && !s; i++)
+        s = take(m, hf_tensor_at(m->dir, i), error);
+    if (!s)
+        s = check_table(m, error);
+    if (!s)
+        s = check_experts(m, error);
+    return s ? s : check_head(m, error);
+}

@@ -1,0 +1,66 @@
+/* rows.c - golden rows of logits. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "rows.h"
+
+void golden_open(struct golden *g, const char *path)
+{
+    uint32_t head[2];
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fread(head, sizeof *head, 2, f), 2);
+    *g = (struct golden){.n_tokens = head[0], .n_columns = head[1]};
+    assert_true(g->n_tokens > 0 && g->n_tokens < 1024 && g->n_columns > 0 && g->n_columns < 8192);
+    size_t n = (size_t)g->n_tokens * g->n_columns;
+    g->tokens = malloc(g->n_tokens * sizeof *g->tokens);
+    g->rows = malloc(n * sizeof *g->rows);
+    assert_true(g->tokens && g->rows);
+    assert_int_equal(fread(g->tokens, sizeof *g->tokens, g->n_tokens, f), g->n_tokens);
+    assert_int_equal(fread(g->rows, sizeof *g->rows, n, f), n);
+    assert_int_equal(fgetc(f), EOF);
+    fclose(f);
+    for (size_t i = 0; i < n; i++)
+        g->largest = fmax(g->largest, fabs((double)g->rows[i]));
+}
+
+void golden_close(struct golden *g)
+{
+    free(g->tokens);
+    free(g->rows);
+}
+
+double golden_distance(const struct golden *g, andiron_model *model, size_t step, andiron_error *e)
+{
+    andiron_session *session = NULL;
+    andiron_batch *batch = NULL;
+    double far = 0;
+    const andiron_session_options options = {.n_ctx = g->n_tokens, .kv_type = "f32"};
+    andiron_status s = andiron_session_open(&session, model, &options, e);
+    if (!s)
+        s = andiron_batch_open(&batch, model, e);
+    for (size_t at = 0; !s && at < g->n_tokens; at += step) {
+        size_t n = g->n_tokens - at < step ? g->n_tokens - at : step;
+        andiron_batch_clear(batch);
+        for (size_t i = 0; !s && i < n; i++)
+            s = andiron_batch_add(batch, session, g->tokens[at + i], true, e);
+        if (!s)
+            s = andiron_batch_run(batch, e);
+        for (size_t i = 0; !s && i < n; i++) {
+            const float *row = andiron_batch_logits(batch, i), *want = g->rows + (at + i) * g->n_columns;
+            for (size_t k = 0; k < g->n_columns; k++) {
+                double d = fabs((double)row[k] - (double)want[k]);
+                far = d <= far ? far : d; /* NaN becomes the largest */
+            }
+        }
+    }
+    andiron_batch_close(batch);
+    andiron_session_close(session);
+    return s ? -1 : far / g->largest;
+}

@@ -1,0 +1,20 @@
+/* rows.h - golden rows of logits, and how far a model is from them. */
+#ifndef TESTS_ENGINE_ROWS_H
+#define TESTS_ENGINE_ROWS_H
+
+#include "engine/engine.h"
+
+/* A file: u32 tokens, u32 columns, i32 ids, f32 rows. */
+struct golden {
+    uint32_t n_tokens, n_columns;
+    int32_t *tokens;
+    float *rows; /* [n_tokens][n_columns] */
+    double largest;
+};
+
+void golden_open(struct golden *g, const char *path); /* fails the test where there is none */
+void golden_close(struct golden *g);
+/* Run the tokens in steps of `step`; the largest difference, of the largest number; negative: *e tells why not. */
+double golden_distance(const struct golden *g, andiron_model *model, size_t step, andiron_error *e);
+
+#endif

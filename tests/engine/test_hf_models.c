@@ -1,0 +1,148 @@
+/* test_hf_models.c - logits of tiny Hugging Face folders against Transformers' (tools/oracle/make_hf_models.py): all
+ * tokens in one step, one by one, and in a few pieces. And folders that are wrong. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "rows.h"
+
+#define MODELS SOURCE_DIR "/tests/golden/hf_models"
+
+static const double limit = 2e-5;
+static const andiron_model_options small_steps = {.n_threads = 1, .max_step_tokens = 64};
+
+static bool right(const char *type)
+{
+    static const size_t steps[] = {64, 1, 5};
+    char path[512];
+    struct golden g;
+    andiron_error e = {0};
+    andiron_model *model;
+    double far[3] = {0};
+    snprintf(path, sizeof path, MODELS "/%s", type);
+    if (andiron_model_open(&model, path, &small_steps, &e)) {
+        print_error("%-20s %s\n", type, e.text);
+        return false;
+    }
+    snprintf(path, sizeof path, MODELS "/%s/golden.bin", type);
+    golden_open(&g, path);
+    bool all = true;
+    for (size_t i = 0; i < 3; i++) {
+        far[i] = golden_distance(&g, model, steps[i], &e);
+        all = all && far[i] >= 0 && far[i] <= limit;
+    }
+    print_message("%-20s one step %.1e, one by one %.1e, in fives %.1e%s%s\n", type, far[0], far[1], far[2],
+                  all ? "" : " - too far ", all ? "" : e.text);
+    golden_close(&g);
+    andiron_model_close(model);
+    return all;
+}
+
+static void logits_are_transformers(void **state)
+{
+    (void)state;
+    size_t n_right = 0, n_wrong = 0;
+    DIR *dir = opendir(MODELS);
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        if (d->d_name[0] != '.')
+            *(right(d->d_name) ? &n_right : &n_wrong) += 1;
+    closedir(dir);
+    print_message("%zu right, %zu wrong\n", n_right, n_wrong);
+    assert_int_equal(n_wrong, 0);
+    assert_true(n_right >= 33);
+}
+
+/* ---- folders that are wrong ---- */
+
+static char *read_file(const char *path, size_t *n)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    char *data = malloc(1 << 20);
+    assert_non_null(data);
+    *n = fread(data, 1, (1 << 20) - 1, f);
+    data[*n] = 0;
+    fclose(f);
+    return data;
+}
+
+static void write_file(const char *folder, const char *name, const char *data, size_t n)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    fclose(f);
+}
+
+/* The first `from` in the data becomes `to`, of the same length. */
+static void swap(char *data, size_t n, const char *from, const char *to)
+{
+    char *at = memmem(data, n, from, strlen(from));
+    assert_non_null(at);
+    assert_int_equal(strlen(from), strlen(to));
+    memcpy(at, to, strlen(to));
+}
+
+/* A copy of a model with one change in one file is refused with these words. */
+static void refused(const char *type, const char *file, const char *from, const char *to, const char *words)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
+    char folder[] = "/tmp/test_hf_XXXXXX", path[512];
+    andiron_model *model = NULL;
+    andiron_error e = {0};
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < 3; i++) {
+        size_t n;
+        snprintf(path, sizeof path, MODELS "/%s/%s", type, names[i]);
+        char *data = read_file(path, &n);
+        if (!strcmp(names[i], file))
+            swap(data, n, from, to);
+        write_file(folder, names[i], data, n);
+        free(data);
+    }
+    andiron_status s = andiron_model_open(&model, folder, &small_steps, &e);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+    if (!s || !strstr(e.text, words))
+        fail_msg("got \"%s\" where \"%s\" was expected", e.text, words);
+    andiron_model_close(model);
+}
+
+static void wrong_folders_are_refused(void **state)
+{
+    (void)state;
+    refused("llama", "config.json", "\"llama\"", "\"lllll\"", "model_type \"lllll\" is not known");
+    refused("llama", "config.json", "\"silu\"", "\"gelu\"", "hidden_act to be silu, got \"gelu\"");
+    refused("llama", "config.json", "\"llama3\"", "\"llama9\"", "rope_type");
+    refused("llama", "config.json", "\"hidden_size\": 32", "\"hidden_size\": 48", "hidden_size 48");
+    refused("llama", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "blk.2.attn_norm.weight");
+    refused("llama", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0", "layers");
+    refused("llama", "config.json", "\"num_attention_heads\": 4", "\"num_attention_heads\": 7", "7");
+    refused("llama", "model.safetensors", "lm_head.weight", "lm_heat.weight", "\"lm_heat.weight\" is not known");
+    refused("llama", "model.safetensors", "model.norm.weight", "model.norm.weighs", "is not known");
+    refused("mixtral", "model.safetensors", "experts.3.w1", "experts.7.w1", "one of the 4");
+    refused("mixtral", "config.json", "\"num_local_experts\": 4", "\"num_local_experts\": 5", "4 experts of the 5");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_are_transformers),
+        cmocka_unit_test(wrong_folders_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

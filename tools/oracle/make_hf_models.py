@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Tiny random models as Hugging Face folders, with the logits Transformers computes: tests/golden/hf_models/TYPE/.
+
+    make_hf_models.py [TYPE ...]
+
+Needs torch 2.13.0, transformers, tokenizers and safetensors. Every other type is stored as BF16; logits are always
+those of the stored weights computed in float32. golden.bin: u32 tokens, u32 vocabulary, i32 ids, f32 rows.
+"""
+import json
+import pathlib
+import sys
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models
+from transformers import AutoModelForCausalLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+OUT = pathlib.Path(__file__).parents[2] / "tests/golden/hf_models"
+TYPES = """
+llama mistral qwen2 qwen3 gemma gemma2 gemma3_text phi3 olmo olmo2 olmo3 smollm3 granite seed_oss exaone4
+arcee ernie4_5 glm glm4 cohere cohere2 hunyuan_v1_dense stablelm starcoder2 nemotron helium ministral phi
+mixtral qwen2_moe qwen3_moe olmoe granitemoe
+""".split()
+SMALL = {
+    "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128,
+    "sliding_window": 6, "num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2,
+    "moe_intermediate_size": 24, "pad_token_id": None, "shared_expert_intermediate_size": 20,
+    "bos_token_id": 0, "eos_token_id": 0, "query_pre_attn_scalar": 12, "attention_multiplier": 0.3,
+    "residual_multiplier": 0.7, "embedding_multiplier": 3.0, "logits_scaling": 2.0
+}
+DEEP = {"gemma2", "gemma3_text", "cohere2", "olmo3", "exaone4", "smollm3"}  # of which layers differ
+MORE = {
+    "llama": {"rope_parameters": {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0, "low_freq_factor": 1.0,
+                                  "high_freq_factor": 4.0, "original_max_position_embeddings": 32}},
+    "qwen3": {"rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0,
+                                  "original_max_position_embeddings": 32}},
+    "mistral": {"rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}},
+    "olmo": {"clip_qkv": 0.5},
+    "qwen2_moe": {"norm_topk_prob": True},
+}
+TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
+
+
+def config_of(kind):
+    cls = CONFIG_MAPPING[kind]
+    fields = cls().to_dict()
+    small = {k: v for k, v in SMALL.items() if k in fields}
+    if kind in DEEP:
+        small["num_hidden_layers"] = 4
+    if "layer_types" in fields and kind in DEEP:
+        small["layer_types"] = ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
+    return cls(**{k: v for k, v in small.items() if k != "layer_types" or kind != "smollm3"}, **MORE.get(kind, {}))
+
+
+def fill(model, bf16):
+    generator = torch.Generator().manual_seed(7)
+    for name, p in sorted(model.named_parameters()):
+        spread = 0.2 if p.dim() == 1 else 1 / p.shape[-1] ** 0.5
+        values = torch.randn(p.shape, generator=generator) * spread
+        if p.dim() == 1 and "norm" in name and "bias" not in name:
+            values += p.data.mean()
+        p.data.copy_(values.bfloat16().float() if bf16 else values)
+
+
+def make(kind, bf16):
+    folder = OUT / kind
+    model = AutoModelForCausalLM.from_config(config_of(kind)).float().eval()
+    fill(model, bf16)
+    with torch.no_grad():
+        logits = model(torch.tensor([TOKENS]), use_cache=False).logits[0].numpy().astype("<f4")
+    (model.bfloat16() if bf16 else model).save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    vocabulary = {"<unk>": 0, **{f"w{i}": i for i in range(1, 64)}}
+    Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")).save(str(folder / "tokenizer.json"))
+    head = np.array(logits.shape, "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()
+    (folder / "golden.bin").write_bytes(head + logits.tobytes())
+    print(kind, json.loads((folder / "config.json").read_text())["model_type"], float(np.abs(logits).max()))
+
+
+def main():
+    torch.manual_seed(0)
+    for kind in sys.argv[1:] or TYPES:
+        make(kind, TYPES.index(kind) % 2 == 1)
+
+
+if __name__ == "__main__":
+    main()
