@@ -6,8 +6,8 @@
 #include "engine/hf_model.h"
 #include "files/hf_dir.h"
 
-enum { HF_NEOX = 1, HF_ONE_MORE = 2, HF_AROUND = 4, HF_WINDOWED = 8 }; /* hf_names.def */
-enum { NEOX = HF_NEOX, ONE_MORE = HF_ONE_MORE, AROUND = HF_AROUND, WINDOWED = HF_WINDOWED };
+enum { HF_NEOX = 1, HF_ONE_MORE = 2, HF_AROUND = 4, HF_WINDOWED = 8, HF_SIGMOID = 16 }; /* hf_names.def */
+enum { NEOX = HF_NEOX, ONE_MORE = HF_ONE_MORE, AROUND = HF_AROUND, WINDOWED = HF_WINDOWED, SIGMOID = HF_SIGMOID };
 
 struct hf_kind {
     const char *model_type, *architecture, *act;

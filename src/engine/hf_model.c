@@ -137,6 +137,24 @@ static andiron_status put_keys(struct hf_model *m, andiron_error *error)
     return ANDIRON_OK;
 }
 
+/* Experts in groups; a topk_method of "greedy" has none. */
+static andiron_status put_groups(struct hf_model *m, andiron_error *error)
+{
+    struct span method = span_of("noaux_tc");
+    uint64_t n = 0, used = 0;
+    json_at_text(hf_config(m->dir), "topk_method", &method);
+    if (span_is(method, "greedy") || !json_at_u64(hf_config(m->dir), "n_group", &n) || n <= 1)
+        return ANDIRON_OK;
+    if (!span_is(method, "noaux_tc"))
+        return wrong(m, "expected a topk_method of greedy or noaux_tc", error);
+    json_at_u64(hf_config(m->dir), "topk_group", &used);
+    if (n > UINT16_MAX || used > UINT16_MAX)
+        return wrong(m, "expected n_group and topk_group to be below 65536", error);
+    put_u32(m, "expert_group_count", n);
+    put_u32(m, "expert_group_used_count", used);
+    return ANDIRON_OK;
+}
+
 /* A list's items as 0 or 1. */
 static void put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
 {
@@ -168,6 +186,8 @@ static void put_layers(struct hf_model *m)
         put_u32(m, "attention.sliding_window_pattern", 1);
     if (json_is_array(rope) && json_array_size(rope) <= LAYERS_MAX)
         put_list(m, "rope.layers", rope, NULL);
+    if (m->kind->flags & HF_SIGMOID)
+        put_u32(m, "expert_gating_func", 2);
     if (number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
         put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
@@ -303,6 +323,8 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_layers(m);
     andiron_status s = put_keys(m, error);
+    if (!s)
+        s = put_groups(m, error);
     if (!s)
         s = put_rope(m, error);
     if (!s)

@@ -99,12 +99,11 @@ static const char *expert_name(struct span name, uint32_t *expert)
 /* The name here of "model.layers.3.self_attn.q_proj.weight"; *expert: -1, or whose part of the tensor it is. */
 static bool name_here(const struct hf_model *m, struct span name, char out[NAME_MAX_BYTES], int32_t *expert)
 {
-    const char *suffix = drop_suffix(&name, ".weight") ? "weight" : drop_suffix(&name, ".bias") ? "bias" : NULL, *to;
+    const char *suffix = drop_suffix(&name, ".weight") ? "weight" : "bias", *to; /* some biases have no suffix */
     uint32_t layer, number;
     *expert = -1;
+    drop_suffix(&name, ".bias");
     drop_prefix(&name, "model.");
-    if (!suffix)
-        return false;
     if (!drop_prefix(&name, "layers.")) {
         to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
         return to && snprintf(out, NAME_MAX_BYTES, "%s.%s", to, suffix) > 0;
@@ -179,13 +178,14 @@ static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t
                                   const struct safetensors_tensor *from, andiron_error *error)
 {
     const struct gguf_tensor *t = &from->tensor;
+    static const char *const counts[] = {"num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"};
     const struct span wanted = span_of(name);
     uint64_t n = 0;
     size_t at = m->n_tensors;
     while (at > 0 && !span_same(m->tensors[at - 1].name, wanted))
         at--;
-    if (!json_at_u64(hf_config(m->dir), "num_experts", &n))
-        json_at_u64(hf_config(m->dir), "num_local_experts", &n);
+    for (size_t i = 0; i < 4 && n == 0; i++)
+        json_at_u64(hf_config(m->dir), counts[i], &n);
     andiron_status s = ANDIRON_OK;
     if (expert >= n || t->n_dims != 2)
         return error_set(error, ANDIRON_E_FORMAT,

@@ -20,13 +20,17 @@ OUT = pathlib.Path(__file__).parents[2] / "tests/golden/hf_models"
 TYPES = """
 llama mistral qwen2 qwen3 gemma gemma2 gemma3_text phi3 olmo olmo2 olmo3 smollm3 granite seed_oss exaone4
 arcee ernie4_5 glm glm4 cohere cohere2 hunyuan_v1_dense stablelm starcoder2 nemotron helium ministral phi
-mixtral qwen2_moe qwen3_moe olmoe granitemoe
+mixtral qwen2_moe qwen3_moe olmoe granitemoe dots1 glm4_moe exaone_moe hunyuan_v1_moe ernie4_5_moe minimax_m2
+deepseek_v2 deepseek_v3
 """.split()
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128,
     "sliding_window": 6, "num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2,
-    "moe_intermediate_size": 24, "pad_token_id": None, "shared_expert_intermediate_size": 20,
+    "moe_intermediate_size": 24, "pad_token_id": None, "n_routed_experts": 4, "moe_num_experts": 4, "moe_k": 2,
+    "moe_topk": 2, "first_k_dense_replace": 1, "n_group": 2, "topk_group": 1,
+    "n_shared_experts": 1, "kv_lora_rank": 16, "q_lora_rank": 16, "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4, "v_head_dim": 8, "shared_expert_intermediate_size": 20,
     "bos_token_id": 0, "eos_token_id": 0, "query_pre_attn_scalar": 12, "attention_multiplier": 0.3,
     "residual_multiplier": 0.7, "embedding_multiplier": 3.0, "logits_scaling": 2.0
 }
@@ -39,6 +43,8 @@ MORE = {
     "mistral": {"rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}},
     "olmo": {"clip_qkv": 0.5},
     "qwen2_moe": {"norm_topk_prob": True},
+    "deepseek_v2": {"head_dim": 4, "num_key_value_heads": 4, "topk_method": "greedy"},
+    "deepseek_v3": {"head_dim": 4, "num_key_value_heads": 4},
 }
 TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
 
@@ -51,7 +57,9 @@ def config_of(kind):
         small["num_hidden_layers"] = 4
     if "layer_types" in fields and kind in DEEP:
         small["layer_types"] = ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
-    return cls(**{k: v for k, v in small.items() if k != "layer_types" or kind != "smollm3"}, **MORE.get(kind, {}))
+    if kind == "smollm3":
+        small.pop("layer_types", None)
+    return cls(**{**small, **MORE.get(kind, {})})
 
 
 def fill(model, bf16):
