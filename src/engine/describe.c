@@ -178,7 +178,7 @@ static json_t *summary_json(const struct description *d)
     bool runs = d->failure.status == ANDIRON_OK;
     json_t *j = json_object();
     json_object_set_new(j, "path", text_json(span_of(gguf_path(d->model->file))));
-    json_object_set_new(j, "gguf_version", json_integer(gguf_version(d->model->file)));
+    json_object_set_new(j, "gguf_version", d->model->hf ? json_null() : json_integer(gguf_version(d->model->file)));
     json_object_set_new(j, "architecture", text_json(span_of(info.architecture)));
     json_object_set_new(j, "name", text_json(span_of(info.name)));
     json_object_set_new(j, "runs", json_boolean(runs));
@@ -208,8 +208,10 @@ static void print_summary(const struct description *d, struct buffer *out)
 {
     andiron_model_info info;
     andiron_model_get_info(d->model, &info);
-    buffer_printf(out, "file          %s (GGUF v%" PRIu32 ", %.1f MiB)\n", gguf_path(d->model->file),
-                  gguf_version(d->model->file), mib(info.file_bytes));
+    char format[32] = "Hugging Face folder";
+    if (!d->model->hf)
+        snprintf(format, sizeof format, "GGUF v%" PRIu32, gguf_version(d->model->file));
+    buffer_printf(out, "file          %s (%s, %.1f MiB)\n", gguf_path(d->model->file), format, mib(info.file_bytes));
     buffer_printf(out, "name          %s\n", info.name);
     buffer_printf(out, "architecture  %s, %zu layers, %zu wide, %.1f M parameters\n", info.architecture, info.n_layer,
                   info.n_embd, (double)info.n_params / 1e6);

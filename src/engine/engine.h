@@ -15,9 +15,9 @@
 struct andiron_model {
     struct arena arena; /* everything below that is not opened and closed by itself */
     struct gguf *file;
-    struct hf_model *hf; /* NULL: the file is a GGUF; else it is this folder seen as one */
-    struct tokenizer *tokenizer;
-    struct chat_template *chat; /* NULL: the file has none, or chat_error tells why it cannot be used */
+    struct hf_model *hf;         /* NULL: the file is a GGUF; else it is this folder seen as one */
+    struct tokenizer *tokenizer; /* NULL: a folder without one, which takes token ids alone */
+    struct chat_template *chat;  /* NULL: the file has none, or chat_error tells why it cannot be used */
     andiron_error chat_error;
     struct kernels kernels;
     struct pool *pool;

@@ -100,10 +100,7 @@ static andiron_status open_tokenizer(andiron_model *model, andiron_error *error)
 {
     if (!model->hf)
         return vocab_open(&model->tokenizer, model->file, &model->arena, error);
-    andiron_status s = hf_model_tokenizer(model->hf, &model->tokenizer, error);
-    if (s || model->tokenizer)
-        return s;
-    return error_set(error, ANDIRON_E_FORMAT, "%s: the folder has no tokenizer.json", gguf_path(model->file));
+    return hf_model_tokenizer(model->hf, &model->tokenizer, error);
 }
 
 static andiron_status open_parts(andiron_model *model, const struct model_source *source,

@@ -20,10 +20,18 @@ static andiron_status give_ids(struct buffer *ids, andiron_token *tokens, size_t
     return status;
 }
 
+static andiron_status no_tokenizer(const andiron_model *model, andiron_error *error)
+{
+    return error_set(error, ANDIRON_E_SUPPORT, "%s: the folder has no tokenizer.json, so it takes token ids, not texts",
+                     gguf_path(model->file));
+}
+
 andiron_status andiron_tokenize(const andiron_model *model, const char *text, size_t n, unsigned flags,
                                 andiron_token *tokens, size_t capacity, size_t *n_tokens, andiron_error *error)
 {
     struct buffer ids;
+    if (!model->tokenizer)
+        return no_tokenizer(model, error);
     buffer_init(&ids, TEXT_MAX);
     andiron_status status = tokenizer_encode(model->tokenizer, (struct span){text, n}, flags, &ids, error);
     return give_ids(&ids, tokens, capacity, n_tokens, status);
@@ -31,7 +39,7 @@ andiron_status andiron_tokenize(const andiron_model *model, const char *text, si
 
 const char *andiron_token_piece(const andiron_model *model, andiron_token token, bool special, size_t *n)
 {
-    struct span piece = tokenizer_piece(model->tokenizer, token, special);
+    struct span piece = model->tokenizer ? tokenizer_piece(model->tokenizer, token, special) : (struct span){0};
     *n = piece.n;
     return piece.n ? piece.p : "";
 }
@@ -40,6 +48,8 @@ andiron_status andiron_detokenize(const andiron_model *model, const andiron_toke
                                   bool special, char *text, size_t capacity, size_t *n, andiron_error *error)
 {
     struct buffer bytes;
+    if (!model->tokenizer)
+        return no_tokenizer(model, error);
     buffer_init(&bytes, TEXT_MAX);
     andiron_status status = tokenizer_decode(model->tokenizer, tokens, n_tokens, special, &bytes, error);
     if (!status) {
@@ -53,7 +63,7 @@ andiron_status andiron_detokenize(const andiron_model *model, const andiron_toke
 
 bool andiron_token_ends_turn(const andiron_model *model, andiron_token token)
 {
-    return tokenizer_ends_turn(model->tokenizer, token);
+    return model->tokenizer && tokenizer_ends_turn(model->tokenizer, token);
 }
 
 bool andiron_model_has_chat(const andiron_model *model) { return model->chat != NULL; }
@@ -67,6 +77,8 @@ andiron_status andiron_chat_tokens(const andiron_model *model, const andiron_mes
             *error = model->chat_error;
         return model->chat_error.status;
     }
+    if (!model->tokenizer)
+        return no_tokenizer(model, error);
     struct template_input input = {
         .messages = messages,
         .n_messages = n_messages,

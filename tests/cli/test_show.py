@@ -51,6 +51,13 @@ class Show(Case):
         for path in sorted(GOLDEN.glob("*.gguf")):
             self.assertTrue(self.json(path)["runs"], path)
 
+    def test_a_folder(self):
+        folder = GOLDEN / "hf_models/qwen2"
+        self.assertIn("Hugging Face folder", self.ok("show", folder).decode())
+        about = self.json(folder, "--tensors", "--metadata", "--graph")
+        self.assertEqual((about["architecture"], about["runs"], about["gguf_version"]), ("qwen2", True, None))
+        self.assertIn("blk.0.attn_q.weight", [t["name"] for t in about["tensors"]])
+
     def test_a_definition_of_the_users(self):
         """By --arch, and in the user's folder."""
         g = gguf_edit.Gguf(tiny())

@@ -138,11 +138,46 @@ static void wrong_folders_are_refused(void **state)
     refused("mixtral", "config.json", "\"num_local_experts\": 4", "\"num_local_experts\": 5", "4 experts of the 5");
 }
 
+static void a_folder_without_a_tokenizer_takes_ids(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/test_hf_XXXXXX", path[512], text[16];
+    const char *const names[] = {"config.json", "model.safetensors"};
+    andiron_model *model = NULL;
+    andiron_error e = {0};
+    andiron_token ids[4] = {1, 2, 3, 4};
+    struct golden g;
+    size_t n;
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, MODELS "/qwen2/%s", names[i]);
+        char *data = read_file(path, &n);
+        write_file(folder, names[i], data, n);
+        free(data);
+    }
+    assert_int_equal(andiron_model_open(&model, folder, &small_steps, &e), ANDIRON_OK);
+    golden_open(&g, MODELS "/qwen2/golden.bin");
+    assert_true(golden_distance(&g, model, 7, &e) <= limit);
+    golden_close(&g);
+    assert_int_equal(andiron_tokenize(model, "a", 1, 0, ids, 4, &n, &e), ANDIRON_E_SUPPORT);
+    assert_non_null(strstr(e.text, "no tokenizer.json"));
+    assert_int_equal(andiron_detokenize(model, ids, 4, true, text, sizeof text, &n, &e), ANDIRON_E_SUPPORT);
+    assert_string_equal(andiron_token_piece(model, 1, true, &n), "");
+    assert_false(andiron_token_ends_turn(model, 0));
+    andiron_model_close(model);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_transformers),
         cmocka_unit_test(wrong_folders_are_refused),
+        cmocka_unit_test(a_folder_without_a_tokenizer_takes_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
