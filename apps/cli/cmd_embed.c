@@ -70,7 +70,7 @@ static bool open_run(struct embed_run *run, const char *name)
 {
     andiron_error error;
     andiron_model_info info;
-    andiron_session_options options = {.n_ctx = run->args->ctx};
+    andiron_session_options options = {.n_ctx = run->args->ctx, .kv_type = "f32"}; /* one text: exact, and small */
     if (!model_open_embeddings(&run->model, name, &run->args->model, options.n_ctx ? options.n_ctx : DEFAULT_CONTEXT))
         return false;
     andiron_model_get_info(run->model, &info);

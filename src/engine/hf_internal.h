@@ -6,8 +6,22 @@
 #include "engine/hf_model.h"
 #include "files/hf_dir.h"
 
-enum { HF_NEOX = 1, HF_ONE_MORE = 2, HF_AROUND = 4, HF_WINDOWED = 8, HF_SIGMOID = 16 }; /* hf_names.def */
-enum { NEOX = HF_NEOX, ONE_MORE = HF_ONE_MORE, AROUND = HF_AROUND, WINDOWED = HF_WINDOWED, SIGMOID = HF_SIGMOID };
+enum {
+    HF_NEOX = 1,
+    HF_ONE_MORE = 2,
+    HF_AROUND = 4,
+    HF_WINDOWED = 8,
+    HF_SIGMOID = 16,
+    HF_ENCODER = 32
+}; /* hf_names.def */
+enum {
+    NEOX = HF_NEOX,
+    ONE_MORE = HF_ONE_MORE,
+    AROUND = HF_AROUND,
+    WINDOWED = HF_WINDOWED,
+    SIGMOID = HF_SIGMOID,
+    ENCODER = HF_ENCODER
+};
 
 struct hf_kind {
     const char *model_type, *architecture, *act;

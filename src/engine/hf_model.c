@@ -294,6 +294,25 @@ static andiron_status put_rope(struct hf_model *m, andiron_error *error)
 
 /* ---- the whole ---- */
 
+/* How sentence-transformers make one vector of an encoder's rows. */
+static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
+{
+    static const char *const modes[] = {NULL, "pooling_mode_mean_tokens", "pooling_mode_cls_token",
+                                        "pooling_mode_lasttoken"};
+    json_t *config = NULL;
+    andiron_status s = m->kind->flags & HF_ENCODER ? hf_read_json(m->dir, "1_Pooling/config.json", &config, error)
+                                                   : ANDIRON_OK;
+    for (uint32_t i = 1; config && i < 4; i++) {
+        bool is = false;
+        if (json_at_bool(config, modes[i], &is) && is) {
+            put_u32(m, "pooling_type", i);
+            break;
+        }
+    }
+    json_decref(config);
+    return s;
+}
+
 static andiron_status put_template(struct hf_model *m, andiron_error *error)
 {
     struct buffer text;
@@ -329,6 +348,8 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
         s = put_rope(m, error);
     if (!s)
         s = put_template(m, error);
+    if (!s)
+        s = put_pooling(m, error);
     if (s)
         return s;
     if (m->full)

@@ -104,7 +104,8 @@ static bool name_here(const struct hf_model *m, struct span name, char out[NAME_
     *expert = -1;
     drop_suffix(&name, ".bias");
     drop_prefix(&name, "model.");
-    if (!drop_prefix(&name, "layers.")) {
+    drop_prefix(&name, "bert.");
+    if (!drop_prefix(&name, "layers.") && !drop_prefix(&name, "encoder.layer.")) {
         to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
         return to && snprintf(out, NAME_MAX_BYTES, "%s.%s", to, suffix) > 0;
     }
@@ -218,6 +219,17 @@ static andiron_status check_experts(const struct hf_model *m, andiron_error *err
     return ANDIRON_OK;
 }
 
+/* Of an encoder: heads, and the numbers of positions that old files hold. */
+static bool left_out(const struct hf_model *m, struct span name)
+{
+    static const char *const starts[] = {"pooler.", "cls.", "classifier.", "embeddings.position_ids"};
+    bool out = false;
+    drop_prefix(&name, "bert.");
+    for (size_t i = 0; i < sizeof starts / sizeof *starts && (m->kind->flags & HF_ENCODER); i++)
+        out = out || drop_prefix(&name, starts[i]);
+    return out;
+}
+
 static andiron_status take(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error)
 {
     char name[NAME_MAX_BYTES];
@@ -225,6 +237,8 @@ static andiron_status take(struct hf_model *m, const struct safetensors_tensor *
     const int n = (int)(t->name.n < 120 ? t->name.n : 120);
     bool tied = false;
     int32_t expert;
+    if (left_out(m, t->name))
+        return ANDIRON_OK;
     if (!name_here(m, t->name, name, &expert))
         return error_set(error, ANDIRON_E_SUPPORT, "%s: the tensor \"%.*s\" is not known for a model of type %s",
                          hf_path(m->dir), n, t->name.p, m->kind->model_type);
@@ -253,7 +267,7 @@ static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 {
     bool tied = true;
     json_at_bool(hf_config(m->dir), "tie_word_embeddings", &tied);
-    if (tied || m->n_tensors == 0 || hf_find_tensor(m->dir, "lm_head.weight"))
+    if (tied || m->n_tensors == 0 || (m->kind->flags & HF_ENCODER) || hf_find_tensor(m->dir, "lm_head.weight"))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
                      hf_path(m->dir));

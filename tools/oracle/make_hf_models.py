@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models
-from transformers import AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 OUT = pathlib.Path(__file__).parents[2] / "tests/golden/hf_models"
@@ -21,7 +21,7 @@ TYPES = """
 llama mistral qwen2 qwen3 gemma gemma2 gemma3_text phi3 olmo olmo2 olmo3 smollm3 granite seed_oss exaone4
 arcee ernie4_5 glm glm4 cohere cohere2 hunyuan_v1_dense stablelm starcoder2 nemotron helium ministral phi
 mixtral qwen2_moe qwen3_moe olmoe granitemoe dots1 glm4_moe exaone_moe hunyuan_v1_moe ernie4_5_moe minimax_m2
-deepseek_v2 deepseek_v3
+deepseek_v2 deepseek_v3 bert
 """.split()
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -74,10 +74,12 @@ def fill(model, bf16):
 
 def make(kind, bf16):
     folder = OUT / kind
-    model = AutoModelForCausalLM.from_config(config_of(kind)).float().eval()
+    reads = kind == "bert"  # its rows are the last hidden states
+    model = (AutoModel if reads else AutoModelForCausalLM).from_config(config_of(kind)).float().eval()
     fill(model, bf16)
     with torch.no_grad():
-        logits = model(torch.tensor([TOKENS]), use_cache=False).logits[0].numpy().astype("<f4")
+        out = model(torch.tensor([TOKENS])) if reads else model(torch.tensor([TOKENS]), use_cache=False)
+        logits = (out.last_hidden_state if reads else out.logits)[0].numpy().astype("<f4")
     (model.bfloat16() if bf16 else model).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     vocabulary = {"<unk>": 0, **{f"w{i}": i for i in range(1, 64)}}
