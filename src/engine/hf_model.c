@@ -186,6 +186,8 @@ static void put_layers(struct hf_model *m)
         put_u32(m, "attention.sliding_window_pattern", 1);
     if (json_is_array(rope) && json_array_size(rope) <= LAYERS_MAX)
         put_list(m, "rope.layers", rope, NULL);
+    if (json_at_f64(config, "kv_lora_rank", &scalar))
+        put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
     if (m->kind->flags & HF_SIGMOID)
         put_u32(m, "expert_gating_func", 2);
     if (number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)

@@ -21,7 +21,8 @@ TYPES = """
 llama mistral qwen2 qwen3 gemma gemma2 gemma3_text phi3 olmo olmo2 olmo3 smollm3 granite seed_oss exaone4
 arcee ernie4_5 glm glm4 cohere cohere2 hunyuan_v1_dense stablelm starcoder2 nemotron helium ministral phi
 mixtral qwen2_moe qwen3_moe olmoe granitemoe dots1 glm4_moe exaone_moe hunyuan_v1_moe ernie4_5_moe minimax_m2
-deepseek_v2 deepseek_v3 bert
+deepseek_v2 deepseek_v3 bert cwm internlm3 iquestcoder jais2 vaultgemma granitemoeshared mellum solar_open
+glm4_moe_lite youtu
 """.split()
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -34,7 +35,8 @@ SMALL = {
     "bos_token_id": 0, "eos_token_id": 0, "query_pre_attn_scalar": 12, "attention_multiplier": 0.3,
     "residual_multiplier": 0.7, "embedding_multiplier": 3.0, "logits_scaling": 2.0
 }
-DEEP = {"gemma2", "gemma3_text", "cohere2", "olmo3", "exaone4", "smollm3"}  # of which layers differ
+# whose layers differ
+DEEP = {"gemma2", "gemma3_text", "cohere2", "olmo3", "exaone4", "smollm3", "cwm", "vaultgemma", "mellum"}
 MORE = {
     "llama": {"rope_parameters": {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0, "low_freq_factor": 1.0,
                                   "high_freq_factor": 4.0, "original_max_position_embeddings": 32}},
@@ -45,6 +47,8 @@ MORE = {
     "qwen2_moe": {"norm_topk_prob": True},
     "deepseek_v2": {"head_dim": 4, "num_key_value_heads": 4, "topk_method": "greedy"},
     "deepseek_v3": {"head_dim": 4, "num_key_value_heads": 4},
+    "glm4_moe_lite": {"head_dim": 4, "num_key_value_heads": 4},
+    "youtu": {"head_dim": 4, "num_key_value_heads": 4},
 }
 TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
 
