@@ -66,7 +66,7 @@ andiron_status hf_unigram_open(struct tokenizer *t, const json_t *model, andiron
 {
     const json_t *vocab = json_object_get(model, "vocab");
     size_t n = json_array_size(vocab), n_bytes = 0;
-    double *scores = arena_alloc(&t->hf->arena, t->source.n_tokens, sizeof *scores), least = INFINITY;
+    double *scores = arena_alloc(&t->hf->arena, t->source.n_tokens, sizeof *scores), least = (double)INFINITY;
     if (!scores)
         return error_memory(error, n * sizeof *scores, "the scores of a vocabulary");
     for (size_t i = 0; i < n; i++) {
