@@ -26,6 +26,8 @@ static bool source_number(void *user, const char *key, uint64_t i, double *out, 
     const andiron_model *model = user;
     if (!v && model->wants_embeddings && !strcmp(key, "pooling_type")) { /* any model can be asked for its last row */
         *out = POOLING_LAST;
+        if (n)
+            *n = 1;
         return i == 0;
     }
     if (!v || !gguf_item_f64(v, i, out))

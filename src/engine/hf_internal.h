@@ -37,7 +37,9 @@ struct hf_model {
     bool full; /* the header is not whole: no memory */
     struct gguf_tensor *tensors;
     size_t n_tensors, capacity;
-    uint32_t *n_experts; /* [capacity] so far brought together in that tensor; 0: it is another */
+    bool tied;               /* the head of scores is the table of tokens */
+    uint64_t n_experts_said; /* by config.json */
+    uint32_t *n_experts;     /* [capacity] so far brought together in that tensor; 0: it is another */
 };
 
 /* All tensors of the folder by their names here, or an error that names what is not known, or missing. */

@@ -99,10 +99,11 @@ static const char *expert_name(struct span name, uint32_t *expert)
 /* The name here of "model.layers.3.self_attn.q_proj.weight"; *expert: -1, or whose part of the tensor it is. */
 static bool name_here(const struct hf_model *m, struct span name, char out[NAME_MAX_BYTES], int32_t *expert)
 {
-    const char *suffix = drop_suffix(&name, ".weight") ? "weight" : "bias", *to; /* some biases have no suffix */
+    const char *suffix = drop_suffix(&name, ".weight") ? "weight" : "bias", *to;
     uint32_t layer, number;
     *expert = -1;
-    drop_suffix(&name, ".bias");
+    if (suffix[0] == 'b')
+        drop_suffix(&name, ".bias"); /* some have none */
     drop_prefix(&name, "model.");
     drop_prefix(&name, "bert.");
     if (!drop_prefix(&name, "layers.") && !drop_prefix(&name, "encoder.layer.")) {
@@ -179,14 +180,11 @@ static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t
                                   const struct safetensors_tensor *from, andiron_error *error)
 {
     const struct gguf_tensor *t = &from->tensor;
-    static const char *const counts[] = {"num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"};
     const struct span wanted = span_of(name);
-    uint64_t n = 0;
+    const uint64_t n = m->n_experts_said;
     size_t at = m->n_tensors;
     while (at > 0 && !span_same(m->tensors[at - 1].name, wanted))
         at--;
-    for (size_t i = 0; i < 4 && n == 0; i++)
-        json_at_u64(hf_config(m->dir), counts[i], &n);
     andiron_status s = ANDIRON_OK;
     if (expert >= n || t->n_dims != 2)
         return error_set(error, ANDIRON_E_FORMAT,
@@ -235,7 +233,6 @@ static andiron_status take(struct hf_model *m, const struct safetensors_tensor *
     char name[NAME_MAX_BYTES];
     const struct gguf_tensor *t = &from->tensor;
     const int n = (int)(t->name.n < 120 ? t->name.n : 120);
-    bool tied = false;
     int32_t expert;
     if (left_out(m, t->name))
         return ANDIRON_OK;
@@ -246,8 +243,7 @@ static andiron_status take(struct hf_model *m, const struct safetensors_tensor *
         return error_set(error, ANDIRON_E_SUPPORT,
                          "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
                          hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
-    json_at_bool(hf_config(m->dir), "tie_word_embeddings", &tied);
-    if (tied && !strncmp(name, "output.", 7))
+    if (m->tied && !strncmp(name, "output.", 7))
         return ANDIRON_OK;
     if (expert >= 0)
         return take_expert(m, name, (uint32_t)expert, from, error);
@@ -290,8 +286,12 @@ static andiron_status check_table(const struct hf_model *m, andiron_error *error
 
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
 {
+    static const char *const counts[] = {"num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"};
     const size_t n = hf_n_tensors(m->dir);
     andiron_status s = ANDIRON_OK;
+    for (size_t i = 0; i < 4 && m->n_experts_said == 0; i++)
+        json_at_u64(hf_config(m->dir), counts[i], &m->n_experts_said);
+    json_at_bool(hf_config(m->dir), "tie_word_embeddings", &m->tied);
     m->capacity = n + EXTRA;
     m->tensors = arena_alloc(&m->arena, m->capacity, sizeof *m->tensors);
     m->n_experts = arena_alloc(&m->arena, m->capacity, sizeof *m->n_experts);
