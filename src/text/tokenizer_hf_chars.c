@@ -28,17 +28,24 @@ size_t hf_put_char(char *out, uint32_t c)
     return (size_t)utf8proc_encode_char((utf8proc_int32_t)c, (utf8proc_uint8_t *)out);
 }
 
-static bool is_in(const struct hf_range *ranges, size_t n, uint32_t c)
+const void *hf_find_range(const void *ranges, size_t n, size_t bytes, uint32_t c)
 {
     size_t low = 0, high = n;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (c > ranges[middle].last)
+        const struct hf_range *r = (const void *)((const char *)ranges + middle * bytes);
+        if (c > r->last)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < n && c >= ranges[low].first;
+    const struct hf_range *r = (const void *)((const char *)ranges + low * bytes);
+    return low < n && c >= r->first ? r : NULL;
+}
+
+static bool is_in(const struct hf_range *ranges, size_t n, uint32_t c)
+{
+    return hf_find_range(ranges, n, sizeof *ranges, c) != NULL;
 }
 
 bool hf_is_space(uint32_t c)
@@ -72,18 +79,10 @@ bool hf_is_cleaned(uint32_t c) { return is_in(hf_cleaned, n_hf_cleaned, c); }
 
 uint32_t hf_lower_of(uint32_t c)
 {
-    size_t low = 0, high = n_hf_lowers;
     if (c < 0x80)
         return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (c > hf_lowers[middle].last)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    const struct hf_lower *l = low < n_hf_lowers ? &hf_lowers[low] : NULL;
-    return l && c >= l->first && (c - l->first) % l->step == 0 ? (uint32_t)((int32_t)c + l->delta) : c;
+    const struct hf_lower *l = hf_find_range(hf_lowers, n_hf_lowers, sizeof *hf_lowers, c);
+    return l && (c - l->first) % l->step == 0 ? (uint32_t)((int32_t)c + l->delta) : c;
 }
 
 bool hf_is_whole(struct span text)

@@ -160,6 +160,8 @@ andiron_status hf_broken(andiron_error *error, const char *part, const char *wha
 /* tokenizer_hf_chars.c: characters of whole UTF-8, and what they are. */
 uint32_t hf_char(const char *p, size_t *bytes);
 size_t hf_put_char(char *out, uint32_t c); /* at most 4 bytes */
+/* The item whose range c is in, of n rising ones of so many bytes that begin as struct hf_range; NULL: none. */
+const void *hf_find_range(const void *ranges, size_t n, size_t bytes, uint32_t c);
 bool hf_is_space(uint32_t c);              /* White_Space */
 bool hf_is_word(uint32_t c);               /* \w */
 bool hf_is_punctuation(uint32_t c);        /* P, and ASCII's symbols */

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "text/tokenizer_hf_classes.h"
 #include "text/tokenizer_hf_internal.h"
+#include "text/tokenizer_pre.h"
 #include <pcre2.h>
 #include <time.h>
 
@@ -25,23 +26,11 @@ struct hf_regex {
     bool by_kind; /* stand-ins may stand for characters */
 };
 
-static void *take(size_t bytes, void *user)
-{
-    (void)user;
-    return alloc_resize(NULL, bytes ? bytes : 1);
-}
-
-static void give(void *p, void *user)
-{
-    (void)user;
-    alloc_free(p);
-}
-
 /* ---- compiling ---- */
 
 static bool make_contexts(struct hf *h)
 {
-    if (!h->regex_memory && !(h->regex_memory = pcre2_general_context_create(take, give, NULL)))
+    if (!h->regex_memory && !(h->regex_memory = pcre2_general_context_create(pre_take, pre_give, NULL)))
         return false;
     if (!h->regex_limits) {
         if (!(h->regex_limits = pcre2_match_context_create(h->regex_memory)))
@@ -138,15 +127,8 @@ static bool in_time(struct hf_run *run)
 
 static uint32_t stand_in(uint32_t c)
 {
-    size_t low = 0, high = n_hf_stand_ins;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (c > hf_stand_ins[middle].last)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < n_hf_stand_ins && c >= hf_stand_ins[low].first ? hf_stand_ins[low].to : c;
+    const struct hf_stand_in *in = hf_find_range(hf_stand_ins, n_hf_stand_ins, sizeof *hf_stand_ins, c);
+    return in ? in->to : c;
 }
 
 struct span hf_regex_subject(const struct hf_regex *r, struct span text, struct buffer *copy)

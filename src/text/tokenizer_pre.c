@@ -17,13 +17,13 @@ struct pre {
     pcre2_code *codes[PRE_MAX_STEPS];
 };
 
-static void *take(size_t bytes, void *user)
+void *pre_take(size_t bytes, void *user)
 {
     (void)user;
     return alloc_resize(NULL, bytes ? bytes : 1);
 }
 
-static void give(void *p, void *user)
+void pre_give(void *p, void *user)
 {
     (void)user;
     alloc_free(p);
@@ -41,7 +41,7 @@ void pre_close(struct pre *pre)
 
 static bool compile(struct pre *pre)
 {
-    if (!(pre->memory = pcre2_general_context_create(take, give, NULL)))
+    if (!(pre->memory = pcre2_general_context_create(pre_take, pre_give, NULL)))
         return false;
     pcre2_compile_context *context = pcre2_compile_context_create(pre->memory);
     bool fine = context != NULL;

@@ -42,5 +42,8 @@ struct pre_name {
 const struct pre_name *pre_find(struct span name);
 /* One name for each kind, with commas between them. */
 void pre_list(struct buffer *out);
+/* Memory for PCRE2. */
+void *pre_take(size_t bytes, void *user);
+void pre_give(void *p, void *user);
 
 #endif
