@@ -14,14 +14,6 @@ enum {
     HF_SIGMOID = 16,
     HF_ENCODER = 32
 }; /* hf_names.def */
-enum {
-    NEOX = HF_NEOX,
-    ONE_MORE = HF_ONE_MORE,
-    AROUND = HF_AROUND,
-    WINDOWED = HF_WINDOWED,
-    SIGMOID = HF_SIGMOID,
-    ENCODER = HF_ENCODER
-};
 
 struct hf_kind {
     const char *model_type, *architecture, *act;

@@ -111,7 +111,13 @@ struct graph {
     struct arena *arena;      /* borrowed: nodes, names */
 };
 
-enum { GRAPH_MAX_NODES = 1 << 17, GRAPH_MAX_CACHES = 4096, GRAPH_MAX_ITEMS = 1 << 24, GRAPH_MAX_STATE = 1 << 28 };
+enum {
+    GRAPH_MAX_NODES = 1 << 17,
+    GRAPH_MAX_CACHES = 4096,
+    GRAPH_MAX_ITEMS = 1 << 24,
+    GRAPH_MAX_STATE = 1 << 28,
+    GRAPH_MAX_GROUPS = 1024
+};
 
 /* An empty graph in `arena`, which must outlive it. */
 andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *error);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 /* Choosing is quadratic in what a definition says; these bound a row's work, far above any model's. */
-enum { MOST_CANDIDATES = 1 << 16, MOST_CHOSEN = 512, MOST_GROUPS = 1024, MOST_PAIRS = 1 << 20 };
+enum { MOST_CANDIDATES = 1 << 16, MOST_CHOSEN = 512, MOST_PAIRS = 1 << 20 };
 
 static uint64_t n_heads(struct shape s) { return shape_items(s) / s.dims[0]; }
 
@@ -62,7 +62,7 @@ andiron_status rules_keep_groups(struct check *c)
     const uint64_t items = shape_items(rule_shape(c, 0));
     andiron_status s = check_candidates(c);
     if (!s)
-        s = check_count(c, 1, lesser(items, MOST_GROUPS));
+        s = check_count(c, 1, lesser(items, GRAPH_MAX_GROUPS));
     if (!s && items % (uint64_t)rule_number(c, 1))
         s = rule_refuse(c, "expected a number of groups that divides %" PRIu64 ", got %.0f", items, rule_number(c, 1));
     if (!s)

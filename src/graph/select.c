@@ -45,14 +45,12 @@ static float group_score(const float *x, size_t n, size_t best)
     return sum;
 }
 
-enum { MOST_GROUPS = 1024 }; /* rules_experts.c */
-
 static void keep_groups(const struct step *s, const float *x, float *out)
 {
     enum { GROUPS = 1, KEPT, BEST };
     const size_t groups = (size_t)s->node->arg[GROUPS].number, kept = (size_t)s->node->arg[KEPT].number,
                  best = (size_t)s->node->arg[BEST].number, n = view_items(s->in[0]), each = n / groups;
-    float score[MOST_GROUPS];
+    float score[GRAPH_MAX_GROUPS];
     for (size_t g = 0; g < groups; g++)
         score[g] = group_score(x + g * each, each, best);
     /* a group is kept if fewer than `kept` others count more, or as much and stand before it */
