@@ -22,7 +22,7 @@ static andiron_status give_ids(struct buffer *ids, andiron_token *tokens, size_t
 
 static andiron_status no_tokenizer(const andiron_model *model, andiron_error *error)
 {
-    return error_set(error, ANDIRON_E_SUPPORT, "%s: the folder has no tokenizer.json, so it takes token ids, not texts",
+    return error_set(error, ANDIRON_E_SUPPORT, "%s has no tokenizer, so it takes token ids, not texts",
                      gguf_path(model->file));
 }
 

@@ -1,6 +1,8 @@
 /* vocab.c - the metadata of a GGUF file's vocabulary, checked and laid out as the tokenizer wants it. */
 #include "engine/vocab.h"
 #include "base/error.h"
+#include "files/json.h"
+#include "text/tokenizer_hf.h"
 #include <string.h>
 
 static andiron_status no_room(size_t bytes, andiron_error *error)
@@ -134,13 +136,40 @@ static void read_flags(struct tokenizer_source *s, const struct gguf *file)
     }
 }
 
+/* An imported file carries the documents of the Hugging Face folder (tokenizer.huggingface.json: ggml/docs/gguf.md; the
+ * others are andiron's). */
+static andiron_status open_carried(struct tokenizer **out, const struct gguf *file, struct span tokenizer,
+                                   andiron_error *error)
+{
+    static const char *const keys[] = {"tokenizer.huggingface.json", "tokenizer.huggingface.config",
+                                       "tokenizer.huggingface.special", "tokenizer.huggingface.generation",
+                                       "tokenizer.huggingface.model_config"};
+    json_t *read[5] = {0};
+    andiron_status s = json_read(&read[0], tokenizer, keys[0], &json_vocab_limits, error);
+    for (size_t i = 1; i < 5 && !s; i++) {
+        struct span text;
+        if (gguf_get_text(file, keys[i], &text))
+            s = json_read(&read[i], text, keys[i], &json_config_limits, error);
+    }
+    if (!s)
+        s = tokenizer_hf_open(out, &(struct tokenizer_hf_source){read[0], read[1], read[2], read[3], read[4]}, error);
+    for (size_t i = 0; i < 5; i++)
+        json_decref(read[i]);
+    return s;
+}
+
 andiron_status vocab_open(struct tokenizer **out, const struct gguf *file, struct arena *arena, andiron_error *error)
 {
     struct tokenizer_source s = {0};
+    struct span text;
     *out = NULL;
+    if (gguf_get_text(file, "tokenizer.huggingface.json", &text))
+        return open_carried(out, file, text, error);
     if (!gguf_get_text(file, "tokenizer.ggml.model", &s.model))
-        return error_set(error, ANDIRON_E_FORMAT, "%s: the file has no tokenizer (tokenizer.ggml.model is missing)",
-                         gguf_path(file));
+        return gguf_get_text(file, "andiron.arch", &text)
+                   ? ANDIRON_OK
+                   : error_set(error, ANDIRON_E_FORMAT,
+                               "%s: the file has no tokenizer (tokenizer.ggml.model is missing)", gguf_path(file));
     gguf_get_text(file, "tokenizer.ggml.pre", &s.pre);
     gguf_get_text(file, "general.name", &s.name);
     andiron_status status = read_texts(file, "tokenizer.ggml.tokens", arena, &s.texts, &s.n_tokens, error);

@@ -55,6 +55,13 @@ static struct view lower_repeat(struct lower *l, const struct node *n)
     return lower_emit(l, s, x.size, (uint32_t)(shape_items(n->shape) / x.size), 0);
 }
 
+static struct view lower_arrange(struct lower *l, const struct node *n)
+{
+    struct step s = lower_step(STEP_ARRANGE, lower_packed(l, lower_input(l, n->arg[0].value), false));
+    s.node = n;
+    return lower_emit(l, s, n->shape.dims[0], n->shape.dims[1], 0);
+}
+
 /* Numbers of a tensor as they are used: in place where they are floats. */
 static struct view lower_constant(struct lower *l, const struct node *n)
 {
@@ -334,6 +341,13 @@ static struct view lower_plain(struct lower *l, const struct node *n)
     return lower_emit(l, s, n->shape.dims[0], (uint32_t)(shape_items(n->shape) / n->shape.dims[0]), 0);
 }
 
+static struct view lower_sincos(struct lower *l, const struct node *n)
+{
+    struct step s = lower_step(STEP_SINCOS, lower_packed(l, lower_input(l, n->arg[0].value), false));
+    s.node = n;
+    return lower_emit(l, s, s.in[0].size, s.in[0].heads, 0);
+}
+
 static struct view lower_ids(struct lower *l, const struct node *n)
 {
     struct step s = lower_step(n->op == OP_embed ? STEP_EMBED : STEP_NUMBERS, no_view);
@@ -360,22 +374,41 @@ static struct view lower_nothing(struct lower *l, const struct node *n)
 struct view lower_node(struct lower *l, const struct node *n)
 {
     static struct view (*const by_op[])(struct lower *, const struct node *) = {
-        [OP_tokens] = lower_nothing,    [OP_positions] = lower_nothing,
-        [OP_embed] = lower_ids,         [OP_numbers] = lower_ids,
-        [OP_constant] = lower_constant, [OP_geometric] = lower_geometric,
-        [OP_linear] = lower_linear,     [OP_head_linear] = lower_head_linear,
-        [OP_experts] = lower_experts,   [OP_rmsnorm] = lower_norm,
-        [OP_layernorm] = lower_norm,    [OP_l2norm] = lower_plain,
-        [OP_softmax] = lower_plain,     [OP_sum] = lower_plain,
-        [OP_top] = lower_plain,         [OP_pick] = lower_plain,
-        [OP_keep_groups] = lower_plain, [OP_mix] = lower_plain,
-        [OP_heads] = lower_heads,       [OP_flat] = lower_flat,
-        [OP_slice] = lower_slice,       [OP_concat] = lower_concat,
-        [OP_repeat] = lower_repeat,     [OP_rope] = lower_rope,
-        [OP_attend] = lower_attend,     [OP_choose] = lower_choose,
-        [OP_previous] = lower_previous, [OP_conv] = lower_conv,
-        [OP_scan] = lower_scan,         [OP_selective_scan] = lower_selective_scan,
-        [OP_add] = lower_binary,        [OP_mul] = lower_binary,
+        [OP_tokens] = lower_nothing,
+        [OP_positions] = lower_nothing,
+        [OP_embed] = lower_ids,
+        [OP_numbers] = lower_ids,
+        [OP_constant] = lower_constant,
+        [OP_geometric] = lower_geometric,
+        [OP_linear] = lower_linear,
+        [OP_head_linear] = lower_head_linear,
+        [OP_experts] = lower_experts,
+        [OP_rmsnorm] = lower_norm,
+        [OP_layernorm] = lower_norm,
+        [OP_l2norm] = lower_plain,
+        [OP_softmax] = lower_plain,
+        [OP_sum] = lower_plain,
+        [OP_top] = lower_plain,
+        [OP_pick] = lower_plain,
+        [OP_keep_groups] = lower_plain,
+        [OP_mix] = lower_plain,
+        [OP_heads] = lower_heads,
+        [OP_flat] = lower_flat,
+        [OP_slice] = lower_slice,
+        [OP_concat] = lower_concat,
+        [OP_repeat] = lower_repeat,
+        [OP_arrange] = lower_arrange,
+        [OP_cos] = lower_sincos,
+        [OP_sin] = lower_sincos,
+        [OP_rope] = lower_rope,
+        [OP_attend] = lower_attend,
+        [OP_choose] = lower_choose,
+        [OP_previous] = lower_previous,
+        [OP_conv] = lower_conv,
+        [OP_scan] = lower_scan,
+        [OP_selective_scan] = lower_selective_scan,
+        [OP_add] = lower_binary,
+        [OP_mul] = lower_binary,
         [OP_div] = lower_binary,
     };
     const size_t n_ops = sizeof by_op / sizeof *by_op;

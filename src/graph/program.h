@@ -70,6 +70,8 @@ enum step_op {
     STEP_NUMBERS,
     STEP_CONCAT,
     STEP_REPEAT,
+    STEP_ARRANGE,
+    STEP_SINCOS,
     STEP_TOP,
     STEP_PICK,
     STEP_KEEP_GROUPS,

@@ -1,5 +1,6 @@
 /* rows.c - running steps that look at one row only. */
 #include "graph/program.h"
+#include "kernels/math.h"
 #include <string.h>
 
 float *run_row(const struct run *r, struct view v, size_t row, int thread)
@@ -160,6 +161,28 @@ static void repeat(const struct step *s, const float *x, float *out)
     }
 }
 
+static void arrange(const struct step *s, const float *x, float *out)
+{
+    size_t arg[8];
+    for (size_t i = 1; i < 8; i++)
+        arg[i] = (size_t)s->node->arg[i].number;
+    const float *from = x + arg[1];
+    for (size_t k = 0; k < arg[6]; k++)
+        for (size_t j = 0; j < arg[4]; j++)
+            for (size_t i = 0; i < arg[2]; i++)
+                *out++ = from[i * arg[3] + j * arg[5] + k * arg[7]];
+}
+
+static void sincos_of(const struct step *s, const float *x, float *out)
+{
+    const size_t n = view_items(s->out);
+    for (size_t i = 0; i < n; i++) {
+        double sin, cos;
+        math_sincos((double)x[i], &sin, &cos);
+        out[i] = (float)(s->node->op == OP_cos ? cos : sin);
+    }
+}
+
 static void numbers(const struct run *r, const struct step *s, size_t row, float *out)
 {
     const struct batch_row *b = batch_row_of(r, row);
@@ -198,6 +221,8 @@ static void move(const struct run *r, const struct step *s, size_t row, const fl
     case STEP_STORE: store(r, s, row, a, b); break;
     case STEP_CONCAT: concat(s, a, b, out); break;
     case STEP_REPEAT: repeat(s, a, out); break;
+    case STEP_ARRANGE: arrange(s, a, out); break;
+    case STEP_SINCOS: sincos_of(s, a, out); break;
     case STEP_GATHER: gather(r, s, row, out); break;
     case STEP_COPY: copy(s, a, out); break;
     default: arithmetic(r->plan->kernels, s, a, b, out); break;

@@ -169,6 +169,28 @@ static andiron_status repeat(struct check *c)
     return rule_give(c, 2, x.dims[0], n_heads(x) * (uint64_t)rule_number(c, 1));
 }
 
+/* Each of the numbers that are read is within x: counts and steps are bounded before they are multiplied. */
+static andiron_status arrange(struct check *c)
+{
+    enum { X, START, N0 };
+    const double items = (double)shape_items(rule_shape(c, X));
+    double last = rule_number(c, START), n = 1;
+    for (size_t i = START; i <= N0 + 5; i++)
+        if (!rule_is_count(rule_number(c, i), 0))
+            return rule_refuse_number(c, i, "a whole number from 0 on");
+    for (size_t i = N0; i <= N0 + 4; i += 2) {
+        if (rule_number(c, i) < 1 || rule_number(c, i) > GRAPH_MAX_ITEMS)
+            return rule_refuse_number(c, i, "a whole number from 1 to 16777216");
+        last += (rule_number(c, i) - 1) * rule_number(c, i + 1);
+        n *= rule_number(c, i);
+    }
+    if (last >= items)
+        return rule_refuse(c, "reads number %.0f of x, which has %.0f", last, items);
+    if (n > GRAPH_MAX_ITEMS)
+        return rule_refuse(c, "gives %.0f numbers; expected at most %d", n, GRAPH_MAX_ITEMS);
+    return rule_give(c, 2, (uint64_t)rule_number(c, N0), (uint64_t)(rule_number(c, N0 + 2) * rule_number(c, N0 + 4)));
+}
+
 static andiron_status flat(struct check *c) { return rule_give(c, 1, shape_items(rule_shape(c, 0)), 1); }
 
 static andiron_status slice(struct check *c)
@@ -232,6 +254,7 @@ const rule_fn op_rules[OP_LIMIT] = {
     [OP_slice] = slice,
     [OP_concat] = concat,
     [OP_repeat] = repeat,
+    [OP_arrange] = arrange,
     [OP_rope] = rules_rope,
     [OP_attend] = rules_attend,
     [OP_choose] = rules_choose,

@@ -48,6 +48,8 @@ const char *step_name(enum step_op op)
         [STEP_NUMBERS] = "numbers",
         [STEP_CONCAT] = "concat",
         [STEP_REPEAT] = "repeat",
+        [STEP_ARRANGE] = "arrange",
+        [STEP_SINCOS] = "sincos",
         [STEP_TOP] = "top",
         [STEP_PICK] = "pick",
         [STEP_KEEP_GROUPS] = "keep_groups",

@@ -1,0 +1,264 @@
+"""andiron's nodes as .arch text: layers that are the same become one block, and constants get names.
+
+A layer is what stands in one entry of the model's longest list of modules. A layer's text is written in terms of `l`, of
+values that come from outside (its arguments) and of values that later text reads (what it gives).
+"""
+import collections
+import re
+
+from .values import Refused
+
+WIDTH = 116
+VIEWS = {"linear", "attend", "experts", "pick", "mix", "top", "add", "mul", "div", "concat", "slice", "arrange", "rmsnorm",
+         "layernorm", "softmax", "sum"}
+
+
+def in_order(output):
+    seen, out, stack = set(), [], [(output, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            out.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack += [(i, False) for i, _ in reversed(node.inputs)]
+    return sorted(out, key=lambda n: n.order)
+
+
+class Names:
+    """Tensors of the file: stem.weight and stem.bias -> Const. One constant has one name."""
+
+    def __init__(self, layers):
+        self.layers, self.tensors, self.stem_of, self.products = layers, {}, {}, {}
+
+    def stem(self, op, weight, bias, layer):
+        """The stem of a tensor that an op reads; matrices of products may be of any type, all others are F32."""
+        key = weight.key, bias.key if bias is not None else None
+        if key not in self.stem_of:
+            self.stem_of[key] = self._new(weight, bias, layer)
+        if op in ("linear", "experts", "embed"):
+            self.products[self.stem_of[key] + ".weight"] = True
+        return self.stem_of[key]
+
+    def _new(self, weight, bias, layer):
+        path = weight.parameters[0].removesuffix(".weight") if weight.parameters else "literal"
+        inside = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)\.(.*)", path)
+        of = int(inside[1]) if inside else layer if not weight.parameters else None
+        base = re.sub(r"\W", "_", inside[2] if inside else path.removeprefix("model."))
+        prefix, n = f"blk.{of}." if of is not None else "", 1
+        name = prefix + base
+        while name + ".weight" in self.tensors:
+            n += 1
+            name = f"{prefix}{base}_{n}"
+        self.tensors[name + ".weight"] = weight
+        if bias is not None:
+            self.tensors[name + ".bias"] = bias
+        return name
+
+
+def said(x):
+    if isinstance(x, str):
+        return x
+    x = float(x)
+    return str(int(x)) if x == int(x) and abs(x) < 1e15 else repr(x)
+
+
+class Scope:
+    """One block, or the graph: its nodes' texts in terms of local names."""
+
+    def __init__(self, emitter, layer):
+        self.emitter, self.layer, self.local, self.lines = emitter, layer, {}, []
+        self.outside, self.hoisted = [], 0
+
+    def seen(self, node, heads):
+        text = self.name(node)
+        if heads == node.heads:
+            return text
+        return f"flat({text})" if heads == 1 else f"heads({text}, {heads})"
+
+    def name(self, node):
+        if node not in self.local:
+            arg = "x" if not self.outside else f"x{len(self.outside) + 1}"
+            self.outside.append(node)
+            self.local[node] = arg
+        return self.local[node]
+
+    def stem(self, op, pair):
+        name = self.emitter.names.stem(op, *pair, self.layer)
+        prefix = f"blk.{self.layer}."
+        if self.layer is not None and name.startswith(prefix):
+            return "l." + name[len(prefix):]
+        if name.startswith("blk."):
+            raise Refused(f"{name} is read outside of its layer")
+        return name
+
+    def text(self, node):
+        ins, attrs = [self.seen(i, h) for i, h in node.inputs], node.attrs
+        stems = {k: self.stem(node.op, pair) for k, pair in node.weights.items()}
+        if node.op in ("add", "mul", "div"):
+            a, b = ins if len(ins) == 2 else (ins[0], said(attrs["number"]))
+            return f"({a} {dict(add='+', mul='*', div='/')[node.op]} {b})"
+        if node.op == "inverse":
+            return f"(geometric({node.n}, {said(attrs['number'])}, 1) / {self.seen(node.inputs[0][0], 1)})"
+        if node.op == "embed":
+            return f"embed({attrs['ids']}, {stems['weight']})"
+        if node.op == "numbers":
+            return f"numbers({attrs['ids']})"
+        if node.op == "linear" or node.op == "experts":
+            return f"{node.op}({', '.join([*ins, stems['weight']])})"
+        if node.op in ("rmsnorm", "layernorm"):
+            return f"{node.op}({ins[0]}, {stems.get('weight', 'none')}, {said(attrs['eps'])})"
+        if node.op == "constant":
+            return f"flat(constant({stems['weight']}))"
+        words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items()}
+        if node.op == "attend":
+            more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
+            return f"attend({', '.join([*ins, 'cache: l', *more])})"
+        places = ("start", "n", "low", "high", "first", "ratio", "eps")
+        more = [words[k] if k in places and node.op != "arrange" else f"{k}: {words[k]}" for k in words]
+        return f"{node.op}({', '.join([*ins, *more])})"
+
+    def native_heads(self, node):
+        """What the language gives: `inverse` and `constant` are written as one row."""
+        return 1 if node.op in ("inverse", "constant") else node.heads
+
+    def put(self, node, uses):
+        node.heads = self.native_heads(node)
+        text = self.text(node)
+        if uses == 1 and len(text) < WIDTH - 20:
+            self.local[node] = text
+            return
+        name = f"v{len(self.lines) + 1}"
+        self.lines.append(f"{name} = {strip(text)}")
+        self.local[node] = name
+
+
+def strip(text):
+    """Without parentheses around the whole."""
+    if not text.startswith("("):
+        return text
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if depth == 0 and i < len(text) - 1:
+            return text
+    return text[1:-1]
+
+
+class Emitter:
+    def __init__(self, output, layers, name, n_ctx):
+        self.nodes, self.output, self.name, self.n_ctx = in_order(output), output, name, n_ctx
+        self.layers, self.names = layers, Names(layers)
+        self.users = collections.defaultdict(list)
+        for node in self.nodes:
+            for other in dict.fromkeys(i for i, _ in node.inputs):
+                self.users[other].append(node)
+        self.place = self.places()
+
+    def layer_in(self, node):
+        found = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)(\.|$)", node.module)
+        return int(found[1]) if found else None
+
+    def places(self):
+        """Each node's layer, or -1 before the layers and n after them: by its module, then by what it reads."""
+        place = {}
+        for node in self.nodes:
+            own, below = self.layer_in(node), max((place[i] for i, _ in node.inputs), default=-1)
+            place[node] = below if own is None else max(own, below)
+        n = max(place.values(), default=-1) + 1
+        after = set()
+        for node in self.nodes:  # what reads a layer and stands in none
+            reads = max((place[i] for i, _ in node.inputs), default=-1)
+            if self.layer_in(node) is None and reads >= 0 or any(i in after for i, _ in node.inputs):
+                after.add(node)
+        for node in after:
+            place[node] = n
+        self.n_layers = n
+        return place
+
+    def uses(self, node):
+        return sum(1 for u in self.users[node] for i, _ in u.inputs if i is node)
+
+    def segment(self, layer):
+        return [n for n in self.nodes if self.place[n] == layer]
+
+    def write(self):
+        scope = Scope(self, None)
+        for node in self.segment(-1):
+            scope.put(node, 2 if any(self.place[u] != -1 for u in self.users[node]) else self.uses(node))
+        self.lines_before = len(scope.lines)
+        kinds, calls = {}, []
+        for layer in range(self.n_layers):
+            calls.append(self.layer(layer, kinds))
+        blocks = list(kinds)
+        lines = self.loop(scope, calls, kinds)
+        for node in self.segment(self.n_layers):
+            scope.put(node, 2 if node is not self.output and self.uses(node) > 1 else 1)
+        return self.whole(blocks, lines, scope)
+
+    def layer(self, layer, kinds):
+        scope, segment = Scope(self, layer), self.segment(layer)
+        gives = [n for n in segment if any(self.place[u] > layer for u in self.users[n])]
+        for node in segment:
+            scope.put(node, 2 if node in gives and node is not gives[-1] else self.uses(node) if node not in gives else 1)
+        if len(gives) != 1:
+            raise Refused(f"layer {layer} gives {len(gives)} values to what follows; one is covered")
+        text = "\n".join(f"  {line}" for line in [*scope.lines, f"return {strip(scope.local[gives[0]])}"])
+        arguments = ", ".join(scope.local[n] for n in scope.outside)
+        body = f"({arguments}, l) {{\n{text}\n}}"
+        kinds.setdefault(body, len(kinds))
+        return body, scope.outside, gives[0]
+
+    def loop(self, scope, calls, kinds):
+        """Layers as one loop, where each reads what the one before gave and values from before all layers."""
+        if not calls:
+            return []
+        before = None
+        told = []
+        for body, outside, gives in calls:
+            args = []
+            for node in outside:
+                carried = node is before or before is None and node is self.first_input(calls)
+                if not carried and self.place[node] != -1:
+                    raise Refused("a layer reads what an earlier layer than the one before gave")
+                args.append("x" if carried else scope.local[node])
+            told.append((kinds[body], ", ".join([*args, "l"])))
+            before = gives
+        kinds_used = list(dict.fromkeys(told))
+        start = self.first_input(calls)
+        lines = [f"x = {strip(scope.local[start])}"] if start else []
+        name = lambda kind: "layer" if len(kinds) == 1 else f"layer{kind}"
+        lines.append(f'for l in layers("blk", {self.n_layers}) {{')
+        for i, (kind, args) in enumerate(kinds_used):
+            call = f"x = {name(kind)}({args})"
+            if len(kinds_used) == 1:
+                lines.append(f"  {call}")
+            else:
+                test = f"if meta_at(\".andiron.layer_kind\", l.index) == {i} {{ {call} }}"
+                lines.append(("  " if i == 0 else "  else ") + test)
+        lines.append("}")
+        self.kind_of_layer = [kinds_used.index(t) for t in told]
+        scope.local[before] = "x"
+        return lines
+
+    def first_input(self, calls):
+        """What flows into the first layer where the later ones have what the one before gave."""
+        if len(calls) == 1:
+            outs = [n for n in calls[0][1]]
+            return next((n for n in outs if n.op != "numbers"), None)
+        _, second, _ = calls[1]
+        given = calls[0][2]
+        if given in second:
+            return calls[0][1][second.index(given)] if second.index(given) < len(calls[0][1]) else None
+        return None
+
+    def whole(self, blocks, loop, scope):
+        out = [f"# {self.name} - imported from Transformers by andiron-import.", f"arch {self.name}", "",
+               f"param n_ctx_train = {self.n_ctx}", ""]
+        for i, body in enumerate(blocks):
+            out += [f"block {'layer' if len(blocks) == 1 else f'layer{i}'}{body}", ""]
+        n_before = self.lines_before
+        out += ["graph(tokens) {", *[f"  {x}" for x in scope.lines[:n_before]], *[f"  {x}" for x in loop],
+                *[f"  {x}" for x in scope.lines[n_before:]], f"  return {strip(scope.local[self.output])}", "}", ""]
+        return "\n".join(out)

@@ -1,0 +1,144 @@
+"""What a trace cannot look into is one opaque op each: attention, its masks, and the experts' products.
+
+They are put where Transformers lets anybody put an implementation (its registries), so that a model that follows its
+conventions needs nothing here. Each op has a reference implementation: a traced graph still runs in torch.
+"""
+import contextlib
+
+import torch
+from transformers import AttentionInterface
+from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+NAME = "andiron"
+_library = torch.library.Library(NAME, "DEF")
+
+
+def define(schema, run, shape):
+    name = schema.split("(")[0]
+    _library.define(schema)
+    _library.impl(name, run, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"{NAME}::{name}", shape, lib=_library)
+    return getattr(torch.ops.andiron, name).default
+
+
+# ---- masks: a closure of Transformers, said in words: "causal", "sliding(8)", "chunked(16)", "full", joined by "&"
+
+def words_of(function):
+    name = function.__qualname__.split(".<locals>")[0]
+    cells = [c.cell_contents for c in (function.__closure__ or ())]
+    number = next((c for c in cells if isinstance(c, int)), None)
+    if name == "causal_mask_function":
+        return ["causal"]
+    if name == "bidirectional_mask_function":
+        return ["full"]
+    if name == "and_masks":
+        parts = next(c for c in cells if isinstance(c, (tuple, list)))
+        return sorted({w for p in parts for w in words_of(p)})
+    if name == "packed_sequence_mask_function":  # one text a session: nothing is packed
+        return []
+    if name == "remap_positions_for_packed_sequence":
+        return words_of(next(c for c in cells if callable(c)))
+    if name == "sliding_window_overlay":
+        return [f"sliding({number})"]
+    if name == "sliding_window_bidirectional_overlay":
+        return [f"around({number})"]
+    if name == "chunked_overlay":
+        return [f"chunked({number})"]
+    raise NotImplementedError(f"the mask function {name} has no words in hooks.py")
+
+
+def _allowed(words, q, k):
+    allowed = torch.ones(torch.broadcast_shapes(q.shape, k.shape), dtype=torch.bool)
+    for word in words.split("&"):
+        kind, _, n = word.rstrip(")").partition("(")
+        n = int(n or 0)
+        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "around": (k - q).abs() < n,
+                    "chunked": k // max(n, 1) == q // max(n, 1)}[kind]
+    return allowed
+
+
+mask = define("mask(SymInt q, SymInt kv, str words) -> Tensor",
+              lambda q, kv, words: _allowed(words, torch.arange(q)[:, None] + (kv - q), torch.arange(kv)[None])[None, None],
+              lambda q, kv, words: torch.empty([1, 1, q, kv], dtype=torch.bool))
+
+
+def make_mask(batch_size=1, q_length=0, kv_length=0, mask_function=None, **_):
+    return mask(q_length, kv_length, "&".join(words_of(mask_function)))
+
+
+# ---- attention
+
+def _attend(q, k, v, mask_, sinks, bias, scale, cap, causal):
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    w = q.float() @ k.float().transpose(-1, -2) * scale
+    if cap:
+        w = torch.tanh(w / cap) * cap
+    if bias is not None:
+        w = w + bias
+    if mask_ is None and causal:
+        mask_ = _allowed("causal", torch.arange(w.shape[-2])[:, None], torch.arange(w.shape[-1])[None])
+    if mask_ is not None:
+        w = w.masked_fill(~mask_, float("-inf")) if mask_.dtype == torch.bool else w + mask_
+    if sinks is not None:
+        w = torch.cat([w, sinks.reshape(1, -1, 1, 1).expand(w.shape[0], -1, w.shape[2], 1)], -1)
+    p = torch.softmax(w, -1)
+    return (p[..., :k.shape[2]] @ v.float()).transpose(1, 2).contiguous().to(q.dtype)
+
+
+attend = define("attend(Tensor q, Tensor k, Tensor v, Tensor? mask, Tensor? sinks, Tensor? bias, float scale, float cap, "
+                "bool causal) -> Tensor", _attend,
+                lambda q, k, v, *_: q.new_empty([q.shape[0], q.shape[2], q.shape[1], v.shape[3]]))
+HARMLESS = {"is_causal", "sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states",
+            "return_dict", "output_router_logits", "cache_position", "attention_mask", "deterministic"}
+
+
+def attention(module, query, key, value, attention_mask=None, scaling=None, dropout=0.0, **more):
+    sinks, bias, cap = more.pop("s_aux", more.pop("sinks", None)), more.pop("position_bias", None), more.pop("softcap", None)
+    unknown = sorted(k for k, x in more.items() if x is not None and k not in HARMLESS)
+    if unknown:
+        raise NotImplementedError(f"attention is given {', '.join(unknown)}, which hooks.py does not know")
+    causal = more.get("is_causal")
+    causal = getattr(module, "is_causal", True) if causal is None else causal
+    scale = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
+    return attend(query, key, value, attention_mask, sinks, bias, scale, float(cap or 0), bool(causal)), None
+
+
+# ---- experts: x [T, in] or [T, K, in], places [T, K], weight [E, out, in], or [E, in, out] transposed
+
+def _expert_linear(x, places, weight, bias, transposed):
+    if x.dim() == 2:
+        x = x[:, None].expand(-1, places.shape[1], -1)
+    y = torch.einsum("tki,tkio->tko" if transposed else "tki,tkoi->tko", x, weight[places])
+    return y if bias is None else y + bias[places]
+
+
+expert_linear = define("expert_linear(Tensor x, Tensor places, Tensor weight, Tensor? bias, bool transposed) -> Tensor",
+                       _expert_linear, lambda x, places, weight, bias, transposed:
+                       x.new_empty([*places.shape, weight.shape[2 if transposed else 1]]))
+
+
+def experts(self, hidden_states, top_k_index, top_k_weights):
+    up = "gate_up_proj" if self.has_gate else "up_proj"
+    if getattr(self, "has_post_expert_norm", False):
+        raise NotImplementedError("experts with a norm after each")
+    bias = lambda name: getattr(self, name + "_bias") if self.has_bias else None
+    y = expert_linear(hidden_states, top_k_index, getattr(self, up), bias(up), self.is_transposed)
+    y = self._apply_gate(y) if self.has_gate else self.act_fn(y)
+    y = expert_linear(y, top_k_index, self.down_proj, bias("down_proj"), self.is_transposed)
+    return (y * top_k_weights[..., None]).sum(1)
+
+
+AttentionInterface.register(NAME, attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, make_mask)
+ALL_EXPERTS_FUNCTIONS.register(NAME, experts)
+
+
+def use(model):
+    """Have the model call these ops; what cannot be told stays as Transformers wrote it."""
+    with contextlib.suppress(ValueError):
+        model.set_attn_implementation(NAME)
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        if getattr(config, "_experts_implementation_internal", None) not in (None, "eager"):
+            config._experts_implementation_internal = NAME

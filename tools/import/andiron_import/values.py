@@ -1,0 +1,179 @@
+"""What a traced value is: rows of numbers, or what does not depend on the row."""
+import math
+
+import torch
+
+from .trace import ROWS
+
+
+class Refused(Exception):
+    """What the trace has and andiron does not, in one sentence."""
+
+
+class Node:
+    """One op of andiron's graph; `n` numbers a row. inputs: nodes with the heads they are seen as: (node, heads)."""
+    count = 0
+
+    def __init__(self, op, inputs=(), n=1, heads=1, attrs=None, weights=None):
+        self.op, self.inputs, self.n, self.heads = op, list(inputs), n, heads
+        self.attrs, self.weights = attrs or {}, weights or {}
+        self.module = ""
+        Node.count += 1
+        self.order = Node.count
+
+
+class Const:
+    """A tensor that no row changes: a parameter, a literal, or torch ops on them, computed when weights are at hand."""
+
+    def __init__(self, shape, key, compute, parameters=()):
+        self.shape, self.key, self.compute, self.parameters = tuple(shape), key, compute, tuple(parameters)
+
+    @staticmethod
+    def parameter(name, shape):
+        return Const(shape, name, lambda load: load(name), (name,))
+
+    @staticmethod
+    def literal(tensor):
+        return Const(tensor.shape, f"literal{id(tensor)}", lambda load: tensor)
+
+    @staticmethod
+    def op(target, args, kwargs, shape, tag):
+        flat = []
+        for a in [*args, *kwargs.values()]:
+            flat += a if isinstance(a, (list, tuple)) else [a]
+        consts = [a for a in flat if isinstance(a, Const)]
+        names = dict.fromkeys(p for c in consts for p in c.parameters)
+
+        def value(a, load):
+            if isinstance(a, (list, tuple)):
+                return [value(x, load) for x in a]
+            return a.compute(load) if isinstance(a, Const) else a
+
+        def compute(load):
+            out = target(*[value(a, load) for a in args], **{k: value(v, load) for k, v in kwargs.items()})
+            return out if tag is None else out[tag]
+        said = lambda a: a.key if isinstance(a, Const) else "[" + ",".join(map(said, a)) + "]" if isinstance(
+            a, (list, tuple)) else repr(a)
+        key = f"{target}({','.join(said(a) for a in [*args, *kwargs.items()])}){'' if tag is None else tag}"
+        return Const(shape, key, compute, names)
+
+    def then(self, function, shape, tag):
+        """function(tensor), named `tag`."""
+        return Const(shape, f"{tag}({self.key})", lambda load: function(self.compute(load)), self.parameters)
+
+    def known(self):
+        """Its numbers, where no parameter has a part in them."""
+        return None if self.parameters else self.compute(None)
+
+
+class Fill:
+    """One number everywhere, in a shape that may have the text in it."""
+
+    def __init__(self, number, shape):
+        self.number, self.shape = number, tuple(shape)
+
+
+class Mask:
+    """Which positions a row may see, in the words of hooks.py."""
+
+    def __init__(self, words, shape):
+        self.words, self.shape = words, tuple(shape)
+
+
+TEXT = None  # the stride of the axis that is the text
+
+
+class Rows:
+    """Numbers of a node, seen as a tensor: for each dimension a list of axes (size, stride), outermost first."""
+
+    def __init__(self, node, dims, start=0):
+        self.node, self.dims, self.start = node, [list(d) for d in dims], start
+
+    @staticmethod
+    def of(node, shape):
+        """A tensor of that shape whose numbers of a row lie in order."""
+        dims, stride = [], 1
+        for size in reversed(shape):
+            if size == ROWS:
+                dims.append([(ROWS, TEXT)])
+            elif size == 1:
+                dims.append([])
+            else:
+                dims.append([(size, stride)])
+                stride *= size
+        if stride != node.n:
+            raise Refused(f"{node.op} gives {node.n} numbers a row where the trace has {tuple(shape)}")
+        return Rows(node, reversed(dims))
+
+    @property
+    def shape(self):
+        return tuple(math.prod(size for size, _ in d) for d in self.dims)
+
+    def features(self):
+        """Axes of one row, joined where they lie in order."""
+        out = []
+        for size, stride in (a for d in self.dims for a in d if a[1] is not TEXT):
+            if out and stride is not TEXT and out[-1][1] == size * stride:
+                out[-1] = (out[-1][0] * size, stride)
+            else:
+                out.append((size, stride))
+        return out
+
+    def in_order(self):
+        axes = self.features()
+        n = math.prod(size for size, _ in axes)
+        return self.start == 0 and n == self.node.n and (not axes or axes == [(n, 1)])
+
+    def view(self, shape):
+        axes = [a for d in self.dims for a in d]
+        dims = []
+        for want in shape:
+            dim, left = [], want
+            while left > 1:
+                if not axes:
+                    raise Refused(f"a view of {self.shape} as {tuple(shape)}")
+                size, stride = axes.pop(0)
+                if left % size == 0:
+                    dim.append((size, stride))
+                    left //= size
+                elif stride is not TEXT and size % left == 0:
+                    dim.append((left, stride * (size // left)))
+                    axes.insert(0, (size // left, stride))
+                    left = 1
+                else:
+                    raise Refused(f"a view of {self.shape} as {tuple(shape)}")
+            dims.append(dim)
+        return Rows(self.node, dims, self.start)
+
+    def permute(self, order):
+        return Rows(self.node, [self.dims[i] for i in order], self.start)
+
+    def expand(self, shape):
+        dims = [[] for _ in range(len(shape) - len(self.dims))] + self.dims
+        return Rows(self.node, [[(want, TEXT if want == ROWS else 0)] if not d and want > 1 else d
+                                for d, want in zip(dims, shape)], self.start)
+
+    def narrow(self, dim, start, n, step=1):
+        """Numbers start, start + step, ... of a dimension."""
+        if n == self.shape[dim] and start == 0 and step == 1:
+            return self
+        axes = self.dims[dim]
+        if any(stride is TEXT for _, stride in axes):
+            raise Refused("a part of the text, cut out by its place in it")
+        if len(axes) > 1:
+            joined = Rows(None, [axes]).features()
+            if len(joined) > 1:
+                return self._narrow_outer(dim, start, n, step)
+            axes = joined
+        (_, stride), = axes or [(1, 0)]
+        dims = list(self.dims)
+        dims[dim] = [(n, stride * step)] if n > 1 else []
+        return Rows(self.node, dims, self.start + start * stride)
+
+    def _narrow_outer(self, dim, start, n, step):
+        (size, stride), inner = self.dims[dim][0], math.prod(s for s, _ in self.dims[dim][1:])
+        if start % inner or n % inner or step != 1:
+            raise Refused("a part of numbers that lie in several rows")
+        dims = list(self.dims)
+        dims[dim] = ([(n // inner, stride)] if n > inner else []) + self.dims[dim][1:]
+        return Rows(self.node, dims, self.start + start // inner * stride)

@@ -1,0 +1,36 @@
+"""The GGUF file: the definition, the model's tensors under the definition's names, and a few facts."""
+import gguf
+import numpy as np
+import torch
+
+
+def quantized(array, kind):
+    """Matrices of a type that their rows fit, else what comes next: F16, F32."""
+    kinds = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16,
+             "bf16": gguf.GGMLQuantizationType.BF16, "q8_0": gguf.GGMLQuantizationType.Q8_0,
+             "q4_0": gguf.GGMLQuantizationType.Q4_0, "q4_1": gguf.GGMLQuantizationType.Q4_1}
+    t = kinds[kind]
+    if array.ndim < 2 or t == gguf.GGMLQuantizationType.F32:
+        return array, None
+    if array.shape[-1] % gguf.GGML_QUANT_SIZES[t][0]:
+        t = gguf.GGMLQuantizationType.F16
+    return gguf.quants.quantize(array, t), t
+
+
+def write(path, model_type, definition, emitter, load, config, kind="f32"):
+    out = gguf.GGUFWriter(path, model_type)
+    out.add_string("andiron.arch", definition)
+    out.add_name(getattr(config, "name_or_path", "") or model_type)
+    out.add_uint32(f"{model_type}.context_length", emitter.n_ctx)
+    if len(set(emitter.kind_of_layer)) > 1:
+        out.add_array("andiron.layer_kind", emitter.kind_of_layer)
+    for name, const in emitter.names.tensors.items():
+        with torch.no_grad():
+            array = const.compute(load).detach().float().contiguous().numpy()
+        products = emitter.names.products.get(name, False)
+        data, t = quantized(np.ascontiguousarray(array), kind if products else "f32")
+        out.add_tensor(name, data, raw_dtype=t)
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
