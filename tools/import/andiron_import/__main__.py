@@ -31,7 +31,7 @@ def run(directory, path, kind):
     model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     name = "hf-" + re.sub(r"[^\w-]", "-", model.config.model_type)
     text, emitter = definition_of(model, name)
-    state = dict(model.named_parameters()) | dict(model.named_buffers())
+    state = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
     write.write(path, name, text, emitter, state.__getitem__, model.config, kind)
     return text
 

@@ -61,7 +61,7 @@ def said(x):
     if isinstance(x, str):
         return x
     x = float(x)
-    return str(int(x)) if x == int(x) and abs(x) < 1e15 else repr(x)
+    return str(int(x)) if abs(x) < 1e15 and x == int(x) else repr(x).replace("e+", "e")
 
 
 class Scope:
@@ -105,7 +105,9 @@ class Scope:
             return f"embed({attrs['ids']}, {stems['weight']})"
         if node.op == "numbers":
             return f"numbers({attrs['ids']})"
-        if node.op == "linear" or node.op == "experts":
+        if node.op == "scan":
+            ins[4:] = [f"{k}: {v}" for k, v in zip("ab", ins[4:])]
+        if node.op in ("linear", "experts", "conv"):
             return f"{node.op}({', '.join([*ins, stems['weight']])})"
         if node.op in ("rmsnorm", "layernorm"):
             return f"{node.op}({ins[0]}, {stems.get('weight', 'none')}, {said(attrs['eps'])})"

@@ -4,6 +4,7 @@ They are put where Transformers lets anybody put an implementation (its registri
 conventions needs nothing here. Each op has a reference implementation: a traced graph still runs in torch.
 """
 import contextlib
+import sys
 
 import torch
 from transformers import AttentionInterface
@@ -127,6 +128,65 @@ def experts(self, hidden_states, top_k_index, top_k_weights):
     y = self._apply_gate(y) if self.has_gate else self.act_fn(y)
     y = expert_linear(y, top_k_index, self.down_proj, bias("down_proj"), self.is_transposed)
     return (y * top_k_weights[..., None]).sum(1)
+
+
+# ---- what runs along the text with a state: functions of the modeling files that Transformers lets kernels replace
+
+def _reference(name):
+    """A traced graph is checked in andiron, not run in torch."""
+    def run(*_):
+        raise NotImplementedError(f"andiron::{name} is run by andiron only")
+    return run
+
+
+def state_op(schema, shape):
+    return define(schema, _reference(schema.split("(")[0]), shape)
+
+
+conv = state_op("conv(Tensor x, Tensor weight, Tensor? bias, str act) -> Tensor", lambda x, *_: torch.empty_like(x))
+delta = state_op("delta(Tensor q, Tensor k, Tensor v, Tensor g, Tensor beta, bool normed) -> Tensor",
+                 lambda q, k, v, *_: v.new_empty(v.shape))
+ssm2 = state_op("ssm2(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? dt_bias, bool softplus, "
+                "float low, float high) -> Tensor", lambda x, *_: x.new_empty(x.shape))
+ssm1 = state_op("ssm1(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? bias, "
+                "bool softplus) -> Tensor", lambda x, *_: x.new_empty(x.shape))
+
+
+def _conv(x, weight, bias=None, activation=None, **_):
+    return conv(x, weight, bias, activation or "")
+
+
+def _delta(query, key, value, g, beta, use_qk_l2norm_in_kernel=False, **_):
+    return delta(query, key, value, g, beta, use_qk_l2norm_in_kernel), None
+
+
+def _ssm2(hidden_states, dt, A, B, C, chunk_size=0, D=None, dt_bias=None, initial_states=None, dt_softplus=False,
+          dt_limit=(0.0, float("inf")), return_final_states=False, **_):
+    y = ssm2(hidden_states, dt, A, B, C, D, dt_bias, dt_softplus, float(dt_limit[0]), float(dt_limit[1]))
+    return (y, None) if return_final_states else y
+
+
+def _ssm1(hidden_states, dt, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False, **_):
+    y = ssm1(hidden_states, dt, A, B, C, D, z, delta_bias, delta_softplus)
+    return (y, None) if return_last_state else y
+
+
+FUNCTIONS = {"causal_conv1d_fn": _conv, "torch_chunk_gated_delta_rule": _delta, "chunk_kimi_delta_attention": _delta,
+             "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1}
+
+
+@contextlib.contextmanager
+def functions(model):
+    """For its time, the modeling files' functions of these names are the ones above."""
+    files = {sys.modules[type(m).__module__] for m in model.modules()}
+    kept = [(f, name, getattr(f, name)) for f in files for name in FUNCTIONS if hasattr(f, name)]
+    try:
+        for f, name, _ in kept:
+            setattr(f, name, FUNCTIONS[name])
+        yield
+    finally:
+        for f, name, function in kept:
+            setattr(f, name, function)
 
 
 AttentionInterface.register(NAME, attention)

@@ -6,7 +6,7 @@ import torch
 
 from . import trace
 from .trace import ROWS
-from .values import TEXT, Const, Fill, Mask, Node, Refused, Rows
+from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 OPS = {}
 
@@ -172,6 +172,7 @@ def combine(name, a, b, shape):
     """add, mul or div of rows, constants and numbers."""
     x, y = number_of(a), number_of(b)
     if x is not None and y is not None:
+        shape = () if shape is None else shape
         return Fill({"add": x + y, "mul": x * y, "div": x / y if y else math.inf}[name], shape)
     if y is not None:
         return a if y == (name != "add") else apply(name, a, number=y).expand(shape)
@@ -185,7 +186,23 @@ def combine(name, a, b, shape):
         (below, _), by = over.node.inputs[0], over.node.attrs["number"]
         quotient = divide_by_root(as_rows(of), Rows(below, over.dims), shape)
         return quotient if by == 1 else apply("mul", quotient, number=by)
+    if name == "mul":
+        weighted = norm_with(a, b) or norm_with(b, a)
+        if weighted:
+            return weighted
     return binary(name, as_rows(a), as_rows(b))
+
+
+def norm_with(x, weight):
+    """A norm of each row with no weight yet, times a weight."""
+    if not isinstance(weight, Const) or not isinstance(x, Rows) or not x.in_order() or x.node.op != "rmsnorm":
+        return None
+    node, n = x.node, math.prod(weight.shape)
+    if node.weights or x.node.n // node.heads != n or not weight.shape or weight.shape[-1] != n or x.shape[-1] != n:
+        return None
+    return Rows.of(Node("rmsnorm", node.inputs, node.n, node.heads, node.attrs,
+                        {"weight": (weight.then(lambda w: w.reshape(-1), (n,), "flat") if len(weight.shape) > 1 else weight,
+                                    None)}), x.shape)
 
 
 def reciprocal(x, by=1.0):
@@ -228,6 +245,8 @@ def _(t, a, b, alpha=1):
 
 @op("mul.Tensor", "mul.Scalar")
 def _(t, a, b):
+    if isinstance(a, Complex) or isinstance(b, Complex):
+        return complex_product(t, a, b) if isinstance(a, Complex) else complex_product(t, b, a)
     return combine("mul", a, b, t.shape)
 
 
@@ -284,6 +303,16 @@ def _(t, x):
     return apply("log", combine("add", x, 1.0, t.shape))
 
 
+@op("expm1.default")
+def _(t, x):
+    return combine("add", apply("exp", x), -1.0, t.shape)
+
+
+@op("log_sigmoid.default", "log_sigmoid_forward.default")
+def _(t, x):
+    return combine("mul", apply("softplus", combine("mul", x, -1.0, t.shape)), -1.0, t.shape)
+
+
 @op("square.default")
 def _(t, x):
     return combine("mul", x, x, t.shape)
@@ -313,12 +342,12 @@ def _(t, x):
     return combine("add", apply("relu", x), apply("relu", combine("mul", x, -1.0, t.shape)), t.shape)
 
 
-@op("maximum.default")
+@op("maximum.default", "max.other")
 def _(t, a, b):  # a + relu(b - a)
     return combine("add", a, apply("relu", combine("add", b, combine("mul", a, -1.0, a.shape), t.shape)), t.shape)
 
 
-@op("minimum.default")
+@op("minimum.default", "min.other")
 def _(t, a, b):  # a - relu(a - b)
     less = apply("relu", combine("add", a, combine("mul", b, -1.0, getattr(b, "shape", ())), t.shape))
     return combine("add", a, combine("mul", less, -1.0, t.shape), t.shape)
@@ -411,6 +440,10 @@ def _(t, bias, x, weight):
 def _(t, a, b):
     if isinstance(a, Rows) and isinstance(b, Const) and len(b.shape) == 2:
         return product(a, b.then(lambda w: w.t(), b.shape[::-1], "t"), None, t.shape)
+    if isinstance(a, Const) and isinstance(b, Rows) and len(a.shape) == 2:  # W x: the columns are rows of the text
+        order = [*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2]
+        y = b.permute(order)
+        return product(y, a, None, (*y.shape[:-1], a.shape[0])).permute(order)
     raise Refused(f"a product of two tensors {a.shape} and {b.shape} that both depend on the text, outside of attention")
 
 
@@ -447,21 +480,29 @@ def numbers(x):
 
 # ---- what only moves numbers
 
+def moved(x, how):
+    if isinstance(x, Complex):
+        return Complex(how(as_rows(x.re)), how(as_rows(x.im)))
+    if isinstance(x, Mask):
+        return x
+    return how(as_rows(x) if isinstance(x, (Const, Fill)) else x)
+
+
 @op("view.default", "reshape.default", "_unsafe_view.default")
 def _(t, x, shape):
-    return x.view(t.shape)
+    return moved(x, lambda y: y.view(t.shape))
 
 
 @op("flatten.using_ints", "unflatten.int", "unsqueeze.default", "squeeze.dim", "squeeze.dims", "squeeze.default")
 def _(t, x, *_):
-    return x.view(t.shape)
+    return moved(x, lambda y: y.view(t.shape))
 
 
 @op("transpose.int")
 def _(t, x, a, b):
     order = list(range(len(x.dims)))
     order[a], order[b] = order[b], order[a]
-    return x.permute(order)
+    return moved(x, lambda y: y.permute(order))
 
 
 @op("t.default", "numpy_T.default")
@@ -476,7 +517,7 @@ def _(t, x, order):
 
 @op("expand.default")
 def _(t, x, *_):
-    return x.expand(t.shape)
+    return moved(x, lambda y: y.expand(t.shape))
 
 
 @op("clone.default", "contiguous.default", "to.dtype", "to.device", "to.dtype_layout", "type_as.default", "alias.default",
@@ -497,15 +538,18 @@ WHOLE = {"numbers", "top", "floor"}
 def _(t, x, dim=0, start=0, end=None, step=1):
     size = x.shape[dim]
     start = 0 if start is None else start + size if start < 0 else min(start, size)
-    return x.narrow(dim % len(x.dims), start, t.shape[dim], step)
+    if isinstance(x, Mask):
+        return x
+    return moved(x, lambda y: y.narrow(dim % len(y.dims), start, t.shape[dim], step))
 
 
 @op("select.int")
 def _(t, x, dim, index):
-    return x.narrow(dim % len(x.dims), index % x.shape[dim], 1).view(t.shape)
+    return moved(x, lambda y: y.narrow(dim % len(y.dims), index % y.shape[dim], 1).view(t.shape))
 
 
 def cut(x, dim, sizes):
+    x = as_rows(x)
     dim, at, out = dim % len(x.dims), 0, []
     for n in sizes:
         out.append(x.narrow(dim, at, n))
@@ -577,6 +621,14 @@ def _(t, x, n, dim=None, **_):
     return x.view(shape[:dim + 1] + [1] + shape[dim + 1:]).expand(shape[:dim + 1] + [n] + shape[dim + 1:]).view(t.shape)
 
 
+@op("index.Tensor")
+def _(t, x, places):
+    places = [p for p in places if p is not None]
+    if len(places) == 1 and isinstance(x, Const) and isinstance(places[0], Ids):
+        return OPS["embedding.default"](t, x, places[0])
+    raise Refused("numbers at computed places")
+
+
 @op("arange.default", "arange.start", "arange.start_step")
 def _(t, *args, **_):
     if t.shape == (ROWS,):
@@ -588,8 +640,155 @@ def _(t, *args, **_):
     "ones_like.default", "full_like.default", "new_full.default", "scalar_tensor.default")
 def _(t, *args, **_):
     name = t.name.split(".")[0]
+    if ROWS not in t.shape:
+        number = 0.0 if "zeros" in name else 1.0 if "ones" in name else args[0] if name == "scalar_tensor" else args[-1]
+        if not isinstance(number, (list, tuple)):
+            return Const.literal(torch.full(t.shape, number, dtype=t.dtype))
     number = 0.0 if "zeros" in name else 1.0 if "ones" in name else float(args[0] if name == "scalar_tensor" else args[-1])
     return Fill(number, t.shape)
+
+
+# ---- questions, as 1 and 0
+
+BIG = 3e38
+
+
+def above(a, b, shape):
+    """1 where a > b."""
+    minus = -number_of(b) if number_of(b) is not None else combine("mul", b, -1.0, getattr(b, "shape", ()))
+    return apply("clamp", combine("mul", combine("add", a, minus, shape), BIG, shape), low=0.0, high=1.0)
+
+
+def opposite(m, shape):
+    return combine("add", combine("mul", m, -1.0, shape), 1.0, shape)
+
+
+@op("gt.Scalar", "gt.Tensor")
+def _(t, a, b):
+    return above(a, b, t.shape)
+
+
+@op("lt.Scalar", "lt.Tensor")
+def _(t, a, b):
+    return above(combine("mul", a, -1.0, a.shape), combine("mul", b, -1.0, getattr(b, "shape", ())).number
+                 if number_of(b) is not None else combine("mul", b, -1.0, b.shape), t.shape)
+
+
+@op("ge.Scalar", "ge.Tensor")
+def _(t, a, b):
+    return opposite(OPS["lt.Tensor"](t, a, b), t.shape)
+
+
+@op("le.Scalar", "le.Tensor")
+def _(t, a, b):
+    return opposite(above(a, b, t.shape), t.shape)
+
+
+@op("ne.Scalar", "ne.Tensor")
+def _(t, a, b):
+    return combine("add", OPS["gt.Tensor"](t, a, b), OPS["lt.Tensor"](t, a, b), t.shape)
+
+
+@op("eq.Scalar", "eq.Tensor")
+def _(t, a, b):
+    return opposite(OPS["ne.Tensor"](t, a, b), t.shape)
+
+
+@op("bitwise_not.default", "logical_not.default")
+def _(t, m):
+    return opposite(m, t.shape)
+
+
+@op("bitwise_and.Tensor", "logical_and.default")
+def _(t, a, b):
+    return combine("mul", a, b, t.shape)
+
+
+def chosen(m, a, b, shape):
+    """a where m is 1, b where it is 0; an infinite number is a very large one."""
+    part = lambda keep, x: combine("mul", keep, max(-BIG, min(BIG, number_of(x))) if number_of(x) is not None else x, shape)
+    first, second = part(m, a), part(opposite(m, shape), b)
+    return combine("add", first, second, shape)
+
+
+@op("where.self", "where.ScalarOther", "where.ScalarSelf")
+def _(t, m, a, b):
+    return chosen(m, a, b, t.shape)
+
+
+@op("masked_fill.Scalar", "masked_fill.Tensor")
+def _(t, x, m, number):
+    return chosen(m, number, x, t.shape)
+
+
+# ---- numbers put into others
+
+@op("new_empty.default", "empty.memory_format", "empty_like.default")
+def _(t, *_, **__):
+    return Fill(0.0, t.shape)
+
+
+@op("slice_scatter.default")
+def _(t, x, y, dim=0, start=0, end=None, step=1):
+    size, dim = t.shape[dim], dim % len(t.shape)
+    start = 0 if start is None else start + size if start < 0 else start
+    n = y.shape[dim]
+    if n == size:
+        return y
+    if step != 1:  # places between them stay
+        x, y = as_rows(x).expand(t.shape), as_rows(y)
+        last_place = start + (n - 1) * step
+        one = lambda i: y.narrow(dim, (i - start) // step, 1) if start <= i <= last_place and (
+            i - start) % step == 0 else x.narrow(dim, i, 1)
+        return joined([one(i) for i in range(size)], dim, t.shape)
+    x = as_rows(x).expand(t.shape)
+    parts = [x.narrow(dim, 0, start)] if start else []
+    parts += [as_rows(y)]
+    parts += [x.narrow(dim, start + n, size - start - n)] if start + n < size else []
+    return joined(parts, dim, t.shape)
+
+
+@op("copy.default")
+def _(t, x, y, *_):
+    return as_rows(y).expand(t.shape)
+
+
+@op("scatter.value")
+def _(t, x, dim, places, number):
+    """A number at the places of the largest: others are kept out by keep_groups, each number a group of its own."""
+    node = ordered(places)
+    if number_of(x) != 0 or number != 1 or node.op != "top" or per_row(t.shape) != node.inputs[0][0].n:
+        raise Refused("numbers scattered to places that are not those of the largest")
+    source = node.inputs[0][0]
+    kept = Node("keep_groups", [(source, 1)], source.n, 1, {"groups": source.n, "kept": node.n, "best": 1})
+    return Rows.of(unary("clamp", Rows.of(unary("add", Rows.of(kept, t.shape), number=1e30), t.shape), low=0.0, high=1.0),
+                   t.shape)
+
+
+# ---- complex numbers
+
+@op("polar.default")
+def _(t, magnitude, angle):
+    part = lambda name: combine("mul", apply(name, angle), magnitude, t.shape)
+    return Complex(part("cos"), part("sin"))
+
+
+@op("view_as_complex.default")
+def _(t, x):
+    return Complex(*[x.narrow(len(x.dims) - 1, i, 1).view(t.shape) for i in (0, 1)])
+
+
+@op("view_as_real.default")
+def _(t, x):
+    return joined([as_rows(p).view([*t.shape[:-1], 1]) for p in (x.re, x.im)], len(t.shape) - 1, t.shape)
+
+
+def complex_product(t, a, b):
+    if not isinstance(b, Complex):
+        return Complex(combine("mul", a.re, b, t.shape), combine("mul", a.im, b, t.shape))
+    of = lambda x, y: combine("mul", x, y, t.shape)
+    return Complex(combine("add", of(a.re, b.re), combine("mul", of(a.im, b.im), -1.0, t.shape), t.shape),
+                   combine("add", of(a.re, b.im), of(a.im, b.re), t.shape))
 
 
 # ---- choosing experts
@@ -598,8 +797,15 @@ def _(t, *args, **_):
 def _(t, x, n, dim=-1, largest=True, sorted=True):
     x = as_rows(x)
     node, heads = last(x)
-    if heads != 1 or dim % len(x.dims) != len(x.dims) - 1 or not largest:
-        raise Refused("the smallest numbers, or the largest of several rows")
+    if dim % len(x.dims) != len(x.dims) - 1 or not largest:
+        raise Refused("the smallest numbers, or the largest of another dimension than the last")
+    if heads != 1:  # only their numbers
+        best = None
+        for h in range(heads):
+            row = Node("slice", [(node, 1)], node.n // heads, 1, {"start": h * (node.n // heads), "n": node.n // heads})
+            top = Node("pick", [(row, 1), (Node("top", [(row, 1)], n, 1, {"n": n}), 1)], n)
+            best = top if best is None else Node("concat", [(best, 1), (top, 1)], best.n + n)
+        return [Rows.of(best, t.shape[0]), None]
     places = Node("top", [(node, 1)], n, 1, {"n": n})
     shape = t.shape[0]
     return [Rows.of(Node("pick", [(node, 1), (places, 1)], n), shape), Rows.of(places, shape)]
@@ -624,6 +830,72 @@ def _(t, x, places, weight, bias, transposed):
     heads = 1 if len(x.shape) == 2 else k
     return Rows.of(Node("experts", [(node, heads), (ordered(places), 1)], k * weight.shape[1], k, {},
                         {"weight": (weight, bias)}), t.shape)
+
+
+# ---- along the text
+
+def dim_of_text(x, shape):
+    return next(i for i, s in enumerate(shape) if s == ROWS)
+
+
+@op("conv.default")
+def _(t, x, weight, bias, act):
+    """x [1, d, text]; weight [d, taps]."""
+    d, taps = weight.shape[0], weight.shape[-1]
+    node = Node("conv", [(ordered(x), 1)], d, 1, {}, {"weight": (weight.then(lambda w: w.reshape(d, taps), (d, taps), "v"),
+                                                                 bias)})
+    y = Rows.of(node, t.shape)
+    return apply(act, y) if act else y
+
+
+@op("delta.default")
+def _(t, q, k, v, g, beta, normed_):
+    """q, k [1, text, h, dk], v [1, text, h, dv], g [1, text, h] or [1, text, h, dk], beta [1, text, h]."""
+    h, dk = v.shape[2], k.shape[-1]
+    if normed_:
+        unit = lambda x: Rows.of(Node("rmsnorm", [(ordered(x), x.shape[2])], ordered(x).n, x.shape[2], {"eps": 1e-6 / dk}),
+                                 x.shape)  # x / sqrt(sum of squares + 1e-6), times the root of dk
+        q, k = (apply("mul", unit(x), number=dk ** -0.5) for x in (q, k))
+    q = apply("mul", q, number=dk ** -0.5)
+    decay = apply("exp", g if len(g.shape) == 4 else g.view([*g.shape, 1]))
+    beta = beta.view([*beta.shape, 1])
+    a = combine("mul", k, decay, k.shape)
+    b = combine("mul", combine("mul", k, beta, k.shape), -1.0, k.shape)
+    ins = [(ordered(q), q.shape[2]), (ordered(k), k.shape[2]), (ordered(combine("mul", v, beta, v.shape)), h),
+           (ordered(decay), h), (ordered(a), h), (ordered(b), h)]
+    return Rows.of(Node("scan", ins, h * v.shape[3], h), t.shape)
+
+
+@op("ssm2.default")
+def _(t, x, dt, A, B, C, D, dt_bias, softplus, low, high):
+    """Mamba 2 (Dao and Gu 2024). x [1, text, h, p], dt [1, text, h], A [h], B and C [1, text, g, n], D [h]."""
+    h = x.shape[2]
+    dt = dt if dt_bias is None else combine("add", dt, dt_bias, dt.shape)
+    dt = apply("softplus", dt) if softplus else dt
+    if low > 0 or high < BIG:
+        dt = apply("clamp", dt, low=low, high=min(high, BIG))
+    decay = apply("exp", combine("mul", dt, A, dt.shape))
+    v = combine("mul", x, dt.view([*dt.shape, 1]), x.shape)
+    ins = [(ordered(C), C.shape[2]), (ordered(B), B.shape[2]), (ordered(v), h), (ordered(decay), h)]
+    y = Rows.of(Node("scan", ins, ordered(x).n, h), t.shape)
+    if D is None:
+        return y
+    column = lambda d: d.then(lambda w: w.reshape(h, -1)[:, :1], (h, 1), "column")
+    return combine("add", y, combine("mul", x, column(D), x.shape), t.shape)
+
+
+@op("ssm1.default")
+def _(t, x, dt, A, B, C, D, z, bias, softplus):
+    """Mamba (Gu and Dao 2023). x and dt [1, d, text], A [d, n], B and C [1, n, text], D [d]."""
+    d, n = A.shape
+    column = lambda c: c.then(lambda w: w.reshape(d, 1), (d, 1), "column")
+    dt = dt if bias is None else combine("add", dt, column(bias), dt.shape)
+    dt = apply("softplus", dt) if softplus else dt
+    ins = [(ordered(x), 1), (ordered(dt), 1), (ordered(as_rows(A)), d), (ordered(B), 1), (ordered(C), 1)]
+    y = Rows.of(Node("selective_scan", ins, d), t.shape)
+    if D is not None:
+        y = combine("add", y, combine("mul", x, column(D), x.shape), t.shape)
+    return y if z is None else combine("mul", y, apply("silu", z), t.shape)
 
 
 # ---- attention
@@ -689,7 +961,7 @@ class Lowering:
             return self.arg(node.args[0])[node.args[1]]
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
-        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask))]
+        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex))]
         if not moving and any(isinstance(x, Const) for x in flat):
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]

@@ -80,6 +80,13 @@ class Mask:
         self.words, self.shape = words, tuple(shape)
 
 
+class Complex:
+    """Numbers of two parts, both rows or constants of one shape (torch's view_as_complex)."""
+
+    def __init__(self, re, im):
+        self.re, self.im, self.shape = re, im, re.shape
+
+
 TEXT = None  # the stride of the axis that is the text
 
 
