@@ -26,6 +26,20 @@ def in_order(output):
     return sorted(out, key=lambda n: n.order)
 
 
+STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous"}
+
+
+def merged(output):
+    """Nodes that compute the same become one."""
+    same, by_key = {}, {}
+    for node in in_order(output):
+        node.inputs = [(same[i], h) for i, h in node.inputs]
+        weights = tuple((k, w.key, b.key if b is not None else None) for k, (w, b) in sorted(node.weights.items()))
+        key = node.op, tuple((id(i), h) for i, h in node.inputs), tuple(sorted(node.attrs.items())), weights
+        same[node] = node if node.op in STATEFUL else by_key.setdefault(key, node)
+    return same[output]
+
+
 class Names:
     """Tensors of the file: stem.weight and stem.bias -> Const. One constant has one name."""
 
@@ -61,7 +75,7 @@ def said(x):
     if isinstance(x, str):
         return x
     x = float(x)
-    return str(int(x)) if abs(x) < 1e15 and x == int(x) else repr(x).replace("e+", "e")
+    return str(int(x)) if abs(x) < 1e15 and x == int(x) else f"{x:.9g}".replace("e+", "e")
 
 
 class Scope:
@@ -71,11 +85,12 @@ class Scope:
         self.emitter, self.layer, self.local, self.lines = emitter, layer, {}, []
         self.outside, self.hoisted = [], 0
 
-    def seen(self, node, heads):
+    def seen(self, node, heads, headed=False):
+        """headed: one head is said, too."""
         text = self.name(node)
-        if heads == node.heads:
+        if heads == node.heads and not headed:
             return text
-        return f"flat({text})" if heads == 1 else f"heads({text}, {heads})"
+        return f"flat({text})" if heads == 1 and not headed else f"heads({text}, {heads})"
 
     def name(self, node):
         if node not in self.local:
@@ -94,7 +109,8 @@ class Scope:
         return name
 
     def text(self, node):
-        ins, attrs = [self.seen(i, h) for i, h in node.inputs], node.attrs
+        headed = node.op in ("attend", "scan")
+        ins, attrs = [self.seen(i, h, headed and h == 1) for i, h in node.inputs], node.attrs
         stems = {k: self.stem(node.op, pair) for k, pair in node.weights.items()}
         if node.op in ("add", "mul", "div"):
             a, b = ins if len(ins) == 2 else (ins[0], said(attrs["number"]))
@@ -105,6 +121,8 @@ class Scope:
             return f"embed({attrs['ids']}, {stems['weight']})"
         if node.op == "numbers":
             return f"numbers({attrs['ids']})"
+        if node.op == "selective_scan":
+            return f"selective_scan({', '.join([*ins[:2], stems['A'], *ins[2:]])})"
         if node.op == "scan":
             ins[4:] = [f"{k}: {v}" for k, v in zip("ab", ins[4:])]
         if node.op in ("linear", "experts", "conv"):
@@ -150,6 +168,7 @@ def strip(text):
 
 class Emitter:
     def __init__(self, output, layers, name, n_ctx):
+        output = merged(output)
         self.nodes, self.output, self.name, self.n_ctx = in_order(output), output, name, n_ctx
         self.layers, self.names = layers, Names(layers)
         self.users = collections.defaultdict(list)
@@ -164,8 +183,11 @@ class Emitter:
 
     def places(self):
         """Each node's layer, or -1 before the layers and n after them: by its module, then by what it reads."""
-        place = {}
+        place, free = {}, self.free_of_tokens()
         for node in self.nodes:
+            if node in free:
+                place[node] = -1
+                continue
             own, below = self.layer_in(node), max((place[i] for i, _ in node.inputs), default=-1)
             place[node] = below if own is None else max(own, below)
         n = max(place.values(), default=-1) + 1
@@ -178,6 +200,24 @@ class Emitter:
             place[node] = n
         self.n_layers = n
         return place
+
+    def free_of_tokens(self):
+        """Nodes of positions alone: they are computed once, before the layers."""
+        free = set()
+        for node in self.nodes:
+            inside = any(self.layers and p.startswith(self.layers + ".") for w, _ in node.weights.values()
+                         for p in w.parameters)
+            reads = [i for i, _ in node.inputs]
+            if node.op == "numbers" and node.attrs["ids"] == "positions":
+                free.add(node)
+            elif reads and not inside and node.op not in STATEFUL and any(i in free for i in reads) and all(
+                    i in free or self.is_constant(i) for i in reads):
+                free |= {node, *reads}
+        return free
+
+    def is_constant(self, node):
+        return node.op in ("constant", "geometric") and not any(
+            self.layers and p.startswith(self.layers + ".") for w, _ in node.weights.values() for p in w.parameters)
 
     def uses(self, node):
         return sum(1 for u in self.users[node] for i, _ in u.inputs if i is node)
@@ -205,7 +245,7 @@ class Emitter:
         for node in segment:
             scope.put(node, 2 if node in gives and node is not gives[-1] else self.uses(node) if node not in gives else 1)
         if len(gives) != 1:
-            raise Refused(f"layer {layer} gives {len(gives)} values to what follows; one is covered")
+            raise Refused(f"layer {layer} gives {len(gives)} values to what follows ({', '.join(n.op for n in gives[:8])}); one is covered")
         text = "\n".join(f"  {line}" for line in [*scope.lines, f"return {strip(scope.local[gives[0]])}"])
         arguments = ", ".join(scope.local[n] for n in scope.outside)
         body = f"({arguments}, l) {{\n{text}\n}}"

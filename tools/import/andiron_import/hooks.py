@@ -68,6 +68,12 @@ def make_mask(batch_size=1, q_length=0, kv_length=0, mask_function=None, **_):
     return mask(q_length, kv_length, "&".join(words_of(mask_function)))
 
 
+def make_float_mask(*args, dtype=torch.float32, **more):
+    """For models that add it to scores themselves."""
+    zero, far = torch.zeros((), dtype=dtype), torch.full((), torch.finfo(dtype).min, dtype=dtype)
+    return torch.where(make_mask(*args, **more), zero, far)
+
+
 # ---- attention
 
 def _attend(q, k, v, mask_, sinks, bias, scale, cap, causal):
@@ -180,13 +186,18 @@ def functions(model):
     """For its time, the modeling files' functions of these names are the ones above."""
     files = {sys.modules[type(m).__module__] for m in model.modules()}
     kept = [(f, name, getattr(f, name)) for f in files for name in FUNCTIONS if hasattr(f, name)]
+    masks = {name: ALL_MASK_ATTENTION_FUNCTIONS[name] for name in ("eager", "sdpa")}
     try:
+        ALL_MASK_ATTENTION_FUNCTIONS.register("eager", make_float_mask)
+        ALL_MASK_ATTENTION_FUNCTIONS.register("sdpa", make_mask)
         for f, name, _ in kept:
             setattr(f, name, FUNCTIONS[name])
         yield
     finally:
         for f, name, function in kept:
             setattr(f, name, function)
+        for name, function in masks.items():
+            ALL_MASK_ATTENTION_FUNCTIONS.register(name, function)
 
 
 AttentionInterface.register(NAME, attention)

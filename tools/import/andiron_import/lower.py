@@ -313,6 +313,14 @@ def _(t, x):
     return combine("mul", apply("softplus", combine("mul", x, -1.0, t.shape)), -1.0, t.shape)
 
 
+@op("linalg_vector_norm.default")
+def _(t, x, order=2, dims=None, keep=False, **_):
+    if order != 2:
+        raise Refused(f"a norm of order {order}")
+    fake = type("At", (), {"name": "sum.dim_IntList", "shape": t.shape, "dtype": t.dtype})
+    return apply("sqrt", OPS["sum.dim_IntList"](fake, combine("mul", x, x, x.shape), dims))
+
+
 @op("square.default")
 def _(t, x):
     return combine("mul", x, x, t.shape)
@@ -696,6 +704,8 @@ def _(t, a, b):
 
 @op("bitwise_not.default", "logical_not.default")
 def _(t, m):
+    if isinstance(m, Mask):
+        return Mask(m.words, t.shape, not m.hidden)
     return opposite(m, t.shape)
 
 
@@ -713,6 +723,8 @@ def chosen(m, a, b, shape):
 
 @op("where.self", "where.ScalarOther", "where.ScalarSelf")
 def _(t, m, a, b):
+    if isinstance(m, Mask) and not m.hidden and number_of(a) == 0 and number_of(b) is not None and number_of(b) < -1e4:
+        return m  # to be added to scores
     return chosen(m, a, b, t.shape)
 
 
@@ -891,8 +903,8 @@ def _(t, x, dt, A, B, C, D, z, bias, softplus):
     column = lambda c: c.then(lambda w: w.reshape(d, 1), (d, 1), "column")
     dt = dt if bias is None else combine("add", dt, column(bias), dt.shape)
     dt = apply("softplus", dt) if softplus else dt
-    ins = [(ordered(x), 1), (ordered(dt), 1), (ordered(as_rows(A)), d), (ordered(B), 1), (ordered(C), 1)]
-    y = Rows.of(Node("selective_scan", ins, d), t.shape)
+    ins = [(ordered(v), 1) for v in (x, dt, B, C)]
+    y = Rows.of(Node("selective_scan", ins, d, 1, {}, {"A": (A, None)}), t.shape)
     if D is not None:
         y = combine("add", y, combine("mul", x, column(D), x.shape), t.shape)
     return y if z is None else combine("mul", y, apply("silu", z), t.shape)
@@ -949,7 +961,7 @@ class Lowering:
         if node.name in t.parameters:
             return Const.parameter(t.parameters[node.name], node.meta["val"].shape)
         if node.name in t.constants:
-            if node.name in t.persistent:
+            if node.name in t.persistent and t.constants[node.name].dtype != torch.bool:
                 return Const.parameter(t.persistent[node.name], node.meta["val"].shape)
             return Const.literal(t.constants[node.name])
         dims = [[], [(ROWS, TEXT)]]
@@ -961,11 +973,13 @@ class Lowering:
             return self.arg(node.args[0])[node.args[1]]
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
-        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex))]
+        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores))]
         if not moving and any(isinstance(x, Const) for x in flat):
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]
             return Const.op(node.target, args, kwargs, at.shape, None)
+        if any(isinstance(x, scores.Scores) for x in flat):
+            return scores.step(at, at.name, args, kwargs)
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
         return self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs)
@@ -1028,3 +1042,6 @@ def mark(node, after, module):
 
 
 MOVES = {"view.default", "expand.default", "unsqueeze.default", "reshape.default"}
+
+
+from . import scores  # noqa: E402 - it adds to OPS

@@ -76,8 +76,8 @@ class Fill:
 class Mask:
     """Which positions a row may see, in the words of hooks.py."""
 
-    def __init__(self, words, shape):
-        self.words, self.shape = words, tuple(shape)
+    def __init__(self, words, shape, hidden=False):
+        self.words, self.shape, self.hidden = words, tuple(shape), hidden  # hidden: those that it may not
 
 
 class Complex:

@@ -1,0 +1,194 @@
+"""Attention that a model writes out: q . k, what is done to the scores, softmax, and the product with v, as one attend."""
+import torch
+
+from .lower import OPS, as_rows, number_of, op, ordered, text_dim
+from .trace import ROWS
+from .values import Const, Fill, Mask, Node, Refused, Rows
+
+FAR = -1e4  # a score below is one of a place that is not seen
+
+
+class Scores:
+    """scale * q . k and what followed. q, k: [1, heads, text, d] as rows."""
+
+    def __init__(self, q, k, shape, **of):
+        self.q, self.k, self.shape = q, k, tuple(shape)
+        self.scale, self.cap, self.words, self.alibi, self.summed = 1.0, 0.0, (), 0.0, False
+        self.__dict__.update(of)
+
+    def but(self, **of):
+        mine = {k: v for k, v in self.__dict__.items() if k not in ("q", "k", "shape")}
+        return Scores(self.q, self.k, of.pop("shape", self.shape), **(mine | of))
+
+
+def is_scores(a, b):
+    """[.., text, d] times [.., d, text]."""
+    return isinstance(a, Rows) and isinstance(b, Rows) and text_dim(a) == len(a.dims) - 2 and text_dim(b) == len(b.dims) - 1
+
+
+def with_heads(x, text_at):
+    """[heads, text, d] and [1, heads, text, d] alike, the text where it was."""
+    return x if len(x.dims) == 4 else x.view((1, *x.shape))
+
+
+def begin(a, b, shape):
+    order = [*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2]
+    return Scores(with_heads(a, -2), with_heads(b.permute(order), -2), shape)
+
+
+def words_of(mask):
+    """A square of known truths in words, or None: causal, perhaps with a window."""
+    known = mask.known() if isinstance(mask, Const) else None
+    if known is None or known.shape[-1] != ROWS or known.numel() != ROWS * ROWS:
+        return None
+    seen = known.reshape(ROWS, ROWS)
+    if seen.dtype != torch.bool:
+        seen = seen > FAR if (seen < FAR).any() else seen > 0.5
+    n = int(seen[-1].sum())
+    q, k = torch.arange(ROWS)[:, None], torch.arange(ROWS)[None]
+    if torch.equal(seen, (k <= q) & (k > q - n)):
+        return ("causal",) if n == ROWS else ("causal", f"sliding({n})")
+    return None
+
+
+def alibi_of(bias, heads):
+    """The largest exponent of slopes that are powers of one number (Press et al. 2022), where bias is slope * place."""
+    node = ordered(bias)
+    if node.op != "mul" or len(node.inputs) != 2:
+        raise Refused("attention with a bias that is no ALiBi")
+    ops = {n.op: n for n, _ in node.inputs}
+    if set(ops) != {"constant", "numbers"} or ops["numbers"].attrs["ids"] != "positions":
+        raise Refused("attention with a bias that is no ALiBi")
+    slopes = ops["constant"].weights["weight"][0].known()
+    if slopes is None or slopes.numel() != heads:
+        raise Refused("attention with slopes that are learned")
+    return exponent_of(slopes.reshape(-1))
+
+
+def exponent_of(slopes):
+    heads = len(slopes)
+    power = 2 ** (heads - 1).bit_length() if heads & (heads - 1) else heads
+    if power != heads:
+        power //= 2
+    largest = float(-torch.log2(slopes[0].double())) * power
+    want = [2.0 ** (-largest * (i + 1) / power) if i < power else 2.0 ** (-largest / 2 * (2 * (i - power) + 1) / power)
+            for i in range(heads)]
+    if not torch.allclose(slopes.double(), torch.tensor(want, dtype=torch.float64), rtol=1e-4):
+        raise Refused("attention with slopes that are not ALiBi's")
+    return largest
+
+
+def slopes_of(bias, heads):
+    """Of known numbers [heads, 1, text] that rise evenly along the text."""
+    known = bias.known() if isinstance(bias, Const) else None
+    if known is None or known.shape[-1] != ROWS or known.numel() != heads * ROWS:
+        return None
+    rise = known.reshape(heads, ROWS).double().diff(dim=-1)
+    return rise[:, 0] if torch.allclose(rise, rise[:, :1].expand_as(rise), atol=1e-5) else None
+
+
+def added(s, x):
+    slopes = slopes_of(x, s.q.shape[1])
+    if slopes is not None:
+        return s.but(alibi=exponent_of(slopes))
+    if isinstance(x, Mask):
+        return s.but(words=s.words + tuple(x.words.split("&")))
+    if number_of(x) is not None:
+        return s  # softmax does not see it
+    words = words_of(x)
+    if words:
+        return s.but(words=s.words + words)
+    return s.but(alibi=alibi_of(as_rows(x), s.q.shape[1]))
+
+
+def times(s, by):
+    if by is None or s.words or s.alibi or s.cap:
+        raise Refused("scores that are scaled after a mask or by what is no number")
+    return s.but(scale=s.scale * by)
+
+
+def masked(s, mask):
+    words = tuple(mask.words.split("&")) if isinstance(mask, Mask) else words_of(mask)
+    if not words:
+        raise Refused("a mask of scores that has no words")
+    return s.but(words=s.words + words)
+
+
+def finished(s, v, shape):
+    if not s.summed:
+        raise Refused("scores that no softmax has seen, times values")
+    v = with_heads(v, -2)
+    words, attrs = set(s.words), {"scale": s.scale, "cap": s.cap, "alibi": s.alibi}
+    for word in words - {"causal", "full"}:
+        kind, _, n = word.rstrip(")").partition("(")
+        attrs |= {"window": int(n), "window_style": {"sliding": "back", "chunked": "chunks"}[kind]}
+    if "causal" not in words:
+        attrs["sees"] = "all"
+    ins = [(ordered(x), x.shape[1]) for x in (s.q, s.k, v)]
+    node = Node("attend", ins, s.q.shape[1] * v.shape[3], s.q.shape[1], attrs)
+    out = Rows.of(node, (1, ROWS, s.q.shape[1], v.shape[3])).permute([0, 2, 1, 3])
+    return out if len(shape) == 4 else out.view(shape)
+
+
+KEEPS = {"to.dtype", "_to_copy.default", "dropout.default", "type_as.default", "clone.default", "contiguous.default",
+         "alias.default", "to.dtype_layout", "detach.default"}
+
+
+def step(at, name, args, kwargs):
+    """An op that reads scores."""
+    s = args[0]
+    if name in KEEPS:
+        return s
+    if name in ("view.default", "_unsafe_view.default", "reshape.default", "expand.default", "unsqueeze.default",
+                "squeeze.dim"):
+        return s.but(shape=at.shape)
+    if name == "add.Tensor":
+        return added(*args[:2]) if isinstance(s, Scores) else added(args[1], s)
+    if name in ("mul.Tensor", "mul.Scalar"):
+        return times(s, number_of(args[1])) if isinstance(s, Scores) else times(args[1], number_of(s))
+    if name in ("div.Tensor", "div.Scalar"):
+        return times(s, 1 / number_of(args[1]))
+    if name == "tanh.default":
+        return s.but(cap=1.0)
+    if name in ("softmax.int", "_softmax.default"):
+        return s.but(summed=True)
+    if name in ("masked_fill.Scalar", "masked_fill.Tensor"):
+        if isinstance(args[1], Const):
+            args[1] = args[1].then(torch.logical_not, args[1].shape, "not")
+        elif not getattr(args[1], "hidden", False):
+            raise Refused("scores masked where they are seen")
+        return masked(s, args[1])
+    if name in ("where.self", "where.ScalarOther") and isinstance(args[1], Scores):
+        return masked(args[1], s)
+    if name in ("matmul.default", "bmm.default"):
+        return finished(s, args[1], at.shape)
+    raise Refused(f"torch's {name} of scores")
+
+
+def products(name):
+    plain = OPS[name]
+
+    def run(t, *args, **more):
+        if is_scores(*args[:2]):
+            return begin(*args[:2], t.shape)
+        return plain(t, *args, **more)
+    OPS[name] = run
+
+
+for _name in ("matmul.default", "bmm.default"):
+    products(_name)
+
+
+@op("baddbmm.default")
+def _(t, bias, a, b, beta=1, alpha=1):
+    s = begin(a, b, t.shape).but(scale=float(alpha))
+    return s if beta == 0 else added(s, bias)
+
+
+@op("cumsum.default")
+def _(t, x, dim, **_):
+    """Ones summed along the text: places, counted from 1."""
+    from .lower import Ids
+    if number_of(x) == 1 and t.shape[dim] == ROWS:
+        return Ids("positions", Rows(Node("numbers"), [[] for _ in t.shape]).expand(t.shape).dims, 1)
+    raise Refused("a running sum along the text")
