@@ -11,7 +11,7 @@
 
 static const struct command *const commands[] = {&command_run,    &command_show,       &command_tokenize,
                                                  &command_logits, &command_perplexity, &command_embed,
-                                                 &command_bench};
+                                                 &command_import, &command_bench};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_overview(FILE *out)

@@ -1,13 +1,15 @@
 """andiron-import DIR OUT.gguf: a Transformers model as a GGUF file that carries its own definition."""
 import argparse
 import collections
+import os
+import pathlib
 import re
 import sys
 
 import torch
 import transformers
 
-from . import emit, lower, trace, write
+from . import check, emit, lower, trace, write
 from .values import Refused
 
 
@@ -27,13 +29,29 @@ def definition_of(model, name):
     return emitter.write(), emitter
 
 
-def run(directory, path, kind):
-    model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+def save(model, path, directory, kind):
+    """Trace the model and write its file; the definition's text."""
     name = "hf-" + re.sub(r"[^\w-]", "-", model.config.model_type)
     text, emitter = definition_of(model, name)
     state = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
-    write.write(path, name, text, emitter, state.__getitem__, model.config, kind)
+    write.write(path, name, text, emitter, state.__getitem__, pathlib.Path(directory), kind)
     return text
+
+
+def run(directory, path, kind="f16", andiron="andiron"):
+    """Import, check, and only then keep the file."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    unproven = f"{path}.unproven"
+    try:
+        with check.as_transformers_runs(model):
+            save(model, unproven, directory, "f32")
+            worst = check.difference(model, unproven, andiron)
+            if kind != "f32":
+                save(model, unproven, directory, kind)
+        os.replace(unproven, path)
+    finally:
+        pathlib.Path(unproven).unlink(missing_ok=True)
+    return worst
 
 
 def main():
@@ -41,11 +59,14 @@ def main():
     parser.add_argument("model", help="a Hugging Face directory")
     parser.add_argument("out", help="the GGUF file to write")
     parser.add_argument("--type", default="f16", choices=["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"])
+    parser.add_argument("--andiron", default="andiron", help="the program that checks the file; default: of the PATH")
     args = parser.parse_args()
+    transformers.utils.logging.disable_progress_bar()
     try:
-        run(args.model, args.out, args.type)
-    except Refused as e:
+        worst = run(args.model, args.out, args.type, args.andiron)
+    except (Refused, NotImplementedError, OSError, ValueError) as e:
         sys.exit(f"andiron import: {args.model}: {e}; nothing was written")
+    print(f"{args.out}: its logits are within {worst:.1e} of Transformers' (prompt, and token by token)")
 
 
 if __name__ == "__main__":

@@ -29,15 +29,38 @@ def in_order(output):
 STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous"}
 
 
-def merged(output):
-    """Nodes that compute the same become one."""
-    same, by_key = {}, {}
+def in_layer(layers, path):
+    """The layer that a module or a tensor stands in."""
+    found = layers and re.match(re.escape(layers) + r"\.(\d+)(\.|$)", path)
+    return int(found[1]) if found else None
+
+
+def is_constant(node, layers):
+    """The same for all layers, too."""
+    return node.op in ("constant", "geometric") and all(
+        in_layer(layers, p) is None for w, _ in node.weights.values() for p in w.parameters)
+
+
+def merged(output, layers):
+    """Nodes of a layer that compute the same become one; of positions alone, those of all layers. And the latter."""
+    same, by_key, signs, free = {}, {}, {}, set()
     for node in in_order(output):
-        node.inputs = [(same[i], h) for i, h in node.inputs]
         weights = tuple((k, w.key, b.key if b is not None else None) for k, (w, b) in sorted(node.weights.items()))
-        key = node.op, tuple((id(i), h) for i, h in node.inputs), tuple(sorted(node.attrs.items())), weights
+        sign = hash((node.op, tuple((signs[i], h) for i, h in node.inputs), tuple(sorted(node.attrs.items())), weights))
+        reads = [same[i] for i, _ in node.inputs]
+        node.inputs = [(same[i], h) for i, h in node.inputs]
+        of_positions = node.op == "numbers" and node.attrs["ids"] == "positions" or (
+            node.op not in STATEFUL and any(i in free for i in reads)
+            and all(i in free or is_constant(i, layers) for i in reads)
+            and all(in_layer(layers, p) is None for w, _ in node.weights.values() for p in w.parameters))
+        key = sign if of_positions else (sign, in_layer(layers, node.module))
+        signs[node] = id(node) if node.op in STATEFUL else sign
         same[node] = node if node.op in STATEFUL else by_key.setdefault(key, node)
-    return same[output]
+        if of_positions:
+            free.add(same[node])
+    for node in list(free):
+        free |= {i for i, _ in node.inputs}
+    return same[output], free
 
 
 class Names:
@@ -168,7 +191,7 @@ def strip(text):
 
 class Emitter:
     def __init__(self, output, layers, name, n_ctx):
-        output = merged(output)
+        output, self.free = merged(output, layers)
         self.nodes, self.output, self.name, self.n_ctx = in_order(output), output, name, n_ctx
         self.layers, self.names = layers, Names(layers)
         self.users = collections.defaultdict(list)
@@ -177,47 +200,25 @@ class Emitter:
                 self.users[other].append(node)
         self.place = self.places()
 
-    def layer_in(self, node):
-        found = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)(\.|$)", node.module)
-        return int(found[1]) if found else None
-
     def places(self):
         """Each node's layer, or -1 before the layers and n after them: by its module, then by what it reads."""
-        place, free = {}, self.free_of_tokens()
+        place, free = {}, self.free
         for node in self.nodes:
             if node in free:
                 place[node] = -1
                 continue
-            own, below = self.layer_in(node), max((place[i] for i, _ in node.inputs), default=-1)
+            own, below = in_layer(self.layers, node.module), max((place[i] for i, _ in node.inputs), default=-1)
             place[node] = below if own is None else max(own, below)
         n = max(place.values(), default=-1) + 1
         after = set()
         for node in self.nodes:  # what reads a layer and stands in none
             reads = max((place[i] for i, _ in node.inputs), default=-1)
-            if self.layer_in(node) is None and reads >= 0 or any(i in after for i, _ in node.inputs):
+            if in_layer(self.layers, node.module) is None and reads >= 0 or any(i in after for i, _ in node.inputs):
                 after.add(node)
         for node in after:
             place[node] = n
         self.n_layers = n
         return place
-
-    def free_of_tokens(self):
-        """Nodes of positions alone: they are computed once, before the layers."""
-        free = set()
-        for node in self.nodes:
-            inside = any(self.layers and p.startswith(self.layers + ".") for w, _ in node.weights.values()
-                         for p in w.parameters)
-            reads = [i for i, _ in node.inputs]
-            if node.op == "numbers" and node.attrs["ids"] == "positions":
-                free.add(node)
-            elif reads and not inside and node.op not in STATEFUL and any(i in free for i in reads) and all(
-                    i in free or self.is_constant(i) for i in reads):
-                free |= {node, *reads}
-        return free
-
-    def is_constant(self, node):
-        return node.op in ("constant", "geometric") and not any(
-            self.layers and p.startswith(self.layers + ".") for w, _ in node.weights.values() for p in w.parameters)
 
     def uses(self, node):
         return sum(1 for u in self.users[node] for i, _ in u.inputs if i is node)

@@ -1021,24 +1021,11 @@ class Lowering:
         name = name_of(node.target)
         if name.startswith("_assert") or "sym_constrain" in name:
             return
-        before = Node.count
+        Node.place = trace.module_of(node)
         try:
             self.value[node] = self.call(node)
         except (Refused, KeyError, AttributeError, TypeError) as e:
             raise Refused(f"{trace.module_of(node) or 'the model'}: {name}: {e}") from e
-        flat = self.value[node] if isinstance(self.value[node], list) else [self.value[node]]
-        for v in flat:
-            if isinstance(v, Rows):
-                mark(v.node, before, trace.module_of(node))
-
-
-def mark(node, after, module):
-    """Nodes made since then stand in that module."""
-    if node.order <= after or node.module:
-        return
-    node.module = module or "."
-    for other, _ in node.inputs:
-        mark(other, after, module)
 
 
 MOVES = {"view.default", "expand.default", "unsqueeze.default", "reshape.default"}

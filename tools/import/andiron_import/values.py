@@ -13,11 +13,12 @@ class Refused(Exception):
 class Node:
     """One op of andiron's graph; `n` numbers a row. inputs: nodes with the heads they are seen as: (node, heads)."""
     count = 0
+    place = ""  # the module whose op is being told
 
     def __init__(self, op, inputs=(), n=1, heads=1, attrs=None, weights=None):
         self.op, self.inputs, self.n, self.heads = op, list(inputs), n, heads
         self.attrs, self.weights = attrs or {}, weights or {}
-        self.module = ""
+        self.module = Node.place
         Node.count += 1
         self.order = Node.count
 

@@ -1,4 +1,6 @@
 """The GGUF file: the definition, the model's tensors under the definition's names, and a few facts."""
+import json
+
 import gguf
 import numpy as np
 import torch
@@ -17,11 +19,31 @@ def quantized(array, kind):
     return gguf.quants.quantize(array, t), t
 
 
-def write(path, model_type, definition, emitter, load, config, kind="f32"):
+DOCUMENTS = {"tokenizer.json": "json", "tokenizer_config.json": "config", "special_tokens_map.json": "special",
+             "generation_config.json": "generation", "config.json": "model_config"}
+
+
+def add_texts(out, directory):
+    """The folder's tokenizer and chat template, as they are."""
+    for name, key in DOCUMENTS.items():
+        file = directory / name
+        if file.exists() and (directory / "tokenizer.json").exists():
+            out.add_string(f"tokenizer.huggingface.{key}", file.read_text(encoding="utf-8"))
+    template = directory / "chat_template.jinja"
+    if template.exists():
+        out.add_chat_template(template.read_text(encoding="utf-8"))
+    elif (directory / "tokenizer_config.json").exists():
+        said = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
+        if isinstance(said, str):
+            out.add_chat_template(said)
+
+
+def write(path, model_type, definition, emitter, load, directory, kind="f32"):
     out = gguf.GGUFWriter(path, model_type)
     out.add_string("andiron.arch", definition)
-    out.add_name(getattr(config, "name_or_path", "") or model_type)
+    out.add_name(directory.name or model_type)
     out.add_uint32(f"{model_type}.context_length", emitter.n_ctx)
+    add_texts(out, directory)
     if len(set(emitter.kind_of_layer)) > 1:
         out.add_array("andiron.layer_kind", emitter.kind_of_layer)
     for name, const in emitter.names.tensors.items():
