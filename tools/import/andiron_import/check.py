@@ -37,8 +37,8 @@ def untraced(model):
 def andiron_logits(program, path, tokens, decode):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "logits.safetensors"
-        command = [program, "logits", str(path), "--tokens", ",".join(map(str, tokens)), "-o", str(out), "--kv-type", "f32",
-                   "-c", "64", *(["--decode", str(decode)] if decode else [])]
+        command = [program, "logits", str(path), "--tokens", ",".join(map(str, tokens)), "-o", str(out),
+                   "--kv-type", "f32", "-c", "64", *(["--decode", str(decode)] if decode else [])]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Refused(done.stderr.strip() or f"{program} stopped with {done.returncode}")
@@ -60,7 +60,7 @@ def difference(model, path, program):
             got = andiron_logits(program, path, tokens[0].tolist(), decode)
             far = float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-30))
             if not far <= LIMIT:
-                raise Refused(f"the logits of {n} tokens, {decode} of them one by one, are {far:.1e} of the largest away "
-                              f"from Transformers', more than {LIMIT:.0e}")
+                raise Refused(f"the logits of {n} tokens, {decode} of them one by one, are {far:.1e} of the largest "
+                              f"away from Transformers', more than {LIMIT:.0e}")
             worst = max(worst, far)
     return worst

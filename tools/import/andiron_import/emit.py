@@ -1,7 +1,7 @@
 """andiron's nodes as .arch text: layers that are the same become one block, and constants get names.
 
-A layer is what stands in one entry of the model's longest list of modules. A layer's text is written in terms of `l`, of
-values that come from outside (its arguments) and of values that later text reads (what it gives).
+A layer is what stands in one entry of the model's longest list of modules. A layer's text is written in terms of `l`,
+of values that come from outside (its arguments) and of values that later text reads (what it gives).
 """
 import collections
 import re
@@ -9,8 +9,6 @@ import re
 from .values import Refused
 
 WIDTH = 116
-VIEWS = {"linear", "attend", "experts", "pick", "mix", "top", "add", "mul", "div", "concat", "slice", "arrange", "rmsnorm",
-         "layernorm", "softmax", "sum"}
 
 
 def in_order(output):
@@ -244,9 +242,11 @@ class Emitter:
         scope, segment = Scope(self, layer), self.segment(layer)
         gives = [n for n in segment if any(self.place[u] > layer for u in self.users[n])]
         for node in segment:
-            scope.put(node, 2 if node in gives and node is not gives[-1] else self.uses(node) if node not in gives else 1)
+            uses = self.uses(node) if node not in gives else 1 if node is gives[-1] else 2
+            scope.put(node, uses)
         if len(gives) != 1:
-            raise Refused(f"layer {layer} gives {len(gives)} values to what follows ({', '.join(n.op for n in gives[:8])}); one is covered")
+            words = ", ".join(n.op for n in gives[:8])
+            raise Refused(f"layer {layer} gives {len(gives)} values to what follows ({words}); one is covered")
         text = "\n".join(f"  {line}" for line in [*scope.lines, f"return {strip(scope.local[gives[0]])}"])
         arguments = ", ".join(scope.local[n] for n in scope.outside)
         body = f"({arguments}, l) {{\n{text}\n}}"

@@ -60,7 +60,8 @@ def _allowed(words, q, k):
 
 
 mask = define("mask(SymInt q, SymInt kv, str words) -> Tensor",
-              lambda q, kv, words: _allowed(words, torch.arange(q)[:, None] + (kv - q), torch.arange(kv)[None])[None, None],
+              lambda q, kv, words: _allowed(words, torch.arange(q)[:, None] + (kv - q),
+                                            torch.arange(kv)[None])[None, None],
               lambda q, kv, words: torch.empty([1, 1, q, kv], dtype=torch.bool))
 
 
@@ -93,15 +94,16 @@ def _attend(q, k, v, mask_, sinks, bias, scale, cap, causal):
     return (p[..., :k.shape[2]] @ v.float()).transpose(1, 2).contiguous().to(q.dtype)
 
 
-attend = define("attend(Tensor q, Tensor k, Tensor v, Tensor? mask, Tensor? sinks, Tensor? bias, float scale, float cap, "
-                "bool causal) -> Tensor", _attend,
+attend = define("attend(Tensor q, Tensor k, Tensor v, Tensor? mask, Tensor? sinks, Tensor? bias, float scale, "
+                "float cap, bool causal) -> Tensor", _attend,
                 lambda q, k, v, *_: q.new_empty([q.shape[0], q.shape[2], q.shape[1], v.shape[3]]))
 HARMLESS = {"is_causal", "sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states",
             "return_dict", "output_router_logits", "cache_position", "attention_mask", "deterministic"}
 
 
 def attention(module, query, key, value, attention_mask=None, scaling=None, dropout=0.0, **more):
-    sinks, bias, cap = more.pop("s_aux", more.pop("sinks", None)), more.pop("position_bias", None), more.pop("softcap", None)
+    sinks = more.pop("s_aux", more.pop("sinks", None))
+    bias, cap = more.pop("position_bias", None), more.pop("softcap", None)
     unknown = sorted(k for k, x in more.items() if x is not None and k not in HARMLESS)
     if unknown:
         raise NotImplementedError(f"attention is given {', '.join(unknown)}, which hooks.py does not know")
@@ -172,7 +174,8 @@ def _ssm2(hidden_states, dt, A, B, C, chunk_size=0, D=None, dt_bias=None, initia
     return (y, None) if return_final_states else y
 
 
-def _ssm1(hidden_states, dt, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False, **_):
+def _ssm1(hidden_states, dt, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False,
+          **_):
     y = ssm1(hidden_states, dt, A, B, C, D, z, delta_bias, delta_softplus)
     return (y, None) if return_last_state else y
 

@@ -1,9 +1,10 @@
-"""Attention that a model writes out: q . k, what is done to the scores, softmax, and the product with v, as one attend."""
+"""Attention that a model writes out: q . k, what is done to the scores, softmax and the product with v: one attend."""
 import torch
 
-from .lower import OPS, as_rows, number_of, op, ordered, text_dim
+from .ops_moves import Ids
+from .rows import OPS, as_rows, number_of, op, ordered, text_dim
 from .trace import ROWS
-from .values import Const, Fill, Mask, Node, Refused, Rows
+from .values import Const, Mask, Node, Refused, Rows
 
 FAR = -1e4  # a score below is one of a place that is not seen
 
@@ -23,7 +24,8 @@ class Scores:
 
 def is_scores(a, b):
     """[.., text, d] times [.., d, text]."""
-    return isinstance(a, Rows) and isinstance(b, Rows) and text_dim(a) == len(a.dims) - 2 and text_dim(b) == len(b.dims) - 1
+    both = isinstance(a, Rows) and isinstance(b, Rows)
+    return both and text_dim(a) == len(a.dims) - 2 and text_dim(b) == len(b.dims) - 1
 
 
 def with_heads(x, text_at):
@@ -188,7 +190,6 @@ def _(t, bias, a, b, beta=1, alpha=1):
 @op("cumsum.default")
 def _(t, x, dim, **_):
     """Ones summed along the text: places, counted from 1."""
-    from .lower import Ids
     if number_of(x) == 1 and t.shape[dim] == ROWS:
         return Ids("positions", Rows(Node("numbers"), [[] for _ in t.shape]).expand(t.shape).dims, 1)
     raise Refused("a running sum along the text")

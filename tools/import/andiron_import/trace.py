@@ -24,7 +24,7 @@ class _Logits(torch.nn.Module):
 
 
 class Trace:
-    """nodes: of torch.fx; parameters and buffers: {placeholder's name: name in the model}; constants: {name: tensor}."""
+    """nodes: of torch.fx; parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}."""
 
     def __init__(self, model):
         hooks.use(model)

@@ -1,8 +1,6 @@
 """What a traced value is: rows of numbers, or what does not depend on the row."""
 import math
 
-import torch
-
 from .trace import ROWS
 
 
@@ -173,13 +171,13 @@ class Rows:
             if len(joined) > 1:
                 return self._narrow_outer(dim, start, n, step)
             axes = joined
-        (_, stride), = axes or [(1, 0)]
+        stride = axes[0][1] if axes else 0
         dims = list(self.dims)
         dims[dim] = [(n, stride * step)] if n > 1 else []
         return Rows(self.node, dims, self.start + start * stride)
 
     def _narrow_outer(self, dim, start, n, step):
-        (size, stride), inner = self.dims[dim][0], math.prod(s for s, _ in self.dims[dim][1:])
+        (_, stride), inner = self.dims[dim][0], math.prod(s for s, _ in self.dims[dim][1:])
         if start % inner or n % inner or step != 1:
             raise Refused("a part of numbers that lie in several rows")
         dims = list(self.dims)

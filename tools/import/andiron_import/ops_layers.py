@@ -1,0 +1,193 @@
+"""What layers consist of: products, tables, experts, what runs along the text, attention."""
+import torch
+
+from .ops_moves import Ids
+from .ops_numbers import last
+from .rows import BIG, apply, as_rows, combine, make, op, ordered
+from .trace import ROWS
+from .values import Const, Mask, Node, Refused, Rows
+
+# ---- products
+
+def product(x, weight, bias, shape):
+    """Each row of x's last dimension with weight [out, in]."""
+    outs, ins = weight.shape
+    node, n = last(x)
+    parts = [node] if n == 1 else [Node("slice", [(node, 1)], ins, 1, {"start": i * ins, "n": ins}) for i in range(n)]
+    out = None
+    for part in parts:
+        y = Node("linear", [(part, part.heads)], outs, 1, {}, {"weight": (weight, bias)})
+        out = y if out is None else Node("concat", [(out, 1), (y, 1)], out.n + outs)
+    return Rows.of(out, shape)
+
+
+@op("linear.default")
+def _(t, x, weight, bias=None):
+    return product(as_rows(x), weight, bias, t.shape)
+
+
+@op("addmm.default")
+def _(t, bias, x, weight):
+    return product(as_rows(x), weight.then(lambda w: w.t(), weight.shape[::-1], "t"), bias, t.shape)
+
+
+@op("mm.default", "matmul.default", "bmm.default")
+def _(t, a, b):
+    if isinstance(a, Rows) and isinstance(b, Const) and len(b.shape) == 2:
+        return product(a, b.then(lambda w: w.t(), b.shape[::-1], "t"), None, t.shape)
+    if isinstance(a, Const) and isinstance(b, Rows) and len(a.shape) == 2:  # W x: the columns are rows of the text
+        order = [*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2]
+        y = b.permute(order)
+        return product(y, a, None, (*y.shape[:-1], a.shape[0])).permute(order)
+    raise Refused(f"a product of tensors {a.shape} and {b.shape} that both depend on the text, outside of attention")
+
+
+@op("embedding.default")
+def _(t, weight, ids, *_):
+    if isinstance(ids, Ids):
+        table = weight if ids.plus == 0 else weight.then(lambda w: w[ids.plus:], (weight.shape[0] - ids.plus,
+                                                                                  weight.shape[1]), f"from{ids.plus}")
+        return make("embed", [], weight.shape[1], t.shape, attrs={"ids": ids.source}, weights={"weight": (table, None)})
+    if isinstance(ids, Const):
+        return Const.op(torch.ops.aten.embedding.default, (weight, ids), {}, t.shape, None)
+    raise Refused("a table that is read at computed places")
+
+
+# ---- choosing experts
+
+@op("topk.default")
+def _(t, x, n, dim=-1, largest=True, sorted=True):
+    x = as_rows(x)
+    node, heads = last(x)
+    if dim % len(x.dims) != len(x.dims) - 1 or not largest:
+        raise Refused("the smallest numbers, or the largest of another dimension than the last")
+    if heads != 1:  # only their numbers
+        best = None
+        for h in range(heads):
+            row = Node("slice", [(node, 1)], node.n // heads, 1, {"start": h * (node.n // heads), "n": node.n // heads})
+            top = Node("pick", [(row, 1), (Node("top", [(row, 1)], n, 1, {"n": n}), 1)], n)
+            best = top if best is None else Node("concat", [(best, 1), (top, 1)], best.n + n)
+        return [Rows.of(best, t.shape[0]), None]
+    places = Node("top", [(node, 1)], n, 1, {"n": n})
+    shape = t.shape[0]
+    return [Rows.of(Node("pick", [(node, 1), (places, 1)], n), shape), Rows.of(places, shape)]
+
+
+@op("gather.default")
+def _(t, x, dim, places):
+    x = as_rows(x)
+    node, heads = last(x)
+    if heads != 1 or dim % len(x.dims) != len(x.dims) - 1 or not isinstance(places, Rows):
+        raise Refused("numbers gathered from several rows")
+    return Rows.of(Node("pick", [(node, 1), (ordered(places), 1)], t.shape[-1]), t.shape)
+
+
+@op("expert_linear.default")
+def _(t, x, places, weight, bias, transposed):
+    if transposed:
+        e, i, o = weight.shape
+        weight = weight.then(lambda w: w.transpose(1, 2), (e, o, i), "t")
+    k = places.shape[1]
+    node = ordered(x)
+    heads = 1 if len(x.shape) == 2 else k
+    return Rows.of(Node("experts", [(node, heads), (ordered(places), 1)], k * weight.shape[1], k, {},
+                        {"weight": (weight, bias)}), t.shape)
+
+
+# ---- along the text
+
+@op("conv.default")
+def _(t, x, weight, bias, act):
+    """x [1, d, text]; weight [d, taps]."""
+    d, taps = weight.shape[0], weight.shape[-1]
+    matrix = weight.then(lambda w: w.reshape(d, taps), (d, taps), "v")
+    node = Node("conv", [(ordered(x), 1)], d, 1, {}, {"weight": (matrix, bias)})
+    y = Rows.of(node, t.shape)
+    return apply(act, y) if act else y
+
+
+def unit(x, eps):
+    """[1, text, h, d]: x / sqrt(mean of squares + eps)."""
+    node = ordered(x)
+    return Rows.of(Node("rmsnorm", [(node, x.shape[2])], node.n, x.shape[2], {"eps": eps}), x.shape)
+
+
+def per_head(x, h):
+    """[1, text, fewer heads, d], each head as often as makes h."""
+    fewer, d = x.shape[2:]
+    return x.view((1, ROWS, fewer, 1, d)).expand((1, ROWS, fewer, h // fewer, d)).view((1, ROWS, h, d))
+
+
+@op("delta.default")
+def _(t, q, k, v, g, beta, normed_):
+    """q, k [1, text, h, dk], v [1, text, h, dv], g [1, text, h] or [1, text, h, dk], beta [1, text, h]."""
+    h, dk = v.shape[2], k.shape[-1]
+    q, k = (per_head(x, h) for x in (q, k))
+    if normed_:
+        q, k = (apply("mul", unit(x, 1e-6 / dk), number=dk ** -0.5) for x in (q, k))
+    q = apply("mul", q, number=dk ** -0.5)
+    decay = apply("exp", g if len(g.shape) == 4 else g.view([*g.shape, 1]))
+    beta = beta.view([*beta.shape, 1])
+    a = combine("mul", k, decay, k.shape)
+    b = combine("mul", combine("mul", k, beta, k.shape), -1.0, k.shape)
+    ins = [(ordered(q), q.shape[2]), (ordered(k), k.shape[2]), (ordered(combine("mul", v, beta, v.shape)), h),
+           (ordered(decay), h), (ordered(a), h), (ordered(b), h)]
+    return Rows.of(Node("scan", ins, h * v.shape[3], h), t.shape)
+
+
+@op("ssm2.default")
+def _(t, x, dt, A, B, C, D, dt_bias, softplus, low, high):
+    """Mamba 2 (Dao and Gu 2024). x [1, text, h, p], dt [1, text, h], A [h], B and C [1, text, g, n], D [h]."""
+    h = x.shape[2]
+    dt = dt if dt_bias is None else combine("add", dt, dt_bias, dt.shape)
+    dt = apply("softplus", dt) if softplus else dt
+    if low > 0 or high < BIG:
+        dt = apply("clamp", dt, low=low, high=min(high, BIG))
+    decay = apply("exp", combine("mul", dt, A, dt.shape))
+    v = combine("mul", x, dt.view([*dt.shape, 1]), x.shape)
+    ins = [(ordered(C), C.shape[2]), (ordered(B), B.shape[2]), (ordered(v), h), (ordered(decay), h)]
+    y = Rows.of(Node("scan", ins, ordered(x).n, h), t.shape)
+    if D is None:
+        return y
+    column = lambda d: d.then(lambda w: w.reshape(h, -1)[:, :1], (h, 1), "column")
+    return combine("add", y, combine("mul", x, column(D), x.shape), t.shape)
+
+
+@op("ssm1.default")
+def _(t, x, dt, A, B, C, D, z, bias, softplus):
+    """Mamba (Gu and Dao 2023). x and dt [1, d, text], A [d, n], B and C [1, n, text], D [d]."""
+    d, n = A.shape
+    column = lambda c: c.then(lambda w: w.reshape(d, 1), (d, 1), "column")
+    dt = dt if bias is None else combine("add", dt, column(bias), dt.shape)
+    dt = apply("softplus", dt) if softplus else dt
+    ins = [(ordered(v), 1) for v in (x, dt, B, C)]
+    y = Rows.of(Node("selective_scan", ins, d, 1, {}, {"A": (A, None)}), t.shape)
+    if D is not None:
+        y = combine("add", y, combine("mul", x, column(D), x.shape), t.shape)
+    return y if z is None else combine("mul", y, apply("silu", z), t.shape)
+
+
+# ---- attention
+
+@op("mask.default")
+def _(t, q, kv, words):
+    return Mask(words, t.shape)
+
+
+@op("attend.default")
+def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
+    if bias is not None:
+        raise Refused("attention with a bias for each place")
+    words = set((mask.words if isinstance(mask, Mask) else "causal" if causal else "full").split("&"))
+    if mask is not None and not isinstance(mask, Mask):
+        raise Refused("attention with a mask that is computed")
+    attrs = {"scale": scale, "cap": cap}
+    for word in words - {"causal", "full"}:
+        kind, _, n = word.rstrip(")").partition("(")
+        attrs |= {"window": int(n), "window_style": {"sliding": "back", "chunked": "chunks"}[kind]}
+    if "causal" not in words:
+        attrs["sees"] = "all"
+    heads = lambda x: (ordered(x), x.shape[1])
+    weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
+    n = q.shape[1] * v.shape[3]
+    return Rows.of(Node("attend", [heads(q), heads(k), heads(v)], n, q.shape[1], attrs, weights), t.shape)

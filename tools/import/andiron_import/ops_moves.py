@@ -1,0 +1,225 @@
+"""torch's ops that move numbers: most of them make nothing but another view."""
+import torch
+
+from .rows import apply, as_rows, joined, number_of, op, ordered, per_row, unary, OPS
+from .trace import ROWS
+from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
+
+# ---- tokens and positions as whole numbers
+
+class Ids(Rows):
+    """tokens or positions, plus a number."""
+
+    def __init__(self, source, dims, plus=0):
+        super().__init__(Node("numbers", attrs={"ids": source, "plus": plus}), dims)
+        self.source, self.plus = source, plus
+
+    def remade(self, x):
+        return Ids(self.source, x.dims, self.plus)
+
+
+def numbers(x):
+    if not isinstance(x, Ids):
+        return x
+    out = Rows(Node("numbers", attrs={"ids": x.source}), x.dims)
+    return out if x.plus == 0 else apply("add", out, number=float(x.plus))
+
+
+# ---- what only moves numbers
+
+def moved(x, how):
+    if isinstance(x, Complex):
+        return Complex(how(as_rows(x.re)), how(as_rows(x.im)))
+    if isinstance(x, Mask):
+        return x
+    return how(as_rows(x) if isinstance(x, (Const, Fill)) else x)
+
+
+@op("view.default", "reshape.default", "_unsafe_view.default")
+def _(t, x, shape):
+    return moved(x, lambda y: y.view(t.shape))
+
+
+@op("flatten.using_ints", "unflatten.int", "unsqueeze.default", "squeeze.dim", "squeeze.dims", "squeeze.default")
+def _(t, x, *_):
+    return moved(x, lambda y: y.view(t.shape))
+
+
+@op("transpose.int")
+def _(t, x, a, b):
+    order = list(range(len(x.dims)))
+    order[a], order[b] = order[b], order[a]
+    return moved(x, lambda y: y.permute(order))
+
+
+@op("t.default", "numpy_T.default")
+def _(t, x):
+    return x.permute([1, 0] if len(x.dims) == 2 else [0])
+
+
+@op("permute.default")
+def _(t, x, order):
+    return x.permute([i % len(x.dims) for i in order])
+
+
+@op("expand.default")
+def _(t, x, *_):
+    return moved(x, lambda y: y.expand(t.shape))
+
+
+@op("clone.default", "contiguous.default", "to.dtype", "to.device", "to.dtype_layout", "type_as.default",
+    "alias.default", "detach.default", "dropout.default", "_to_copy.default", "lift_fresh_copy.default",
+    "native_dropout.default", "to.other", "float.default")
+def _(t, x, *_, **more):
+    if isinstance(x, Ids) and t.dtype.is_floating_point:
+        return numbers(x)
+    if isinstance(x, Rows) and not t.dtype.is_floating_point and t.dtype != torch.bool and x.node.op not in WHOLE:
+        raise Refused(f"numbers cut to {t.dtype}")
+    return x
+
+
+WHOLE = {"numbers", "top", "floor"}
+
+
+@op("slice.Tensor")
+def _(t, x, dim=0, start=0, end=None, step=1):
+    size = x.shape[dim]
+    start = 0 if start is None else start + size if start < 0 else min(start, size)
+    if isinstance(x, Mask):
+        return x
+    return moved(x, lambda y: y.narrow(dim % len(y.dims), start, t.shape[dim], step))
+
+
+@op("select.int")
+def _(t, x, dim, index):
+    return moved(x, lambda y: y.narrow(dim % len(y.dims), index % y.shape[dim], 1).view(t.shape))
+
+
+def cut(x, dim, sizes):
+    x = as_rows(x)
+    dim, at, out = dim % len(x.dims), 0, []
+    for n in sizes:
+        out.append(x.narrow(dim, at, n))
+        at += n
+    return out
+
+
+@op("split_with_sizes.default")
+def _(t, x, sizes, dim=0):
+    return cut(x, dim, sizes)
+
+
+@op("split.Tensor", "chunk.default")
+def _(t, x, n, dim=0):
+    size = x.shape[dim]
+    n = -(-size // n) if t.name == "chunk.default" else n
+    return cut(x, dim, [min(n, size - i) for i in range(0, size, n)])
+
+
+@op("unbind.int")
+def _(t, x, dim=0):
+    shape = [s for i, s in enumerate(x.shape) if i != dim % len(x.shape)]
+    return [y.view(shape) for y in cut(x, dim, [1] * x.shape[dim])]
+
+
+@op("cat.default")
+def _(t, parts, dim=0):
+    dim %= len(t.shape)
+    if any(p.shape[dim] == ROWS for p in parts):
+        raise Refused("texts joined end to end")
+    return joined([numbers(p) for p in parts], dim, t.shape)
+
+
+@op("stack.default")
+def _(t, parts, dim=0):
+    dim %= len(t.shape)
+    shape = list(t.shape)
+    shape[dim] = 1
+    return joined([as_rows(numbers(p)).view(shape) for p in parts], dim, t.shape)
+
+
+@op("repeat.default", "tile.default")
+def _(t, x, times):
+    x = as_rows(x)
+    shape = [1] * (len(times) - len(x.shape)) + list(x.shape)
+    spread, wide = [], []
+    for s, n in zip(shape, times):
+        spread += [1, s]
+        wide += [n, s]
+    return x.view(spread).expand(wide).view(t.shape)
+
+
+@op("repeat_interleave.self_int")
+def _(t, x, n, dim=None, **_):
+    dim %= len(x.shape)
+    shape = list(x.shape)
+    return x.view(shape[:dim + 1] + [1] + shape[dim + 1:]).expand(shape[:dim + 1] + [n] + shape[dim + 1:]).view(t.shape)
+
+
+@op("index.Tensor")
+def _(t, x, places):
+    places = [p for p in places if p is not None]
+    if len(places) == 1 and isinstance(x, Const) and isinstance(places[0], Ids):
+        return OPS["embedding.default"](t, x, places[0])
+    raise Refused("numbers at computed places")
+
+
+@op("arange.default", "arange.start", "arange.start_step")
+def _(t, *args, **_):
+    if t.shape == (ROWS,):
+        return Ids("positions", [[(ROWS, TEXT)]], args[0] if len(args) > 1 else 0)
+    return Const.literal(torch.arange(*args))
+
+
+@op("full.default", "ones.default", "zeros.default", "new_zeros.default", "new_ones.default", "zeros_like.default",
+    "ones_like.default", "full_like.default", "new_full.default", "scalar_tensor.default")
+def _(t, *args, **_):
+    name = t.name.split(".")[0]
+    number = 0.0 if "zeros" in name else 1.0 if "ones" in name else args[0] if name == "scalar_tensor" else args[-1]
+    if ROWS not in t.shape:
+        return Const.literal(torch.full(t.shape, number, dtype=t.dtype))
+    return Fill(float(number), t.shape)
+
+
+# ---- numbers put into others
+
+@op("new_empty.default", "empty.memory_format", "empty_like.default")
+def _(t, *_, **__):
+    return Fill(0.0, t.shape)
+
+
+@op("slice_scatter.default")
+def _(t, x, y, dim=0, start=0, end=None, step=1):
+    size, dim = t.shape[dim], dim % len(t.shape)
+    start = 0 if start is None else start + size if start < 0 else start
+    n = y.shape[dim]
+    if n == size:
+        return y
+    if step != 1:  # places between them stay
+        x, y = as_rows(x).expand(t.shape), as_rows(y)
+        last_place = start + (n - 1) * step
+        one = lambda i: y.narrow(dim, (i - start) // step, 1) if start <= i <= last_place and (
+            i - start) % step == 0 else x.narrow(dim, i, 1)
+        return joined([one(i) for i in range(size)], dim, t.shape)
+    x = as_rows(x).expand(t.shape)
+    parts = [x.narrow(dim, 0, start)] if start else []
+    parts += [as_rows(y)]
+    parts += [x.narrow(dim, start + n, size - start - n)] if start + n < size else []
+    return joined(parts, dim, t.shape)
+
+
+@op("copy.default")
+def _(t, x, y, *_):
+    return as_rows(y).expand(t.shape)
+
+
+@op("scatter.value")
+def _(t, x, dim, places, number):
+    """A number at the places of the largest: others are kept out by keep_groups, each number a group of its own."""
+    node = ordered(places)
+    if number_of(x) != 0 or number != 1 or node.op != "top" or per_row(t.shape) != node.inputs[0][0].n:
+        raise Refused("numbers scattered to places that are not those of the largest")
+    source = node.inputs[0][0]
+    kept = Node("keep_groups", [(source, 1)], source.n, 1, {"groups": source.n, "kept": node.n, "best": 1})
+    shifted = Rows.of(unary("add", Rows.of(kept, t.shape), number=1e30), t.shape)
+    return apply("clamp", shifted, low=0.0, high=1.0)

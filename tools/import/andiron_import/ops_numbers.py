@@ -1,0 +1,301 @@
+"""torch's ops of numbers with numbers, over the last dimension, and questions, as andiron's."""
+import math
+
+import torch
+
+from .rows import BIG, OPS, apply, as_rows, combine, joined, number_of, op, ordered, reciprocal
+from .trace import ROWS
+from .values import Complex, Fill, Mask, Node, Refused, Rows
+
+@op("add.Tensor", "add.Scalar")
+def _(t, a, b, alpha=1):
+    return combine("add", a, b if alpha == 1 else combine("mul", b, alpha, t.shape), t.shape)
+
+
+@op("sub.Tensor", "sub.Scalar")
+def _(t, a, b, alpha=1):
+    minus = combine("mul", b, -float(alpha), getattr(b, "shape", ()))
+    return combine("add", a, minus.number if isinstance(minus, Fill) else minus, t.shape)
+
+
+@op("rsub.Scalar", "rsub.Tensor")
+def _(t, a, b, alpha=1):
+    return combine("add", combine("mul", a, -float(alpha), t.shape), b, t.shape)
+
+
+@op("mul.Tensor", "mul.Scalar")
+def _(t, a, b):
+    if isinstance(a, Complex) or isinstance(b, Complex):
+        return complex_product(t, a, b) if isinstance(a, Complex) else complex_product(t, b, a)
+    return combine("mul", a, b, t.shape)
+
+
+@op("div.Tensor", "div.Scalar")
+def _(t, a, b):
+    y = number_of(b)
+    return combine("mul", a, 1 / y, t.shape) if y else combine("div", a, b, t.shape)
+
+
+@op("neg.default")
+def _(t, x):
+    return combine("mul", x, -1.0, t.shape)
+
+
+@op("reciprocal.default")
+def _(t, x):
+    return reciprocal(x)
+
+
+@op("rsqrt.default")
+def _(t, x):
+    return reciprocal(apply("sqrt", x))
+
+
+@op("pow.Tensor_Scalar")
+def _(t, x, n):
+    if n == 0.5:
+        return apply("sqrt", x)
+    if n in (2, 3, 4):
+        out = x
+        for _ in range(int(n) - 1):
+            out = combine("mul", out, x, t.shape)
+        return out
+    if n == -0.5:
+        return reciprocal(apply("sqrt", x))
+    if n == -1:
+        return reciprocal(x)
+    raise Refused(f"x to the power of {n}")
+
+
+@op("pow.Scalar")
+def _(t, base, x):
+    return apply("exp", combine("mul", x, math.log(base), t.shape))
+
+
+for torch_name, name in {"silu.default": "silu", "relu.default": "relu", "sigmoid.default": "sigmoid",
+                         "tanh.default": "tanh", "exp.default": "exp", "log.default": "log", "sqrt.default": "sqrt",
+                         "floor.default": "floor", "cos.default": "cos", "sin.default": "sin"}.items():
+    OPS[torch_name] = lambda t, x, name=name: apply(name, x)
+
+
+@op("log1p.default")
+def _(t, x):
+    return apply("log", combine("add", x, 1.0, t.shape))
+
+
+@op("expm1.default")
+def _(t, x):
+    return combine("add", apply("exp", x), -1.0, t.shape)
+
+
+@op("log_sigmoid.default", "log_sigmoid_forward.default")
+def _(t, x):
+    return combine("mul", apply("softplus", combine("mul", x, -1.0, t.shape)), -1.0, t.shape)
+
+
+@op("linalg_vector_norm.default")
+def _(t, x, order=2, dims=None, keep=False, **_):
+    if order != 2:
+        raise Refused(f"a norm of order {order}")
+    fake = type("At", (), {"name": "sum.dim_IntList", "shape": t.shape, "dtype": t.dtype})
+    return apply("sqrt", OPS["sum.dim_IntList"](fake, combine("mul", x, x, x.shape), dims))
+
+
+@op("square.default")
+def _(t, x):
+    return combine("mul", x, x, t.shape)
+
+
+@op("gelu.default")
+def _(t, x, approximate="none"):
+    return apply("gelu" if approximate == "none" else "gelu_tanh", x)
+
+
+@op("softplus.default")
+def _(t, x, beta=1, threshold=20):
+    if beta == 1:
+        return apply("softplus", x)
+    return combine("mul", apply("softplus", combine("mul", x, beta, t.shape)), 1 / beta, t.shape)
+
+
+@op("clamp.default", "clamp_min.default", "clamp_max.default", "clip.default", "hardtanh.default")
+def _(t, x, low=None, high=None):
+    if t.name == "clamp_max.default":
+        low, high = None, low
+    return apply("clamp", x, low=-3e38 if low is None else float(low), high=3e38 if high is None else float(high))
+
+
+@op("abs.default")
+def _(t, x):
+    return combine("add", apply("relu", x), apply("relu", combine("mul", x, -1.0, t.shape)), t.shape)
+
+
+@op("maximum.default", "max.other")
+def _(t, a, b):  # a + relu(b - a)
+    return combine("add", a, apply("relu", combine("add", b, combine("mul", a, -1.0, a.shape), t.shape)), t.shape)
+
+
+@op("minimum.default", "min.other")
+def _(t, a, b):  # a - relu(a - b)
+    less = apply("relu", combine("add", a, combine("mul", b, -1.0, getattr(b, "shape", ())), t.shape))
+    return combine("add", a, combine("mul", less, -1.0, t.shape), t.shape)
+
+
+# ---- over the last dimension
+
+def last(x):
+    """The node, and how many rows of the last dimension it holds."""
+    node = ordered(x)
+    return node, node.n // x.shape[-1]
+
+
+def to_last(x, dim):
+    dim %= len(x.dims)
+    order = [i for i in range(len(x.dims)) if i != dim] + [dim]
+    if x.shape[dim] == ROWS:
+        raise Refused("a sum over the text")
+    return x.permute(order), order
+
+
+@op("sum.dim_IntList", "mean.dim")
+def _(t, x, dims, keep=False, dtype=None):
+    x = as_rows(x)
+    divide = math.prod(x.shape[d] for d in dims) if t.name == "mean.dim" else 1
+    for d in dims:
+        y, _ = to_last(x, d)
+        node, n = last(y)
+        dims_out = list(x.shape)
+        dims_out[d] = 1
+        total = Rows.of(Node("sum", [(node, n)], n, n), y.shape[:-1])
+        x = total.view(dims_out)
+    x = x if divide == 1 else apply("mul", x, number=1 / divide)
+    return x.view(t.shape)
+
+
+@op("softmax.int", "_softmax.default")
+def _(t, x, dim, dtype=None):
+    y, order = to_last(as_rows(x), dim)
+    node, n = last(y)
+    back = [order.index(i) for i in range(len(order))]
+    return Rows.of(Node("softmax", [(node, n)], node.n, n), y.shape).permute(back)
+
+
+def normed(op_name, t, x, shape, weight, bias, eps):
+    x = as_rows(x)
+    node = ordered(x)
+    n = node.n // math.prod(shape)
+    weights = {"weight": (weight, bias)} if weight is not None else {}
+    if weight is None and bias is not None:
+        raise Refused("a norm with a bias and no weight")
+    return Rows.of(Node(op_name, [(node, n)], node.n, n, {"eps": float(eps)}, weights), t.shape)
+
+
+@op("layer_norm.default")
+def _(t, x, shape, weight=None, bias=None, eps=1e-5, *_):
+    return normed("layernorm", t, x, shape, weight, bias, eps)
+
+
+@op("rms_norm.default")
+def _(t, x, shape, weight=None, eps=None):
+    return normed("rmsnorm", t, x, shape, weight, None, torch.finfo(torch.float32).eps if eps is None else eps)
+
+
+# ---- questions, as 1 and 0
+
+def above(a, b, shape):
+    """1 where a > b."""
+    minus = -number_of(b) if number_of(b) is not None else combine("mul", b, -1.0, getattr(b, "shape", ()))
+    return apply("clamp", combine("mul", combine("add", a, minus, shape), BIG, shape), low=0.0, high=1.0)
+
+
+def opposite(m, shape):
+    return combine("add", combine("mul", m, -1.0, shape), 1.0, shape)
+
+
+@op("gt.Scalar", "gt.Tensor")
+def _(t, a, b):
+    return above(a, b, t.shape)
+
+
+@op("lt.Scalar", "lt.Tensor")
+def _(t, a, b):
+    return above(combine("mul", a, -1.0, a.shape), combine("mul", b, -1.0, getattr(b, "shape", ())).number
+                 if number_of(b) is not None else combine("mul", b, -1.0, b.shape), t.shape)
+
+
+@op("ge.Scalar", "ge.Tensor")
+def _(t, a, b):
+    return opposite(OPS["lt.Tensor"](t, a, b), t.shape)
+
+
+@op("le.Scalar", "le.Tensor")
+def _(t, a, b):
+    return opposite(above(a, b, t.shape), t.shape)
+
+
+@op("ne.Scalar", "ne.Tensor")
+def _(t, a, b):
+    return combine("add", OPS["gt.Tensor"](t, a, b), OPS["lt.Tensor"](t, a, b), t.shape)
+
+
+@op("eq.Scalar", "eq.Tensor")
+def _(t, a, b):
+    return opposite(OPS["ne.Tensor"](t, a, b), t.shape)
+
+
+@op("bitwise_not.default", "logical_not.default")
+def _(t, m):
+    if isinstance(m, Mask):
+        return Mask(m.words, t.shape, not m.hidden)
+    return opposite(m, t.shape)
+
+
+@op("bitwise_and.Tensor", "logical_and.default")
+def _(t, a, b):
+    return combine("mul", a, b, t.shape)
+
+
+def chosen(m, a, b, shape):
+    """a where m is 1, b where it is 0; an infinite number is a very large one."""
+    finite = lambda x: x if number_of(x) is None else max(-BIG, min(BIG, number_of(x)))
+    part = lambda keep, x: combine("mul", keep, finite(x), shape)
+    first, second = part(m, a), part(opposite(m, shape), b)
+    return combine("add", first, second, shape)
+
+
+@op("where.self", "where.ScalarOther", "where.ScalarSelf")
+def _(t, m, a, b):
+    if isinstance(m, Mask) and not m.hidden and number_of(a) == 0 and number_of(b) is not None and number_of(b) < -1e4:
+        return m  # to be added to scores
+    return chosen(m, a, b, t.shape)
+
+
+@op("masked_fill.Scalar", "masked_fill.Tensor")
+def _(t, x, m, number):
+    return chosen(m, number, x, t.shape)
+
+
+# ---- complex numbers
+
+@op("polar.default")
+def _(t, magnitude, angle):
+    part = lambda name: combine("mul", apply(name, angle), magnitude, t.shape)
+    return Complex(part("cos"), part("sin"))
+
+
+@op("view_as_complex.default")
+def _(t, x):
+    return Complex(*[x.narrow(len(x.dims) - 1, i, 1).view(t.shape) for i in (0, 1)])
+
+
+@op("view_as_real.default")
+def _(t, x):
+    return joined([as_rows(p).view([*t.shape[:-1], 1]) for p in (x.re, x.im)], len(t.shape) - 1, t.shape)
+
+
+def complex_product(t, a, b):
+    if not isinstance(b, Complex):
+        return Complex(combine("mul", a.re, b, t.shape), combine("mul", a.im, b, t.shape))
+    of = lambda x, y: combine("mul", x, y, t.shape)
+    return Complex(combine("add", of(a.re, b.re), combine("mul", of(a.im, b.im), -1.0, t.shape), t.shape),
+                   combine("add", of(a.re, b.im), of(a.im, b.re), t.shape))
