@@ -21,7 +21,7 @@ def make(op_name, inputs, n, shape, heads=1, attrs=None, weights=None):
 
 
 def per_row(shape):
-    return math.prod(s for s in shape if s != ROWS)
+    return math.prod(s // ROWS if s % ROWS == 0 else s for s in shape)
 
 
 def text_dim(x):
@@ -227,7 +227,7 @@ def joined(parts, dim, shape):
     parts = [as_rows(p) for p in parts if math.prod(p.shape)]
     if len(parts) == 1:
         return parts[0]
-    outer = math.prod(s for s in shape[:dim] if s != ROWS)
+    outer = per_row(shape[:dim])
     node = ordered(parts[0])
     for p in parts[1:]:
         more = ordered(p)

@@ -100,8 +100,10 @@ class Rows:
         """A tensor of that shape whose numbers of a row lie in order."""
         dims, stride = [], 1
         for size in reversed(shape):
-            if size == ROWS:
-                dims.append([(ROWS, TEXT)])
+            if size % ROWS == 0:  # heads of each row may stand in one dimension with the rows
+                more = size // ROWS
+                dims.append([(ROWS, TEXT)] + ([(more, stride)] if more > 1 else []))
+                stride *= more
             elif size == 1:
                 dims.append([])
             else:
