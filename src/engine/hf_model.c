@@ -17,6 +17,10 @@ static const struct hf_kind kinds[] = {
 #define TENSOR(from, to)
 #define LAYER(from, to)
 #define EXPERT(before, after, to)
+#define CHANGED(types, from, to, how)
+#define PRODUCT(types, a, b, key)
+#define SAY(types, key, value)
+#define EXPECT(types, path, value)
 #include "engine/hf_names.def"
 #undef MODEL
 #undef KEY
@@ -29,11 +33,36 @@ static const struct {
 #define MODEL(type, arch, act, flags)
 #define KEY(path, key, kind) {path, key, GGUF_##kind},
 #include "engine/hf_names.def"
+#undef KEY
+#undef PRODUCT
+};
+
+static const struct {
+    const char *types, *a, *b, *key;
+} products[] = {
+#define KEY(path, key, kind)
+#define PRODUCT(types, a, b, key) {types, a, b, key},
+#include "engine/hf_names.def"
+#undef PRODUCT
+#undef SAY
+};
+
+static const struct {
+    const char *types, *key;
+    uint32_t value;
+} sayings[] = {
+#define PRODUCT(types, a, b, key)
+#define SAY(types, key, value) {types, key, value},
+#include "engine/hf_names.def"
 #undef MODEL
 #undef KEY
 #undef TENSOR
 #undef LAYER
 #undef EXPERT
+#undef CHANGED
+#undef PRODUCT
+#undef SAY
+#undef EXPECT
 };
 
 /* ---- metadata as a GGUF file has it ---- */
@@ -104,9 +133,12 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
             error, ANDIRON_E_SUPPORT,
             "%s: config.json: the model_type \"%.*s\" is not known here; convert the folder to a GGUF file",
             hf_path(m->dir), (int)(type.n < 80 ? type.n : 80), type.p);
-    if (!json_at_text(config, "hidden_activation", &act))
-        json_at_text(config, "hidden_act", &act);
-    if (act.n && !span_is(act, m->kind->act))
+    const char *const acts[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
+                                "mlp_hidden_act"};
+    for (size_t i = 0; i < sizeof acts / sizeof *acts && !act.n; i++)
+        json_at_text(config, acts[i], &act);
+    m->act = act.n ? act : (struct span){m->kind->act, strcspn(m->kind->act, " ")};
+    if (!hf_is_one_of(m->kind->act, m->act))
         return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: expected hidden_act to be %s, got \"%.*s\"",
                          hf_path(m->dir), m->kind->act, (int)(act.n < 80 ? act.n : 80), act.p);
     return json_at(config, "quantization_config") && !json_is_null(json_at(config, "quantization_config"))
@@ -114,27 +146,81 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
                : ANDIRON_OK;
 }
 
-static andiron_status put_keys(struct hf_model *m, andiron_error *error)
+/* One key, if config.json has it and no line before gave it. */
+static andiron_status put_one(struct hf_model *m, size_t i, bool *done, andiron_error *error)
 {
+    const json_t *config = hf_config(m->dir);
     char what[160];
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        uint64_t n;
-        double x;
-        if (keys[i].type == GGUF_F32) {
-            if (json_at_f64(hf_config(m->dir), keys[i].path, &x))
-                put_f64(m, keys[i].key, x);
-        } else if (keys[i].type == GGUF_BOOL) {
-            bool yes;
-            if (json_at_bool(hf_config(m->dir), keys[i].path, &yes))
-                put_u32(m, keys[i].key, yes);
-        } else if (json_at_u64(hf_config(m->dir), keys[i].path, &n)) {
-            snprintf(what, sizeof what, "expected %s to be below 2^31, got %" PRIu64, keys[i].path, n);
-            if (n > INT32_MAX)
-                return wrong(m, what, error);
-            put_u32(m, keys[i].key, n);
-        }
+    uint64_t n;
+    double x;
+    bool yes;
+    if (keys[i].type == GGUF_F32) {
+        if ((*done = json_at_f64(config, keys[i].path, &x)))
+            put_f64(m, keys[i].key, x);
+    } else if (keys[i].type == GGUF_BOOL) {
+        if ((*done = json_at_bool(config, keys[i].path, &yes)))
+            put_u32(m, keys[i].key, yes);
+    } else if ((*done = json_at_u64(config, keys[i].path, &n))) {
+        snprintf(what, sizeof what, "expected %s to be below 2^31, got %" PRIu64, keys[i].path, n);
+        if (n > INT32_MAX)
+            return wrong(m, what, error);
+        put_u32(m, keys[i].key, n);
     }
     return ANDIRON_OK;
+}
+
+static andiron_status put_keys(struct hf_model *m, andiron_error *error)
+{
+    bool done[sizeof keys / sizeof *keys] = {0};
+    andiron_status s = ANDIRON_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && !s; i++) {
+        bool before = m->kind->flags & HF_KV_WORDS && !strcmp(keys[i].key, "attention.head_count_kv");
+        for (size_t j = 0; j < i; j++)
+            before = before || (done[j] && !strcmp(keys[j].key, keys[i].key));
+        if (!before)
+            s = put_one(m, i, &done[i], error);
+    }
+    return s;
+}
+
+/* A count by two numbers of config.json. */
+static andiron_status put_products(struct hf_model *m, andiron_error *error)
+{
+    const struct span type = span_of(m->kind->model_type);
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+        uint64_t a, b = 1;
+        if (!hf_is_one_of(products[i].types, type) || !json_at_u64(hf_config(m->dir), products[i].a, &a) ||
+            (products[i].b && !json_at_u64(hf_config(m->dir), products[i].b, &b)))
+            continue;
+        if (a > INT32_MAX || b > INT32_MAX || a * b > INT32_MAX)
+            return wrong(m, "expected the inner size to be below 2^31", error);
+        put_u32(m, products[i].key, a * b);
+        break;
+    }
+    return ANDIRON_OK;
+}
+
+static bool says_layers(const struct hf_model *m)
+{
+    uint64_t n;
+    const json_t *config = hf_config(m->dir);
+    return json_at_u64(config, "num_hidden_layers", &n) || json_at_u64(config, "n_layer", &n) ||
+           json_at_u64(config, "n_layers", &n);
+}
+
+/* What follows from the type, or from what config.json says in other words. */
+static void put_derived(struct hf_model *m)
+{
+    uint64_t n, n_kv;
+    for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
+        if (hf_is_one_of(sayings[i].types, span_of(m->kind->model_type)))
+            put_u32(m, sayings[i].key, sayings[i].value);
+    if ((m->kind->flags & HF_KV_WORDS) && hf_heads(m, &n, &n_kv))
+        put_u32(m, "attention.head_count_kv", n_kv);
+    if (m->n_layers && !says_layers(m))
+        put_u32(m, "block_count", m->n_layers);
+    if (span_is(m->act, "gelu"))
+        put_string(m, "activation", m->act);
 }
 
 /* Experts in groups; a topk_method of "greedy" has none. */
@@ -253,17 +339,55 @@ static andiron_status put_llama3(struct hf_model *m, double base, double factor,
     return ANDIRON_OK;
 }
 
-/* What makes positions of longer texts fit: a factor, and YaRN's numbers. */
-static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
+/* YaRN's factor of queries and keys: YaRN's own is `usual`, the definition has `given` without a word. */
+static andiron_status put_magnitude(struct hf_model *m, double usual, double given, andiron_error *error)
 {
-    double factor = 0, x;
-    const bool yarn = span_is(type, "yarn");
-    if (!rope_number(m, "factor", &factor) || !(factor > 0))
-        return wrong(m, "expected rope_parameters.factor to be above 0", error);
-    if (span_is(type, "llama3"))
-        return put_llama3(m, base, factor, error);
-    if (!yarn && !span_is(type, "linear"))
-        return wrong(m, "expected a rope_type of default, linear, yarn or llama3", error);
+    double x, of_all = 0, over = usual - 1, to = usual;
+    const bool latent = !strcmp(m->kind->architecture, "deepseek2"), all = rope_number(m, "mscale_all_dim", &of_all),
+               both = rope_number(m, "mscale", &x) && x != 0 && all && of_all != 0;
+    if (both)
+        to = (1 + x * over) / (1 + of_all * over);
+    rope_number(m, "attention_factor", &to);
+    if (latent && of_all != 0) { /* attention's scale has it */
+        put_f64(m, "rope.scaling.yarn_log_multiplier", 0.1 * of_all);
+        return to == 1 ? ANDIRON_OK : wrong(m, "an mscale other than mscale_all_dim is not covered", error);
+    }
+    if (to != given)
+        put_f64(m, "rope.scaling.attn_factor", to / given);
+    return ANDIRON_OK;
+}
+
+/* YaRN whose bounds between long and short waves are no whole numbers: as divisors of frequencies. */
+static andiron_status put_yarn(struct hf_model *m, double base, double factor, andiron_error *error)
+{
+    const double turn = 2 * 3.14159265358979323846;
+    double fast = 32, slow = 1, original = 0, size = 0, low, high;
+    rope_number(m, "beta_fast", &fast);
+    rope_number(m, "beta_slow", &slow);
+    rope_number(m, "original_max_position_embeddings", &original);
+    head_size(m, &size);
+    if (!(size >= 2 && size <= 4096 && fast > 0 && slow > 0 && original > 0 && base > 1))
+        return wrong(m, "expected a head_dim, beta_fast and beta_slow that yarn's RoPE can use", error);
+    const size_t n = (size_t)size / 2;
+    float *factors = hf_add_vector(m, "rope_freqs.weight", n);
+    if (!factors)
+        return error_memory(error, n * sizeof *factors, "the factors of RoPE");
+    low = size * math_log(original / (fast * turn)) / (2 * math_log(base));
+    high = size * math_log(original / (slow * turn)) / (2 * math_log(base));
+    low = low < 0 ? 0 : low;
+    high = high > size - 1 ? size - 1 : high;
+    high = high == low ? low + 0.001 : high;
+    for (size_t i = 0; i < n; i++) {
+        const double at = ((double)i - low) / (high - low), share = at < 0 ? 0 : at > 1 ? 1 : at;
+        factors[i] = (float)(1 / (share / factor + 1 - share));
+    }
+    return put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1, error);
+}
+
+/* A factor, and YaRN's numbers. */
+static andiron_status put_factor(struct hf_model *m, struct span type, double factor, andiron_error *error)
+{
+    double x;
     put_string(m, "rope.scaling.type", type);
     put_f64(m, "rope.scaling.factor", factor);
     if (rope_number(m, "original_max_position_embeddings", &x) && x >= 1 && x <= INT32_MAX)
@@ -272,23 +396,50 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
         put_f64(m, "rope.scaling.yarn_beta_fast", x);
     if (rope_number(m, "beta_slow", &x))
         put_f64(m, "rope.scaling.yarn_beta_slow", x);
-    if (yarn && rope_number(m, "attention_factor", &x))
-        put_f64(m, "rope.scaling.attn_factor", x / (1 + 0.1 * math_log(factor < 1 ? 1 : factor)));
-    return ANDIRON_OK;
+    x = 1 + 0.1 * math_log(factor < 1 ? 1 : factor);
+    return span_is(type, "yarn") ? put_magnitude(m, x, x, error) : ANDIRON_OK;
+}
+
+/* What makes positions of longer texts fit. */
+static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
+{
+    double factor = 0;
+    bool whole = true;
+    if (!rope_number(m, "factor", &factor) || !(factor > 0))
+        return wrong(m, "expected rope_parameters.factor to be above 0", error);
+    if (span_is(type, "llama3"))
+        return put_llama3(m, base, factor, error);
+    if (!span_is(type, "yarn") && !span_is(type, "linear"))
+        return wrong(m, "expected a rope_type of default, linear, yarn or llama3", error);
+    if (!json_at_bool(hf_config(m->dir), "rope_parameters.truncate", &whole))
+        json_at_bool(hf_config(m->dir), "rope_scaling.truncate", &whole);
+    return span_is(type, "yarn") && !whole ? put_yarn(m, base, factor, error) : put_factor(m, type, factor, error);
+}
+
+/* Layers without positions, unless a word asks for them. */
+static void put_rope_word(struct hf_model *m)
+{
+    struct span word = {0};
+    if ((m->kind->flags & HF_ROPE_WORD) &&
+        !(json_at_text(hf_config(m->dir), "position_embedding_type", &word) && span_is(word, "rope")))
+        put_u32(m, "rope.scaling.finetuned", 0);
 }
 
 static andiron_status put_rope(struct hf_model *m, andiron_error *error)
 {
     double base = 10000, part = 1, local, size;
     const struct span type = rope_type(m);
-    if (rope_number(m, "rope_theta", &base) || number_at(m, "rope_theta", NULL, &base))
+    if (rope_number(m, "rope_theta", &base) || number_at(m, "rope_theta", "rotary_emb_base", &base))
         put_f64(m, "rope.freq_base", base);
     if (number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &local))
         put_f64(m, "rope.freq_base_swa", local);
     if (!rope_number(m, "partial_rotary_factor", &part))
-        number_at(m, "partial_rotary_factor", NULL, &part);
+        number_at(m, "partial_rotary_factor", "rotary_pct", &part);
     if (part > 0 && part < 1 && head_size(m, &size) && size <= 65536)
         put_u32(m, "rope.dimension_count", (uint64_t)(part * size));
+    else if (number_at(m, "rotary_dim", NULL, &size) && size >= 1 && size <= 65536)
+        put_u32(m, "rope.dimension_count", (uint64_t)size);
+    put_rope_word(m);
     if (m->kind->flags & HF_NEOX)
         put_string(m, "rope.style", span_of("halves"));
     return span_is(type, "default") ? ANDIRON_OK : put_stretch(m, base, type, error);
@@ -343,7 +494,10 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     put_string(m, "general.architecture", span_of(m->kind->architecture));
     put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_layers(m);
+    put_derived(m);
     andiron_status s = put_keys(m, error);
+    if (!s)
+        s = put_products(m, error);
     if (!s)
         s = put_groups(m, error);
     if (!s)
@@ -370,6 +524,8 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, bool with_
     andiron_status s = hf_dir_open(&m->dir, path, with_weights, error);
     if (!s)
         s = find_kind(m, error);
+    if (!s)
+        s = hf_check_options(m, error);
     if (!s)
         s = hf_take_weights(m, error);
     if (!s)
