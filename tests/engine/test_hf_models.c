@@ -129,7 +129,10 @@ static void wrong_folders_are_refused(void **state)
     refused("llama", "config.json", "\"silu\"", "\"gelu\"", "hidden_act to be silu, got \"gelu\"");
     refused("llama", "config.json", "\"llama3\"", "\"llama9\"", "rope_type");
     refused("llama", "config.json", "\"hidden_size\": 32", "\"hidden_size\": 48", "hidden_size 48");
-    refused("llama", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "blk.2.attn_norm.weight");
+    refused("llama", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3",
+            "the file has no tensor \"blk.2.attn_norm.weight\", nor \"blk.2.attn_q.weight\", \"blk.2.attn_k.weight\"");
+    refused("llama", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 9",
+            "\"blk.2.ffn_down.weight\", \"blk.2.ffn_up.weight\" and 48 more");
     refused("llama", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0", "layers");
     refused("llama", "config.json", "\"num_attention_heads\": 4", "\"num_attention_heads\": 7", "7");
     refused("llama", "model.safetensors", "lm_head.weight", "lm_heat.weight", "\"lm_heat.weight\" is not known");
