@@ -49,7 +49,7 @@ static const struct {
 
 static const struct {
     const char *types, *key;
-    uint32_t value;
+    double value;
 } sayings[] = {
 #define PRODUCT(types, a, b, key)
 #define SAY(types, key, value) {types, key, value},
@@ -169,17 +169,27 @@ static andiron_status put_one(struct hf_model *m, size_t i, bool *done, andiron_
     return ANDIRON_OK;
 }
 
+/* Did one of the first n lines give this key? */
+static bool given(const bool *done, size_t n, const char *key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (done[i] && !strcmp(keys[i].key, key))
+            return true;
+    return false;
+}
+
 static andiron_status put_keys(struct hf_model *m, andiron_error *error)
 {
-    bool done[sizeof keys / sizeof *keys] = {0};
+    enum { N = sizeof keys / sizeof *keys };
+    bool done[N] = {0};
     andiron_status s = ANDIRON_OK;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && !s; i++) {
-        bool before = m->kind->flags & HF_KV_WORDS && !strcmp(keys[i].key, "attention.head_count_kv");
-        for (size_t j = 0; j < i; j++)
-            before = before || (done[j] && !strcmp(keys[j].key, keys[i].key));
-        if (!before)
+    for (size_t i = 0; i < N && !s; i++)
+        if (!given(done, i, keys[i].key) &&
+            !((m->kind->flags & HF_KV_WORDS) && !strcmp(keys[i].key, "attention.head_count_kv")))
             s = put_one(m, i, &done[i], error);
-    }
+    for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
+        if (hf_is_one_of(sayings[i].types, span_of(m->kind->model_type)) && !given(done, N, sayings[i].key))
+            put_f64(m, sayings[i].key, sayings[i].value);
     return s;
 }
 
@@ -208,13 +218,10 @@ static bool says_layers(const struct hf_model *m)
            json_at_u64(config, "n_layers", &n);
 }
 
-/* What follows from the type, or from what config.json says in other words. */
+/* What config.json says in other words. */
 static void put_derived(struct hf_model *m)
 {
     uint64_t n, n_kv;
-    for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
-        if (hf_is_one_of(sayings[i].types, span_of(m->kind->model_type)))
-            put_u32(m, sayings[i].key, sayings[i].value);
     if ((m->kind->flags & HF_KV_WORDS) && hf_heads(m, &n, &n_kv))
         put_u32(m, "attention.head_count_kv", n_kv);
     if (m->n_layers && !says_layers(m))
