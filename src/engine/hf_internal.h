@@ -14,7 +14,8 @@ enum {
     HF_SIGMOID = 16,
     HF_ENCODER = 32,
     HF_KV_WORDS = 64,
-    HF_ROPE_WORD = 128
+    HF_ROPE_WORD = 128,
+    HF_TWO_HEADS = 256
 }; /* hf_names.def */
 
 /* How a tensor's numbers change on their way here (hf_transform.c); applied in this order. */

@@ -178,14 +178,21 @@ static bool given(const bool *done, size_t n, const char *key)
     return false;
 }
 
+/* Is it for put_derived, or put_heads? */
+static bool said_otherwise(const struct hf_model *m, const char *key)
+{
+    return ((m->kind->flags & (HF_KV_WORDS | HF_TWO_HEADS)) && !strcmp(key, "attention.head_count_kv")) ||
+           ((m->kind->flags & HF_TWO_HEADS) &&
+            (!strcmp(key, "attention.key_length") || !strcmp(key, "attention.value_length")));
+}
+
 static andiron_status put_keys(struct hf_model *m, andiron_error *error)
 {
     enum { N = sizeof keys / sizeof *keys };
     bool done[N] = {0};
     andiron_status s = ANDIRON_OK;
     for (size_t i = 0; i < N && !s; i++)
-        if (!given(done, i, keys[i].key) &&
-            !((m->kind->flags & HF_KV_WORDS) && !strcmp(keys[i].key, "attention.head_count_kv")))
+        if (!given(done, i, keys[i].key) && !said_otherwise(m, keys[i].key))
             s = put_one(m, i, &done[i], error);
     for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
         if (hf_is_one_of(sayings[i].types, span_of(m->kind->model_type)) && !given(done, N, sayings[i].key))
@@ -248,45 +255,6 @@ static andiron_status put_groups(struct hf_model *m, andiron_error *error)
     return ANDIRON_OK;
 }
 
-/* A list's items as 0 or 1. */
-static void put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
-{
-    const size_t n = json_array_size(list);
-    put_key(m, key, GGUF_ARRAY);
-    put_number(m, GGUF_U32, 4);
-    put_number(m, n, 8);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *item = json_array_get(list, i);
-        bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
-                                       : json_is_true(item) || (json_is_integer(item) && json_integer_value(item) != 0);
-        put_number(m, is, 4);
-    }
-}
-
-static void put_layers(struct hf_model *m)
-{
-    const json_t *config = hf_config(m->dir), *types = json_at(config, "layer_types"),
-                 *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
-    uint64_t window;
-    bool used = true;
-    double scalar;
-    json_at_bool(config, "use_sliding_window", &used);
-    if (used && json_at_u64(config, "sliding_window", &window) && window <= INT32_MAX)
-        put_u32(m, "attention.sliding_window", window);
-    if (json_is_array(types) && json_array_size(types) <= LAYERS_MAX)
-        put_list(m, "attention.sliding_window_pattern", types, "sliding_attention");
-    else if (m->kind->flags & HF_WINDOWED)
-        put_u32(m, "attention.sliding_window_pattern", 1);
-    if (json_is_array(rope) && json_array_size(rope) <= LAYERS_MAX)
-        put_list(m, "rope.layers", rope, NULL);
-    if (json_at_f64(config, "kv_lora_rank", &scalar))
-        put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
-    if (m->kind->flags & HF_SIGMOID)
-        put_u32(m, "expert_gating_func", 2);
-    if (number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
-        put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
-}
-
 /* ---- rotary positions ---- */
 
 /* A number of the rope's parameters, wherever this version of the format keeps them. */
@@ -311,6 +279,109 @@ static struct span rope_type(const struct hf_model *m)
         if (json_at_text(hf_config(m->dir), places[i], &type))
             break;
     return type;
+}
+
+/* RoPE of global layers over whole heads, of which only the first part turns. */
+static andiron_status put_proportional(struct hf_model *m, uint64_t size, andiron_error *error)
+{
+    double part = 1, by = 1;
+    json_at_f64(hf_config(m->dir), "rope_parameters.full_attention.partial_rotary_factor", &part);
+    json_at_f64(hf_config(m->dir), "rope_parameters.full_attention.factor", &by);
+    if (size < 2)
+        return ANDIRON_OK;
+    if (!(part >= 0 && part <= 1 && by > 0))
+        return wrong(m, "expected a partial_rotary_factor from 0 to 1, and a factor above 0", error);
+    float *factors = hf_add_vector(m, "rope_freqs.weight", size / 2);
+    if (!factors)
+        return error_memory(error, size * 2, "the factors of RoPE");
+    for (size_t i = 0; i < size / 2; i++)
+        factors[i] = i < (size_t)(part * (double)size / 2) ? (float)by : 1e30f;
+    return ANDIRON_OK;
+}
+
+/* A list's items as 0 or 1. */
+static void put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
+{
+    const size_t n = json_array_size(list);
+    put_key(m, key, GGUF_ARRAY);
+    put_number(m, GGUF_U32, 4);
+    put_number(m, n, 8);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_array_get(list, i);
+        bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
+                                       : json_is_true(item) || (json_is_integer(item) && json_integer_value(item) != 0);
+        put_number(m, is, 4);
+    }
+}
+
+static bool is_global(const struct hf_model *m, size_t i)
+{
+    const json_t *type = json_array_get(json_at(hf_config(m->dir), "layer_types"), i);
+    return json_is_string(type) && !strcmp(json_string_value(type), "full_attention");
+}
+
+/* A number of layer i: its own, or by the name that global layers have, or that of all. */
+static uint64_t of_layer(const struct hf_model *m, size_t i, const char *global, const char *name)
+{
+    char path[PATH_MAX_BYTES];
+    uint64_t n = 0;
+    const json_t *config = hf_config(m->dir);
+    snprintf(path, sizeof path, "per_layer_config.%zu.%s", i, name);
+    if (!json_at_u64(config, path, &n) && !(global && is_global(m, i) && json_at_u64(config, global, &n)))
+        json_at_u64(config, name, &n);
+    return n;
+}
+
+/* Heads of one size in global layers and of another in the rest. */
+static andiron_status put_heads(struct hf_model *m, andiron_error *error)
+{
+    const size_t n = json_array_size(json_at(hf_config(m->dir), "layer_types"));
+    uint64_t sizes[2] = {0}; /* local, global */
+    bool same = true, kv_too = false;
+    if (!(m->kind->flags & HF_TWO_HEADS))
+        return ANDIRON_OK;
+    if (n == 0 || n > LAYERS_MAX || !span_is(rope_type(m), "proportional"))
+        return wrong(m, "expected layer_types, and a rope_type of proportional for full_attention", error);
+    json_at_bool(hf_config(m->dir), "attention_k_eq_v", &kv_too);
+    put_key(m, "attention.head_count_kv", GGUF_ARRAY);
+    put_number(m, GGUF_U32, 4);
+    put_number(m, n, 8);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t *size = &sizes[is_global(m, i)], before = *size;
+        const uint64_t kv = of_layer(m, i, kv_too ? "num_global_key_value_heads" : NULL, "num_key_value_heads");
+        *size = of_layer(m, i, "global_head_dim", "head_dim");
+        same = same && *size > 0 && *size <= UINT16_MAX && kv <= UINT16_MAX && (before == 0 || before == *size);
+        put_number(m, kv, 4);
+    }
+    if (!same)
+        return wrong(m, "expected heads of one size in all layers of a kind", error);
+    put_u32(m, "attention.key_length", sizes[1] ? sizes[1] : sizes[0]);
+    put_u32(m, "attention.key_length_swa", sizes[0] ? sizes[0] : sizes[1]);
+    return put_proportional(m, sizes[1], error);
+}
+
+static void put_layers(struct hf_model *m)
+{
+    const json_t *config = hf_config(m->dir), *types = json_at(config, "layer_types"),
+                 *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
+    uint64_t window;
+    bool used = true;
+    double scalar;
+    json_at_bool(config, "use_sliding_window", &used);
+    if (used && json_at_u64(config, "sliding_window", &window) && window <= INT32_MAX)
+        put_u32(m, "attention.sliding_window", window);
+    if (json_is_array(types) && json_array_size(types) <= LAYERS_MAX)
+        put_list(m, "attention.sliding_window_pattern", types, "sliding_attention");
+    else if (m->kind->flags & HF_WINDOWED)
+        put_u32(m, "attention.sliding_window_pattern", 1);
+    if (json_is_array(rope) && json_array_size(rope) <= LAYERS_MAX)
+        put_list(m, "rope.layers", rope, NULL);
+    if (json_at_f64(config, "kv_lora_rank", &scalar))
+        put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
+    if (m->kind->flags & HF_SIGMOID)
+        put_u32(m, "expert_gating_func", 2);
+    if (number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
+        put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
 
 static bool head_size(const struct hf_model *m, double *out)
@@ -412,6 +483,8 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
 {
     double factor = 0;
     bool whole = true;
+    if (span_is(type, "proportional") && (m->kind->flags & HF_TWO_HEADS))
+        return ANDIRON_OK; /* put_proportional */
     if (!rope_number(m, "factor", &factor) || !(factor > 0))
         return wrong(m, "expected rope_parameters.factor to be above 0", error);
     if (span_is(type, "llama3"))
@@ -442,7 +515,7 @@ static andiron_status put_rope(struct hf_model *m, andiron_error *error)
         put_f64(m, "rope.freq_base_swa", local);
     if (!rope_number(m, "partial_rotary_factor", &part))
         number_at(m, "partial_rotary_factor", "rotary_pct", &part);
-    if (part > 0 && part < 1 && head_size(m, &size) && size <= 65536)
+    if (part > 0 && part < 1 && !(m->kind->flags & HF_TWO_HEADS) && head_size(m, &size) && size <= 65536)
         put_u32(m, "rope.dimension_count", (uint64_t)(part * size));
     else if (number_at(m, "rotary_dim", NULL, &size) && size >= 1 && size <= 65536)
         put_u32(m, "rope.dimension_count", (uint64_t)size);
@@ -505,6 +578,8 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     andiron_status s = put_keys(m, error);
     if (!s)
         s = put_products(m, error);
+    if (!s)
+        s = put_heads(m, error);
     if (!s)
         s = put_groups(m, error);
     if (!s)

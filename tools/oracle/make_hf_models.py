@@ -26,6 +26,7 @@ glm4_moe_lite youtu
 gpt2 gpt_neox gpt_neox-serial falcon falcon-new falcon-heads bloom mpt gpt_bigcode gpt_bigcode-heads opt gptj
 mamba falcon_mamba mamba2 lfm2 lfm2_moe qwen3_next qwen3_5_text qwen3_5_moe_text gpt_oss hy_v3 apertus ministral3
 bamba granitemoehybrid granitemoehybrid-rope granitemoeshared-shared jamba nemotron_h deepseek_v3-yarn
+gemma4_text gemma4_text-experts
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -47,6 +48,7 @@ SMALL = {
 }
 MAMBAS = ["mamba", "attention", "mamba", "attention"]
 LINEAR = ["linear_attention", "full_attention"]
+GEMMA4 = {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 64, "global_head_dim": 16}
 SERIAL = {"use_parallel_residual": False, "hidden_act": "gelu_new", "attention_bias": False,
           "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}}
 # whose layers differ
@@ -63,6 +65,12 @@ MORE = {
     "deepseek_v3": {"head_dim": 4, "num_key_value_heads": 4},
     "glm4_moe_lite": {"head_dim": 4, "num_key_value_heads": 4},
     "youtu": {"head_dim": 4, "num_key_value_heads": 4},
+    "gemma4_text": {**GEMMA4, "num_hidden_layers": 4, "num_kv_shared_layers": 2, "final_logit_softcapping": 20.0,
+                    "layer_types": ["sliding_attention", "full_attention"] * 2},
+    "gemma4_text-experts": {**GEMMA4, "num_kv_shared_layers": 0, "enable_moe_block": True, "top_k_experts": 2,
+                            "num_experts": 4, "hidden_size_per_layer_input": 0, "attention_k_eq_v": True,
+                            "num_global_key_value_heads": 1,
+                            "layer_types": ["sliding_attention", "full_attention"]},
     "gpt2": {"n_inner": 40},
     "gpt_neox-serial": SERIAL,
     "falcon-new": {"new_decoder_architecture": True, "num_kv_heads": 2},
