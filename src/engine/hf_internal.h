@@ -37,6 +37,7 @@ struct hf_kind {
 struct hf_model {
     struct arena arena; /* names, vectors */
     struct hf_dir *dir;
+    const json_t *config; /* hf_text_config */
     const struct hf_kind *kind;
     struct span act;      /* the activation, one of the kind's */
     struct buffer header; /* metadata as a GGUF file has it */
@@ -50,6 +51,20 @@ struct hf_model {
     uint32_t *n_experts;     /* [capacity] so far brought together in that tensor; 0: it is another */
 };
 
+enum { HF_LAYERS_MAX = 4096 };
+/* Metadata as a GGUF file has it; put_key begins a value. Keys are the architecture's, or general.x, tokenizer.x. */
+void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type);
+void hf_put_number(struct hf_model *m, uint64_t x, size_t n_bytes);
+void hf_put_u32(struct hf_model *m, const char *key, uint64_t x);
+void hf_put_f64(struct hf_model *m, const char *key, double x);
+void hf_put_string(struct hf_model *m, const char *key, struct span text);
+andiron_status hf_wrong(const struct hf_model *m, const char *what, andiron_error *error); /* of config.json */
+/* A number by the first of two paths that has one. */
+bool hf_number_at(const struct hf_model *m, const char *path, const char *or_path, double *out);
+/* A SAY line's number. */
+bool hf_said(const struct hf_model *m, const char *key, double *out);
+andiron_status hf_put_heads(struct hf_model *m, andiron_error *error);
+andiron_status hf_put_rope(struct hf_model *m, andiron_error *error);
 /* `from` changed as `how` says (HF_TRANSPOSED, ...), by its name here. */
 andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned how, const struct gguf_tensor *from,
                                andiron_error *error);
@@ -57,6 +72,8 @@ andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned ho
 bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv);
 /* What config.json says beyond plain keys: products, constants of a type, heads; and options that are not covered. */
 andiron_status hf_check_options(const struct hf_model *m, andiron_error *error);
+/* config.json, or in a model of parts what it says of the text's. */
+const json_t *hf_text_config(const struct hf_dir *dir);
 bool hf_is_one_of(const char *words, struct span word); /* words between spaces; "": any */
 /* A tensor without data yet. NULL: no memory. */
 struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name);

@@ -3,13 +3,12 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/hf_internal.h"
-#include "kernels/math.h"
 #include "text/tokenizer_hf.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { HEADER_MAX = 64 << 20, TEMPLATE_MAX = 4 << 20, PATH_MAX_BYTES = 160, LAYERS_MAX = 4096 };
+enum { HEADER_MAX = 64 << 20, TEMPLATE_MAX = 4 << 20 };
 
 static const struct hf_kind kinds[] = {
 #define MODEL(type, arch, act, flags) {type, arch, act, flags},
@@ -69,62 +68,63 @@ static const struct {
 
 static void put(struct hf_model *m, const void *p, size_t n) { m->full = m->full || !buffer_add(&m->header, p, n); }
 
-static void put_number(struct hf_model *m, uint64_t x, size_t n) { put(m, &x, n); } /* little-endian machines */
+void hf_put_number(struct hf_model *m, uint64_t x, size_t n) { put(m, &x, n); } /* little-endian machines */
 
 static void put_text(struct hf_model *m, struct span text)
 {
-    put_number(m, text.n, 8);
+    hf_put_number(m, text.n, 8);
     put(m, text.p, text.n);
 }
 
 /* Begin a value; "general.x" and "tokenizer.x" are whole keys, others the architecture's. */
-static void put_key(struct hf_model *m, const char *key, enum gguf_value_type type)
+void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type)
 {
     char full[256];
     bool whole = !strncmp(key, "general.", 8) || !strncmp(key, "tokenizer.", 10);
     snprintf(full, sizeof full, "%s%s%s", whole ? "" : m->kind->architecture, whole ? "" : ".", key);
     put_text(m, span_of(full));
-    put_number(m, type, 4);
+    hf_put_number(m, type, 4);
     m->n_values++;
 }
 
-static void put_u32(struct hf_model *m, const char *key, uint64_t x)
+void hf_put_u32(struct hf_model *m, const char *key, uint64_t x)
 {
-    put_key(m, key, GGUF_U32);
-    put_number(m, x, 4);
+    hf_put_key(m, key, GGUF_U32);
+    hf_put_number(m, x, 4);
 }
 
-static void put_f64(struct hf_model *m, const char *key, double x)
+void hf_put_f64(struct hf_model *m, const char *key, double x)
 {
-    put_key(m, key, GGUF_F64);
+    hf_put_key(m, key, GGUF_F64);
     put(m, &x, sizeof x);
 }
 
-static void put_string(struct hf_model *m, const char *key, struct span text)
+void hf_put_string(struct hf_model *m, const char *key, struct span text)
 {
-    put_key(m, key, GGUF_STRING);
+    hf_put_key(m, key, GGUF_STRING);
     put_text(m, text);
 }
 
 /* ---- config.json ---- */
 
-static andiron_status wrong(const struct hf_model *m, const char *what, andiron_error *error)
+andiron_status hf_wrong(const struct hf_model *m, const char *what, andiron_error *error)
 {
     return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: %s", hf_path(m->dir), what);
 }
 
 /* A number by the first of two paths that has one. */
-static bool number_at(const struct hf_model *m, const char *path, const char *or_path, double *out)
+bool hf_number_at(const struct hf_model *m, const char *path, const char *or_path, double *out)
 {
-    return json_at_f64(hf_config(m->dir), path, out) || (or_path && json_at_f64(hf_config(m->dir), or_path, out));
+    return json_at_f64(m->config, path, out) || (or_path && json_at_f64(m->config, or_path, out));
 }
 
 static andiron_status find_kind(struct hf_model *m, andiron_error *error)
 {
     struct span type = {0}, act = {0};
-    const json_t *config = hf_config(m->dir);
+    const json_t *config = hf_text_config(m->dir);
+    m->config = config;
     if (!json_at_text(config, "model_type", &type))
-        return wrong(m, "expected model_type, got none", error);
+        return hf_wrong(m, "expected model_type, got none", error);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !m->kind; i++)
         if (span_is(type, kinds[i].model_type))
             m->kind = &kinds[i];
@@ -142,29 +142,29 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
         return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: expected hidden_act to be %s, got \"%.*s\"",
                          hf_path(m->dir), m->kind->act, (int)(act.n < 80 ? act.n : 80), act.p);
     return json_at(config, "quantization_config") && !json_is_null(json_at(config, "quantization_config"))
-               ? wrong(m, "quantized weights (quantization_config) are not read yet", error)
+               ? hf_wrong(m, "quantized weights (quantization_config) are not read yet", error)
                : ANDIRON_OK;
 }
 
 /* One key, if config.json has it and no line before gave it. */
 static andiron_status put_one(struct hf_model *m, size_t i, bool *done, andiron_error *error)
 {
-    const json_t *config = hf_config(m->dir);
+    const json_t *config = m->config;
     char what[160];
     uint64_t n;
     double x;
     bool yes;
     if (keys[i].type == GGUF_F32) {
         if ((*done = json_at_f64(config, keys[i].path, &x)))
-            put_f64(m, keys[i].key, x);
+            hf_put_f64(m, keys[i].key, x);
     } else if (keys[i].type == GGUF_BOOL) {
         if ((*done = json_at_bool(config, keys[i].path, &yes)))
-            put_u32(m, keys[i].key, yes);
+            hf_put_u32(m, keys[i].key, yes);
     } else if ((*done = json_at_u64(config, keys[i].path, &n))) {
         snprintf(what, sizeof what, "expected %s to be below 2^31, got %" PRIu64, keys[i].path, n);
         if (n > INT32_MAX)
-            return wrong(m, what, error);
-        put_u32(m, keys[i].key, n);
+            return hf_wrong(m, what, error);
+        hf_put_u32(m, keys[i].key, n);
     }
     return ANDIRON_OK;
 }
@@ -175,6 +175,16 @@ static bool given(const bool *done, size_t n, const char *key)
     for (size_t i = 0; i < n; i++)
         if (done[i] && !strcmp(keys[i].key, key))
             return true;
+    return false;
+}
+
+bool hf_said(const struct hf_model *m, const char *key, double *out)
+{
+    for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
+        if (!strcmp(sayings[i].key, key) && hf_is_one_of(sayings[i].types, span_of(m->kind->model_type))) {
+            *out = sayings[i].value;
+            return true;
+        }
     return false;
 }
 
@@ -195,8 +205,9 @@ static andiron_status put_keys(struct hf_model *m, andiron_error *error)
         if (!given(done, i, keys[i].key) && !said_otherwise(m, keys[i].key))
             s = put_one(m, i, &done[i], error);
     for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
-        if (hf_is_one_of(sayings[i].types, span_of(m->kind->model_type)) && !given(done, N, sayings[i].key))
-            put_f64(m, sayings[i].key, sayings[i].value);
+        if (hf_is_one_of(sayings[i].types, span_of(m->kind->model_type)) && !given(done, N, sayings[i].key) &&
+            strcmp(sayings[i].key, "rope.freq_base") != 0)
+            hf_put_f64(m, sayings[i].key, sayings[i].value);
     return s;
 }
 
@@ -206,12 +217,12 @@ static andiron_status put_products(struct hf_model *m, andiron_error *error)
     const struct span type = span_of(m->kind->model_type);
     for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
         uint64_t a, b = 1;
-        if (!hf_is_one_of(products[i].types, type) || !json_at_u64(hf_config(m->dir), products[i].a, &a) ||
-            (products[i].b && !json_at_u64(hf_config(m->dir), products[i].b, &b)))
+        if (!hf_is_one_of(products[i].types, type) || !json_at_u64(m->config, products[i].a, &a) ||
+            (products[i].b && !json_at_u64(m->config, products[i].b, &b)))
             continue;
         if (a > INT32_MAX || b > INT32_MAX || a * b > INT32_MAX)
-            return wrong(m, "expected the inner size to be below 2^31", error);
-        put_u32(m, products[i].key, a * b);
+            return hf_wrong(m, "expected the inner size to be below 2^31", error);
+        hf_put_u32(m, products[i].key, a * b);
         break;
     }
     return ANDIRON_OK;
@@ -220,7 +231,7 @@ static andiron_status put_products(struct hf_model *m, andiron_error *error)
 static bool says_layers(const struct hf_model *m)
 {
     uint64_t n;
-    const json_t *config = hf_config(m->dir);
+    const json_t *config = m->config;
     return json_at_u64(config, "num_hidden_layers", &n) || json_at_u64(config, "n_layer", &n) ||
            json_at_u64(config, "n_layers", &n);
 }
@@ -230,11 +241,11 @@ static void put_derived(struct hf_model *m)
 {
     uint64_t n, n_kv;
     if ((m->kind->flags & HF_KV_WORDS) && hf_heads(m, &n, &n_kv))
-        put_u32(m, "attention.head_count_kv", n_kv);
+        hf_put_u32(m, "attention.head_count_kv", n_kv);
     if (m->n_layers && !says_layers(m))
-        put_u32(m, "block_count", m->n_layers);
+        hf_put_u32(m, "block_count", m->n_layers);
     if (span_is(m->act, "gelu"))
-        put_string(m, "activation", m->act);
+        hf_put_string(m, "activation", m->act);
 }
 
 /* Experts in groups; a topk_method of "greedy" has none. */
@@ -242,60 +253,16 @@ static andiron_status put_groups(struct hf_model *m, andiron_error *error)
 {
     struct span method = span_of("noaux_tc");
     uint64_t n = 0, used = 0;
-    json_at_text(hf_config(m->dir), "topk_method", &method);
-    if (span_is(method, "greedy") || !json_at_u64(hf_config(m->dir), "n_group", &n) || n <= 1)
+    json_at_text(m->config, "topk_method", &method);
+    if (span_is(method, "greedy") || !json_at_u64(m->config, "n_group", &n) || n <= 1)
         return ANDIRON_OK;
     if (!span_is(method, "noaux_tc"))
-        return wrong(m, "expected a topk_method of greedy or noaux_tc", error);
-    json_at_u64(hf_config(m->dir), "topk_group", &used);
+        return hf_wrong(m, "expected a topk_method of greedy or noaux_tc", error);
+    json_at_u64(m->config, "topk_group", &used);
     if (n > UINT16_MAX || used > UINT16_MAX)
-        return wrong(m, "expected n_group and topk_group to be below 65536", error);
-    put_u32(m, "expert_group_count", n);
-    put_u32(m, "expert_group_used_count", used);
-    return ANDIRON_OK;
-}
-
-/* ---- rotary positions ---- */
-
-/* A number of the rope's parameters, wherever this version of the format keeps them. */
-static bool rope_number(const struct hf_model *m, const char *name, double *out)
-{
-    static const char *const places[] = {"rope_parameters.full_attention.", "rope_parameters.", "rope_scaling."};
-    char path[PATH_MAX_BYTES];
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s%s", places[i], name);
-        if (json_at_f64(hf_config(m->dir), path, out))
-            return true;
-    }
-    return false;
-}
-
-static struct span rope_type(const struct hf_model *m)
-{
-    static const char *const places[] = {"rope_parameters.full_attention.rope_type", "rope_parameters.rope_type",
-                                         "rope_scaling.rope_type", "rope_scaling.type"};
-    struct span type = span_of("default");
-    for (size_t i = 0; i < 4; i++)
-        if (json_at_text(hf_config(m->dir), places[i], &type))
-            break;
-    return type;
-}
-
-/* RoPE of global layers over whole heads, of which only the first part turns. */
-static andiron_status put_proportional(struct hf_model *m, uint64_t size, andiron_error *error)
-{
-    double part = 1, by = 1;
-    json_at_f64(hf_config(m->dir), "rope_parameters.full_attention.partial_rotary_factor", &part);
-    json_at_f64(hf_config(m->dir), "rope_parameters.full_attention.factor", &by);
-    if (size < 2)
-        return ANDIRON_OK;
-    if (!(part >= 0 && part <= 1 && by > 0))
-        return wrong(m, "expected a partial_rotary_factor from 0 to 1, and a factor above 0", error);
-    float *factors = hf_add_vector(m, "rope_freqs.weight", size / 2);
-    if (!factors)
-        return error_memory(error, size * 2, "the factors of RoPE");
-    for (size_t i = 0; i < size / 2; i++)
-        factors[i] = i < (size_t)(part * (double)size / 2) ? (float)by : 1e30f;
+        return hf_wrong(m, "expected n_group and topk_group to be below 65536", error);
+    hf_put_u32(m, "expert_group_count", n);
+    hf_put_u32(m, "expert_group_used_count", used);
     return ANDIRON_OK;
 }
 
@@ -303,226 +270,39 @@ static andiron_status put_proportional(struct hf_model *m, uint64_t size, andiro
 static void put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
 {
     const size_t n = json_array_size(list);
-    put_key(m, key, GGUF_ARRAY);
-    put_number(m, GGUF_U32, 4);
-    put_number(m, n, 8);
+    hf_put_key(m, key, GGUF_ARRAY);
+    hf_put_number(m, GGUF_U32, 4);
+    hf_put_number(m, n, 8);
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(list, i);
         bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
                                        : json_is_true(item) || (json_is_integer(item) && json_integer_value(item) != 0);
-        put_number(m, is, 4);
+        hf_put_number(m, is, 4);
     }
-}
-
-static bool is_global(const struct hf_model *m, size_t i)
-{
-    const json_t *type = json_array_get(json_at(hf_config(m->dir), "layer_types"), i);
-    return json_is_string(type) && !strcmp(json_string_value(type), "full_attention");
-}
-
-/* A number of layer i: its own, or by the name that global layers have, or that of all. */
-static uint64_t of_layer(const struct hf_model *m, size_t i, const char *global, const char *name)
-{
-    char path[PATH_MAX_BYTES];
-    uint64_t n = 0;
-    const json_t *config = hf_config(m->dir);
-    snprintf(path, sizeof path, "per_layer_config.%zu.%s", i, name);
-    if (!json_at_u64(config, path, &n) && !(global && is_global(m, i) && json_at_u64(config, global, &n)))
-        json_at_u64(config, name, &n);
-    return n;
-}
-
-/* Heads of one size in global layers and of another in the rest. */
-static andiron_status put_heads(struct hf_model *m, andiron_error *error)
-{
-    const size_t n = json_array_size(json_at(hf_config(m->dir), "layer_types"));
-    uint64_t sizes[2] = {0}; /* local, global */
-    bool same = true, kv_too = false;
-    if (!(m->kind->flags & HF_TWO_HEADS))
-        return ANDIRON_OK;
-    if (n == 0 || n > LAYERS_MAX || !span_is(rope_type(m), "proportional"))
-        return wrong(m, "expected layer_types, and a rope_type of proportional for full_attention", error);
-    json_at_bool(hf_config(m->dir), "attention_k_eq_v", &kv_too);
-    put_key(m, "attention.head_count_kv", GGUF_ARRAY);
-    put_number(m, GGUF_U32, 4);
-    put_number(m, n, 8);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t *size = &sizes[is_global(m, i)], before = *size;
-        const uint64_t kv = of_layer(m, i, kv_too ? "num_global_key_value_heads" : NULL, "num_key_value_heads");
-        *size = of_layer(m, i, "global_head_dim", "head_dim");
-        same = same && *size > 0 && *size <= UINT16_MAX && kv <= UINT16_MAX && (before == 0 || before == *size);
-        put_number(m, kv, 4);
-    }
-    if (!same)
-        return wrong(m, "expected heads of one size in all layers of a kind", error);
-    put_u32(m, "attention.key_length", sizes[1] ? sizes[1] : sizes[0]);
-    put_u32(m, "attention.key_length_swa", sizes[0] ? sizes[0] : sizes[1]);
-    return put_proportional(m, sizes[1], error);
 }
 
 static void put_layers(struct hf_model *m)
 {
-    const json_t *config = hf_config(m->dir), *types = json_at(config, "layer_types"),
+    const json_t *config = m->config, *types = json_at(config, "layer_types"),
                  *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
     uint64_t window;
     bool used = true;
     double scalar;
     json_at_bool(config, "use_sliding_window", &used);
     if (used && json_at_u64(config, "sliding_window", &window) && window <= INT32_MAX)
-        put_u32(m, "attention.sliding_window", window);
-    if (json_is_array(types) && json_array_size(types) <= LAYERS_MAX)
+        hf_put_u32(m, "attention.sliding_window", window);
+    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
         put_list(m, "attention.sliding_window_pattern", types, "sliding_attention");
     else if (m->kind->flags & HF_WINDOWED)
-        put_u32(m, "attention.sliding_window_pattern", 1);
-    if (json_is_array(rope) && json_array_size(rope) <= LAYERS_MAX)
+        hf_put_u32(m, "attention.sliding_window_pattern", 1);
+    if (json_is_array(rope) && json_array_size(rope) <= HF_LAYERS_MAX)
         put_list(m, "rope.layers", rope, NULL);
     if (json_at_f64(config, "kv_lora_rank", &scalar))
-        put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
+        hf_put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
     if (m->kind->flags & HF_SIGMOID)
-        put_u32(m, "expert_gating_func", 2);
-    if (number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
-        put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
-}
-
-static bool head_size(const struct hf_model *m, double *out)
-{
-    double width = 0, heads = 0;
-    if (number_at(m, "head_dim", NULL, out))
-        return true;
-    if (!number_at(m, "hidden_size", NULL, &width) || !number_at(m, "num_attention_heads", NULL, &heads) || heads < 1)
-        return false;
-    *out = width / heads;
-    return true;
-}
-
-/* Llama 3.1's divisors of frequencies: long waves by the factor, short ones by 1, those between in between. */
-static andiron_status put_llama3(struct hf_model *m, double base, double factor, andiron_error *error)
-{
-    double low = 1, high = 4, original = 8192, size = 0;
-    rope_number(m, "low_freq_factor", &low);
-    rope_number(m, "high_freq_factor", &high);
-    rope_number(m, "original_max_position_embeddings", &original);
-    head_size(m, &size);
-    if (!(size >= 2 && size <= 4096 && high > low && low > 0 && base > 0))
-        return wrong(m, "expected a head_dim, low_freq_factor and high_freq_factor that llama3's RoPE can use", error);
-    const size_t n = (size_t)size / 2;
-    float *factors = hf_add_vector(m, "rope_freqs.weight", n);
-    if (!factors)
-        return error_memory(error, n * sizeof *factors, "the factors of RoPE");
-    for (size_t i = 0; i < n; i++) {
-        const double waves = original * math_pow(base, -(double)(2 * i) / size) / (2 * 3.14159265358979323846);
-        const double share = (waves - low) / (high - low);
-        factors[i] = (float)(waves > high ? 1 : waves < low ? factor : 1 / ((1 - share) / factor + share));
-    }
-    return ANDIRON_OK;
-}
-
-/* YaRN's factor of queries and keys: YaRN's own is `usual`, the definition has `given` without a word. */
-static andiron_status put_magnitude(struct hf_model *m, double usual, double given, andiron_error *error)
-{
-    double x, of_all = 0, over = usual - 1, to = usual;
-    const bool latent = !strcmp(m->kind->architecture, "deepseek2"), all = rope_number(m, "mscale_all_dim", &of_all),
-               both = rope_number(m, "mscale", &x) && x != 0 && all && of_all != 0;
-    if (both)
-        to = (1 + x * over) / (1 + of_all * over);
-    rope_number(m, "attention_factor", &to);
-    if (latent && of_all != 0) { /* attention's scale has it */
-        put_f64(m, "rope.scaling.yarn_log_multiplier", 0.1 * of_all);
-        return to == 1 ? ANDIRON_OK : wrong(m, "an mscale other than mscale_all_dim is not covered", error);
-    }
-    if (to != given)
-        put_f64(m, "rope.scaling.attn_factor", to / given);
-    return ANDIRON_OK;
-}
-
-/* YaRN whose bounds between long and short waves are no whole numbers: as divisors of frequencies. */
-static andiron_status put_yarn(struct hf_model *m, double base, double factor, andiron_error *error)
-{
-    const double turn = 2 * 3.14159265358979323846;
-    double fast = 32, slow = 1, original = 0, size = 0, low, high;
-    rope_number(m, "beta_fast", &fast);
-    rope_number(m, "beta_slow", &slow);
-    rope_number(m, "original_max_position_embeddings", &original);
-    head_size(m, &size);
-    if (!(size >= 2 && size <= 4096 && fast > 0 && slow > 0 && original > 0 && base > 1))
-        return wrong(m, "expected a head_dim, beta_fast and beta_slow that yarn's RoPE can use", error);
-    const size_t n = (size_t)size / 2;
-    float *factors = hf_add_vector(m, "rope_freqs.weight", n);
-    if (!factors)
-        return error_memory(error, n * sizeof *factors, "the factors of RoPE");
-    low = size * math_log(original / (fast * turn)) / (2 * math_log(base));
-    high = size * math_log(original / (slow * turn)) / (2 * math_log(base));
-    low = low < 0 ? 0 : low;
-    high = high > size - 1 ? size - 1 : high;
-    high = high == low ? low + 0.001 : high;
-    for (size_t i = 0; i < n; i++) {
-        const double at = ((double)i - low) / (high - low), share = at < 0 ? 0 : at > 1 ? 1 : at;
-        factors[i] = (float)(1 / (share / factor + 1 - share));
-    }
-    return put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1, error);
-}
-
-/* A factor, and YaRN's numbers. */
-static andiron_status put_factor(struct hf_model *m, struct span type, double factor, andiron_error *error)
-{
-    double x;
-    put_string(m, "rope.scaling.type", type);
-    put_f64(m, "rope.scaling.factor", factor);
-    if (rope_number(m, "original_max_position_embeddings", &x) && x >= 1 && x <= INT32_MAX)
-        put_u32(m, "rope.scaling.original_context_length", (uint64_t)x);
-    if (rope_number(m, "beta_fast", &x))
-        put_f64(m, "rope.scaling.yarn_beta_fast", x);
-    if (rope_number(m, "beta_slow", &x))
-        put_f64(m, "rope.scaling.yarn_beta_slow", x);
-    x = 1 + 0.1 * math_log(factor < 1 ? 1 : factor);
-    return span_is(type, "yarn") ? put_magnitude(m, x, x, error) : ANDIRON_OK;
-}
-
-/* What makes positions of longer texts fit. */
-static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
-{
-    double factor = 0;
-    bool whole = true;
-    if (span_is(type, "proportional") && (m->kind->flags & HF_TWO_HEADS))
-        return ANDIRON_OK; /* put_proportional */
-    if (!rope_number(m, "factor", &factor) || !(factor > 0))
-        return wrong(m, "expected rope_parameters.factor to be above 0", error);
-    if (span_is(type, "llama3"))
-        return put_llama3(m, base, factor, error);
-    if (!span_is(type, "yarn") && !span_is(type, "linear"))
-        return wrong(m, "expected a rope_type of default, linear, yarn or llama3", error);
-    if (!json_at_bool(hf_config(m->dir), "rope_parameters.truncate", &whole))
-        json_at_bool(hf_config(m->dir), "rope_scaling.truncate", &whole);
-    return span_is(type, "yarn") && !whole ? put_yarn(m, base, factor, error) : put_factor(m, type, factor, error);
-}
-
-/* Layers without positions, unless a word asks for them. */
-static void put_rope_word(struct hf_model *m)
-{
-    struct span word = {0};
-    if ((m->kind->flags & HF_ROPE_WORD) &&
-        !(json_at_text(hf_config(m->dir), "position_embedding_type", &word) && span_is(word, "rope")))
-        put_u32(m, "rope.scaling.finetuned", 0);
-}
-
-static andiron_status put_rope(struct hf_model *m, andiron_error *error)
-{
-    double base = 10000, part = 1, local, size;
-    const struct span type = rope_type(m);
-    if (rope_number(m, "rope_theta", &base) || number_at(m, "rope_theta", "rotary_emb_base", &base))
-        put_f64(m, "rope.freq_base", base);
-    if (number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &local))
-        put_f64(m, "rope.freq_base_swa", local);
-    if (!rope_number(m, "partial_rotary_factor", &part))
-        number_at(m, "partial_rotary_factor", "rotary_pct", &part);
-    if (part > 0 && part < 1 && !(m->kind->flags & HF_TWO_HEADS) && head_size(m, &size) && size <= 65536)
-        put_u32(m, "rope.dimension_count", (uint64_t)(part * size));
-    else if (number_at(m, "rotary_dim", NULL, &size) && size >= 1 && size <= 65536)
-        put_u32(m, "rope.dimension_count", (uint64_t)size);
-    put_rope_word(m);
-    if (m->kind->flags & HF_NEOX)
-        put_string(m, "rope.style", span_of("halves"));
-    return span_is(type, "default") ? ANDIRON_OK : put_stretch(m, base, type, error);
+        hf_put_u32(m, "expert_gating_func", 2);
+    if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
+        hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
 
 /* ---- the whole ---- */
@@ -538,7 +318,7 @@ static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
     for (uint32_t i = 1; config && i < 4; i++) {
         bool is = false;
         if (json_at_bool(config, modes[i], &is) && is) {
-            put_u32(m, "pooling_type", i);
+            hf_put_u32(m, "pooling_type", i);
             break;
         }
     }
@@ -557,9 +337,9 @@ static andiron_status put_template(struct hf_model *m, andiron_error *error)
     if (!s && !found)
         s = hf_read_json(m->dir, "tokenizer_config.json", &config, error);
     if (!s && found)
-        put_string(m, "tokenizer.chat_template", buffer_span(&text));
+        hf_put_string(m, "tokenizer.chat_template", buffer_span(&text));
     else if (!s && config && json_at_text(config, "chat_template", &given))
-        put_string(m, "tokenizer.chat_template", given);
+        hf_put_string(m, "tokenizer.chat_template", given);
     json_decref(config);
     buffer_reset(&text);
     return s;
@@ -569,21 +349,21 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
 {
     const char *slash = strrchr(hf_path(m->dir), '/');
     put(m, "GGUF\3\0\0", 8);
-    put_number(m, 0, 8); /* tensors stand elsewhere */
-    put_number(m, 0, 8); /* n_values, below */
-    put_string(m, "general.architecture", span_of(m->kind->architecture));
-    put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
+    hf_put_number(m, 0, 8); /* tensors stand elsewhere */
+    hf_put_number(m, 0, 8); /* n_values, below */
+    hf_put_string(m, "general.architecture", span_of(m->kind->architecture));
+    hf_put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_layers(m);
     put_derived(m);
     andiron_status s = put_keys(m, error);
     if (!s)
         s = put_products(m, error);
     if (!s)
-        s = put_heads(m, error);
+        s = hf_put_heads(m, error);
     if (!s)
         s = put_groups(m, error);
     if (!s)
-        s = put_rope(m, error);
+        s = hf_put_rope(m, error);
     if (!s)
         s = put_template(m, error);
     if (!s)

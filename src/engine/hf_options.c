@@ -43,6 +43,15 @@ bool hf_is_one_of(const char *words, struct span word)
     return false;
 }
 
+const json_t *hf_text_config(const struct hf_dir *dir)
+{
+    static const char of_parts[] = "gemma3 gemma4 mistral3 qwen3_5 qwen3_5_moe";
+    const json_t *config = hf_config(dir), *text = json_at(config, "text_config");
+    struct span type;
+    return json_is_object(text) && json_at_text(config, "model_type", &type) && hf_is_one_of(of_parts, type) ? text
+                                                                                                             : config;
+}
+
 /* ---- heads ---- */
 
 static uint64_t first_number(const json_t *config, const char *const names[], size_t n)
@@ -58,7 +67,7 @@ bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv)
     static const char *const all[] = {"num_attention_heads", "n_head", "n_heads"}, *const shared[] = {
                                                                                        "num_kv_heads",
                                                                                        "num_key_value_heads"};
-    const json_t *config = hf_config(m->dir);
+    const json_t *config = m->config;
     bool multi = m->kind->flags & HF_KV_WORDS, grouped = !multi;
     json_at_bool(config, "new_decoder_architecture", &grouped);
     json_at_bool(config, "multi_query", &multi);
@@ -88,7 +97,7 @@ static bool bounds_nothing(const json_t *limit)
 
 andiron_status hf_check_options(const struct hf_model *m, andiron_error *error)
 {
-    const json_t *config = hf_config(m->dir);
+    const json_t *config = m->config;
     const struct span type = span_of(m->kind->model_type);
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const json_t *given = json_at(config, expected[i].path);

@@ -118,7 +118,8 @@ static const char *expert_name(struct span name, uint32_t *expert)
 /* What stands in front of names of the whole model. */
 static void drop_model(struct span *name)
 {
-    static const char *const prefixes[] = {"model.", "bert.", "transformer.", "gpt_neox.", "backbone.", "decoder."};
+    static const char *const prefixes[] = {"model.",       "language_model.", "model.",    "bert.",
+                                           "transformer.", "gpt_neox.",       "backbone.", "decoder."};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         drop_prefix(name, prefixes[i]);
 }
@@ -162,6 +163,14 @@ static const char *layer_name(const struct hf_model *m, struct span name, struct
     return to;
 }
 
+/* Is it one of the layers after the last that guess further tokens? */
+static bool guesses(const struct hf_model *m, uint32_t layer)
+{
+    uint64_t n, more;
+    return json_at_u64(m->config, "num_nextn_predict_layers", &more) &&
+           json_at_u64(m->config, "num_hidden_layers", &n) && layer >= n && layer - n < more;
+}
+
 /* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
 static bool place_here(struct hf_model *m, struct span name, struct place *out)
 {
@@ -177,7 +186,7 @@ static bool place_here(struct hf_model *m, struct span name, struct place *out)
     }
     if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
         return false;
-    to = layer_name(m, name, out);
+    to = guesses(m, layer) ? "" : layer_name(m, name, out);
     m->n_layers = layer >= m->n_layers ? layer + 1 : m->n_layers;
     return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "blk.%u.%s%s", layer, to, suffix) > 0);
 }
@@ -279,13 +288,29 @@ static andiron_status check_experts(const struct hf_model *m, andiron_error *err
     return ANDIRON_OK;
 }
 
-/* Of an encoder: heads, and the numbers of positions that old files hold. */
+/* Of an encoder: heads, and the numbers of positions that old files hold. Of a model of parts: those for images and
+ * sounds. Of any: layers that guess further tokens. */
 static bool left_out(const struct hf_model *m, struct span name)
 {
-    static const char *const starts[] = {"pooler.", "cls.", "classifier.", "embeddings.position_ids"};
-    bool out = false;
+    static const char *const starts[] = {"mtp.",
+                                         "pooler.",
+                                         "cls.",
+                                         "classifier.",
+                                         "embeddings.position_ids",
+                                         "vision_tower.",
+                                         "multi_modal_projector.",
+                                         "visual.",
+                                         "audio_tower.",
+                                         "embed_vision.",
+                                         "embed_audio."};
+    enum { ANY = 1, ENCODER = 5, ALL = sizeof starts / sizeof *starts };
+    const size_t first = m->config != hf_config(m->dir) ? ENCODER : ANY, end = first == ENCODER              ? ALL
+                                                                               : m->kind->flags & HF_ENCODER ? ENCODER
+                                                                                                             : ANY;
     drop_prefix(&name, "bert.");
-    for (size_t i = 0; i < sizeof starts / sizeof *starts && (m->kind->flags & HF_ENCODER); i++)
+    drop_prefix(&name, "model.");
+    bool out = drop_prefix(&name, starts[0]);
+    for (size_t i = first; i < end; i++)
         out = out || drop_prefix(&name, starts[i]);
     return out;
 }
@@ -337,11 +362,17 @@ static const struct gguf_tensor *find_here(const struct hf_model *m, const char 
     return NULL;
 }
 
+static void said_tied(const struct hf_model *m, bool *tied)
+{
+    if (!json_at_bool(hf_config(m->dir), "tie_word_embeddings", tied))
+        json_at_bool(m->config, "tie_word_embeddings", tied);
+}
+
 /* A head of its own that is not there would else be taken for a tied one. */
 static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 {
     bool tied = true;
-    json_at_bool(hf_config(m->dir), "tie_word_embeddings", &tied);
+    said_tied(m, &tied);
     if (tied || m->n_tensors == 0 || (m->kind->flags & HF_ENCODER) || find_here(m, "output.weight"))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
@@ -355,9 +386,9 @@ static andiron_status check_table(const struct hf_model *m, andiron_error *error
     uint64_t width = 0, n = 0;
     const struct gguf_tensor *t = find_here(m, "token_embd.weight");
     for (size_t i = 0; i < sizeof widths / sizeof *widths && !width; i++)
-        json_at_u64(hf_config(m->dir), widths[i], &width);
-    json_at_u64(hf_config(m->dir), "vocab_size", &n);
-    if (!t || (t->dims[0] == width && t->dims[1] == n))
+        json_at_u64(m->config, widths[i], &width);
+    json_at_u64(m->config, "vocab_size", &n);
+    if (!t || (t->dims[0] == width && (n == 0 || t->dims[1] == n)))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT,
                      "%s: config.json says vocab_size %" PRIu64 " and hidden_size %" PRIu64
@@ -371,8 +402,8 @@ andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
     const size_t n = hf_n_tensors(m->dir);
     andiron_status s = ANDIRON_OK;
     for (size_t i = 0; i < 4 && m->n_experts_said == 0; i++)
-        json_at_u64(hf_config(m->dir), counts[i], &m->n_experts_said);
-    json_at_bool(hf_config(m->dir), "tie_word_embeddings", &m->tied);
+        json_at_u64(m->config, counts[i], &m->n_experts_said);
+    said_tied(m, &m->tied);
     m->capacity = n + EXTRA;
     m->tensors = arena_alloc(&m->arena, m->capacity, sizeof *m->tensors);
     m->n_experts = arena_alloc(&m->arena, m->capacity, sizeof *m->n_experts);

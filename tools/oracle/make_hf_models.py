@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 OUT = pathlib.Path(__file__).parents[2] / "tests/golden/hf_models"
@@ -26,7 +26,7 @@ glm4_moe_lite youtu
 gpt2 gpt_neox gpt_neox-serial falcon falcon-new falcon-heads bloom mpt gpt_bigcode gpt_bigcode-heads opt gptj
 mamba falcon_mamba mamba2 lfm2 lfm2_moe qwen3_next qwen3_5_text qwen3_5_moe_text gpt_oss hy_v3 apertus ministral3
 bamba granitemoehybrid granitemoehybrid-rope granitemoeshared-shared jamba nemotron_h deepseek_v3-yarn
-gemma4_text gemma4_text-experts
+gemma4_text gemma4_text-experts gemma3 mistral3 qwen3_5 qwen3_5_moe
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -99,6 +99,12 @@ MORE = {
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
     "nemotron_h": {"layers_block_type": ["mamba", "moe", "attention", "mlp"]},
 }
+# models of parts, of which the text's is compared
+PARTS = {"gemma3": "gemma3_text", "mistral3": "ministral3", "qwen3_5": "qwen3_5_text",
+         "qwen3_5_moe": "qwen3_5_moe_text"}
+SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "depth": 1,
+             "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
+             "num_position_embeddings": 16}
 TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
 
 
@@ -116,6 +122,13 @@ def config_of(name):
     return cls(**{**small, **MORE.get(name, {})})
 
 
+def parts_of(kind):
+    cls = CONFIG_MAPPING[kind]
+    eye = cls().vision_config.to_dict()
+    small = {k: v for k, v in SMALL_EYE.items() if k in eye}
+    return cls(text_config=config_of(PARTS[kind]).to_dict(), vision_config={**small, "model_type": eye["model_type"]})
+
+
 def fill(model, bf16):
     generator = torch.Generator().manual_seed(7)
     for name, p in sorted(model.named_parameters()):
@@ -129,7 +142,8 @@ def fill(model, bf16):
 def make(kind, bf16):
     folder = OUT / kind
     reads = kind == "bert"  # its rows are the last hidden states
-    model = (AutoModel if reads else AutoModelForCausalLM).from_config(config_of(kind)).float().eval()
+    maker = AutoModel if reads else AutoModelForImageTextToText if kind in PARTS else AutoModelForCausalLM
+    model = maker.from_config(parts_of(kind) if kind in PARTS else config_of(kind)).float().eval()
     fill(model, bf16)
     with torch.no_grad():
         out = model(torch.tensor([TOKENS])) if reads else model(torch.tensor([TOKENS]), use_cache=False)
