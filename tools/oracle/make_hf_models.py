@@ -26,7 +26,7 @@ glm4_moe_lite youtu
 gpt2 gpt_neox gpt_neox-serial falcon falcon-new falcon-heads bloom mpt gpt_bigcode gpt_bigcode-heads opt gptj
 mamba falcon_mamba mamba2 lfm2 lfm2_moe qwen3_next qwen3_5_text qwen3_5_moe_text gpt_oss hy_v3 apertus ministral3
 bamba granitemoehybrid granitemoehybrid-rope granitemoeshared-shared jamba nemotron_h deepseek_v3-yarn
-gemma4_text gemma4_text-experts gemma3 mistral3 qwen3_5 qwen3_5_moe
+gemma4_text gemma4_text-experts gemma3 mistral3 qwen3_5 qwen3_5_moe gemma4
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -100,7 +100,7 @@ MORE = {
     "nemotron_h": {"layers_block_type": ["mamba", "moe", "attention", "mlp"]},
 }
 # models of parts, of which the text's is compared
-PARTS = {"gemma3": "gemma3_text", "mistral3": "ministral3", "qwen3_5": "qwen3_5_text",
+PARTS = {"gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "ministral3", "qwen3_5": "qwen3_5_text",
          "qwen3_5_moe": "qwen3_5_moe_text"}
 SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "depth": 1,
              "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
@@ -124,9 +124,12 @@ def config_of(name):
 
 def parts_of(kind):
     cls = CONFIG_MAPPING[kind]
+    text = {**config_of(PARTS[kind]).to_dict(), "pad_token_id": 0}
+    if cls().vision_config is None:
+        return cls(text_config=text, vision_config=None, audio_config=None)
     eye = cls().vision_config.to_dict()
     small = {k: v for k, v in SMALL_EYE.items() if k in eye}
-    return cls(text_config=config_of(PARTS[kind]).to_dict(), vision_config={**small, "model_type": eye["model_type"]})
+    return cls(text_config=text, vision_config={**small, "model_type": eye["model_type"]})
 
 
 def fill(model, bf16):
