@@ -64,10 +64,9 @@ static andiron_status set_weight(const struct arguments *a, const struct op_arg 
     if (v->kind != VALUE_STEM)
         return expected_for(a, "a tensor's name", arg->name, v);
     to->weight = stem_weight(a->x, v->text, arg->suffix);
-    if (to->weight)
-        return ANDIRON_OK;
-    return expand_error(a->x, a->f, a->e->line, "%.*s: the file has no tensor \"%.*s%s\"", cut(a->e->text),
-                        a->e->text.p, (int)v->text.n, v->text.p, arg->suffix);
+    if (!to->weight)
+        to->weight = missing_weight(a->x, a->f, a->e->line, a->e->text, v->text, arg->suffix);
+    return to->weight ? ANDIRON_OK : ANDIRON_E_FORMAT;
 }
 
 static andiron_status set_choice(const struct arguments *a, const struct op_arg *arg, const struct value *v,

@@ -270,6 +270,8 @@ andiron_status arch_expand(const struct arch *a, const struct arch_source *sourc
     arena_init(&x.own, MAX_TREE_BYTES);
     x.values = arena_alloc(&x.own, MAX_VALUES, sizeof *x.values);
     s = x.values ? expand_graph(&x) : error_memory(error, MAX_VALUES * sizeof *x.values, "a definition's arguments");
+    if (x.missing)
+        s = missing_named(&x);
     arena_reset(&x.own);
     return s;
 }

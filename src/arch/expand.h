@@ -48,6 +48,13 @@ struct parameter {
     struct parameter *next;
 };
 
+/* A tensor that the file lacks. */
+struct missing {
+    struct span stem;
+    const char *suffix;
+    struct missing *next;
+};
+
 struct expansion {
     const struct arch *arch;
     const struct arch_source *source;
@@ -67,6 +74,9 @@ struct expansion {
         const struct definition *definition;
         const char *name; /* of its file, in the graph's arena */
     } files[MAX_PARENTS + 1];
+    struct missing *missing;
+    size_t n_missing;
+    char first_missing[sizeof((andiron_error *)0)->text]; /* the error it is */
 };
 
 /* Most bytes of a name that errors show. */
@@ -103,6 +113,11 @@ andiron_status give_number(struct expansion *x, const struct frame *f, uint32_t 
 
 /* The tensor of a stem and suffix, or NULL. */
 const struct weight *stem_weight(const struct expansion *x, struct span stem, const char *suffix);
+/* Note a tensor that the file lacks. NULL: the expansion ends here; else what stands in, and it ends in an error later,
+ * missing_named's, which names all. op: who wants it; may be empty. */
+const struct weight *missing_weight(struct expansion *x, const struct frame *f, uint32_t line, struct span op,
+                                    struct span stem, const char *suffix);
+andiron_status missing_named(const struct expansion *x);
 /* `a.b` in the expansion's memory. */
 andiron_status stem_join(struct expansion *x, const struct frame *f, uint32_t line, struct span a, struct span b,
                          struct span *out);

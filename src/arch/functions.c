@@ -105,9 +105,8 @@ static andiron_status dims(const struct arguments *a, int dim, const char *usage
         return wrong(a, usage);
     const struct weight *w = stem_weight(a->x, a->v[0].text, ".weight");
     if (!w)
-        return expand_error(a->x, a->f, a->e->line, "the file has no tensor \"%.*s.weight\"", (int)a->v[0].text.n,
-                            a->v[0].text.p);
-    return give(a, (double)w->dims[dim], out);
+        w = missing_weight(a->x, a->f, a->e->line, (struct span){0}, a->v[0].text, ".weight");
+    return w ? give(a, (double)w->dims[dim], out) : ANDIRON_E_FORMAT;
 }
 
 /* Numbers in a row of a value. */

@@ -12,8 +12,22 @@ enum {
     HF_AROUND = 4,
     HF_WINDOWED = 8,
     HF_SIGMOID = 16,
-    HF_ENCODER = 32
+    HF_ENCODER = 32,
+    HF_KV_WORDS = 64,
+    HF_ROPE_WORD = 128,
+    HF_TWO_HEADS = 256
 }; /* hf_names.def */
+
+/* How a tensor's numbers change on their way here (hf_transform.c); applied in this order. */
+enum {
+    HF_TRANSPOSED = 1, /* each matrix stands as [in, out] */
+    HF_HEADS = 2,      /* rows of q, k and v in turn for each head of k: all q, all k, all v */
+    HF_PAIRS = 4,      /* rows of two matrices in turn: one matrix, then the other */
+    HF_SQUEEZED = 8,   /* [d, 1, taps] is [d, taps] */
+    HF_NEG_EXP = 16,   /* -exp(x) */
+    HF_F32 = 32,       /* in F32 */
+    HF_LESS_TWO = 64   /* without the first two rows */
+};
 
 struct hf_kind {
     const char *model_type, *architecture, *act;
@@ -23,17 +37,48 @@ struct hf_kind {
 struct hf_model {
     struct arena arena; /* names, vectors */
     struct hf_dir *dir;
+    const json_t *config; /* hf_text_config */
     const struct hf_kind *kind;
+    struct span act;      /* the activation, one of the kind's */
     struct buffer header; /* metadata as a GGUF file has it */
     uint64_t n_values;
     bool full; /* the header is not whole: no memory */
     struct gguf_tensor *tensors;
     size_t n_tensors, capacity;
+    uint32_t n_layers;       /* that tensors belong to */
     bool tied;               /* the head of scores is the table of tokens */
     uint64_t n_experts_said; /* by config.json */
     uint32_t *n_experts;     /* [capacity] so far brought together in that tensor; 0: it is another */
 };
 
+enum { HF_LAYERS_MAX = 4096 };
+/* Metadata as a GGUF file has it; put_key begins a value. Keys are the architecture's, or general.x, tokenizer.x. */
+void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type);
+void hf_put_number(struct hf_model *m, uint64_t x, size_t n_bytes);
+void hf_put_u32(struct hf_model *m, const char *key, uint64_t x);
+void hf_put_f64(struct hf_model *m, const char *key, double x);
+void hf_put_string(struct hf_model *m, const char *key, struct span text);
+andiron_status hf_wrong(const struct hf_model *m, const char *what, andiron_error *error); /* of config.json */
+/* A number by the first of two paths that has one. */
+bool hf_number_at(const struct hf_model *m, const char *path, const char *or_path, double *out);
+/* A SAY line's number. */
+bool hf_said(const struct hf_model *m, const char *key, double *out);
+andiron_status hf_put_heads(struct hf_model *m, andiron_error *error);
+andiron_status hf_put_rope(struct hf_model *m, andiron_error *error);
+/* `from` changed as `how` says (HF_TRANSPOSED, ...), by its name here. */
+andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned how, const struct gguf_tensor *from,
+                               andiron_error *error);
+/* Heads of queries, and of keys, as config.json says them in one of its ways. False: it does not, or nonsense. */
+bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv);
+/* What config.json says beyond plain keys: products, constants of a type, heads; and options that are not covered. */
+andiron_status hf_check_options(const struct hf_model *m, andiron_error *error);
+/* config.json, or in a model of parts what it says of the text's. */
+const json_t *hf_text_config(const struct hf_dir *dir);
+bool hf_is_one_of(const char *words, struct span word); /* words between spaces; "": any */
+/* A tensor without data yet. NULL: no memory. */
+struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name);
+/* Number i of a tensor of F32, F16 or BF16. */
+float hf_number(const struct gguf_tensor *t, size_t i);
 /* All tensors of the folder by their names here, or an error that names what is not known, or missing. */
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error);
 /* A vector of n numbers for the caller to fill. NULL: no memory. */

@@ -3,13 +3,12 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/hf_internal.h"
-#include "kernels/math.h"
 #include "text/tokenizer_hf.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { HEADER_MAX = 64 << 20, TEMPLATE_MAX = 4 << 20, PATH_MAX_BYTES = 160, LAYERS_MAX = 4096 };
+enum { HEADER_MAX = 64 << 20, TEMPLATE_MAX = 4 << 20 };
 
 static const struct hf_kind kinds[] = {
 #define MODEL(type, arch, act, flags) {type, arch, act, flags},
@@ -17,6 +16,10 @@ static const struct hf_kind kinds[] = {
 #define TENSOR(from, to)
 #define LAYER(from, to)
 #define EXPERT(before, after, to)
+#define CHANGED(types, from, to, how)
+#define PRODUCT(types, a, b, key)
+#define SAY(types, key, value)
+#define EXPECT(types, path, value)
 #include "engine/hf_names.def"
 #undef MODEL
 #undef KEY
@@ -29,73 +32,99 @@ static const struct {
 #define MODEL(type, arch, act, flags)
 #define KEY(path, key, kind) {path, key, GGUF_##kind},
 #include "engine/hf_names.def"
+#undef KEY
+#undef PRODUCT
+};
+
+static const struct {
+    const char *types, *a, *b, *key;
+} products[] = {
+#define KEY(path, key, kind)
+#define PRODUCT(types, a, b, key) {types, a, b, key},
+#include "engine/hf_names.def"
+#undef PRODUCT
+#undef SAY
+};
+
+static const struct {
+    const char *types, *key;
+    double value;
+} sayings[] = {
+#define PRODUCT(types, a, b, key)
+#define SAY(types, key, value) {types, key, value},
+#include "engine/hf_names.def"
 #undef MODEL
 #undef KEY
 #undef TENSOR
 #undef LAYER
 #undef EXPERT
+#undef CHANGED
+#undef PRODUCT
+#undef SAY
+#undef EXPECT
 };
 
 /* ---- metadata as a GGUF file has it ---- */
 
 static void put(struct hf_model *m, const void *p, size_t n) { m->full = m->full || !buffer_add(&m->header, p, n); }
 
-static void put_number(struct hf_model *m, uint64_t x, size_t n) { put(m, &x, n); } /* little-endian machines */
+void hf_put_number(struct hf_model *m, uint64_t x, size_t n) { put(m, &x, n); } /* little-endian machines */
 
 static void put_text(struct hf_model *m, struct span text)
 {
-    put_number(m, text.n, 8);
+    hf_put_number(m, text.n, 8);
     put(m, text.p, text.n);
 }
 
 /* Begin a value; "general.x" and "tokenizer.x" are whole keys, others the architecture's. */
-static void put_key(struct hf_model *m, const char *key, enum gguf_value_type type)
+void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type)
 {
     char full[256];
     bool whole = !strncmp(key, "general.", 8) || !strncmp(key, "tokenizer.", 10);
     snprintf(full, sizeof full, "%s%s%s", whole ? "" : m->kind->architecture, whole ? "" : ".", key);
     put_text(m, span_of(full));
-    put_number(m, type, 4);
+    hf_put_number(m, type, 4);
     m->n_values++;
 }
 
-static void put_u32(struct hf_model *m, const char *key, uint64_t x)
+void hf_put_u32(struct hf_model *m, const char *key, uint64_t x)
 {
-    put_key(m, key, GGUF_U32);
-    put_number(m, x, 4);
+    hf_put_key(m, key, GGUF_U32);
+    hf_put_number(m, x, 4);
 }
 
-static void put_f64(struct hf_model *m, const char *key, double x)
+void hf_put_f64(struct hf_model *m, const char *key, double x)
 {
-    put_key(m, key, GGUF_F64);
+    hf_put_key(m, key, GGUF_F64);
     put(m, &x, sizeof x);
 }
 
-static void put_string(struct hf_model *m, const char *key, struct span text)
+void hf_put_string(struct hf_model *m, const char *key, struct span text)
 {
-    put_key(m, key, GGUF_STRING);
+    hf_put_key(m, key, GGUF_STRING);
     put_text(m, text);
 }
 
 /* ---- config.json ---- */
 
-static andiron_status wrong(const struct hf_model *m, const char *what, andiron_error *error)
+andiron_status hf_wrong(const struct hf_model *m, const char *what, andiron_error *error)
 {
     return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: %s", hf_path(m->dir), what);
 }
 
 /* A number by the first of two paths that has one. */
-static bool number_at(const struct hf_model *m, const char *path, const char *or_path, double *out)
+bool hf_number_at(const struct hf_model *m, const char *path, const char *or_path, double *out)
 {
-    return json_at_f64(hf_config(m->dir), path, out) || (or_path && json_at_f64(hf_config(m->dir), or_path, out));
+    return json_at_f64(m->config, path, out) || (or_path && json_at_f64(m->config, or_path, out));
 }
 
 static andiron_status find_kind(struct hf_model *m, andiron_error *error)
 {
     struct span type = {0}, act = {0};
-    const json_t *config = hf_config(m->dir);
+    const json_t *config = hf_text_config(m->dir);
+    m->config = config;
     if (!json_at_text(config, "model_type", &type))
-        return wrong(m, "expected model_type, got none", error);
+        return hf_wrong(m, "expected model_type, got none", error);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !m->kind; i++)
         if (span_is(type, kinds[i].model_type))
             m->kind = &kinds[i];
@@ -104,37 +133,119 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
             error, ANDIRON_E_SUPPORT,
             "%s: config.json: the model_type \"%.*s\" is not known here; convert the folder to a GGUF file",
             hf_path(m->dir), (int)(type.n < 80 ? type.n : 80), type.p);
-    if (!json_at_text(config, "hidden_activation", &act))
-        json_at_text(config, "hidden_act", &act);
-    if (act.n && !span_is(act, m->kind->act))
+    const char *const acts[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
+                                "mlp_hidden_act"};
+    for (size_t i = 0; i < sizeof acts / sizeof *acts && !act.n; i++)
+        json_at_text(config, acts[i], &act);
+    m->act = act.n ? act : (struct span){m->kind->act, strcspn(m->kind->act, " ")};
+    if (!hf_is_one_of(m->kind->act, m->act))
         return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: expected hidden_act to be %s, got \"%.*s\"",
                          hf_path(m->dir), m->kind->act, (int)(act.n < 80 ? act.n : 80), act.p);
     return json_at(config, "quantization_config") && !json_is_null(json_at(config, "quantization_config"))
-               ? wrong(m, "quantized weights (quantization_config) are not read yet", error)
+               ? hf_wrong(m, "quantized weights (quantization_config) are not read yet", error)
                : ANDIRON_OK;
+}
+
+/* One key, if config.json has it and no line before gave it. */
+static andiron_status put_one(struct hf_model *m, size_t i, bool *done, andiron_error *error)
+{
+    const json_t *config = m->config;
+    char what[160];
+    uint64_t n;
+    double x;
+    bool yes;
+    if (keys[i].type == GGUF_F32) {
+        if ((*done = json_at_f64(config, keys[i].path, &x)))
+            hf_put_f64(m, keys[i].key, x);
+    } else if (keys[i].type == GGUF_BOOL) {
+        if ((*done = json_at_bool(config, keys[i].path, &yes)))
+            hf_put_u32(m, keys[i].key, yes);
+    } else if ((*done = json_at_u64(config, keys[i].path, &n))) {
+        snprintf(what, sizeof what, "expected %s to be below 2^31, got %" PRIu64, keys[i].path, n);
+        if (n > INT32_MAX)
+            return hf_wrong(m, what, error);
+        hf_put_u32(m, keys[i].key, n);
+    }
+    return ANDIRON_OK;
+}
+
+/* Did one of the first n lines give this key? */
+static bool given(const bool *done, size_t n, const char *key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (done[i] && !strcmp(keys[i].key, key))
+            return true;
+    return false;
+}
+
+bool hf_said(const struct hf_model *m, const char *key, double *out)
+{
+    for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
+        if (!strcmp(sayings[i].key, key) && hf_is_one_of(sayings[i].types, span_of(m->kind->model_type))) {
+            *out = sayings[i].value;
+            return true;
+        }
+    return false;
+}
+
+/* Is it for put_derived, or put_heads? */
+static bool said_otherwise(const struct hf_model *m, const char *key)
+{
+    return ((m->kind->flags & (HF_KV_WORDS | HF_TWO_HEADS)) && !strcmp(key, "attention.head_count_kv")) ||
+           ((m->kind->flags & HF_TWO_HEADS) &&
+            (!strcmp(key, "attention.key_length") || !strcmp(key, "attention.value_length")));
 }
 
 static andiron_status put_keys(struct hf_model *m, andiron_error *error)
 {
-    char what[160];
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        uint64_t n;
-        double x;
-        if (keys[i].type == GGUF_F32) {
-            if (json_at_f64(hf_config(m->dir), keys[i].path, &x))
-                put_f64(m, keys[i].key, x);
-        } else if (keys[i].type == GGUF_BOOL) {
-            bool yes;
-            if (json_at_bool(hf_config(m->dir), keys[i].path, &yes))
-                put_u32(m, keys[i].key, yes);
-        } else if (json_at_u64(hf_config(m->dir), keys[i].path, &n)) {
-            snprintf(what, sizeof what, "expected %s to be below 2^31, got %" PRIu64, keys[i].path, n);
-            if (n > INT32_MAX)
-                return wrong(m, what, error);
-            put_u32(m, keys[i].key, n);
-        }
+    enum { N = sizeof keys / sizeof *keys };
+    bool done[N] = {0};
+    andiron_status s = ANDIRON_OK;
+    for (size_t i = 0; i < N && !s; i++)
+        if (!given(done, i, keys[i].key) && !said_otherwise(m, keys[i].key))
+            s = put_one(m, i, &done[i], error);
+    for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
+        if (hf_is_one_of(sayings[i].types, span_of(m->kind->model_type)) && !given(done, N, sayings[i].key) &&
+            strcmp(sayings[i].key, "rope.freq_base") != 0)
+            hf_put_f64(m, sayings[i].key, sayings[i].value);
+    return s;
+}
+
+/* A count by two numbers of config.json. */
+static andiron_status put_products(struct hf_model *m, andiron_error *error)
+{
+    const struct span type = span_of(m->kind->model_type);
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+        uint64_t a, b = 1;
+        if (!hf_is_one_of(products[i].types, type) || !json_at_u64(m->config, products[i].a, &a) ||
+            (products[i].b && !json_at_u64(m->config, products[i].b, &b)))
+            continue;
+        if (a > INT32_MAX || b > INT32_MAX || a * b > INT32_MAX)
+            return hf_wrong(m, "expected the inner size to be below 2^31", error);
+        hf_put_u32(m, products[i].key, a * b);
+        break;
     }
     return ANDIRON_OK;
+}
+
+static bool says_layers(const struct hf_model *m)
+{
+    uint64_t n;
+    const json_t *config = m->config;
+    return json_at_u64(config, "num_hidden_layers", &n) || json_at_u64(config, "n_layer", &n) ||
+           json_at_u64(config, "n_layers", &n);
+}
+
+/* What config.json says in other words. */
+static void put_derived(struct hf_model *m)
+{
+    uint64_t n, n_kv;
+    if ((m->kind->flags & HF_KV_WORDS) && hf_heads(m, &n, &n_kv))
+        hf_put_u32(m, "attention.head_count_kv", n_kv);
+    if (m->n_layers && !says_layers(m))
+        hf_put_u32(m, "block_count", m->n_layers);
+    if (span_is(m->act, "gelu"))
+        hf_put_string(m, "activation", m->act);
 }
 
 /* Experts in groups; a topk_method of "greedy" has none. */
@@ -142,16 +253,16 @@ static andiron_status put_groups(struct hf_model *m, andiron_error *error)
 {
     struct span method = span_of("noaux_tc");
     uint64_t n = 0, used = 0;
-    json_at_text(hf_config(m->dir), "topk_method", &method);
-    if (span_is(method, "greedy") || !json_at_u64(hf_config(m->dir), "n_group", &n) || n <= 1)
+    json_at_text(m->config, "topk_method", &method);
+    if (span_is(method, "greedy") || !json_at_u64(m->config, "n_group", &n) || n <= 1)
         return ANDIRON_OK;
     if (!span_is(method, "noaux_tc"))
-        return wrong(m, "expected a topk_method of greedy or noaux_tc", error);
-    json_at_u64(hf_config(m->dir), "topk_group", &used);
+        return hf_wrong(m, "expected a topk_method of greedy or noaux_tc", error);
+    json_at_u64(m->config, "topk_group", &used);
     if (n > UINT16_MAX || used > UINT16_MAX)
-        return wrong(m, "expected n_group and topk_group to be below 65536", error);
-    put_u32(m, "expert_group_count", n);
-    put_u32(m, "expert_group_used_count", used);
+        return hf_wrong(m, "expected n_group and topk_group to be below 65536", error);
+    hf_put_u32(m, "expert_group_count", n);
+    hf_put_u32(m, "expert_group_used_count", used);
     return ANDIRON_OK;
 }
 
@@ -159,139 +270,39 @@ static andiron_status put_groups(struct hf_model *m, andiron_error *error)
 static void put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
 {
     const size_t n = json_array_size(list);
-    put_key(m, key, GGUF_ARRAY);
-    put_number(m, GGUF_U32, 4);
-    put_number(m, n, 8);
+    hf_put_key(m, key, GGUF_ARRAY);
+    hf_put_number(m, GGUF_U32, 4);
+    hf_put_number(m, n, 8);
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(list, i);
         bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
                                        : json_is_true(item) || (json_is_integer(item) && json_integer_value(item) != 0);
-        put_number(m, is, 4);
+        hf_put_number(m, is, 4);
     }
 }
 
 static void put_layers(struct hf_model *m)
 {
-    const json_t *config = hf_config(m->dir), *types = json_at(config, "layer_types"),
+    const json_t *config = m->config, *types = json_at(config, "layer_types"),
                  *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
     uint64_t window;
     bool used = true;
     double scalar;
     json_at_bool(config, "use_sliding_window", &used);
     if (used && json_at_u64(config, "sliding_window", &window) && window <= INT32_MAX)
-        put_u32(m, "attention.sliding_window", window);
-    if (json_is_array(types) && json_array_size(types) <= LAYERS_MAX)
+        hf_put_u32(m, "attention.sliding_window", window);
+    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
         put_list(m, "attention.sliding_window_pattern", types, "sliding_attention");
     else if (m->kind->flags & HF_WINDOWED)
-        put_u32(m, "attention.sliding_window_pattern", 1);
-    if (json_is_array(rope) && json_array_size(rope) <= LAYERS_MAX)
+        hf_put_u32(m, "attention.sliding_window_pattern", 1);
+    if (json_is_array(rope) && json_array_size(rope) <= HF_LAYERS_MAX)
         put_list(m, "rope.layers", rope, NULL);
     if (json_at_f64(config, "kv_lora_rank", &scalar))
-        put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
+        hf_put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
     if (m->kind->flags & HF_SIGMOID)
-        put_u32(m, "expert_gating_func", 2);
-    if (number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
-        put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
-}
-
-/* ---- rotary positions ---- */
-
-/* A number of the rope's parameters, wherever this version of the format keeps them. */
-static bool rope_number(const struct hf_model *m, const char *name, double *out)
-{
-    static const char *const places[] = {"rope_parameters.full_attention.", "rope_parameters.", "rope_scaling."};
-    char path[PATH_MAX_BYTES];
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s%s", places[i], name);
-        if (json_at_f64(hf_config(m->dir), path, out))
-            return true;
-    }
-    return false;
-}
-
-static struct span rope_type(const struct hf_model *m)
-{
-    static const char *const places[] = {"rope_parameters.full_attention.rope_type", "rope_parameters.rope_type",
-                                         "rope_scaling.rope_type", "rope_scaling.type"};
-    struct span type = span_of("default");
-    for (size_t i = 0; i < 4; i++)
-        if (json_at_text(hf_config(m->dir), places[i], &type))
-            break;
-    return type;
-}
-
-static bool head_size(const struct hf_model *m, double *out)
-{
-    double width = 0, heads = 0;
-    if (number_at(m, "head_dim", NULL, out))
-        return true;
-    if (!number_at(m, "hidden_size", NULL, &width) || !number_at(m, "num_attention_heads", NULL, &heads) || heads < 1)
-        return false;
-    *out = width / heads;
-    return true;
-}
-
-/* Llama 3.1's divisors of frequencies: long waves by the factor, short ones by 1, those between in between. */
-static andiron_status put_llama3(struct hf_model *m, double base, double factor, andiron_error *error)
-{
-    double low = 1, high = 4, original = 8192, size = 0;
-    rope_number(m, "low_freq_factor", &low);
-    rope_number(m, "high_freq_factor", &high);
-    rope_number(m, "original_max_position_embeddings", &original);
-    head_size(m, &size);
-    if (!(size >= 2 && size <= 4096 && high > low && low > 0 && base > 0))
-        return wrong(m, "expected a head_dim, low_freq_factor and high_freq_factor that llama3's RoPE can use", error);
-    const size_t n = (size_t)size / 2;
-    float *factors = hf_add_vector(m, "rope_freqs.weight", n);
-    if (!factors)
-        return error_memory(error, n * sizeof *factors, "the factors of RoPE");
-    for (size_t i = 0; i < n; i++) {
-        const double waves = original * math_pow(base, -(double)(2 * i) / size) / (2 * 3.14159265358979323846);
-        const double share = (waves - low) / (high - low);
-        factors[i] = (float)(waves > high ? 1 : waves < low ? factor : 1 / ((1 - share) / factor + share));
-    }
-    return ANDIRON_OK;
-}
-
-/* What makes positions of longer texts fit: a factor, and YaRN's numbers. */
-static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
-{
-    double factor = 0, x;
-    const bool yarn = span_is(type, "yarn");
-    if (!rope_number(m, "factor", &factor) || !(factor > 0))
-        return wrong(m, "expected rope_parameters.factor to be above 0", error);
-    if (span_is(type, "llama3"))
-        return put_llama3(m, base, factor, error);
-    if (!yarn && !span_is(type, "linear"))
-        return wrong(m, "expected a rope_type of default, linear, yarn or llama3", error);
-    put_string(m, "rope.scaling.type", type);
-    put_f64(m, "rope.scaling.factor", factor);
-    if (rope_number(m, "original_max_position_embeddings", &x) && x >= 1 && x <= INT32_MAX)
-        put_u32(m, "rope.scaling.original_context_length", (uint64_t)x);
-    if (rope_number(m, "beta_fast", &x))
-        put_f64(m, "rope.scaling.yarn_beta_fast", x);
-    if (rope_number(m, "beta_slow", &x))
-        put_f64(m, "rope.scaling.yarn_beta_slow", x);
-    if (yarn && rope_number(m, "attention_factor", &x))
-        put_f64(m, "rope.scaling.attn_factor", x / (1 + 0.1 * math_log(factor < 1 ? 1 : factor)));
-    return ANDIRON_OK;
-}
-
-static andiron_status put_rope(struct hf_model *m, andiron_error *error)
-{
-    double base = 10000, part = 1, local, size;
-    const struct span type = rope_type(m);
-    if (rope_number(m, "rope_theta", &base) || number_at(m, "rope_theta", NULL, &base))
-        put_f64(m, "rope.freq_base", base);
-    if (number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &local))
-        put_f64(m, "rope.freq_base_swa", local);
-    if (!rope_number(m, "partial_rotary_factor", &part))
-        number_at(m, "partial_rotary_factor", NULL, &part);
-    if (part > 0 && part < 1 && head_size(m, &size) && size <= 65536)
-        put_u32(m, "rope.dimension_count", (uint64_t)(part * size));
-    if (m->kind->flags & HF_NEOX)
-        put_string(m, "rope.style", span_of("halves"));
-    return span_is(type, "default") ? ANDIRON_OK : put_stretch(m, base, type, error);
+        hf_put_u32(m, "expert_gating_func", 2);
+    if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
+        hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
 
 /* ---- the whole ---- */
@@ -307,7 +318,7 @@ static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
     for (uint32_t i = 1; config && i < 4; i++) {
         bool is = false;
         if (json_at_bool(config, modes[i], &is) && is) {
-            put_u32(m, "pooling_type", i);
+            hf_put_u32(m, "pooling_type", i);
             break;
         }
     }
@@ -326,9 +337,9 @@ static andiron_status put_template(struct hf_model *m, andiron_error *error)
     if (!s && !found)
         s = hf_read_json(m->dir, "tokenizer_config.json", &config, error);
     if (!s && found)
-        put_string(m, "tokenizer.chat_template", buffer_span(&text));
+        hf_put_string(m, "tokenizer.chat_template", buffer_span(&text));
     else if (!s && config && json_at_text(config, "chat_template", &given))
-        put_string(m, "tokenizer.chat_template", given);
+        hf_put_string(m, "tokenizer.chat_template", given);
     json_decref(config);
     buffer_reset(&text);
     return s;
@@ -338,16 +349,21 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
 {
     const char *slash = strrchr(hf_path(m->dir), '/');
     put(m, "GGUF\3\0\0", 8);
-    put_number(m, 0, 8); /* tensors stand elsewhere */
-    put_number(m, 0, 8); /* n_values, below */
-    put_string(m, "general.architecture", span_of(m->kind->architecture));
-    put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
+    hf_put_number(m, 0, 8); /* tensors stand elsewhere */
+    hf_put_number(m, 0, 8); /* n_values, below */
+    hf_put_string(m, "general.architecture", span_of(m->kind->architecture));
+    hf_put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_layers(m);
+    put_derived(m);
     andiron_status s = put_keys(m, error);
+    if (!s)
+        s = put_products(m, error);
+    if (!s)
+        s = hf_put_heads(m, error);
     if (!s)
         s = put_groups(m, error);
     if (!s)
-        s = put_rope(m, error);
+        s = hf_put_rope(m, error);
     if (!s)
         s = put_template(m, error);
     if (!s)
@@ -370,6 +386,8 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, bool with_
     andiron_status s = hf_dir_open(&m->dir, path, with_weights, error);
     if (!s)
         s = find_kind(m, error);
+    if (!s)
+        s = hf_check_options(m, error);
     if (!s)
         s = hf_take_weights(m, error);
     if (!s)

@@ -20,6 +20,10 @@ static const struct name_pair whole_names[] = {
 #define TENSOR(from, to) {from, to},
 #define LAYER(from, to)
 #define EXPERT(before, after, to)
+#define CHANGED(types, from, to, how)
+#define PRODUCT(types, a, b, key)
+#define SAY(types, key, value)
+#define EXPECT(types, path, value)
 #include "engine/hf_names.def"
 #undef TENSOR
 #undef LAYER
@@ -39,11 +43,26 @@ static const struct {
 #define LAYER(from, to)
 #define EXPERT(before, after, to) {before, after, to},
 #include "engine/hf_names.def"
+#undef EXPERT
+#undef CHANGED
+};
+
+static const struct {
+    const char *types, *from, *to; /* types "": all; to "": left out */
+    unsigned how;
+} changed_names[] = {
+#define EXPERT(before, after, to)
+#define CHANGED(types, from, to, how) {types, from, to, how},
+#include "engine/hf_names.def"
 #undef MODEL
 #undef KEY
 #undef TENSOR
 #undef LAYER
 #undef EXPERT
+#undef CHANGED
+#undef PRODUCT
+#undef SAY
+#undef EXPECT
 };
 
 static const char *find_name(const struct name_pair *names, size_t n, struct span name)
@@ -96,31 +115,83 @@ static const char *expert_name(struct span name, uint32_t *expert)
     return NULL;
 }
 
-/* The name here of "model.layers.3.self_attn.q_proj.weight"; *expert: -1, or whose part of the tensor it is. */
-static bool name_here(const struct hf_model *m, struct span name, char out[NAME_MAX_BYTES], int32_t *expert)
+/* What stands in front of names of the whole model. */
+static void drop_model(struct span *name)
 {
-    const char *suffix = drop_suffix(&name, ".weight") ? "weight" : "bias", *to;
-    uint32_t layer, number;
-    *expert = -1;
-    if (suffix[0] == 'b')
-        drop_suffix(&name, ".bias"); /* some have none */
-    drop_prefix(&name, "model.");
-    drop_prefix(&name, "bert.");
-    if (!drop_prefix(&name, "layers.") && !drop_prefix(&name, "encoder.layer.")) {
-        to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
-        return to && snprintf(out, NAME_MAX_BYTES, "%s.%s", to, suffix) > 0;
+    static const char *const prefixes[] = {"model.",       "language_model.", "model.",    "bert.",
+                                           "transformer.", "gpt_neox.",       "backbone.", "decoder."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        drop_prefix(name, prefixes[i]);
+}
+
+static bool drop_layer(struct span *name)
+{
+    static const char *const prefixes[] = {"layers.", "encoder.layer.", "h.", "blocks."};
+    bool is = false;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && !is; i++)
+        is = drop_prefix(name, prefixes[i]);
+    return is;
+}
+
+static const char *changed_name(const struct hf_model *m, struct span name, unsigned *how)
+{
+    for (size_t i = 0; i < sizeof changed_names / sizeof *changed_names; i++)
+        if (span_is(name, changed_names[i].from) &&
+            hf_is_one_of(changed_names[i].types, span_of(m->kind->model_type))) {
+            *how = changed_names[i].how;
+            return changed_names[i].to;
+        }
+    return NULL;
+}
+
+struct place {
+    char name[NAME_MAX_BYTES]; /* here; "": the tensor is left out */
+    int32_t expert;            /* -1, or whose part of the tensor it is */
+    unsigned how;              /* HF_TRANSPOSED, ... */
+};
+
+static const char *layer_name(const struct hf_model *m, struct span name, struct place *out)
+{
+    const char *to = changed_name(m, name, &out->how);
+    uint32_t number;
+    if (!to && span_is(name, "post_attention_layernorm") && (m->kind->flags & HF_AROUND))
+        to = "post_attention_norm";
+    if (!to)
+        to = find_name(layer_names, sizeof layer_names / sizeof *layer_names, name);
+    if (!to && (to = expert_name(name, &number)))
+        out->expert = (int32_t)number;
+    return to;
+}
+
+/* Is it one of the layers after the last that guess further tokens? */
+static bool guesses(const struct hf_model *m, uint32_t layer)
+{
+    uint64_t n, more;
+    return json_at_u64(m->config, "num_nextn_predict_layers", &more) &&
+           json_at_u64(m->config, "num_hidden_layers", &n) && layer >= n && layer - n < more;
+}
+
+/* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
+static bool place_here(struct hf_model *m, struct span name, struct place *out)
+{
+    const char *suffix = drop_suffix(&name, ".weight") ? ".weight" : drop_suffix(&name, ".bias") ? ".bias" : "", *to;
+    uint32_t layer;
+    *out = (struct place){.expert = -1};
+    drop_model(&name);
+    if (!drop_layer(&name)) {
+        to = changed_name(m, name, &out->how);
+        if (!to)
+            to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
+        return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%s%s", to, suffix) > 0);
     }
     if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
         return false;
-    to = find_name(layer_names, sizeof layer_names / sizeof *layer_names, name);
-    if (span_is(name, "post_attention_layernorm") && (m->kind->flags & HF_AROUND))
-        to = "post_attention_norm";
-    if (!to && (to = expert_name(name, &number)))
-        *expert = (int32_t)number;
-    return to && snprintf(out, NAME_MAX_BYTES, "blk.%u.%s.%s", layer, to, suffix) > 0;
+    to = guesses(m, layer) ? "" : layer_name(m, name, out);
+    m->n_layers = layer >= m->n_layers ? layer + 1 : m->n_layers;
+    return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "blk.%u.%s%s", layer, to, suffix) > 0);
 }
 
-static struct gguf_tensor *add(struct hf_model *m, const char *name)
+struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name)
 {
     const char *kept = m->n_tensors < m->capacity ? arena_text(&m->arena, name, strlen(name)) : NULL;
     if (!kept)
@@ -132,14 +203,14 @@ static struct gguf_tensor *add(struct hf_model *m, const char *name)
 float *hf_add_vector(struct hf_model *m, const char *name, size_t n)
 {
     float *data = arena_alloc(&m->arena, n, sizeof *data);
-    struct gguf_tensor *t = data ? add(m, name) : NULL;
+    struct gguf_tensor *t = data ? hf_add_tensor(m, name) : NULL;
     if (!t)
         return NULL;
     *t = (struct gguf_tensor){t->name, TYPE_F32, 1, {n, 1, 1, 1}, data, n * sizeof *data};
     return data;
 }
 
-static float number_of(const struct gguf_tensor *t, size_t i)
+float hf_number(const struct gguf_tensor *t, size_t i)
 {
     uint16_t half;
     float x;
@@ -154,12 +225,12 @@ static float number_of(const struct gguf_tensor *t, size_t i)
 static andiron_status take_vector(struct hf_model *m, const char *name, const struct gguf_tensor *from,
                                   andiron_error *error)
 {
-    const bool more = (m->kind->flags & HF_ONE_MORE) && strstr(name, "norm.weight");
+    const bool more = (m->kind->flags & HF_ONE_MORE) && strstr(name, "norm.weight") && !strstr(name, "ssm_norm");
     float *to = hf_add_vector(m, name, from->dims[0]);
     if (!to)
         return error_memory(error, from->dims[0] * sizeof *to, "a vector of the model");
     for (size_t i = 0; i < from->dims[0]; i++)
-        to[i] = number_of(from, i) + (more ? 1.0f : 0.0f);
+        to[i] = hf_number(from, i) + (more ? 1.0f : 0.0f);
     return ANDIRON_OK;
 }
 
@@ -167,7 +238,7 @@ static andiron_status take_vector(struct hf_model *m, const char *name, const st
 static andiron_status begin_experts(struct hf_model *m, const char *name, const struct gguf_tensor *from, uint64_t n,
                                     andiron_error *error)
 {
-    struct gguf_tensor *to = add(m, name);
+    struct gguf_tensor *to = hf_add_tensor(m, name);
     uint64_t bytes = 0;
     void *data = to && checked_mul(from->n_bytes, n, &bytes) ? arena_alloc(&m->arena, bytes, 1) : NULL;
     if (!data)
@@ -217,53 +288,92 @@ static andiron_status check_experts(const struct hf_model *m, andiron_error *err
     return ANDIRON_OK;
 }
 
-/* Of an encoder: heads, and the numbers of positions that old files hold. */
+/* Of an encoder: heads, and the numbers of positions that old files hold. Of a model of parts: those for images and
+ * sounds. Of any: layers that guess further tokens. */
 static bool left_out(const struct hf_model *m, struct span name)
 {
-    static const char *const starts[] = {"pooler.", "cls.", "classifier.", "embeddings.position_ids"};
-    bool out = false;
+    static const char *const starts[] = {"mtp.",
+                                         "pooler.",
+                                         "cls.",
+                                         "classifier.",
+                                         "embeddings.position_ids",
+                                         "vision_tower.",
+                                         "multi_modal_projector.",
+                                         "visual.",
+                                         "audio_tower.",
+                                         "embed_vision.",
+                                         "embed_audio."};
+    enum { ANY = 1, ENCODER = 5, ALL = sizeof starts / sizeof *starts };
+    const size_t first = m->config != hf_config(m->dir) ? ENCODER : ANY, end = first == ENCODER              ? ALL
+                                                                               : m->kind->flags & HF_ENCODER ? ENCODER
+                                                                                                             : ANY;
     drop_prefix(&name, "bert.");
-    for (size_t i = 0; i < sizeof starts / sizeof *starts && (m->kind->flags & HF_ENCODER); i++)
+    drop_prefix(&name, "model.");
+    bool out = drop_prefix(&name, starts[0]);
+    for (size_t i = first; i < end; i++)
         out = out || drop_prefix(&name, starts[i]);
     return out;
 }
 
-static andiron_status take(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error)
+static andiron_status take_place(struct hf_model *m, const struct place *place, const struct safetensors_tensor *from,
+                                 andiron_error *error)
 {
-    char name[NAME_MAX_BYTES];
     const struct gguf_tensor *t = &from->tensor;
-    const int n = (int)(t->name.n < 120 ? t->name.n : 120);
-    int32_t expert;
-    if (left_out(m, t->name))
-        return ANDIRON_OK;
-    if (!name_here(m, t->name, name, &expert))
-        return error_set(error, ANDIRON_E_SUPPORT, "%s: the tensor \"%.*s\" is not known for a model of type %s",
-                         hf_path(m->dir), n, t->name.p, m->kind->model_type);
-    if ((t->type != TYPE_F32 && t->type != TYPE_F16 && t->type != TYPE_BF16) || !t->n_bytes || !from->aligned)
-        return error_set(error, ANDIRON_E_SUPPORT,
-                         "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
-                         hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
-    if (m->tied && !strncmp(name, "output.", 7))
-        return ANDIRON_OK;
-    if (expert >= 0)
-        return take_expert(m, name, (uint32_t)expert, from, error);
+    if (place->expert >= 0)
+        return take_expert(m, place->name, (uint32_t)place->expert, from, error);
+    if (place->how && !(t->n_dims == 1 && (place->how & HF_SQUEEZED))) /* a bias of what is squeezed */
+        return hf_take_changed(m, place->name, place->how, t, error);
     if (t->n_dims == 1)
-        return take_vector(m, name, t, error);
-    struct gguf_tensor *to = add(m, name);
+        return take_vector(m, place->name, t, error);
+    struct gguf_tensor *to = hf_add_tensor(m, place->name);
     if (!to)
-        return error_memory(error, strlen(name), "a tensor's name");
+        return error_memory(error, strlen(place->name), "a tensor's name");
     const struct span kept = to->name;
     *to = *t;
     to->name = kept;
     return ANDIRON_OK;
 }
 
+static andiron_status take(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error)
+{
+    struct place place;
+    const struct gguf_tensor *t = &from->tensor;
+    const int n = (int)(t->name.n < 120 ? t->name.n : 120);
+    if (left_out(m, t->name))
+        return ANDIRON_OK;
+    if (!place_here(m, t->name, &place))
+        return error_set(error, ANDIRON_E_SUPPORT, "%s: the tensor \"%.*s\" is not known for a model of type %s",
+                         hf_path(m->dir), n, t->name.p, m->kind->model_type);
+    if (!place.name[0])
+        return ANDIRON_OK;
+    if ((t->type != TYPE_F32 && t->type != TYPE_F16 && t->type != TYPE_BF16) || !t->n_bytes || !from->aligned)
+        return error_set(error, ANDIRON_E_SUPPORT,
+                         "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
+                         hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
+    return m->tied && !strncmp(place.name, "output.", 7) ? ANDIRON_OK : take_place(m, &place, from, error);
+}
+
+static const struct gguf_tensor *find_here(const struct hf_model *m, const char *name)
+{
+    const struct span wanted = span_of(name);
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (span_same(m->tensors[i].name, wanted))
+            return &m->tensors[i];
+    return NULL;
+}
+
+static void said_tied(const struct hf_model *m, bool *tied)
+{
+    if (!json_at_bool(hf_config(m->dir), "tie_word_embeddings", tied))
+        json_at_bool(m->config, "tie_word_embeddings", tied);
+}
+
 /* A head of its own that is not there would else be taken for a tied one. */
 static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 {
     bool tied = true;
-    json_at_bool(hf_config(m->dir), "tie_word_embeddings", &tied);
-    if (tied || m->n_tensors == 0 || (m->kind->flags & HF_ENCODER) || hf_find_tensor(m->dir, "lm_head.weight"))
+    said_tied(m, &tied);
+    if (tied || m->n_tensors == 0 || (m->kind->flags & HF_ENCODER) || find_here(m, "output.weight"))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
                      hf_path(m->dir));
@@ -272,16 +382,18 @@ static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 /* What config.json says of the table of tokens, which all else is measured by. */
 static andiron_status check_table(const struct hf_model *m, andiron_error *error)
 {
+    static const char *const widths[] = {"hidden_size", "n_embd", "n_embed", "d_model"};
     uint64_t width = 0, n = 0;
-    const struct safetensors_tensor *t = hf_find_tensor(m->dir, "model.embed_tokens.weight");
-    json_at_u64(hf_config(m->dir), "hidden_size", &width);
-    json_at_u64(hf_config(m->dir), "vocab_size", &n);
-    if (!t || (t->tensor.dims[0] == width && t->tensor.dims[1] == n))
+    const struct gguf_tensor *t = find_here(m, "token_embd.weight");
+    for (size_t i = 0; i < sizeof widths / sizeof *widths && !width; i++)
+        json_at_u64(m->config, widths[i], &width);
+    json_at_u64(m->config, "vocab_size", &n);
+    if (!t || (t->dims[0] == width && (n == 0 || t->dims[1] == n)))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT,
                      "%s: config.json says vocab_size %" PRIu64 " and hidden_size %" PRIu64
-                     ", but model.embed_tokens.weight is [%" PRIu64 ", %" PRIu64 "]",
-                     hf_path(m->dir), n, width, t->tensor.dims[1], t->tensor.dims[0]);
+                     ", but the table of tokens is [%" PRIu64 ", %" PRIu64 "]",
+                     hf_path(m->dir), n, width, t->dims[1], t->dims[0]);
 }
 
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
@@ -290,8 +402,8 @@ andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
     const size_t n = hf_n_tensors(m->dir);
     andiron_status s = ANDIRON_OK;
     for (size_t i = 0; i < 4 && m->n_experts_said == 0; i++)
-        json_at_u64(hf_config(m->dir), counts[i], &m->n_experts_said);
-    json_at_bool(hf_config(m->dir), "tie_word_embeddings", &m->tied);
+        json_at_u64(m->config, counts[i], &m->n_experts_said);
+    said_tied(m, &m->tied);
     m->capacity = n + EXTRA;
     m->tensors = arena_alloc(&m->arena, m->capacity, sizeof *m->tensors);
     m->n_experts = arena_alloc(&m->arena, m->capacity, sizeof *m->n_experts);

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 OUT = pathlib.Path(__file__).parents[2] / "tests/golden/hf_models"
@@ -23,7 +23,11 @@ arcee ernie4_5 glm glm4 cohere cohere2 hunyuan_v1_dense stablelm starcoder2 nemo
 mixtral qwen2_moe qwen3_moe olmoe granitemoe dots1 glm4_moe exaone_moe hunyuan_v1_moe ernie4_5_moe minimax_m2
 deepseek_v2 deepseek_v3 bert cwm internlm3 iquestcoder jais2 vaultgemma granitemoeshared mellum solar_open
 glm4_moe_lite youtu
-""".split()
+gpt2 gpt_neox gpt_neox-serial falcon falcon-new falcon-heads bloom mpt gpt_bigcode gpt_bigcode-heads opt gptj
+mamba falcon_mamba mamba2 lfm2 lfm2_moe qwen3_next qwen3_5_text qwen3_5_moe_text gpt_oss hy_v3 apertus ministral3
+bamba granitemoehybrid granitemoehybrid-rope granitemoeshared-shared jamba nemotron_h deepseek_v3-yarn
+gemma4_text gemma4_text-experts gemma3 mistral3 qwen3_5 qwen3_5_moe gemma4
+""".split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128,
@@ -33,8 +37,20 @@ SMALL = {
     "n_shared_experts": 1, "kv_lora_rank": 16, "q_lora_rank": 16, "qk_nope_head_dim": 8,
     "qk_rope_head_dim": 4, "v_head_dim": 8, "shared_expert_intermediate_size": 20,
     "bos_token_id": 0, "eos_token_id": 0, "query_pre_attn_scalar": 12, "attention_multiplier": 0.3,
-    "residual_multiplier": 0.7, "embedding_multiplier": 3.0, "logits_scaling": 2.0
+    "residual_multiplier": 0.7, "embedding_multiplier": 3.0, "logits_scaling": 2.0,
+    "n_embd": 32, "n_head": 4, "n_layer": 2, "n_positions": 32, "d_model": 32, "n_heads": 4, "n_layers": 2,
+    "max_seq_len": 32, "ffn_hidden_size": 40, "ffn_dim": 40, "word_embed_proj_dim": 32, "rotary_dim": 4,
+    "state_size": 8, "time_step_rank": 3, "num_heads": 8, "n_groups": 2, "chunk_size": 8,
+    "linear_key_head_dim": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_value_head_dim": 8,
+    "num_dense_layers": 1, "num_shared_experts": 1, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8,
+    "mamba_n_groups": 1, "mamba_chunk_size": 8, "mamba_dt_rank": 3, "shared_intermediate_size": 20,
+    "mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "moe_shared_expert_intermediate_size": 20
 }
+MAMBAS = ["mamba", "attention", "mamba", "attention"]
+LINEAR = ["linear_attention", "full_attention"]
+GEMMA4 = {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 64, "global_head_dim": 16}
+SERIAL = {"use_parallel_residual": False, "hidden_act": "gelu_new", "attention_bias": False,
+          "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}}
 # whose layers differ
 DEEP = {"gemma2", "gemma3_text", "cohere2", "olmo3", "exaone4", "smollm3", "cwm", "vaultgemma", "mellum"}
 MORE = {
@@ -49,11 +65,51 @@ MORE = {
     "deepseek_v3": {"head_dim": 4, "num_key_value_heads": 4},
     "glm4_moe_lite": {"head_dim": 4, "num_key_value_heads": 4},
     "youtu": {"head_dim": 4, "num_key_value_heads": 4},
+    "gemma4_text": {**GEMMA4, "num_hidden_layers": 4, "num_kv_shared_layers": 2, "final_logit_softcapping": 20.0,
+                    "layer_types": ["sliding_attention", "full_attention"] * 2},
+    "gemma4_text-experts": {**GEMMA4, "num_kv_shared_layers": 0, "enable_moe_block": True, "top_k_experts": 2,
+                            "num_experts": 4, "hidden_size_per_layer_input": 0, "attention_k_eq_v": True,
+                            "num_global_key_value_heads": 1,
+                            "layer_types": ["sliding_attention", "full_attention"]},
+    "gpt2": {"n_inner": 40},
+    "gpt_neox-serial": SERIAL,
+    "falcon-new": {"new_decoder_architecture": True, "num_kv_heads": 2},
+    "falcon-heads": {"multi_query": False, "bias": True},
+    "gpt_bigcode-heads": {"multi_query": False},
+    "mpt": {"attn_config": {"clip_qkv": 1.0, "softmax_scale": 0.3}},
+    "lfm2": {"layer_types": ["conv", "full_attention"]},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "qwen3_next": {"layer_types": LINEAR},
+    "qwen3_5_text": {"layer_types": LINEAR},
+    "qwen3_5_moe_text": {"layer_types": LINEAR},
+    "gpt_oss": {"rope_parameters": {"rope_type": "yarn", "rope_theta": 150.0, "factor": 4.0, "truncate": False,
+                                    "beta_fast": 8.0, "beta_slow": 1.0, "original_max_position_embeddings": 64}},
+    "hy_v3": {"mlp_layer_types": ["dense", "sparse"]},
+    "ministral3": {"rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "mscale": 1.0,
+                                       "mscale_all_dim": 0.5, "llama_4_scaling_beta": 0.3,
+                                       "original_max_position_embeddings": 8}},
+    "deepseek_v3-yarn": {"head_dim": 4, "num_key_value_heads": 4,
+                         "rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "mscale": 1.0,
+                                             "mscale_all_dim": 1.0, "original_max_position_embeddings": 32}},
+    "mamba2": {"head_dim": 8},
+    "bamba": {"attn_layer_indices": [1]},
+    "granitemoehybrid": {"layer_types": MAMBAS[:2]},
+    "granitemoehybrid-rope": {"layer_types": MAMBAS[:2], "position_embedding_type": "rope", "num_local_experts": 0},
+    "granitemoeshared": {"shared_intermediate_size": 0},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
+    "nemotron_h": {"layers_block_type": ["mamba", "moe", "attention", "mlp"]},
 }
+# models of parts, of which the text's is compared
+PARTS = {"gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "ministral3", "qwen3_5": "qwen3_5_text",
+         "qwen3_5_moe": "qwen3_5_moe_text"}
+SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "depth": 1,
+             "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
+             "num_position_embeddings": 16}
 TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
 
 
-def config_of(kind):
+def config_of(name):
+    kind = name.split("-")[0]
     cls = CONFIG_MAPPING[kind]
     fields = cls().to_dict()
     small = {k: v for k, v in SMALL.items() if k in fields}
@@ -63,7 +119,17 @@ def config_of(kind):
         small["layer_types"] = ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
     if kind == "smollm3":
         small.pop("layer_types", None)
-    return cls(**{**small, **MORE.get(kind, {})})
+    return cls(**{**small, **MORE.get(name, {})})
+
+
+def parts_of(kind):
+    cls = CONFIG_MAPPING[kind]
+    text = {**config_of(PARTS[kind]).to_dict(), "pad_token_id": 0}
+    if cls().vision_config is None:
+        return cls(text_config=text, vision_config=None, audio_config=None)
+    eye = cls().vision_config.to_dict()
+    small = {k: v for k, v in SMALL_EYE.items() if k in eye}
+    return cls(text_config=text, vision_config={**small, "model_type": eye["model_type"]})
 
 
 def fill(model, bf16):
@@ -79,7 +145,8 @@ def fill(model, bf16):
 def make(kind, bf16):
     folder = OUT / kind
     reads = kind == "bert"  # its rows are the last hidden states
-    model = (AutoModel if reads else AutoModelForCausalLM).from_config(config_of(kind)).float().eval()
+    maker = AutoModel if reads else AutoModelForImageTextToText if kind in PARTS else AutoModelForCausalLM
+    model = maker.from_config(parts_of(kind) if kind in PARTS else config_of(kind)).float().eval()
     fill(model, bf16)
     with torch.no_grad():
         out = model(torch.tensor([TOKENS])) if reads else model(torch.tensor([TOKENS]), use_cache=False)

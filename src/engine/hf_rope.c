@@ -1,0 +1,247 @@
+/* hf_rope.c - what config.json says of positions, and of heads that differ by layer. */
+#include "base/error.h"
+#include "engine/hf_internal.h"
+#include "kernels/math.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { PATH_MAX_BYTES = 160 };
+
+/* A number of the rope's parameters, wherever this version of the format keeps them. */
+static bool rope_number(const struct hf_model *m, const char *name, double *out)
+{
+    static const char *const places[] = {"rope_parameters.full_attention.", "rope_parameters.", "rope_scaling."};
+    char path[PATH_MAX_BYTES];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s%s", places[i], name);
+        if (json_at_f64(m->config, path, out))
+            return true;
+    }
+    return false;
+}
+
+static struct span rope_type(const struct hf_model *m)
+{
+    static const char *const places[] = {"rope_parameters.full_attention.rope_type", "rope_parameters.rope_type",
+                                         "rope_scaling.rope_type", "rope_scaling.type"};
+    struct span type = span_of("default");
+    for (size_t i = 0; i < 4; i++)
+        if (json_at_text(m->config, places[i], &type))
+            break;
+    return type;
+}
+
+static bool head_size(const struct hf_model *m, double *out)
+{
+    double width = 0, heads = 0;
+    if (hf_number_at(m, "head_dim", NULL, out))
+        return true;
+    if (!hf_number_at(m, "hidden_size", NULL, &width) || !hf_number_at(m, "num_attention_heads", NULL, &heads) ||
+        heads < 1)
+        return false;
+    *out = width / heads;
+    return true;
+}
+
+/* RoPE of global layers over whole heads, of which only the first part turns. */
+static andiron_status put_proportional(struct hf_model *m, uint64_t size, andiron_error *error)
+{
+    double part = 1, by = 1;
+    json_at_f64(m->config, "rope_parameters.full_attention.partial_rotary_factor", &part);
+    json_at_f64(m->config, "rope_parameters.full_attention.factor", &by);
+    if (size < 2)
+        return ANDIRON_OK;
+    if (!(part >= 0 && part <= 1 && by > 0))
+        return hf_wrong(m, "expected a partial_rotary_factor from 0 to 1, and a factor above 0", error);
+    float *factors = hf_add_vector(m, "rope_freqs.weight", size / 2);
+    if (!factors)
+        return error_memory(error, size * 2, "the factors of RoPE");
+    for (size_t i = 0; i < size / 2; i++)
+        factors[i] = i < (size_t)(part * (double)size / 2) ? (float)by : 1e30f;
+    return ANDIRON_OK;
+}
+
+static bool is_global(const struct hf_model *m, size_t i)
+{
+    const json_t *type = json_array_get(json_at(m->config, "layer_types"), i);
+    return json_is_string(type) && !strcmp(json_string_value(type), "full_attention");
+}
+
+/* A number of layer i: its own, or by the name that global layers have, or that of all. */
+static uint64_t of_layer(const struct hf_model *m, size_t i, const char *global, const char *name)
+{
+    char path[PATH_MAX_BYTES];
+    uint64_t n = 0;
+    const json_t *config = m->config;
+    snprintf(path, sizeof path, "per_layer_config.%zu.%s", i, name);
+    if (!json_at_u64(config, path, &n) && !(global && is_global(m, i) && json_at_u64(config, global, &n)))
+        json_at_u64(config, name, &n);
+    return n;
+}
+
+/* Heads of one size in global layers and of another in the rest. */
+andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
+{
+    const size_t n = json_array_size(json_at(m->config, "layer_types"));
+    uint64_t sizes[2] = {0}; /* local, global */
+    bool same = true, kv_too = false;
+    if (!(m->kind->flags & HF_TWO_HEADS))
+        return ANDIRON_OK;
+    if (n == 0 || n > HF_LAYERS_MAX || !span_is(rope_type(m), "proportional"))
+        return hf_wrong(m, "expected layer_types, and a rope_type of proportional for full_attention", error);
+    json_at_bool(m->config, "attention_k_eq_v", &kv_too);
+    hf_put_key(m, "attention.head_count_kv", GGUF_ARRAY);
+    hf_put_number(m, GGUF_U32, 4);
+    hf_put_number(m, n, 8);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t *size = &sizes[is_global(m, i)], before = *size;
+        const uint64_t kv = of_layer(m, i, kv_too ? "num_global_key_value_heads" : NULL, "num_key_value_heads");
+        *size = of_layer(m, i, "global_head_dim", "head_dim");
+        same = same && *size > 0 && *size <= UINT16_MAX && kv <= UINT16_MAX && (before == 0 || before == *size);
+        hf_put_number(m, kv, 4);
+    }
+    if (!same)
+        return hf_wrong(m, "expected heads of one size in all layers of a kind", error);
+    hf_put_u32(m, "attention.key_length", sizes[1] ? sizes[1] : sizes[0]);
+    hf_put_u32(m, "attention.key_length_swa", sizes[0] ? sizes[0] : sizes[1]);
+    return put_proportional(m, sizes[1], error);
+}
+
+/* Llama 3.1's divisors of frequencies: long waves by the factor, short ones by 1, those between in between. */
+static andiron_status put_llama3(struct hf_model *m, double base, double factor, andiron_error *error)
+{
+    double low = 1, high = 4, original = 8192, size = 0;
+    rope_number(m, "low_freq_factor", &low);
+    rope_number(m, "high_freq_factor", &high);
+    rope_number(m, "original_max_position_embeddings", &original);
+    head_size(m, &size);
+    if (!(size >= 2 && size <= 4096 && high > low && low > 0 && base > 0))
+        return hf_wrong(m, "expected a head_dim, low_freq_factor and high_freq_factor that llama3's RoPE can use",
+                        error);
+    const size_t n = (size_t)size / 2;
+    float *factors = hf_add_vector(m, "rope_freqs.weight", n);
+    if (!factors)
+        return error_memory(error, n * sizeof *factors, "the factors of RoPE");
+    for (size_t i = 0; i < n; i++) {
+        const double waves = original * math_pow(base, -(double)(2 * i) / size) / (2 * 3.14159265358979323846);
+        const double share = (waves - low) / (high - low);
+        factors[i] = (float)(waves > high ? 1 : waves < low ? factor : 1 / ((1 - share) / factor + share));
+    }
+    return ANDIRON_OK;
+}
+
+/* YaRN's factor of queries and keys: YaRN's own is `usual`, the definition has `given` without a word. */
+static andiron_status put_magnitude(struct hf_model *m, double usual, double given, andiron_error *error)
+{
+    double x, of_all = 0, over = usual - 1, to = usual;
+    const bool latent = !strcmp(m->kind->architecture, "deepseek2"), all = rope_number(m, "mscale_all_dim", &of_all),
+               both = rope_number(m, "mscale", &x) && x != 0 && all && of_all != 0;
+    if (both)
+        to = (1 + x * over) / (1 + of_all * over);
+    rope_number(m, "attention_factor", &to);
+    if (latent && of_all != 0) { /* attention's scale has it */
+        hf_put_f64(m, "rope.scaling.yarn_log_multiplier", 0.1 * of_all);
+        return to == 1 ? ANDIRON_OK : hf_wrong(m, "an mscale other than mscale_all_dim is not covered", error);
+    }
+    if (to != given)
+        hf_put_f64(m, "rope.scaling.attn_factor", to / given);
+    return ANDIRON_OK;
+}
+
+/* YaRN whose bounds between long and short waves are no whole numbers: as divisors of frequencies. */
+static andiron_status put_yarn(struct hf_model *m, double base, double factor, andiron_error *error)
+{
+    const double turn = 2 * 3.14159265358979323846;
+    double fast = 32, slow = 1, original = 0, size = 0, low, high;
+    rope_number(m, "beta_fast", &fast);
+    rope_number(m, "beta_slow", &slow);
+    rope_number(m, "original_max_position_embeddings", &original);
+    head_size(m, &size);
+    if (!(size >= 2 && size <= 4096 && fast > 0 && slow > 0 && original > 0 && base > 1))
+        return hf_wrong(m, "expected a head_dim, beta_fast and beta_slow that yarn's RoPE can use", error);
+    const size_t n = (size_t)size / 2;
+    float *factors = hf_add_vector(m, "rope_freqs.weight", n);
+    if (!factors)
+        return error_memory(error, n * sizeof *factors, "the factors of RoPE");
+    low = size * math_log(original / (fast * turn)) / (2 * math_log(base));
+    high = size * math_log(original / (slow * turn)) / (2 * math_log(base));
+    low = low < 0 ? 0 : low;
+    high = high > size - 1 ? size - 1 : high;
+    high = high == low ? low + 0.001 : high;
+    for (size_t i = 0; i < n; i++) {
+        const double at = ((double)i - low) / (high - low), share = at < 0 ? 0 : at > 1 ? 1 : at;
+        factors[i] = (float)(1 / (share / factor + 1 - share));
+    }
+    return put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1, error);
+}
+
+/* A factor, and YaRN's numbers. */
+static andiron_status put_factor(struct hf_model *m, struct span type, double factor, andiron_error *error)
+{
+    double x;
+    hf_put_string(m, "rope.scaling.type", type);
+    hf_put_f64(m, "rope.scaling.factor", factor);
+    if (rope_number(m, "original_max_position_embeddings", &x) && x >= 1 && x <= INT32_MAX)
+        hf_put_u32(m, "rope.scaling.original_context_length", (uint64_t)x);
+    if (rope_number(m, "beta_fast", &x))
+        hf_put_f64(m, "rope.scaling.yarn_beta_fast", x);
+    if (rope_number(m, "beta_slow", &x))
+        hf_put_f64(m, "rope.scaling.yarn_beta_slow", x);
+    x = 1 + 0.1 * math_log(factor < 1 ? 1 : factor);
+    return span_is(type, "yarn") ? put_magnitude(m, x, x, error) : ANDIRON_OK;
+}
+
+/* What makes positions of longer texts fit. */
+static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
+{
+    double factor = 0;
+    bool whole = true;
+    if (span_is(type, "proportional") && (m->kind->flags & HF_TWO_HEADS))
+        return ANDIRON_OK; /* put_proportional */
+    if (!rope_number(m, "factor", &factor) || !(factor > 0))
+        return hf_wrong(m, "expected rope_parameters.factor to be above 0", error);
+    if (span_is(type, "llama3"))
+        return put_llama3(m, base, factor, error);
+    if (!span_is(type, "yarn") && !span_is(type, "linear"))
+        return hf_wrong(m, "expected a rope_type of default, linear, yarn or llama3", error);
+    if (!json_at_bool(m->config, "rope_parameters.truncate", &whole))
+        json_at_bool(m->config, "rope_scaling.truncate", &whole);
+    return span_is(type, "yarn") && !whole ? put_yarn(m, base, factor, error) : put_factor(m, type, factor, error);
+}
+
+/* Layers without positions, unless a word asks for them. */
+static void put_rope_word(struct hf_model *m)
+{
+    struct span word = {0};
+    if ((m->kind->flags & HF_ROPE_WORD) &&
+        !(json_at_text(m->config, "position_embedding_type", &word) && span_is(word, "rope")))
+        hf_put_u32(m, "rope.scaling.finetuned", 0);
+}
+
+/* How many numbers of a head turn. */
+static void put_dimensions(struct hf_model *m)
+{
+    double part = 1, size;
+    if (!rope_number(m, "partial_rotary_factor", &part))
+        hf_number_at(m, "partial_rotary_factor", "rotary_pct", &part);
+    if (part > 0 && part < 1 && !(m->kind->flags & HF_TWO_HEADS) && head_size(m, &size) && size <= 65536)
+        hf_put_u32(m, "rope.dimension_count", (uint64_t)(part * size));
+    else if (hf_number_at(m, "rotary_dim", NULL, &size) && size >= 1 && size <= 65536)
+        hf_put_u32(m, "rope.dimension_count", (uint64_t)size);
+}
+
+andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
+{
+    double base = 10000, local;
+    const struct span type = rope_type(m);
+    if (rope_number(m, "rope_theta", &base) || hf_number_at(m, "rope_theta", "rotary_emb_base", &base) ||
+        hf_said(m, "rope.freq_base", &base))
+        hf_put_f64(m, "rope.freq_base", base);
+    if (hf_number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &local))
+        hf_put_f64(m, "rope.freq_base_swa", local);
+    put_dimensions(m);
+    put_rope_word(m);
+    if (m->kind->flags & HF_NEOX)
+        hf_put_string(m, "rope.style", span_of("halves"));
+    return span_is(type, "default") ? ANDIRON_OK : put_stretch(m, base, type, error);
+}
