@@ -20,8 +20,24 @@ struct hf_kind {
     unsigned flags;
 };
 
+/* How a folder packs its weights; hf_packed.h has the rest. */
+enum hf_packing_method { HF_PLAIN, HF_FP8, HF_COMPRESSED, HF_GPTQ, HF_AWQ };
+
+struct hf_packing {
+    enum hf_packing_method method;
+    uint64_t block[2];    /* FP8: rows and columns that share a scale; 0: config.json says nothing */
+    uint32_t bits;        /* GPTQ, AWQ: of an item */
+    uint64_t group;       /* GPTQ, AWQ: columns that share a scale; 0: all */
+    bool less_one;        /* GPTQ: zeros are stored less 1 */
+    const json_t *groups; /* compressed-tensors: config_groups */
+    void *room;           /* where an expert is unpacked, before it comes to the others */
+    uint64_t n_room;
+};
+
+enum { HF_NAME_BYTES = 256, HF_NO_TYPE = UINT32_MAX };
+
 struct hf_model {
-    struct arena arena; /* names, vectors */
+    struct arena arena; /* names, vectors, unpacked weights */
     struct hf_dir *dir;
     const struct hf_kind *kind;
     struct buffer header; /* metadata as a GGUF file has it */
@@ -31,12 +47,31 @@ struct hf_model {
     size_t n_tensors, capacity;
     bool tied;               /* the head of scores is the table of tokens */
     uint64_t n_experts_said; /* by config.json */
-    uint32_t *n_experts;     /* [capacity] so far brought together in that tensor; 0: it is another */
+    struct hf_packing packing;
+    uint32_t *n_experts; /* [capacity] so far brought together in that tensor; 0: it is another */
 };
 
 /* All tensors of the folder by their names here, or an error that names what is not known, or missing. */
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error);
 /* A vector of n numbers for the caller to fill. NULL: no memory. */
 float *hf_add_vector(struct hf_model *m, const char *name, size_t n);
+/* Number i of a tensor of F32, F16 or BF16, aligned or not. */
+float hf_number(const struct gguf_tensor *t, size_t i);
+
+/* ---- hf_packed.c ---- */
+
+/* What quantization_config says, or an error that names what is not read here. */
+andiron_status hf_packing_read(struct hf_model *m, andiron_error *error);
+/* Is this a part of a packed matrix (its scales, zeros, ...), of no use alone? */
+bool hf_is_beside(const struct hf_model *m, const struct safetensors_tensor *t);
+/* Is there a weight of the module of this name, packed or not? */
+bool hf_has_matrix(const struct hf_model *m, const char *stem);
+/* *as: the tensor as if it were not packed, without data; a plain one as it is. name: room for its name. */
+andiron_status hf_packed_look(const struct hf_model *m, const struct safetensors_tensor *from,
+                              struct safetensors_tensor *as, char name[HF_NAME_BYTES], andiron_error *error);
+/* Unpack what hf_packed_look gave; a plain tensor stays. An expert gets the type of those before it (HF_NO_TYPE: it is
+ * the first) and its data stay until the next expert's; others' stay as long as the model. */
+andiron_status hf_packed_fill(struct hf_model *m, const struct safetensors_tensor *from, struct safetensors_tensor *as,
+                              bool is_expert, uint32_t type, andiron_error *error);
 
 #endif

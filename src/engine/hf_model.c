@@ -109,9 +109,7 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
     if (act.n && !span_is(act, m->kind->act))
         return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: expected hidden_act to be %s, got \"%.*s\"",
                          hf_path(m->dir), m->kind->act, (int)(act.n < 80 ? act.n : 80), act.p);
-    return json_at(config, "quantization_config") && !json_is_null(json_at(config, "quantization_config"))
-               ? wrong(m, "quantized weights (quantization_config) are not read yet", error)
-               : ANDIRON_OK;
+    return hf_packing_read(m, error);
 }
 
 static andiron_status put_keys(struct hf_model *m, andiron_error *error)

@@ -139,7 +139,7 @@ float *hf_add_vector(struct hf_model *m, const char *name, size_t n)
     return data;
 }
 
-static float number_of(const struct gguf_tensor *t, size_t i)
+float hf_number(const struct gguf_tensor *t, size_t i)
 {
     uint16_t half;
     float x;
@@ -159,7 +159,7 @@ static andiron_status take_vector(struct hf_model *m, const char *name, const st
     if (!to)
         return error_memory(error, from->dims[0] * sizeof *to, "a vector of the model");
     for (size_t i = 0; i < from->dims[0]; i++)
-        to[i] = number_of(from, i) + (more ? 1.0f : 0.0f);
+        to[i] = hf_number(from, i) + (more ? 1.0f : 0.0f);
     return ANDIRON_OK;
 }
 
@@ -228,23 +228,43 @@ static bool left_out(const struct hf_model *m, struct span name)
     return out;
 }
 
-static andiron_status take(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error)
+/* The type of the tensor of this name, if it was begun. */
+static uint32_t type_so_far(const struct hf_model *m, const char *name)
+{
+    const struct span wanted = span_of(name);
+    for (size_t i = m->n_tensors; i > 0; i--)
+        if (span_same(m->tensors[i - 1].name, wanted))
+            return m->tensors[i - 1].type;
+    return HF_NO_TYPE;
+}
+
+static bool runs_as_it_is(const struct safetensors_tensor *t)
+{
+    const uint32_t type = t->tensor.type;
+    return (type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16) && t->tensor.n_bytes > 0 && t->aligned;
+}
+
+/* `from`: the tensor `source` of the folder as it would stand there unpacked. */
+static andiron_status take_as(struct hf_model *m, const struct safetensors_tensor *source,
+                              struct safetensors_tensor *from, andiron_error *error)
 {
     char name[NAME_MAX_BYTES];
     const struct gguf_tensor *t = &from->tensor;
     const int n = (int)(t->name.n < 120 ? t->name.n : 120);
+    const bool plain = t->data == source->tensor.data;
     int32_t expert;
-    if (left_out(m, t->name))
-        return ANDIRON_OK;
     if (!name_here(m, t->name, name, &expert))
         return error_set(error, ANDIRON_E_SUPPORT, "%s: the tensor \"%.*s\" is not known for a model of type %s",
                          hf_path(m->dir), n, t->name.p, m->kind->model_type);
-    if ((t->type != TYPE_F32 && t->type != TYPE_F16 && t->type != TYPE_BF16) || !t->n_bytes || !from->aligned)
+    if (plain && !runs_as_it_is(from))
         return error_set(error, ANDIRON_E_SUPPORT,
                          "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
                          hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
     if (m->tied && !strncmp(name, "output.", 7))
         return ANDIRON_OK;
+    const andiron_status s = hf_packed_fill(m, source, from, expert >= 0, type_so_far(m, name), error);
+    if (s)
+        return s;
     if (expert >= 0)
         return take_expert(m, name, (uint32_t)expert, from, error);
     if (t->n_dims == 1)
@@ -258,12 +278,22 @@ static andiron_status take(struct hf_model *m, const struct safetensors_tensor *
     return ANDIRON_OK;
 }
 
+static andiron_status take(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error)
+{
+    char name[HF_NAME_BYTES];
+    struct safetensors_tensor as;
+    if (left_out(m, from->tensor.name) || hf_is_beside(m, from))
+        return ANDIRON_OK;
+    const andiron_status s = hf_packed_look(m, from, &as, name, error);
+    return s ? s : take_as(m, from, &as, error);
+}
+
 /* A head of its own that is not there would else be taken for a tied one. */
 static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 {
     bool tied = true;
     json_at_bool(hf_config(m->dir), "tie_word_embeddings", &tied);
-    if (tied || m->n_tensors == 0 || (m->kind->flags & HF_ENCODER) || hf_find_tensor(m->dir, "lm_head.weight"))
+    if (tied || m->n_tensors == 0 || (m->kind->flags & HF_ENCODER) || hf_has_matrix(m, "lm_head"))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
                      hf_path(m->dir));
