@@ -230,12 +230,16 @@ static andiron_status check(const struct hf_model *m, struct packed *p, andiron_
     if (t->n_shape != 2 || t->tensor.n_bytes == 0 || t->shape[0] > INT32_MAX / 32 || t->shape[1] > INT32_MAX / 32)
         return bad(m, t, "is no matrix of a size that is read here; take a GGUF file of the model", error);
     if (!p->layout->shape(p))
-        return bad(m, t, "does not fit the bits that config.json says, or its weight_shape or qzeros", error);
+        return bad(m, t, "does not fit its weight_shape or qzeros; download the folder again", error);
     if (!place_scales(m, p))
-        return bad(m, t, "has scales that fit no group or block size that config.json says", error);
+        return bad(m, t, "has scales that fit no bits and group or block size of config.json's quantization_config",
+                   error);
     if (!zeros_fit(p))
-        return bad(m, t, "has zero points that do not fit its scales in type or shape", error);
-    return index_fits(p) ? ANDIRON_OK : bad(m, t, "has a g_idx that is not one group for each column", error);
+        return bad(m, t, "has zero points that do not fit its scales in type or shape; take a GGUF file of the model",
+                   error);
+    return index_fits(p)
+               ? ANDIRON_OK
+               : bad(m, t, "has a g_idx that is not one group for each column; download the folder again", error);
 }
 
 /* The matrix whose items are `t`; p->layout NULL: it is no packed one. */
@@ -258,7 +262,7 @@ static andiron_status find(const struct hf_model *m, const struct safetensors_te
     }
     if (!p->layout)
         return is_float(t) && (sibling(m, stem, "weight_scale_inv") || sibling(m, stem, "weight_scale"))
-                   ? bad(m, t, "has scales, but is of no packed type", error)
+                   ? bad(m, t, "has scales, but is of no packed type; take a GGUF file of the model", error)
                    : ANDIRON_OK;
     if (m->packing.less_one)
         p->plus = UINT32_MAX / ((1u << p->bits) - 1); /* 1 in each zero */
@@ -298,7 +302,7 @@ static andiron_status widen(const struct hf_model *m, struct span name, uint32_t
     const char *at = memmem(name.p, name.n, word, sizeof word - 1), *end = name.p + name.n;
     const char *rest = at ? memchr(at + sizeof word - 1, '.', (size_t)(end - at) - (sizeof word - 1)) : NULL;
     andiron_status s = ANDIRON_OK;
-    for (uint64_t i = 0; rest && i < m->n_experts_said && i < UINT16_MAX && !s; i++) {
+    for (uint64_t i = 0; rest && i < m->n_experts_said && i < hf_n_tensors(m->dir) && !s; i++) {
         char other[NAME_BYTES];
         struct packed p = {0};
         snprintf(other, sizeof other, "%.*s%s%u%.*s", (int)(at - name.p), name.p, word, (unsigned)i, (int)(end - rest),

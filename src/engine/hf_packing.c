@@ -85,8 +85,10 @@ static andiron_status read_bits(struct hf_model *m, const json_t *config, andiro
         json_at_u64(config, "w_bit", &bits);
     if (bits != 4 && (awq || (bits != 8 && bits != 2)))
         return error_set(error, ANDIRON_E_SUPPORT,
-                         "%s: config.json: quantization_config has %" PRIu64 " bits; %s of %s are read here",
-                         hf_path(m->dir), bits, awq ? "AWQ" : "GPTQ", awq ? "4" : "2, 4 and 8");
+                         "%s: config.json: quantization_config has %" PRIu64
+                         " bits; of %s are read here; take a GGUF file of "
+                         "the model",
+                         hf_path(m->dir), bits, awq ? "AWQ 4" : "GPTQ 2, 4 and 8");
     if (!hf_read_group(config, group, &m->packing.group))
         return error_set(error, ANDIRON_E_FORMAT, "%s: config.json: expected a group_size of -1, or from 1 to %d",
                          hf_path(m->dir), HF_BLOCK_MAX);

@@ -262,7 +262,8 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
                          hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
     if (m->tied && !strncmp(name, "output.", 7))
         return ANDIRON_OK;
-    const andiron_status s = hf_packed_fill(m, source, from, expert >= 0, type_so_far(m, name), error);
+    const andiron_status s = hf_packed_fill(m, source, from, expert >= 0,
+                                            expert >= 0 ? type_so_far(m, name) : HF_NO_TYPE, error);
     if (s)
         return s;
     if (expert >= 0)

@@ -66,7 +66,7 @@ static size_t wrong_weights(const andiron_model *model, const char *name, bool *
 static bool right(const char *name)
 {
     static const size_t steps[] = {64, 1, 5};
-    char path[512];
+    char path[1024];
     struct golden g;
     andiron_error e = {0};
     andiron_model *model;
@@ -106,10 +106,167 @@ static void packed_weights_are_what_they_mean(void **state)
     assert_true(n_right >= 20);
 }
 
+/* ---- folders that are wrong ---- */
+
+enum { ROOM = 1 << 19 };
+
+static size_t read_file(const char *folder, const char *name, char *data)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(data, 1, ROOM, f);
+    assert_true(n < ROOM);
+    fclose(f);
+    return n;
+}
+
+static void write_file(const char *folder, const char *name, const char *data, size_t n)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    fclose(f);
+}
+
+static const char *const files[] = {"config.json", "model.safetensors"};
+
+/* A folder for copies, beside nothing of worth. */
+static void begin(char folder[32])
+{
+    snprintf(folder, 32, "/tmp/test_packed_XXXXXX");
+    assert_non_null(mkdtemp(folder));
+}
+
+static void end(const char *folder)
+{
+    char path[1024];
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
+/* A copy of a case with `from` become `to` wherever it stands in one file is refused with these words. */
+static void refused(const char *name, const char *file, const char *from, const char *to, const char *words)
+{
+    static char data[ROOM];
+    char folder[32], path[512];
+    andiron_model *model = NULL;
+    andiron_error e = {0};
+    size_t n_found = 0;
+    begin(folder);
+    snprintf(path, sizeof path, MODELS "/%s", name);
+    assert_int_equal(strlen(from), strlen(to));
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = read_file(path, files[i], data);
+        for (char *at = data; !strcmp(files[i], file) && (at = memmem(at, (size_t)(data + n - at), from, strlen(from)));
+             at += strlen(to), n_found++)
+            memcpy(at, to, strlen(to));
+        write_file(folder, files[i], data, n);
+    }
+    andiron_status s = andiron_model_open(&model, folder, &small_steps, &e);
+    end(folder);
+    if (!n_found || !s || !strstr(e.text, words))
+        fail_msg("%s, \"%s\": got \"%s\" where \"%s\" was expected", name, from, e.text, words);
+    andiron_model_close(model);
+}
+
+static void unknown_formats_are_refused_by_name(void **state)
+{
+    (void)state;
+    refused("awq", "config.json", "\"awq\"", "\"hqq\"", "quant_method \"hqq\"");
+    refused("awq", "config.json", "\"gemm\"", "\"gemv\"", "version \"gemv\"");
+    refused("awq", "config.json", "\"bits\": 4", "\"bits\": 8", "8 bits; of AWQ 4");
+    refused("gptq", "config.json", "\"bits\": 4", "\"bits\": 3", "3 bits; of GPTQ 2, 4 and 8");
+    refused("gptq_v2", "config.json", "\"gptq_v2\"", "\"gptq_v9\"", "checkpoint_format \"gptq_v9\"");
+    refused("ct_int4", "config.json", "\"pack-quantized\"", "\"nope-quantized\"", "format \"nope-quantized\"");
+    refused("gptq", "config.json", "\"group_size\": 32", "\"group_size\": -2", "expected a group_size");
+    refused("fp8_block", "config.json", "\"weight_block_size\"", "\"weight_block_sise\"",
+            "fit no bits and group or block");
+}
+
+static void shapes_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    const char *tensors = "model.safetensors";
+    refused("gptq", "config.json", "\"bits\": 4", "\"bits\": 8", "down_proj.qweight\" has scales that fit no bits");
+    refused("gptq", "config.json", "\"group_size\": 32", "\"group_size\": 16", "fit no bits and group or block");
+    refused("awq", "config.json", "\"group_size\": 32", "\"group_size\": 48", "fit no bits and group or block");
+    refused("ct_int4_zeros", "config.json", "\"num_bits\": 4", "\"num_bits\": 8", "fit no bits and group or block");
+    refused("ct_int4_zeros", tensors, "weight_zero_point", "weight_zero_paint", "fit no bits and group or block");
+    refused("ct_int4", tensors, "q_proj.weight_scale", "q_proj.weight_skale", "q_proj.weight_packed\" has no scales");
+    refused("ct_int4", tensors, "q_proj.weight_shape", "q_proj.weight_shade", "weight_shade\" is not known");
+    refused("ct_int8", "config.json", "\"int\"", "\"itn\"", "fit no bits and group or block");
+    refused("gptq", tensors, "q_proj.qzeros", "q_proj.qseros", "does not fit its weight_shape or qzeros");
+    refused("gptq", tensors, "q_proj.qweight", "q_proj.qwaight", "q_proj.qwaight\" is not known");
+    refused("fp8_block", tensors, "weight_scale_inv", "activation_scale", "has no scales of F32, F16 or BF16");
+    refused("fp8_block", "config.json", "\"fp8\"", "\"awq\"", "0 bits; of AWQ 4");
+}
+
+static uint32_t next(uint32_t *seed)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return *seed >> 8;
+}
+
+/* Digits and letters of config.json, of the header, and any bits of the data become others: opened or refused. */
+static void mutants_of(const char *name, uint32_t seed)
+{
+    static char data[2][ROOM], copy[ROOM];
+    char folder[32], path[512];
+    size_t n[2];
+    begin(folder);
+    snprintf(path, sizeof path, MODELS "/%s", name);
+    for (size_t i = 0; i < 2; i++)
+        write_file(folder, files[i], data[i], n[i] = read_file(path, files[i], data[i]));
+    const size_t header = 8 + (uint8_t)data[1][0] + ((size_t)(uint8_t)data[1][1] << 8);
+    assert_true(header < n[1]);
+    for (size_t k = 0; k < 60; k++) {
+        andiron_model *model = NULL;
+        andiron_error e = {0};
+        const size_t file = k % 3 > 0, size = k % 3 == 1 ? header : n[file];
+        memcpy(copy, data[file], n[file]);
+        for (size_t c = 0; c < 1 + k % 4;) {
+            const size_t at = next(&seed) % size;
+            if (k % 3 == 2 || (copy[at] >= '0' && copy[at] <= '9')) {
+                copy[at] = k % 3 == 2 ? (char)next(&seed) : (char)('0' + next(&seed) % 10);
+                c++;
+            }
+        }
+        write_file(folder, files[file], copy, n[file]);
+        if (!andiron_model_open(&model, folder, &small_steps, &e))
+            andiron_model_close(model);
+        else
+            assert_true(e.text[0] != 0);
+        write_file(folder, files[file], data[file], n[file]);
+    }
+    end(folder);
+}
+
+static void mutants_are_opened_or_refused(void **state)
+{
+    (void)state;
+    uint32_t seed = 1;
+    DIR *dir = opendir(MODELS);
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        if (d->d_name[0] != '.')
+            mutants_of(d->d_name, seed++);
+    closedir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_weights_are_what_they_mean),
+        cmocka_unit_test(unknown_formats_are_refused_by_name),
+        cmocka_unit_test(shapes_that_do_not_fit_are_refused),
+        cmocka_unit_test(mutants_are_opened_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
