@@ -32,6 +32,7 @@ struct hf_packing {
     const json_t *groups; /* compressed-tensors: config_groups */
     void *room;           /* where an expert is unpacked, before it comes to the others */
     uint64_t n_room;
+    struct pool *pool; /* while weights are unpacked */
 };
 
 enum { HF_NAME_BYTES = 256, HF_NO_TYPE = UINT32_MAX };
@@ -62,6 +63,7 @@ float hf_number(const struct gguf_tensor *t, size_t i);
 
 /* What quantization_config says, or an error that names what is not read here. */
 andiron_status hf_packing_read(struct hf_model *m, andiron_error *error);
+void hf_packing_done(struct hf_model *m); /* nothing will be unpacked any more */
 /* Is this a part of a packed matrix (its scales, zeros, ...), of no use alone? */
 bool hf_is_beside(const struct hf_model *m, const struct safetensors_tensor *t);
 /* Is there a weight of the module of this name, packed or not? */

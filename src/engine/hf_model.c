@@ -370,6 +370,7 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, bool with_
         s = find_kind(m, error);
     if (!s)
         s = hf_take_weights(m, error);
+    hf_packing_done(m);
     if (!s)
         s = put_all(m, error);
     if (s) {

@@ -341,9 +341,21 @@ andiron_status hf_packed_fill(struct hf_model *m, const struct safetensors_tenso
         t->type = type;
     if (s)
         return s;
+    if (!m->packing.pool) /* closed when all tensors are taken; all usable cores, as opening a folder has no options */
+        s = pool_open(&m->packing.pool, 0, error);
+    if (!s)
+        s = pool_reserve(m->packing.pool, 1, error);
+    if (s)
+        return s;
     t->n_bytes = packed_bytes(&p, t->type);
     t->data = room_for(m, t->n_bytes, !is_expert);
-    if (!t->data || !packed_unpack(&p, t->type, (void *)(uintptr_t)t->data))
+    if (!t->data || !packed_unpack(&p, t->type, m->packing.pool, (void *)(uintptr_t)t->data))
         return error_memory(error, t->n_bytes, "unpacked weights");
     return ANDIRON_OK;
+}
+
+void hf_packing_done(struct hf_model *m)
+{
+    pool_close(m->packing.pool);
+    m->packing.pool = NULL;
 }

@@ -5,6 +5,7 @@
 #ifndef ENGINE_HF_PACKED_H
 #define ENGINE_HF_PACKED_H
 
+#include "base/threads.h"
 #include "base/types.h"
 #include "engine/hf_internal.h"
 
@@ -58,6 +59,6 @@ int zero_awq(const struct packed *p, uint64_t r, uint64_t group);
 enum weight_type packed_type(const struct packed *p);
 uint64_t packed_bytes(const struct packed *p, enum weight_type type);
 /* All rows in this type, which is packed_type's or wider. False: no memory. */
-bool packed_unpack(const struct packed *p, enum weight_type type, void *out);
+bool packed_unpack(const struct packed *p, enum weight_type type, struct pool *pool, void *out);
 
 #endif

@@ -5,7 +5,7 @@
 #include "kernels/blocks.h"
 #include <math.h>
 
-enum { BLOCK = 32 };
+enum { BLOCK = 32, ROWS = 16 /* of a thread at once */ };
 
 static uint32_t word_at(const struct safetensors_tensor *t, uint64_t i)
 {
@@ -43,8 +43,11 @@ void items_words(const struct packed *p, uint64_t r, float *q)
 {
     const uint64_t per = 32 / p->bits, width = p->items->shape[1];
     const uint32_t mask = (1u << p->bits) - 1;
-    for (uint64_t i = 0; i < p->columns; i++)
-        q[i] = (float)(word_at(p->items, r * width + i / per) >> i % per * p->bits & mask);
+    for (uint64_t i = 0; i < p->columns; i += per) {
+        const uint32_t word = word_at(p->items, r * width + i / per);
+        for (uint64_t k = 0; k < per && i + k < p->columns; k++)
+            q[i + k] = (float)(word >> k * p->bits & mask);
+    }
 }
 
 void items_gptq(const struct packed *p, uint64_t r, float *q)
@@ -213,19 +216,26 @@ static void put_nibbles(const float *q, float scale, bool five, uint8_t *out)
         out[i] = (uint8_t)((x[i] & 15) | (x[i + BLOCK / 2] & 15) << 4);
 }
 
-static void put_floats(const struct row *row, uint64_t n, bool whole, uint8_t *out)
+static void put_f32(const struct row *row, uint64_t n, uint8_t *out)
 {
     for (uint64_t i = 0; i < n; i++) {
-        const uint32_t bits = bits_of_float(row->q[i] * row->scales[i]);
-        const uint16_t upper = (uint16_t)(bits >> 16);
-        memcpy(out + (whole ? 4 : 2) * i, whole ? (const void *)&bits : (const void *)&upper, whole ? 4 : 2);
+        const float x = row->q[i] * row->scales[i];
+        memcpy(out + 4 * i, &x, sizeof x);
+    }
+}
+
+static void put_bf16(const struct row *row, uint64_t n, uint8_t *out)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        const uint16_t upper = (uint16_t)(bits_of_float(row->q[i] * row->scales[i]) >> 16);
+        memcpy(out + 2 * i, &upper, sizeof upper);
     }
 }
 
 static void put_row(const struct row *row, uint64_t n, enum weight_type type, uint8_t *out)
 {
     if (type == TYPE_F32 || type == TYPE_BF16) {
-        put_floats(row, n, type == TYPE_F32, out);
+        (type == TYPE_F32 ? put_f32 : put_bf16)(row, n, out);
         return;
     }
     const size_t bytes = type_info(type)->block_bytes;
@@ -260,18 +270,38 @@ uint64_t packed_bytes(const struct packed *p, enum weight_type type)
     return p->rows * (p->columns / info->block_items * info->block_bytes);
 }
 
-bool packed_unpack(const struct packed *p, enum weight_type type, void *out)
+struct job {
+    const struct packed *p;
+    enum weight_type type;
+    uint8_t *out;
+    float *room; /* [threads] of room_floats */
+};
+
+/* What one thread works in, in whole lines of the cache. */
+static uint64_t room_floats(const struct packed *p) { return (2 * (p->columns + p->n_groups) + 15) / 16 * 16; }
+
+static void run_rows(void *context, size_t phase, uint32_t chunk, int thread)
 {
-    const uint64_t bytes = packed_bytes(p, type) / p->rows;
-    float *room = alloc_zeroed(2 * (p->columns + p->n_groups), sizeof *room);
-    if (!room)
-        return false;
+    (void)phase;
+    const struct job *job = context;
+    const struct packed *p = job->p;
+    const uint64_t bytes = packed_bytes(p, job->type) / p->rows, first = (uint64_t)chunk * ROWS;
+    float *room = job->room + (uint64_t)thread * room_floats(p);
     const struct row row = {room, room + p->columns, room + 2 * p->columns,
                             (int *)(void *)(room + 2 * p->columns + p->n_groups)};
-    for (uint64_t r = 0; r < p->rows; r++) {
+    for (uint64_t r = first; r < first + ROWS && r < p->rows; r++) {
         read_row(p, r, &row);
-        put_row(&row, p->columns, type, (uint8_t *)out + r * bytes);
+        put_row(&row, p->columns, job->type, job->out + r * bytes);
     }
-    alloc_free(room);
+}
+
+bool packed_unpack(const struct packed *p, enum weight_type type, struct pool *pool, void *out)
+{
+    const uint32_t n_chunks = (uint32_t)((p->rows + ROWS - 1) / ROWS);
+    struct job job = {p, type, out, alloc_zeroed((size_t)pool_threads(pool) * room_floats(p), sizeof(float))};
+    if (!job.room)
+        return false;
+    pool_run(pool, &(struct work){&job, 1, &n_chunks, run_rows});
+    alloc_free(job.room);
     return true;
 }
