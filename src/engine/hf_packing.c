@@ -6,7 +6,8 @@
 static const struct {
     const char *name;
     enum hf_packing_method method;
-} methods[] = {{"fp8", HF_FP8}, {"compressed-tensors", HF_COMPRESSED}, {"gptq", HF_GPTQ}, {"awq", HF_AWQ}};
+} methods[] = {{"fp8", HF_FP8},   {"fbgemm_fp8", HF_FP8}, {"modelopt", HF_FP8}, {"compressed-tensors", HF_COMPRESSED},
+               {"gptq", HF_GPTQ}, {"awq", HF_AWQ}};
 
 static andiron_status refuse(const struct hf_model *m, const char *key, struct span value, const char *known,
                              andiron_error *error)
@@ -43,6 +44,10 @@ bool hf_read_block(const json_t *config, const char *path, uint64_t block[2])
 static andiron_status read_fp8(struct hf_model *m, const json_t *config, andiron_error *error)
 {
     const json_t *block = json_at(config, "weight_block_size");
+    struct span algorithm = span_of("FP8");
+    json_at_text(config, "quant_algo", &algorithm); /* modelopt's */
+    if (!span_is(algorithm, "FP8"))
+        return refuse(m, "quant_algo", algorithm, "FP8", error);
     if (!block || json_is_null(block) || hf_read_block(config, "weight_block_size", m->packing.block))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT,
@@ -132,6 +137,7 @@ andiron_status hf_packing_read(struct hf_model *m, andiron_error *error)
         if (span_is(method, methods[i].name))
             m->packing.method = methods[i].method;
     if (!m->packing.method)
-        return refuse(m, "quant_method", method, "fp8, compressed-tensors, gptq, awq", error);
+        return refuse(m, "quant_method", method, "fp8, fbgemm_fp8, modelopt (FP8), compressed-tensors, gptq, awq",
+                      error);
     return readers[m->packing.method](m, config, error);
 }

@@ -182,6 +182,8 @@ CASES = {
     "fp8_block": ("llama", "F32", {**FP8, "weight_block_size": [32, 40]}, lambda w: fp8(w, (32, 40))),
     "fp8_power": ("llama", "BF16", {**FP8, "weight_block_size": [32, 32]}, lambda w: fp8(w, (32, 32), power=True)),
     "fp8_tensor": ("llama", "F32", {**FP8, "activation_scheme": "static"}, lambda w: fp8(w, None, "weight_scale")),
+    "fp8_rows": ("llama", "F32", {"quant_method": "fbgemm_fp8", "activation_scale_ub": 1200.0},
+                 lambda w: fp8(w, None, "weight_scale", channel=True)),
     "fp8_experts": ("qwen3_moe", "F32", {**FP8, "weight_block_size": [16, 16]}, lambda w: fp8(w, (16, 16))),
     "ct_fp8_channel": ("llama", "F32", compressed("float-quantized", scheme(8, "float", "channel")),
                        lambda w: fp8(w, None, "weight_scale", channel=True, dtype=torch.bfloat16)),
