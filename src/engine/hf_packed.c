@@ -26,6 +26,15 @@ static bool shape_bytes(struct packed *p)
     return true;
 }
 
+/* Two FP4 items in a byte. */
+static bool shape_fp4(struct packed *p)
+{
+    p->rows = p->items->shape[0];
+    p->columns = p->items->shape[1] * 2;
+    p->bits = 4;
+    return true;
+}
+
 /* weight_shape has rows and columns; how many bits an item has follows. */
 static bool shape_words(struct packed *p)
 {
@@ -72,6 +81,7 @@ static const struct packed_layout layouts[] = {
      zero_i8},
     {HF_COMPRESSED, "weight_packed", "weight_scale", "weight_zero_point", "weight_g_idx", PACKED_I32, shape_words,
      items_words, zero_words},
+    {HF_COMPRESSED, "weight_packed", "weight_scale", NULL, NULL, SAFETENSORS_U8, shape_fp4, items_fp4, NULL},
     {HF_GPTQ, "qweight", "scales", "qzeros", "g_idx", PACKED_I32, shape_gptq, items_gptq, zero_gptq},
     {HF_AWQ, "qweight", "scales", "qzeros", NULL, PACKED_I32, shape_awq, items_awq, zero_awq},
 };
@@ -149,7 +159,7 @@ static bool place_by_group(struct packed *p, const json_t *weights)
 {
     uint64_t bits = 0, size = 0, block[2] = {0};
     struct span type = span_of("int"), strategy = span_of("");
-    const bool is_float = p->layout->type == SAFETENSORS_F8_E4M3;
+    const bool is_float = p->layout->type == SAFETENSORS_F8_E4M3 || p->layout->type == SAFETENSORS_U8;
     json_at_u64(weights, "num_bits", &bits);
     json_at_text(weights, "type", &type);
     if (bits != p->bits || !span_is(type, is_float ? "float" : "int"))
@@ -225,8 +235,9 @@ static bool is_float(const struct safetensors_tensor *t)
 static andiron_status check(const struct hf_model *m, struct packed *p, andiron_error *error)
 {
     const struct safetensors_tensor *t = p->items;
-    if (!p->scales || !is_float(p->scales))
-        return bad(m, t, "has no scales of F32, F16 or BF16 beside it; download the folder again", error);
+    const bool powers = p->layout->type == SAFETENSORS_U8; /* MX: scales are exponents, a byte each */
+    if (!p->scales || !(powers ? p->scales->tensor.type == SAFETENSORS_U8 : is_float(p->scales)))
+        return bad(m, t, "has no scales of F32, F16 or BF16 (MXFP4: U8) beside it; download the folder again", error);
     if (t->n_shape != 2 || t->tensor.n_bytes == 0 || t->shape[0] > INT32_MAX / 32 || t->shape[1] > INT32_MAX / 32)
         return bad(m, t, "is no matrix of a size that is read here; take a GGUF file of the model", error);
     if (!p->layout->shape(p))
@@ -291,7 +302,8 @@ andiron_status hf_packed_look(const struct hf_model *m, const struct safetensors
 /* The widest type that any of a matrix's experts needs: F32, or the largest block. */
 static uint32_t wider(uint32_t a, uint32_t b)
 {
-    const bool blocks = type_info(a)->block_items > 1 && type_info(b)->block_items > 1;
+    const bool blocks = type_info(a)->block_items > 1 && type_info(b)->block_items > 1 && a != TYPE_MXFP4 &&
+                        b != TYPE_MXFP4;
     return a == b ? a : !blocks ? (uint32_t)TYPE_F32 : a > b ? a : b;
 }
 

@@ -46,6 +46,7 @@ struct packed {
 };
 
 void items_f8(const struct packed *p, uint64_t r, float *q);
+void items_fp4(const struct packed *p, uint64_t r, float *q); /* twice the numbers */
 void items_i8(const struct packed *p, uint64_t r, float *q);
 void items_words(const struct packed *p, uint64_t r, float *q); /* along a row: compressed-tensors */
 void items_gptq(const struct packed *p, uint64_t r, float *q);  /* down a column */
@@ -55,7 +56,7 @@ int zero_words(const struct packed *p, uint64_t r, uint64_t group);
 int zero_gptq(const struct packed *p, uint64_t r, uint64_t group);
 int zero_awq(const struct packed *p, uint64_t r, uint64_t group);
 
-/* The smallest type that holds every number of the matrix as it is: Q4_0, Q5_0 or Q8_0, BF16, else F32. */
+/* The smallest type that holds every number of the matrix as it is: Q4_0, Q5_0 or Q8_0, MXFP4, BF16, else F32. */
 enum weight_type packed_type(const struct packed *p);
 uint64_t packed_bytes(const struct packed *p, enum weight_type type);
 /* All rows in this type, which is packed_type's or wider. False: no memory. */

@@ -57,13 +57,14 @@ static andiron_status read_fp8(struct hf_model *m, const json_t *config, andiron
 
 static andiron_status read_compressed(struct hf_model *m, const json_t *config, andiron_error *error)
 {
-    static const char *const formats[] = {"pack-quantized",  "int-quantized", "float-quantized",
-                                          "naive-quantized", "dense",         "mixed-precision"};
-    const char *known = "pack-quantized, int-quantized, float-quantized, naive-quantized, mixed-precision";
+    static const char *const formats[] = {"pack-quantized", "int-quantized",   "float-quantized",     "naive-quantized",
+                                          "dense",          "mixed-precision", "mxfp4-pack-quantized"};
+    const char *known =
+        "pack-quantized, int-quantized, float-quantized, naive-quantized, mxfp4-pack-quantized, mixed-precision";
     struct span format = {0}, sparse = span_of("dense");
     json_at_text(config, "format", &format);
     json_at_text(config, "sparsity_config.format", &sparse);
-    if (!hf_is_one_of(format, formats, 6))
+    if (!hf_is_one_of(format, formats, sizeof formats / sizeof *formats))
         return refuse(m, "format", format, known, error);
     if (!span_is(sparse, "dense"))
         return refuse(m, "sparsity_config.format", sparse, "dense", error);
@@ -74,7 +75,7 @@ static andiron_status read_compressed(struct hf_model *m, const json_t *config, 
     {
         struct span own = format;
         json_at_text(group, "format", &own);
-        if (!hf_is_one_of(own, formats, 6))
+        if (!hf_is_one_of(own, formats, sizeof formats / sizeof *formats))
             return refuse(m, "format", own, known, error);
     }
     return ANDIRON_OK;

@@ -32,6 +32,15 @@ void items_f8(const struct packed *p, uint64_t r, float *q)
         q[i] = f8_to_float(from[i]);
 }
 
+static const int8_t codes[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}; /* E2M1, twice */
+
+void items_fp4(const struct packed *p, uint64_t r, float *q)
+{
+    const uint8_t *from = (const uint8_t *)p->items->tensor.data + r * (p->columns / 2);
+    for (uint64_t i = 0; i < p->columns; i++)
+        q[i] = (float)codes[from[i / 2] >> i % 2 * 4 & 15];
+}
+
 void items_i8(const struct packed *p, uint64_t r, float *q)
 {
     const int8_t *from = (const int8_t *)p->items->tensor.data + r * p->columns;
@@ -77,6 +86,15 @@ static uint64_t scale_index(const struct packed *p, uint64_t r, uint64_t group)
     return r / p->row_block * p->scale_row + group * p->scale_group;
 }
 
+/* An exponent (E8M0) stands for half a power of two, as items are twice their numbers. */
+static float scale_at(const struct packed *p, uint64_t i)
+{
+    if (p->scales->tensor.type != SAFETENSORS_U8)
+        return hf_number(&p->scales->tensor, i);
+    const uint8_t e = ((const uint8_t *)p->scales->tensor.data)[i];
+    return float_of_bits(e < 2 ? 0x200000u << e : (uint32_t)(e - 1) << 23);
+}
+
 int zero_i8(const struct packed *p, uint64_t r, uint64_t group)
 {
     return ((const int8_t *)p->zeros->tensor.data)[scale_index(p, r, group)];
@@ -120,7 +138,7 @@ static bool scales_are_halves(const struct packed *p)
 {
     bool all = true;
     for (uint64_t i = 0; i < n_scales(p) && all; i++) {
-        const float x = hf_number(&p->scales->tensor, i);
+        const float x = scale_at(p, i);
         all = isfinite(x) && half_to_float(half_of_float(x)) == x;
     }
     return all;
@@ -131,7 +149,7 @@ static bool scales_are_powers(const struct packed *p)
 {
     bool all = true;
     for (uint64_t i = 0; i < n_scales(p) && all; i++) {
-        const uint32_t bits = bits_of_float(hf_number(&p->scales->tensor, i)), exponent = bits >> 23 & 255;
+        const uint32_t bits = bits_of_float(scale_at(p, i)), exponent = bits >> 23 & 255;
         all = (bits & 0x7fffff) == 0 && exponent > 127 - 100 && exponent < 127 + 100;
     }
     return all;
@@ -164,6 +182,8 @@ enum weight_type packed_type(const struct packed *p)
     static const int from[] = {-8, -16, -128};
     if (p->layout->type == SAFETENSORS_F8_E4M3)
         return scales_are_powers(p) ? TYPE_BF16 : TYPE_F32;
+    if (p->layout->type == SAFETENSORS_U8)
+        return blocks_are_whole(p) ? TYPE_MXFP4 : TYPE_F32;
     if (!blocks_are_whole(p) || !scales_are_halves(p))
         return TYPE_F32;
     int low, high;
@@ -216,6 +236,18 @@ static void put_nibbles(const float *q, float scale, bool five, uint8_t *out)
         out[i] = (uint8_t)((x[i] & 15) | (x[i + BLOCK / 2] & 15) << 4);
 }
 
+static void put_mxfp4(const float *q, float scale, uint8_t *out)
+{
+    const uint32_t bits = bits_of_float(scale);
+    uint8_t x[BLOCK];
+    *out++ = (uint8_t)(bits >> 23 ? (bits >> 23) + 1 : bits > 0x200000);
+    for (size_t i = 0; i < BLOCK; i++)
+        for (x[i] = q[i] < 0 ? 8 : 0; x[i] < 15 && codes[x[i]] != (int)q[i];)
+            x[i]++;
+    for (size_t i = 0; i < BLOCK / 2; i++)
+        out[i] = (uint8_t)(x[i] | x[i + BLOCK / 2] << 4);
+}
+
 static void put_f32(const struct row *row, uint64_t n, uint8_t *out)
 {
     for (uint64_t i = 0; i < n; i++) {
@@ -242,6 +274,8 @@ static void put_row(const struct row *row, uint64_t n, enum weight_type type, ui
     for (uint64_t i = 0; i < n; i += BLOCK, out += bytes) {
         if (type == TYPE_Q8_0)
             put_q8_0(row->q + i, row->scales[i], out);
+        else if (type == TYPE_MXFP4)
+            put_mxfp4(row->q + i, row->scales[i], out);
         else
             put_nibbles(row->q + i, row->scales[i], type == TYPE_Q5_0, out);
     }
@@ -250,7 +284,7 @@ static void put_row(const struct row *row, uint64_t n, enum weight_type type, ui
 static void read_row(const struct packed *p, uint64_t r, const struct row *row)
 {
     for (uint64_t g = 0; g < p->n_groups; g++) {
-        row->group_scales[g] = hf_number(&p->scales->tensor, scale_index(p, r, g));
+        row->group_scales[g] = scale_at(p, scale_index(p, r, g));
         row->group_zeros[g] = zero_at(p, r, g);
     }
     p->layout->row(p, r, row->q);

@@ -159,6 +159,20 @@ def awq(weight, group):
     return tensors, dequantize(q, scale, z, index)
 
 
+def mxfp4(weight):
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    w = weight.reshape(weight.shape[0], -1, 32)
+    exponent = torch.floor(torch.log2(w.abs().amax(-1))) - 2
+    w = w / torch.exp2(exponent)[..., None]
+    code = (w.abs()[..., None] - values).abs().argmin(-1)
+    code = (code + 8 * ((w < 0) & (code > 0))).reshape(weight.shape)
+    packed = (code[:, 0::2] | code[:, 1::2] << 4).to(torch.uint8)
+    scale = (exponent + 127).to(torch.uint8)
+    numbers = torch.cat([values, -values])[torch.stack([packed & 15, packed >> 4], -1).long()].reshape(weight.shape)
+    return {"weight_packed": packed, "weight_scale": scale}, numbers * expand(2.0 ** (scale.float() - 127), 1, 32,
+                                                                              weight.shape)
+
+
 def scheme(bits, kind, strategy, symmetric=True, group=None, block=None):
     return {"num_bits": bits, "type": kind, "symmetric": symmetric, "strategy": strategy, "group_size": group,
             "block_structure": block, "actorder": None, "dynamic": False}
@@ -200,6 +214,7 @@ CASES = {
                       lambda w: compressed_words(w, 4, 16, False, shuffled=True)),
     "ct_int8_words": ("llama", "Q8_0", compressed("pack-quantized", scheme(8, "int", "channel")),
                       lambda w: compressed_words(w, 8, -1, True)),
+    "ct_mxfp4": ("llama", "MXFP4", compressed("mxfp4-pack-quantized", scheme(4, "float", "group", True, 32)), mxfp4),
     "ct_experts": ("qwen3_moe", "Q4_0", compressed("pack-quantized", scheme(4, "int", "group", True, 32)),
                    lambda w: compressed_words(w, 4, 32, True)),
     "gptq": ("llama", "Q4_0", gptq_config(4, 32, True), lambda w: gptq(w, 4, 32, True)),
