@@ -71,9 +71,10 @@ bool hf_has_matrix(const struct hf_model *m, const char *stem);
 /* *as: the tensor as if it were not packed, without data; a plain one as it is. name: room for its name. */
 andiron_status hf_packed_look(const struct hf_model *m, const struct safetensors_tensor *from,
                               struct safetensors_tensor *as, char name[HF_NAME_BYTES], andiron_error *error);
-/* Unpack what hf_packed_look gave; a plain tensor stays. An expert gets the type of those before it (HF_NO_TYPE: it is
- * the first) and its data stay until the next expert's; others' stay as long as the model. */
+/* Unpack what hf_packed_look gave; a plain tensor stays. The data live as long as the model, or, of what is passing (it
+ * will be copied to where it belongs), until the next passing one. type: HF_NO_TYPE, or one that the caller wants:
+ * TYPE_F32, or that of the experts before this one. The first expert gets a type that holds all of its siblings. */
 andiron_status hf_packed_fill(struct hf_model *m, const struct safetensors_tensor *from, struct safetensors_tensor *as,
-                              bool is_expert, uint32_t type, andiron_error *error);
+                              bool passing, uint32_t type, andiron_error *error);
 
 #endif

@@ -340,16 +340,16 @@ static void *room_for(struct hf_model *m, uint64_t bytes, bool keep)
 }
 
 andiron_status hf_packed_fill(struct hf_model *m, const struct safetensors_tensor *from, struct safetensors_tensor *as,
-                              bool is_expert, uint32_t type, andiron_error *error)
+                              bool passing, uint32_t type, andiron_error *error)
 {
     struct packed p;
     andiron_status s = find(m, from, &p, error);
     if (s || !p.layout)
         return s;
     struct gguf_tensor *t = &as->tensor;
-    if (is_expert && type == HF_NO_TYPE)
+    if (passing && type == HF_NO_TYPE)
         s = widen(m, from->tensor.name, &t->type, error);
-    else if (is_expert && wider(t->type, type) == type)
+    else if (type != HF_NO_TYPE && wider(t->type, type) == type)
         t->type = type;
     if (s)
         return s;
@@ -360,7 +360,7 @@ andiron_status hf_packed_fill(struct hf_model *m, const struct safetensors_tenso
     if (s)
         return s;
     t->n_bytes = packed_bytes(&p, t->type);
-    t->data = room_for(m, t->n_bytes, !is_expert);
+    t->data = room_for(m, t->n_bytes, !passing);
     if (!t->data || !packed_unpack(&p, t->type, m->packing.pool, (void *)(uintptr_t)t->data))
         return error_memory(error, t->n_bytes, "unpacked weights");
     return ANDIRON_OK;
