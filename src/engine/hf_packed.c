@@ -118,7 +118,7 @@ bool hf_is_beside(const struct hf_model *m, const struct safetensors_tensor *t)
 {
     struct span stem = {0}, last = {0};
     return m->packing.method && split(t->tensor.name, &stem, &last) &&
-           hf_is_one_of(last, beside, sizeof beside / sizeof *beside);
+           hf_is_among(last, beside, sizeof beside / sizeof *beside);
 }
 
 bool hf_has_matrix(const struct hf_model *m, const char *stem)

@@ -14,7 +14,7 @@ enum { HF_BLOCK_MAX = 1 << 20 };
 
 /* ---- hf_packing.c ---- */
 
-bool hf_is_one_of(struct span value, const char *const *known, size_t n);
+bool hf_is_among(struct span value, const char *const *known, size_t n);
 /* A size of 1 or more, at most HF_BLOCK_MAX; none, -1 and null stand for the whole row: 0. False: no such number. */
 bool hf_read_group(const json_t *config, const char *key, uint64_t *out);
 /* Two such sizes. */

@@ -18,7 +18,7 @@ static andiron_status refuse(const struct hf_model *m, const char *key, struct s
                      hf_path(m->dir), key, (int)(value.n < 80 ? value.n : 80), value.p, known);
 }
 
-bool hf_is_one_of(struct span value, const char *const *known, size_t n)
+bool hf_is_among(struct span value, const char *const *known, size_t n)
 {
     bool is = false;
     for (size_t i = 0; i < n; i++)
@@ -64,7 +64,7 @@ static andiron_status read_compressed(struct hf_model *m, const json_t *config, 
     struct span format = {0}, sparse = span_of("dense");
     json_at_text(config, "format", &format);
     json_at_text(config, "sparsity_config.format", &sparse);
-    if (!hf_is_one_of(format, formats, sizeof formats / sizeof *formats))
+    if (!hf_is_among(format, formats, sizeof formats / sizeof *formats))
         return refuse(m, "format", format, known, error);
     if (!span_is(sparse, "dense"))
         return refuse(m, "sparsity_config.format", sparse, "dense", error);
@@ -75,7 +75,7 @@ static andiron_status read_compressed(struct hf_model *m, const json_t *config, 
     {
         struct span own = format;
         json_at_text(group, "format", &own);
-        if (!hf_is_one_of(own, formats, sizeof formats / sizeof *formats))
+        if (!hf_is_among(own, formats, sizeof formats / sizeof *formats))
             return refuse(m, "format", own, known, error);
     }
     return ANDIRON_OK;
@@ -108,7 +108,7 @@ static andiron_status read_gptq(struct hf_model *m, const json_t *config, andiro
     struct span format = span_of("gptq");
     if (!json_at_text(config, "checkpoint_format", &format))
         json_at_text(config, "format", &format);
-    if (!hf_is_one_of(format, formats, 2))
+    if (!hf_is_among(format, formats, 2))
         return refuse(m, "checkpoint_format", format, "gptq, gptq_v2", error);
     m->packing.less_one = span_is(format, "gptq");
     return read_bits(m, config, error);
@@ -120,7 +120,7 @@ static andiron_status read_awq(struct hf_model *m, const json_t *config, andiron
     struct span format = span_of("gemm");
     if (!json_at_text(config, "version", &format))
         json_at_text(config, "format", &format);
-    if (!hf_is_one_of(format, formats, 2))
+    if (!hf_is_among(format, formats, 2))
         return refuse(m, "version", format, "gemm", error);
     return read_bits(m, config, error);
 }
