@@ -4,9 +4,9 @@
     make_hf_packed.py [CASE ...]
 
 Needs torch 2.13.0, transformers, tokenizers and safetensors. Matrices are packed here as the formats' libraries pack
-them, unpacked again by code of its own, and Transformers runs on the unpacked numbers in float32. golden.bin: u32
-tokens, u32 vocabulary, i32 ids, f32 rows. weights.txt: for each packed matrix its name here, the type
-that it is unpacked to, and FNV-1a (64 bits) of its numbers as float32, row after row.
+them, unpacked again by code of its own (check_hf_packed.py asks the libraries), and Transformers runs on the unpacked
+numbers in float32. golden.bin: u32 tokens, u32 vocabulary, i32 ids, f32 rows. weights.txt: for each packed matrix its
+name here, the type that it is unpacked to, and FNV-1a (64 bits) of its numbers as float32, row after row.
 """
 import json
 import pathlib
