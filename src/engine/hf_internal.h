@@ -34,8 +34,25 @@ struct hf_kind {
     unsigned flags;
 };
 
+/* How a folder packs its weights; hf_packed.h has the rest. */
+enum hf_packing_method { HF_PLAIN, HF_FP8, HF_COMPRESSED, HF_GPTQ, HF_AWQ };
+
+struct hf_packing {
+    enum hf_packing_method method;
+    uint64_t block[2];    /* FP8: rows and columns that share a scale; 0: config.json says nothing */
+    uint32_t bits;        /* GPTQ, AWQ: of an item */
+    uint64_t group;       /* GPTQ, AWQ: columns that share a scale; 0: all */
+    bool less_one;        /* GPTQ: zeros are stored less 1 */
+    const json_t *groups; /* compressed-tensors: config_groups */
+    void *room;           /* where an expert is unpacked, before it comes to the others */
+    uint64_t n_room;
+    struct pool *pool; /* while weights are unpacked */
+};
+
+enum { HF_NAME_BYTES = 256, HF_NO_TYPE = UINT32_MAX };
+
 struct hf_model {
-    struct arena arena; /* names, vectors */
+    struct arena arena; /* names, vectors, unpacked weights */
     struct hf_dir *dir;
     const json_t *config; /* hf_text_config */
     const struct hf_kind *kind;
@@ -48,7 +65,8 @@ struct hf_model {
     uint32_t n_layers;       /* that tensors belong to */
     bool tied;               /* the head of scores is the table of tokens */
     uint64_t n_experts_said; /* by config.json */
-    uint32_t *n_experts;     /* [capacity] so far brought together in that tensor; 0: it is another */
+    struct hf_packing packing;
+    uint32_t *n_experts; /* [capacity] so far brought together in that tensor; 0: it is another */
 };
 
 enum { HF_LAYERS_MAX = 4096 };
@@ -77,11 +95,29 @@ const json_t *hf_text_config(const struct hf_dir *dir);
 bool hf_is_one_of(const char *words, struct span word); /* words between spaces; "": any */
 /* A tensor without data yet. NULL: no memory. */
 struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name);
-/* Number i of a tensor of F32, F16 or BF16. */
+/* Number i of a tensor of F32, F16 or BF16, aligned or not. */
 float hf_number(const struct gguf_tensor *t, size_t i);
 /* All tensors of the folder by their names here, or an error that names what is not known, or missing. */
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error);
 /* A vector of n numbers for the caller to fill. NULL: no memory. */
 float *hf_add_vector(struct hf_model *m, const char *name, size_t n);
+
+/* ---- hf_packed.c ---- */
+
+/* What quantization_config says, or an error that names what is not read here. */
+andiron_status hf_packing_read(struct hf_model *m, andiron_error *error);
+void hf_packing_done(struct hf_model *m); /* nothing will be unpacked any more */
+/* Is this a part of a packed matrix (its scales, zeros, ...), of no use alone? */
+bool hf_is_beside(const struct hf_model *m, const struct safetensors_tensor *t);
+/* Is there a weight of the module of this name, packed or not? */
+bool hf_has_matrix(const struct hf_model *m, const char *stem);
+/* *as: the tensor as if it were not packed, without data; a plain one as it is. name: room for its name. */
+andiron_status hf_packed_look(const struct hf_model *m, const struct safetensors_tensor *from,
+                              struct safetensors_tensor *as, char name[HF_NAME_BYTES], andiron_error *error);
+/* Unpack what hf_packed_look gave; a plain tensor stays. The data live as long as the model, or, of what is passing (it
+ * will be copied to where it belongs), until the next passing one. type: HF_NO_TYPE, or one that the caller wants:
+ * TYPE_F32, or that of the experts before this one. The first expert gets a type that holds all of its siblings. */
+andiron_status hf_packed_fill(struct hf_model *m, const struct safetensors_tensor *from, struct safetensors_tensor *as,
+                              bool passing, uint32_t type, andiron_error *error);
 
 #endif

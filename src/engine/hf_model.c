@@ -141,9 +141,7 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
     if (!hf_is_one_of(m->kind->act, m->act))
         return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: expected hidden_act to be %s, got \"%.*s\"",
                          hf_path(m->dir), m->kind->act, (int)(act.n < 80 ? act.n : 80), act.p);
-    return json_at(config, "quantization_config") && !json_is_null(json_at(config, "quantization_config"))
-               ? hf_wrong(m, "quantized weights (quantization_config) are not read yet", error)
-               : ANDIRON_OK;
+    return hf_packing_read(m, error);
 }
 
 /* One key, if config.json has it and no line before gave it. */
@@ -390,6 +388,7 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, bool with_
         s = hf_check_options(m, error);
     if (!s)
         s = hf_take_weights(m, error);
+    hf_packing_done(m);
     if (!s)
         s = put_all(m, error);
     if (s) {

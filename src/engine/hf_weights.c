@@ -315,6 +315,22 @@ static bool left_out(const struct hf_model *m, struct span name)
     return out;
 }
 
+/* The type of the tensor of this name, if it was begun. */
+static uint32_t type_so_far(const struct hf_model *m, const char *name)
+{
+    const struct span wanted = span_of(name);
+    for (size_t i = m->n_tensors; i > 0; i--)
+        if (span_same(m->tensors[i - 1].name, wanted))
+            return m->tensors[i - 1].type;
+    return HF_NO_TYPE;
+}
+
+static bool runs_as_it_is(const struct safetensors_tensor *t)
+{
+    const uint32_t type = t->tensor.type;
+    return (type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16) && t->tensor.n_bytes > 0 && t->aligned;
+}
+
 static andiron_status take_place(struct hf_model *m, const struct place *place, const struct safetensors_tensor *from,
                                  andiron_error *error)
 {
@@ -334,23 +350,37 @@ static andiron_status take_place(struct hf_model *m, const struct place *place, 
     return ANDIRON_OK;
 }
 
-static andiron_status take(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error)
+/* `from`: the tensor `source` of the folder as it would stand there unpacked. */
+static andiron_status take_as(struct hf_model *m, const struct safetensors_tensor *source,
+                              struct safetensors_tensor *from, andiron_error *error)
 {
     struct place place;
     const struct gguf_tensor *t = &from->tensor;
     const int n = (int)(t->name.n < 120 ? t->name.n : 120);
-    if (left_out(m, t->name))
-        return ANDIRON_OK;
     if (!place_here(m, t->name, &place))
         return error_set(error, ANDIRON_E_SUPPORT, "%s: the tensor \"%.*s\" is not known for a model of type %s",
                          hf_path(m->dir), n, t->name.p, m->kind->model_type);
     if (!place.name[0])
         return ANDIRON_OK;
-    if ((t->type != TYPE_F32 && t->type != TYPE_F16 && t->type != TYPE_BF16) || !t->n_bytes || !from->aligned)
+    if (t->data == source->tensor.data && !runs_as_it_is(from))
         return error_set(error, ANDIRON_E_SUPPORT,
                          "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
                          hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
-    return m->tied && !strncmp(place.name, "output.", 7) ? ANDIRON_OK : take_place(m, &place, from, error);
+    if (m->tied && !strncmp(place.name, "output.", 7))
+        return ANDIRON_OK;
+    const uint32_t type = place.expert >= 0 ? type_so_far(m, place.name) : place.how ? (uint32_t)TYPE_F32 : HF_NO_TYPE;
+    const andiron_status s = hf_packed_fill(m, source, from, place.expert >= 0 || place.how, type, error);
+    return s ? s : take_place(m, &place, from, error);
+}
+
+static andiron_status take(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error)
+{
+    char name[HF_NAME_BYTES];
+    struct safetensors_tensor as;
+    if (left_out(m, from->tensor.name) || hf_is_beside(m, from))
+        return ANDIRON_OK;
+    const andiron_status s = hf_packed_look(m, from, &as, name, error);
+    return s ? s : take_as(m, from, &as, error);
 }
 
 static const struct gguf_tensor *find_here(const struct hf_model *m, const char *name)
