@@ -106,11 +106,44 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
     return s ? s : put_tokens(c, &said, error);
 }
 
+/* A number that llama.cpp asks for and the engine does not need; not where the metadata has it already. */
+static void put_more(struct conversion *c, const char *name, enum gguf_value_type type, double x)
+{
+    char key[128];
+    snprintf(key, sizeof key, "%s.%s", c->model->kind->architecture, name);
+    if (!gguf_find(c->file, key))
+        gguf_put_number(&c->values, key, type, x);
+}
+
+static void put_experts(struct conversion *c)
+{
+    static const char *const shared[] = {"n_shared_experts", "num_shared_experts", "num_shared_expert"};
+    const struct gguf_tensor *own = NULL, *all = NULL;
+    uint64_t n = 0;
+    for (size_t i = 0; i < gguf_n_tensors(c->file); i++) { /* the first layers may be dense */
+        const struct gguf_tensor *t = gguf_tensor_at(c->file, i);
+        own = !own && ends_with(t->name, ".ffn_down_exps.weight") ? t : own;
+        all = !all && ends_with(t->name, ".ffn_down_shexp.weight") ? t : all;
+    }
+    if (own)
+        put_more(c, "expert_feed_forward_length", GGUF_U32, (double)own->dims[0]);
+    if (all)
+        put_more(c, "expert_shared_feed_forward_length", GGUF_U32, (double)all->dims[0]);
+    for (size_t i = 0; own && i < sizeof shared / sizeof *shared; i++)
+        if (json_at_u64(hf_config(c->model->dir), shared[i], &n)) {
+            put_more(c, "expert_shared_count", GGUF_U32, (double)n);
+            break;
+        }
+}
+
 static andiron_status put_all(struct conversion *c, andiron_error *error)
 {
     buffer_init(&c->values.bytes, SIZE_MAX);
     for (size_t i = 0; i < gguf_n_values(c->file); i++)
         put_value(c, gguf_value_at(c->file, i));
+    put_experts(c);
+    if (!strcmp(c->model->kind->architecture, "olmo"))
+        put_more(c, "attention.layer_norm_epsilon", GGUF_F32, 1e-5); /* config.json does not say it */
     gguf_put_number(&c->values, "general.file_type", GGUF_U32, c->type->file_type);
     gguf_put_number(&c->values, "general.quantization_version", GGUF_U32, 2);
     return put_tokenizer(c, error);

@@ -20,7 +20,7 @@ static uint16_t bf16_of_float(float x)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static float size_of(float x) { return x < 0 ? -x : x; }
+static float size_of(float x) { return x > 0 ? x : 0 - x; } /* never -0 */
 
 /* The number that is farthest from 0, the first of equals. */
 static float farthest(const float *x)

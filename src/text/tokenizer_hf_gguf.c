@@ -266,10 +266,13 @@ static andiron_status put_around(struct speaker *s)
     return ANDIRON_OK;
 }
 
-/* Tokens without a text, up to the `n` that the model has rows for. */
+/* As many as the model has rows for. Added tokens past them cannot be used, and are left out. */
 static andiron_status put_tokens(struct speaker *s, size_t n)
 {
     const struct tokenizer *t = s->t;
+    for (size_t i = n; i < t->source.n_tokens; i++)
+        if (s->h->in_model[i])
+            return refuse(s, "more tokens than the model has rows for");
     struct span *texts = arena_alloc(s->arena, n, sizeof *texts);
     uint8_t *kinds = arena_alloc(s->arena, n, 1);
     if (!texts || !kinds)
