@@ -27,16 +27,15 @@ static int run_convert(const struct command *command, int argc, char **argv)
 }
 
 static const struct option_row options[] = {
-    {"type", 't', OPTION_TEXT, "f32|f16|bf16|q8_0|q5_1|q5_0|q4_1|q4_0",
-     "what matrices become; default: bf16 where the folder holds BF16, else f16", offsetof(struct convert_args, type),
-     0, 0},
+    {"type", 't', OPTION_TEXT, "f32|f16|bf16|q8_0|q5_1|q5_0|q4_1|q4_0", "what matrices become; default: bf16 or f16",
+     offsetof(struct convert_args, type), 0, 0},
     {"force", 0, OPTION_FLAG, NULL, "replace a file that is there already", offsetof(struct convert_args, force), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, "tell what the library says", offsetof(struct convert_args, verbose), 0, 0},
 };
 
 const struct command command_convert = {
     .name = "convert",
-    .arguments = "FOLDER FILE.gguf",
+    .arguments = "MODEL_DIR OUT.gguf",
     .summary = "write a Hugging Face folder as a GGUF file",
     .details =
         "The default is bf16 where the folder holds BF16, else f16. Vectors and routers stay F32; tables of tokens\n"

@@ -95,8 +95,6 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
     if (s)
         return s;
     if (!c->tokenizer) {
-        log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json; the file will take token ids only",
-                hf_path(c->model->dir));
         gguf_put_text(&c->values, "tokenizer.ggml.model", span_of("none"));
         return ANDIRON_OK;
     }
@@ -198,6 +196,8 @@ andiron_status andiron_convert(const char *dir, const char *path, const andiron_
         gguf_write_abandon(w);
     else
         s = gguf_write_finish(w, error);
+    if (!s && !c.tokenizer)
+        log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json, so the file takes token ids only", dir);
     close_all(&c);
     return s;
 }

@@ -70,11 +70,13 @@ static bool is(const json_t *o, const char *key, bool usual)
     return json_is_boolean(v) ? json_is_true(v) : usual;
 }
 
-/* A pattern as one line. */
+/* A pattern as one line; a quotation mark needs no backslash. */
 static bool put_pattern(struct buffer *out, struct span regex)
 {
     for (size_t i = 0; i < regex.n; i++)
-        if (regex.p[i] == '\n' || regex.p[i] == '\r')
+        if (regex.p[i] == '\\' && i + 1 < regex.n && regex.p[i + 1] == '"')
+            continue;
+        else if (regex.p[i] == '\n' || regex.p[i] == '\r')
             buffer_add(out, regex.p[i] == '\n' ? "\\n" : "\\r", 2);
         else
             buffer_add(out, regex.p + i, 1);

@@ -211,7 +211,7 @@ static void others_are_refused(void **state)
     } cases[] = {
         {"t5", "the kind Unigram"}, {"uncased", "the kind WordPiece"}, {"words", "the kind WordLevel"},
         {"clip", "a normalizer"},   {"cl100k", "this pre-tokenizer"},  {"roberta", "this pre-tokenizer"},
-        {"llama2", "these merges"}, {"bytes_norm", "BPE with"},
+        {"llama2", "these merges"}, {"bytes_norm", "BPE with"},        {"gpt2", "more tokens than"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
