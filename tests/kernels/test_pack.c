@@ -20,7 +20,7 @@ static uint32_t read_u32(FILE *f)
 static void bytes_are_the_package_s(void **state)
 {
     (void)state;
-    FILE *f = fopen(SOURCE_DIR "/tests/golden/pack.bin", "rb");
+    FILE *f = fopen(SOURCE_DIR "/tests/golden/kernels/pack.bin", "rb");
     assert_non_null(f);
     const size_t n = read_u32(f);
     float *x = malloc(n * sizeof *x);

@@ -1,4 +1,4 @@
-"""Makes tests/golden/pack.bin: numbers, and what gguf.quants.quantize makes of them.
+"""Makes tests/golden/kernels/pack.bin: numbers, and what gguf.quants.quantize makes of them.
 
     python tools/oracle/make_pack.py
 
@@ -11,7 +11,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 from gguf.quants import quantize
 
-OUT = pathlib.Path(__file__).parents[2] / "tests/golden/pack.bin"
+OUT = pathlib.Path(__file__).parents[2] / "tests/golden/kernels/pack.bin"
 TYPES = [Type.F16, Type.BF16, Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0]
 
 
