@@ -160,7 +160,7 @@ static void a_folder_without_a_tokenizer_takes_ids(void **state)
     assert_true(golden_distance(&g, model, 7, &e) <= limit);
     golden_close(&g);
     assert_int_equal(andiron_tokenize(model, "a", 1, 0, ids, 4, &n, &e), ANDIRON_E_SUPPORT);
-    assert_non_null(strstr(e.text, "no tokenizer.json"));
+    assert_non_null(strstr(e.text, "has no tokenizer"));
     assert_int_equal(andiron_detokenize(model, ids, 4, true, text, sizeof text, &n, &e), ANDIRON_E_SUPPORT);
     assert_string_equal(andiron_token_piece(model, 1, true, &n), "");
     assert_false(andiron_token_ends_turn(model, 0));
