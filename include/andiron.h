@@ -105,6 +105,22 @@ ANDIRON_API andiron_status andiron_describe(const char *path, const andiron_mode
                                             const char *kv_type, unsigned flags, andiron_write_fn write, void *user,
                                             andiron_error *error);
 
+/* ---- conversion ---- */
+
+typedef struct {
+    const char *type; /* of matrices: "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1" or "q4_0"; NULL: "bf16" where
+                         the folder holds BF16, else "f16" */
+    bool overwrite;   /* a file that is there already */
+} andiron_convert_options; /* all zero is a good default */
+
+/* Write the Hugging Face folder `dir` as the GGUF file `path`, which appears whole or not at all. Vectors, routers and
+ * positions stay F32; tables of tokens become Q8_0 where others have fewer bits. ANDIRON_E_ARGUMENT: `path` is there
+ * already, `dir` is no folder, the type is not known or cannot hold a weight. ANDIRON_E_SUPPORT: a model that does not
+ * run here, or a tokenizer that GGUF has no words for. ANDIRON_E_FORMAT: the folder contradicts itself. ANDIRON_E_IO,
+ * ANDIRON_E_MEMORY. A folder without a tokenizer.json gives a file that takes token ids only. */
+ANDIRON_API andiron_status andiron_convert(const char *dir, const char *path, const andiron_convert_options *options,
+                                           andiron_error *error);
+
 /* ---- tokens ---- */
 
 typedef enum {

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {&command_run,    &command_show,       &command_tokenize,
-                                                 &command_logits, &command_perplexity, &command_embed,
-                                                 &command_import, &command_bench};
+static const struct command *const commands[] = {&command_run,     &command_show,       &command_tokenize,
+                                                 &command_logits,  &command_perplexity, &command_embed,
+                                                 &command_convert, &command_import,     &command_bench};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_overview(FILE *out)

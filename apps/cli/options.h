@@ -78,6 +78,6 @@ void help_print(const struct command *command);
 int help_dump(const struct command *const *commands, size_t n);
 
 extern const struct command command_run, command_show, command_tokenize, command_logits, command_perplexity,
-    command_embed, command_import, command_bench;
+    command_embed, command_convert, command_import, command_bench;
 
 #endif

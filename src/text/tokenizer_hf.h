@@ -6,6 +6,7 @@
 #ifndef TEXT_TOKENIZER_HF_H
 #define TEXT_TOKENIZER_HF_H
 
+#include "base/arena.h"
 #include "text/tokenizer.h"
 #include <jansson.h>
 
@@ -24,5 +25,11 @@ struct tokenizer_hf_source {
  * are read as U+FFFD. */
 andiron_status tokenizer_hf_open(struct tokenizer **out, const struct tokenizer_hf_source *source,
                                  andiron_error *error);
+
+/* The same tokenizer as a GGUF file says it, with n_tokens tokens (0: its own number; those without a text are
+ * unused): what tokenizer_open takes. Lists are put in `arena`, texts belong to `t`; `root` is its tokenizer.json. A
+ * tokenizer that GGUF cannot say is an ANDIRON_E_SUPPORT error. */
+andiron_status tokenizer_hf_say(const struct tokenizer *t, const json_t *root, size_t n_tokens, struct arena *arena,
+                                struct tokenizer_source *out, andiron_error *error);
 
 #endif

@@ -23,7 +23,7 @@ COMMAND = sys.argv[1:_dashes]
 if not COMMAND:
     sys.exit(f"usage: {sys.argv[0]} [EMULATOR ...] PROGRAM [-- unittest's arguments]")
 LIMIT = int(os.environ.get("CLI_TEST_LIMIT", "600"))
-COMMANDS = ["run", "show", "tokenize", "logits", "perplexity", "embed", "bench"]
+COMMANDS = ["run", "show", "tokenize", "logits", "perplexity", "embed", "convert", "import", "bench"]
 
 scratch = pathlib.Path(tempfile.mkdtemp(prefix="andiron-cli-"))
 atexit.register(shutil.rmtree, scratch, ignore_errors=True)

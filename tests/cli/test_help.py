@@ -57,6 +57,8 @@ class Help(Case):
             "run": "system raw temperature top-k top-p min-p repeat-penalty seed ctx threads cpu arch kv-type",
             "show": "metadata tensors graph json ctx", "tokenize": "detokenize special pieces",
             "logits": "tokens prompt ubatch decode output", "perplexity": "ctx", "embed": "lines pooling raw",
+            "convert": "type force",
+            "import": "type",
             "bench": "prompt depth sequences json"}
         dump = json.loads(self.ok("help", "--dump"))
         for command in dump["commands"]:

@@ -5,6 +5,7 @@ andiron_test(test_tokenizer_golden SOURCES test_tokenizer_golden.c vocabulary.c 
 add_executable(tokens_of tokens_of.c)
 target_link_libraries(tokens_of PRIVATE engine andiron_flags)
 andiron_test(test_tokenizer_hf SOURCES test_tokenizer_hf.c USES text files)
+andiron_test(test_tokenizer_say SOURCES test_tokenizer_say.c USES text files)
 add_executable(hf_tokens_of hf_tokens_of.c)
 target_link_libraries(hf_tokens_of PRIVATE text files andiron_flags)
 andiron_fuzz(fuzz_tokenizer SOURCES ../fuzz/fuzz_tokenizer.c USES text

@@ -3,13 +3,14 @@ _andiron()
 {
     local now=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=
     if [ "$COMP_CWORD" = 1 ]; then
-        COMPREPLY=($(compgen -W "run show tokenize logits perplexity embed bench help --version" -- "$now"))
+        COMPREPLY=($(compgen -W "run show tokenize logits perplexity embed convert import bench help --version" -- "$now"))
         return
     fi
     case $before in
-    help) COMPREPLY=($(compgen -W "run show tokenize logits perplexity embed bench" -- "$now")); return ;;
+    help) COMPREPLY=($(compgen -W "run show tokenize logits perplexity embed convert import bench" -- "$now")); return ;;
     --kv-type) COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "$now")); return ;;
     --pooling) COMPREPLY=($(compgen -W "mean first last" -- "$now")); return ;;
+    --type|-t) COMPREPLY=($(compgen -W "f32 f16 bf16 q8_0 q4_0 q4_1" -- "$now")); return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) words="--system --raw --file -f --max-tokens -n --stop --temperature --top-k --top-p --min-p --repeat-penalty --frequency-penalty --presence-penalty --penalty-window --logit-bias --seed --ctx -c --kv-type --threads -t --cpu --arch --verbose -h --help" ;;
@@ -18,6 +19,8 @@ _andiron()
     logits) words="--tokens --prompt -p --special --output -o --ubatch --decode --beside --ctx -c --kv-type --threads -t --cpu --arch --verbose -h --help" ;;
     perplexity) words="--ctx -c --chunks --kv-type --json --threads -t --cpu --arch --verbose -h --help" ;;
     embed) words="--lines --file -f --pooling --raw --ctx -c --threads -t --cpu --arch --verbose -h --help" ;;
+    convert) words="--type -t --force --verbose -v -h --help" ;;
+    import) words="--type -t -h --help" ;;
     bench) words="--prompt -p --generate -n --depth -d --sequences -s --repetitions -r --ubatch --kv-type --json --threads -t --cpu --arch --verbose -h --help" ;;
     esac
     if [[ $now == -* ]]; then

@@ -1,0 +1,203 @@
+/* convert.c - a GGUF file written out of a Hugging Face folder: what hf_model.c shows as one, with what other programs
+ * want to read in it. Weights: convert_weights.c. */
+#include "engine/convert.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "text/tokenizer_hf.h"
+#include <stdio.h>
+#include <string.h>
+
+static const struct convert_type types[] = {
+    {"f32", TYPE_F32, 0},   {"f16", TYPE_F16, 1},   {"bf16", TYPE_BF16, 32}, {"q8_0", TYPE_Q8_0, 7},
+    {"q5_1", TYPE_Q5_1, 9}, {"q5_0", TYPE_Q5_0, 8}, {"q4_1", TYPE_Q4_1, 3},  {"q4_0", TYPE_Q4_0, 2},
+};
+
+static const struct convert_type *find_type(const char *name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (!strcmp(types[i].name, name))
+            return &types[i];
+    return NULL;
+}
+
+static const struct convert_type *usual_type(const struct gguf *file)
+{
+    for (size_t i = 0; i < gguf_n_tensors(file); i++)
+        if (gguf_tensor_at(file, i)->type == TYPE_BF16)
+            return find_type("bf16");
+    return find_type("f16");
+}
+
+/* ---- metadata ---- */
+
+static bool ends_with(struct span key, const char *end)
+{
+    const size_t n = strlen(end);
+    return key.n >= n && !memcmp(key.p + key.n - n, end, n);
+}
+
+/* As it is, but that others want floats of 32 bits, and one flag to be a bool. */
+static void put_value(struct conversion *c, const struct gguf_value *v)
+{
+    char key[256];
+    double x = 0;
+    if (ends_with(v->key, ".rope.style"))
+        return; /* rows are put in order */
+    snprintf(key, sizeof key, "%.*s", (int)v->key.n, v->key.p);
+    if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
+        gguf_put_number(&c->values, key, GGUF_F32, x);
+    else if (ends_with(v->key, ".expert_weights_norm") && gguf_item_f64(v, 0, &x))
+        gguf_put_number(&c->values, key, GGUF_BOOL, x != 0);
+    else
+        gguf_put_value(&c->values, v);
+}
+
+static void put_id(struct conversion *c, const char *name, int32_t id)
+{
+    char key[64];
+    snprintf(key, sizeof key, "tokenizer.ggml.%s_token_id", name);
+    if (id >= 0)
+        gguf_put_number(&c->values, key, GGUF_U32, id);
+}
+
+static andiron_status put_tokens(struct conversion *c, const struct tokenizer_source *s, andiron_error *error)
+{
+    struct gguf_values *v = &c->values;
+    int32_t *kinds = arena_alloc(&c->arena, s->n_tokens, sizeof *kinds);
+    if (!kinds)
+        return error_memory(error, s->n_tokens * sizeof *kinds, "the vocabulary");
+    for (size_t i = 0; i < s->n_tokens; i++)
+        kinds[i] = s->kinds[i];
+    gguf_put_text(v, "tokenizer.ggml.model", s->model);
+    gguf_put_text(v, "tokenizer.ggml.pre", s->pre);
+    gguf_put_texts(v, "tokenizer.ggml.tokens", s->texts, s->n_tokens);
+    gguf_put_array(v, "tokenizer.ggml.token_type", GGUF_I32, kinds, s->n_tokens, sizeof *kinds);
+    if (s->scores)
+        gguf_put_array(v, "tokenizer.ggml.scores", GGUF_F32, s->scores, s->n_tokens, sizeof *s->scores);
+    else
+        gguf_put_texts(v, "tokenizer.ggml.merges", s->merges, s->n_merges);
+    put_id(c, "bos", s->bos);
+    put_id(c, "eos", s->eos);
+    put_id(c, "unknown", s->unknown);
+    put_id(c, "padding", s->padding);
+    gguf_put_number(v, "tokenizer.ggml.add_bos_token", GGUF_BOOL, s->add_bos);
+    gguf_put_number(v, "tokenizer.ggml.add_eos_token", GGUF_BOOL, s->add_eos);
+    gguf_put_number(v, "tokenizer.ggml.add_space_prefix", GGUF_BOOL, s->add_space_prefix);
+    return ANDIRON_OK;
+}
+
+static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
+{
+    struct tokenizer_source said;
+    const struct gguf_tensor *table = gguf_find_tensor(c->file, "token_embd.weight");
+    andiron_status s = hf_model_tokenizer(c->model, &c->tokenizer, error);
+    if (s)
+        return s;
+    if (!c->tokenizer) {
+        gguf_put_text(&c->values, "tokenizer.ggml.model", span_of("none"));
+        return ANDIRON_OK;
+    }
+    s = hf_read_json(c->model->dir, "tokenizer.json", &c->root, error);
+    if (!s)
+        s = tokenizer_hf_say(c->tokenizer, c->root, table ? table->dims[1] : 0, &c->arena, &said, error);
+    return s ? s : put_tokens(c, &said, error);
+}
+
+/* A number that llama.cpp asks for and the engine does not need; not where the metadata has it already. */
+static void put_more(struct conversion *c, const char *name, enum gguf_value_type type, double x)
+{
+    char key[128];
+    snprintf(key, sizeof key, "%s.%s", c->model->kind->architecture, name);
+    if (!gguf_find(c->file, key))
+        gguf_put_number(&c->values, key, type, x);
+}
+
+static void put_experts(struct conversion *c)
+{
+    static const char *const shared[] = {"n_shared_experts", "num_shared_experts", "num_shared_expert"};
+    const struct gguf_tensor *own = NULL, *all = NULL;
+    uint64_t n = 0;
+    for (size_t i = 0; i < gguf_n_tensors(c->file); i++) { /* the first layers may be dense */
+        const struct gguf_tensor *t = gguf_tensor_at(c->file, i);
+        own = !own && ends_with(t->name, ".ffn_down_exps.weight") ? t : own;
+        all = !all && ends_with(t->name, ".ffn_down_shexp.weight") ? t : all;
+    }
+    if (own)
+        put_more(c, "expert_feed_forward_length", GGUF_U32, (double)own->dims[0]);
+    if (all)
+        put_more(c, "expert_shared_feed_forward_length", GGUF_U32, (double)all->dims[0]);
+    for (size_t i = 0; own && i < sizeof shared / sizeof *shared; i++)
+        if (json_at_u64(hf_config(c->model->dir), shared[i], &n)) {
+            put_more(c, "expert_shared_count", GGUF_U32, (double)n);
+            break;
+        }
+}
+
+static andiron_status put_all(struct conversion *c, andiron_error *error)
+{
+    buffer_init(&c->values.bytes, SIZE_MAX);
+    for (size_t i = 0; i < gguf_n_values(c->file); i++)
+        put_value(c, gguf_value_at(c->file, i));
+    put_experts(c);
+    if (!strcmp(c->model->kind->architecture, "olmo"))
+        put_more(c, "attention.layer_norm_epsilon", GGUF_F32, 1e-5); /* config.json does not say it */
+    gguf_put_number(&c->values, "general.file_type", GGUF_U32, c->type->file_type);
+    gguf_put_number(&c->values, "general.quantization_version", GGUF_U32, 2);
+    return put_tokenizer(c, error);
+}
+
+/* ---- the whole ---- */
+
+static andiron_status open_folder(struct conversion *c, const char *dir, const char *type, andiron_error *error)
+{
+    if (!hf_is_dir(dir))
+        return error_set(error, ANDIRON_E_ARGUMENT, "%s is no folder; expected one with a config.json", dir);
+    andiron_status s = hf_model_open(&c->model, dir, true, error);
+    if (!s)
+        s = hf_model_file(c->model, &c->file, error);
+    if (!s)
+        c->type = type ? find_type(type) : usual_type(c->file);
+    if (!s && !c->type)
+        s = error_set(error, ANDIRON_E_ARGUMENT,
+                      "no weights are written as \"%s\"; expected f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0",
+                      type);
+    return s;
+}
+
+static void close_all(struct conversion *c)
+{
+    tokenizer_close(c->tokenizer);
+    json_decref(c->root);
+    gguf_close(c->file);
+    hf_model_close(c->model);
+    buffer_reset(&c->values.bytes);
+    arena_reset(&c->arena);
+}
+
+andiron_status andiron_convert(const char *dir, const char *path, const andiron_convert_options *options,
+                               andiron_error *error)
+{
+    static const andiron_convert_options usual = {0};
+    struct conversion c = {0};
+    struct gguf_writer *w = NULL;
+    options = options ? options : &usual;
+    arena_init(&c.arena, memory_available_bytes());
+    andiron_status s = open_folder(&c, dir, options->type, error);
+    if (!s)
+        s = put_all(&c, error);
+    if (!s)
+        s = convert_plan(&c, error);
+    if (!s)
+        s = gguf_write_open(&w, path, options->overwrite, &c.values, c.tensors, c.n_tensors, error);
+    if (!s)
+        s = convert_weights(&c, w, error);
+    if (s)
+        gguf_write_abandon(w);
+    else
+        s = gguf_write_finish(w, error);
+    if (!s && !c.tokenizer)
+        log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json, so the file takes token ids only", dir);
+    close_all(&c);
+    return s;
+}

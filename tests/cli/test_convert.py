@@ -1,0 +1,57 @@
+"""andiron convert: a folder becomes a file that gives the same scores; a file that is there is kept."""
+import harness
+from harness import GOLDEN, Case, scratch
+
+FOLDER = GOLDEN / "hf_models" / "qwen2"
+
+
+def folder_of_ids():
+    """The golden folder without its tokenizer, which no GGUF can hold."""
+    path = scratch / "folder"
+    path.mkdir(exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        (path / name).write_bytes((FOLDER / name).read_bytes())
+    return path
+
+
+class Convert(Case):
+    def scores(self, model):
+        out = scratch / "scores.safetensors"
+        self.ok("logits", model, "--tokens", "1,2,3,4,5", "-o", out)
+        return out.read_bytes()
+
+    def test_same_scores(self):
+        made = scratch / "same.gguf"
+        self.assertIn(b"MiB", self.ok("convert", folder_of_ids(), made, "--type", "f32"))
+        self.assertEqual(self.scores(made), self.scores(folder_of_ids()))
+
+    def test_types(self):
+        sizes = {}
+        for kind in ("f32", "bf16", "q8_0"):
+            made = scratch / f"{kind}.gguf"
+            self.ok("convert", folder_of_ids(), made, "-t", kind)
+            sizes[kind] = made.stat().st_size
+            self.assertIn("runs here     yes", self.ok("show", made).decode())
+        self.assertTrue(sizes["q8_0"] < sizes["bf16"] < sizes["f32"])
+
+    def test_a_file_is_kept(self):
+        made = scratch / "kept.gguf"
+        made.write_bytes(b"mine")
+        self.fails("convert", folder_of_ids(), made, says="there already")
+        self.assertEqual(made.read_bytes(), b"mine")
+        self.ok("convert", folder_of_ids(), made, "--force")
+        self.assertEqual(made.read_bytes()[:4], b"GGUF")
+
+    def test_mistakes(self):
+        made = scratch / "none.gguf"
+        self.fails("convert", FOLDER, made, says="the kind WordLevel")
+        self.fails("convert", GOLDEN / "llama.gguf", made, says="is no folder")
+        self.fails("convert", folder_of_ids(), scratch / "nowhere" / "x.gguf", says="cannot be written")
+        self.misused("convert", FOLDER, made, "--type", "q9")
+        self.misused("convert", FOLDER)
+        self.assertFalse(made.exists())
+        self.assertFalse(list(scratch.glob("*partial*")))
+
+
+if __name__ == "__main__":
+    harness.main()

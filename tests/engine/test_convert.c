@@ -1,0 +1,289 @@
+/* test_convert.c - GGUF files written out of Hugging Face folders: the same scores, the same tokens, and what is
+ * refused. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "rows.h"
+
+#define MODELS SOURCE_DIR "/tests/golden/hf_models"
+#define TOKENIZERS SOURCE_DIR "/tests/golden/hf"
+
+static const andiron_model_options small_steps = {.n_threads = 1, .max_step_tokens = 64};
+static char folder[] = "/tmp/test_convert_XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+    static char paths[4][256];
+    static size_t next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static void copy(const char *from, const char *to)
+{
+    char *data = malloc(1 << 20);
+    FILE *f = fopen(from, "rb");
+    assert_true(f && data);
+    const size_t n = fread(data, 1, 1 << 20, f);
+    fclose(f);
+    f = fopen(in_folder(to), "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    fclose(f);
+    free(data);
+}
+
+/* The folder becomes this model, with this tokenizer or none. */
+static void take(const char *model, const char *tokenizer)
+{
+    char path[512];
+    snprintf(path, sizeof path, MODELS "/%s/config.json", model);
+    copy(path, "config.json");
+    snprintf(path, sizeof path, MODELS "/%s/model.safetensors", model);
+    copy(path, "model.safetensors");
+    unlink(in_folder("tokenizer.json"));
+    if (tokenizer) {
+        snprintf(path, sizeof path, TOKENIZERS "/%s.json", tokenizer);
+        copy(path, "tokenizer.json");
+    }
+}
+
+static andiron_status convert(const char *type, andiron_error *e)
+{
+    return andiron_convert(folder, in_folder("out.gguf"), &(andiron_convert_options){.type = type, .overwrite = true},
+                           e);
+}
+
+static andiron_model *open_model(const char *path, const andiron_model_options *options)
+{
+    andiron_error e = {0};
+    andiron_model *model = NULL;
+    if (andiron_model_open(&model, path, options, &e))
+        fail_msg("%s", e.text);
+    return model;
+}
+
+static float *scores(const char *path, const struct golden *g, size_t *n)
+{
+    andiron_error e = {0};
+    andiron_session *session = NULL;
+    andiron_model *model = open_model(path, &small_steps);
+    andiron_model_info info;
+    andiron_model_get_info(model, &info);
+    float *out = calloc(info.n_vocab, sizeof *out);
+    *n = info.n_vocab * sizeof *out;
+    if (andiron_session_open(&session, model, &(andiron_session_options){.n_ctx = 64, .kv_type = "f32"}, &e) ||
+        andiron_session_append(session, g->tokens, g->n_tokens, &e))
+        fail_msg("%s", e.text);
+    memcpy(out, andiron_session_logits(session), *n);
+    andiron_session_close(session);
+    andiron_model_close(model);
+    return out;
+}
+
+/* Of models whose rows stay where they are. */
+static void f32_gives_the_same_bits(void **state)
+{
+    static const char *const names[] = {"qwen2",  "qwen3",    "gemma3_text", "phi3",       "glm4",
+                                        "cohere", "nemotron", "qwen3_moe",   "deepseek_v3"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[512];
+        struct golden g;
+        andiron_error e = {0};
+        size_t n, n_file;
+        take(names[i], NULL);
+        if (convert("f32", &e))
+            fail_msg("%s: %s", names[i], e.text);
+        snprintf(path, sizeof path, MODELS "/%s/golden.bin", names[i]);
+        golden_open(&g, path);
+        float *a = scores(folder, &g, &n), *b = scores(in_folder("out.gguf"), &g, &n_file);
+        if (n != n_file || memcmp(a, b, n))
+            fail_msg("%s: the file's scores differ", names[i]);
+        golden_close(&g);
+        free(a);
+        free(b);
+    }
+}
+
+/* All of them, with rows in pairs where files of the architecture have pairs: Transformers' scores still. */
+static void all_folders_become_files(void **state)
+{
+    (void)state;
+    DIR *dir = opendir(MODELS);
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;) {
+        char path[512];
+        struct golden g;
+        andiron_error e = {0};
+        if (d->d_name[0] == '.')
+            continue;
+        take(d->d_name, NULL);
+        if (convert("f32", &e))
+            fail_msg("%s: %s", d->d_name, e.text);
+        snprintf(path, sizeof path, MODELS "/%s/golden.bin", d->d_name);
+        golden_open(&g, path);
+        andiron_model *model = open_model(in_folder("out.gguf"), &small_steps);
+        const double far = golden_distance(&g, model, 64, &e);
+        if (!(far >= 0 && far <= 2e-5))
+            fail_msg("%s: %g away; %s", d->d_name, far, e.text);
+        andiron_model_close(model);
+        golden_close(&g);
+    }
+    closedir(dir);
+}
+
+static void fewer_bits_are_near(void **state)
+{
+    static const struct {
+        const char *type;
+        double far;
+    } types[] = {{"f16", 2e-3}, {"bf16", 2e-2}, {NULL, 2e-3},  {"q8_0", 5e-2},
+                 {"q5_1", 0.4}, {"q5_0", 0.4},  {"q4_1", 0.8}, {"q4_0", 0.8}};
+    (void)state;
+    take("qwen2", NULL);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct golden g;
+        andiron_error e = {0};
+        if (convert(types[i].type, &e))
+            fail_msg("%s", e.text);
+        golden_open(&g, MODELS "/qwen2/golden.bin");
+        andiron_model *model = open_model(in_folder("out.gguf"), &small_steps);
+        const double far = golden_distance(&g, model, 64, &e);
+        print_message("%-5s %.1e away\n", types[i].type ? types[i].type : "usual", far);
+        assert_true(far > 0 && far < types[i].far);
+        andiron_model_close(model);
+        golden_close(&g);
+    }
+}
+
+/* ---- vocabularies ---- */
+
+static void take_text(const char *text)
+{
+    FILE *f = fopen(in_folder("tokenizer.json"), "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static const char small[] = "{\"added_tokens\": [{\"id\": 3, \"content\": \"<s>\", \"special\": true}],"
+                            "\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false},"
+                            "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2},"
+                            "\"merges\": [\"a b\"]}}";
+
+static void vocabularies_are_the_same(void **state)
+{
+    static const andiron_token expected[] = {2, 0, 3, 1};
+    const andiron_model_options only = {.vocab_only = true};
+    andiron_error e = {0};
+    andiron_token ids[8];
+    size_t n;
+    (void)state;
+    take("qwen2", NULL);
+    take_text(small);
+    if (convert("f32", &e))
+        fail_msg("%s", e.text);
+    for (int i = 0; i < 2; i++) {
+        andiron_model *model = open_model(i ? in_folder("out.gguf") : folder, &only);
+        assert_int_equal(andiron_tokenize(model, "aba<s>b", 7, ANDIRON_TOKENIZE_SPECIAL, ids, 8, &n, &e), ANDIRON_OK);
+        assert_int_equal(n, 4);
+        assert_memory_equal(ids, expected, sizeof expected);
+        andiron_model_close(model);
+    }
+}
+
+static void others_are_refused(void **state)
+{
+    static const struct {
+        const char *name, *says;
+    } cases[] = {
+        {"t5", "the kind Unigram"}, {"uncased", "the kind WordPiece"}, {"words", "the kind WordLevel"},
+        {"clip", "a normalizer"},   {"cl100k", "this pre-tokenizer"},  {"roberta", "this pre-tokenizer"},
+        {"llama2", "these merges"}, {"bytes_norm", "BPE with"},        {"gpt2", "more tokens than"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        andiron_error e = {0};
+        take("qwen2", cases[i].name);
+        const andiron_status s = convert("f32", &e);
+        if (s != ANDIRON_E_SUPPORT || !strstr(e.text, cases[i].says))
+            fail_msg("%s: %d \"%s\"", cases[i].name, s, e.text);
+    }
+}
+
+/* ---- files ---- */
+
+static void nothing_is_left_of_failures(void **state)
+{
+    andiron_error e = {0};
+    (void)state;
+    take("qwen2", NULL);
+    unlink(in_folder("out.gguf"));
+    assert_int_equal(convert("q9", &e), ANDIRON_E_ARGUMENT);
+    assert_non_null(strstr(e.text, "\"q9\""));
+    assert_int_equal(andiron_convert(in_folder("config.json"), in_folder("out.gguf"), NULL, &e), ANDIRON_E_ARGUMENT);
+    assert_int_equal(andiron_convert(folder, "/nowhere/at/all.gguf", NULL, &e), ANDIRON_E_IO);
+    assert_int_equal(andiron_convert(folder, in_folder("out.gguf"), NULL, &e), ANDIRON_OK);
+    assert_int_equal(andiron_convert(folder, in_folder("out.gguf"), NULL, &e), ANDIRON_E_ARGUMENT);
+    assert_non_null(strstr(e.text, "there already"));
+    assert_int_equal(convert(NULL, &e), ANDIRON_OK);
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        assert_null(strstr(d->d_name, "partial"));
+    closedir(dir);
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    (void)state;
+    take("mixtral", NULL);
+    take_text(small);
+    andiron_status s = ANDIRON_E_MEMORY;
+    for (int64_t n = 0; s; n++) {
+        andiron_error e = {0};
+        alloc_fail_after(n);
+        s = convert("q8_0", &e);
+        alloc_fail_after(-1);
+        if (s && s != ANDIRON_E_MEMORY)
+            fail_msg("allocation %lld failed: %d \"%s\"", (long long)n, s, e.text);
+    }
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "out.gguf"};
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        unlink(in_folder(names[i]));
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(f32_gives_the_same_bits),  cmocka_unit_test(all_folders_become_files),
+        cmocka_unit_test(fewer_bits_are_near),      cmocka_unit_test(vocabularies_are_the_same),
+        cmocka_unit_test(others_are_refused),       cmocka_unit_test(nothing_is_left_of_failures),
+        cmocka_unit_test(each_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
