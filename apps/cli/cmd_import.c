@@ -33,7 +33,7 @@ static const struct option_row options[] = {
 
 const struct command command_import = {
     .name = "import",
-    .arguments = "DIR OUT.gguf",
+    .arguments = "MODEL_DIR OUT.gguf",
     .summary = "a model of Transformers as a GGUF file that carries its own definition",
     .details =
         "The model's forward pass is traced, told in andiron's own ops, and checked against Transformers before the\n"

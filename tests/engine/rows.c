@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -66,4 +67,29 @@ double golden_distance(const struct golden *g, andiron_model *model, size_t step
     andiron_batch_close(batch);
     andiron_session_close(session);
     return s ? -1 : far / g->largest;
+}
+
+bool golden_right(const char *model_path, const char *golden_path, const andiron_model_options *options, double limit)
+{
+    static const size_t steps[] = {64, 1, 5};
+    const char *name = strrchr(model_path, '/') + 1;
+    struct golden g;
+    andiron_error e = {0};
+    andiron_model *model;
+    double far[3] = {0};
+    if (andiron_model_open(&model, model_path, options, &e)) {
+        print_error("%-20s %s\n", name, e.text);
+        return false;
+    }
+    golden_open(&g, golden_path);
+    bool all = true;
+    for (size_t i = 0; i < (model->graph.whole_texts ? 1 : 3); i++) {
+        far[i] = golden_distance(&g, model, steps[i], &e);
+        all = all && far[i] >= 0 && far[i] <= limit;
+    }
+    print_message("%-20s one step %.1e, one by one %.1e, in fives %.1e%s%s\n", name, far[0], far[1], far[2],
+                  all ? "" : " - too far ", all ? "" : e.text);
+    golden_close(&g);
+    andiron_model_close(model);
+    return all;
 }

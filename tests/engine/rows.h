@@ -17,4 +17,8 @@ void golden_close(struct golden *g);
 /* Run the tokens in steps of `step`; the largest difference, of the largest number; negative: *e tells why not. */
 double golden_distance(const struct golden *g, andiron_model *model, size_t step, andiron_error *e);
 
+/* Open a model and run its golden tokens: in one step, one by one, in fives. Does all of it lie within limit? It says
+ * what it saw. */
+bool golden_right(const char *model_path, const char *golden_path, const andiron_model_options *options, double limit);
+
 #endif

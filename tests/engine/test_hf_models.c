@@ -21,29 +21,10 @@ static const andiron_model_options small_steps = {.n_threads = 1, .max_step_toke
 
 static bool right(const char *type)
 {
-    static const size_t steps[] = {64, 1, 5};
-    char path[512];
-    struct golden g;
-    andiron_error e = {0};
-    andiron_model *model;
-    double far[3] = {0};
-    snprintf(path, sizeof path, MODELS "/%s", type);
-    if (andiron_model_open(&model, path, &small_steps, &e)) {
-        print_error("%-20s %s\n", type, e.text);
-        return false;
-    }
-    snprintf(path, sizeof path, MODELS "/%s/golden.bin", type);
-    golden_open(&g, path);
-    bool all = true;
-    for (size_t i = 0; i < (model->graph.whole_texts ? 1 : 3); i++) {
-        far[i] = golden_distance(&g, model, steps[i], &e);
-        all = all && far[i] >= 0 && far[i] <= limit;
-    }
-    print_message("%-20s one step %.1e, one by one %.1e, in fives %.1e%s%s\n", type, far[0], far[1], far[2],
-                  all ? "" : " - too far ", all ? "" : e.text);
-    golden_close(&g);
-    andiron_model_close(model);
-    return all;
+    char model[512], golden[512];
+    snprintf(model, sizeof model, MODELS "/%s", type);
+    snprintf(golden, sizeof golden, MODELS "/%s/golden.bin", type);
+    return golden_right(model, golden, &small_steps, limit);
 }
 
 static void logits_are_transformers(void **state)

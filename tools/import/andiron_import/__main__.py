@@ -38,9 +38,17 @@ def save(model, path, directory, kind):
     return text
 
 
+def load(directory):
+    """By the class that config.json names, where it is one that gives scores."""
+    config = transformers.AutoConfig.from_pretrained(directory)
+    named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
+    kind = named if named and named.__name__.endswith(("ForCausalLM", "LMHeadModel")) else transformers.AutoModelForCausalLM
+    return kind.from_pretrained(directory, dtype=torch.float32).eval()
+
+
 def run(directory, path, kind="f16", andiron="andiron"):
     """Import, check, and only then keep the file."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    model = load(directory)
     unproven = f"{path}.unproven"
     try:
         with check.as_transformers_runs(model):

@@ -73,6 +73,8 @@ def _(t, x, *_):
 def _(t, x, *_, **more):
     if isinstance(x, Ids) and t.dtype.is_floating_point:
         return numbers(x)
+    if isinstance(x, Mask) and x.added and t.dtype == torch.bool:
+        return Mask(x.words, t.shape, hidden=True)
     if isinstance(x, Rows) and not t.dtype.is_floating_point and t.dtype != torch.bool and x.node.op not in WHOLE:
         raise Refused(f"numbers cut to {t.dtype}")
     return x
@@ -122,7 +124,7 @@ def _(t, x, dim=0):
     return [y.view(shape) for y in cut(x, dim, [1] * x.shape[dim])]
 
 
-@op("cat.default")
+@op("cat.default", "concatenate.default", "concat.default")
 def _(t, parts, dim=0):
     dim %= len(t.shape)
     if any(p.shape[dim] == ROWS for p in parts):
@@ -154,6 +156,13 @@ def _(t, x, n, dim=None, **_):
     dim %= len(x.shape)
     shape = list(x.shape)
     return x.view(shape[:dim + 1] + [1] + shape[dim + 1:]).expand(shape[:dim + 1] + [n] + shape[dim + 1:]).view(t.shape)
+
+
+@op("index_select.default")
+def _(t, x, dim, places):
+    if dim == 0 and isinstance(x, Const) and isinstance(places, Ids):
+        return OPS["embedding.default"](t, x, places)
+    raise Refused("numbers at computed places")
 
 
 @op("index.Tensor")
@@ -206,6 +215,13 @@ def _(t, x, y, dim=0, start=0, end=None, step=1):
     parts += [as_rows(y)]
     parts += [x.narrow(dim, start + n, size - start - n)] if start + n < size else []
     return joined(parts, dim, t.shape)
+
+
+@op("select_scatter.default")
+def _(t, x, y, dim, index):
+    shape = list(t.shape)
+    shape[dim] = 1
+    return OPS["slice_scatter.default"](t, x, as_rows(y).view(shape), dim, index % t.shape[dim])
 
 
 @op("copy.default")

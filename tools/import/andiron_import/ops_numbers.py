@@ -263,10 +263,10 @@ def chosen(m, a, b, shape):
     return combine("add", first, second, shape)
 
 
-@op("where.self", "where.ScalarOther", "where.ScalarSelf")
+@op("where.self", "where.ScalarOther", "where.ScalarSelf", "where.Scalar")
 def _(t, m, a, b):
     if isinstance(m, Mask) and not m.hidden and number_of(a) == 0 and number_of(b) is not None and number_of(b) < -1e4:
-        return m  # to be added to scores
+        return Mask(m.words, t.shape, added=True)
     return chosen(m, a, b, t.shape)
 
 

@@ -44,6 +44,8 @@ def words_of(mask):
     if known is None or known.shape[-1] != ROWS or known.numel() != ROWS * ROWS:
         return None
     seen = known.reshape(ROWS, ROWS)
+    if seen.dtype != torch.bool and not (seen < FAR).any() and not ((seen == 0) | (seen == 1)).all():
+        return None
     if seen.dtype != torch.bool:
         seen = seen > FAR if (seen < FAR).any() else seen > 0.5
     n = int(seen[-1].sum())
@@ -104,6 +106,10 @@ def added(s, x):
 
 
 def times(s, by):
+    words = words_of(by)  # by 0 where a place is not seen; what is added next keeps it out of the sum
+    if words:
+        return s.but(words=s.words + words)
+    by = number_of(by)
     if by is None or s.words or s.alibi or s.cap:
         raise Refused("scores that are scaled after a mask or by what is no number")
     return s.but(scale=s.scale * by)
@@ -147,7 +153,7 @@ def step(at, name, args, kwargs):
     if name == "add.Tensor":
         return added(*args[:2]) if isinstance(s, Scores) else added(args[1], s)
     if name in ("mul.Tensor", "mul.Scalar"):
-        return times(s, number_of(args[1])) if isinstance(s, Scores) else times(args[1], number_of(s))
+        return times(s, args[1]) if isinstance(s, Scores) else times(args[1], s)
     if name in ("div.Tensor", "div.Scalar"):
         return times(s, 1 / number_of(args[1]))
     if name == "tanh.default":

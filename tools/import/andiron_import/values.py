@@ -75,8 +75,9 @@ class Fill:
 class Mask:
     """Which positions a row may see, in the words of hooks.py."""
 
-    def __init__(self, words, shape, hidden=False):
-        self.words, self.shape, self.hidden = words, tuple(shape), hidden  # hidden: those that it may not
+    def __init__(self, words, shape, hidden=False, added=False):
+        """hidden: true where it may not; added: numbers to be added to scores, 0 where it may."""
+        self.words, self.shape, self.hidden, self.added = words, tuple(shape), hidden, added
 
 
 class Complex:
@@ -175,7 +176,7 @@ class Rows:
             axes = joined
         stride = axes[0][1] if axes else 0
         dims = list(self.dims)
-        dims[dim] = [(n, stride * step)] if n > 1 else []
+        dims[dim] = [(n, stride * step)] if n != 1 else []
         return Rows(self.node, dims, self.start + start * stride)
 
     def _narrow_outer(self, dim, start, n, step):
