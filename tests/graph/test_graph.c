@@ -326,6 +326,14 @@ static void views(void **state)
     refused(&b, with_number(s, 1, 0.5), "expected start to be a whole number");
     refused(&b, with_number(s, 2, 0), "expected n to be a whole number from 1");
     refused(&b, with_number(s, 2, 1.5), "expected n to be a whole number from 1");
+    struct node a = with_number(with_number(with_number(unary(OP_arrange, x), 1, 1), 2, 12), 3, 4); /* 1, 5, ... 45 */
+    assert_shape(&b, added(&b, a), 2, 12, 1);
+    refused(&b, with_number(a, 1, 4), "reads number 48 of x, which has 48");
+    refused(&b, with_number(a, 2, 13), "reads number 49 of x");
+    refused(&b, with_number(with_number(a, 6, 16777216), 7, 0), "gives 201326592 numbers");
+    refused(&b, with_number(with_number(a, 6, 16777216), 7, 4294967295.0), "of x, which has 48");
+    refused(&b, with_number(a, 4, 0), "expected n1 to be a whole number from 1");
+    refused(&b, with_number(a, 3, -1), "expected step0 to be a whole number");
     end(&b);
 }
 

@@ -42,7 +42,8 @@ def load(directory):
     """By the class that config.json names, where it is one that gives scores."""
     config = transformers.AutoConfig.from_pretrained(directory)
     named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
-    kind = named if named and named.__name__.endswith(("ForCausalLM", "LMHeadModel")) else transformers.AutoModelForCausalLM
+    scores = named and named.__name__.endswith(("ForCausalLM", "LMHeadModel"))
+    kind = named if scores else transformers.AutoModelForCausalLM
     return kind.from_pretrained(directory, dtype=torch.float32).eval()
 
 

@@ -47,7 +47,8 @@ class Lowering:
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
         moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores))]
-        if not moving and any(isinstance(x, Const) for x in flat):
+        spread = at.name == "expand.default" and ROWS in at.shape  # to every row: no longer a constant
+        if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]
             return Const.op(node.target, args, kwargs, at.shape, None)

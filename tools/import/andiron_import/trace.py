@@ -24,7 +24,7 @@ class _Logits(torch.nn.Module):
 
 
 class Trace:
-    """nodes: of torch.fx; parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}."""
+    """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's."""
 
     def __init__(self, model):
         hooks.use(model)
