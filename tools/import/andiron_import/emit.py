@@ -6,9 +6,11 @@ of values that come from outside (its arguments) and of values that later text r
 import collections
 import re
 
+from .fuse import fused
 from .values import Refused
 
-WIDTH = 116
+WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
+MOST_LINES = 40  # the language has 48 variables a block
 
 
 def in_order(output):
@@ -39,26 +41,44 @@ def is_constant(node, layers):
         in_layer(layers, p) is None for w, _ in node.weights.values() for p in w.parameters)
 
 
+def with_inputs(node, same):
+    node.inputs = [(same[i], h) for i, h in node.inputs]
+    return node
+
+
 def merged(output, layers):
     """Nodes of a layer that compute the same become one; of positions alone, those of all layers. And the latter."""
     same, by_key, signs, free = {}, {}, {}, set()
-    for node in in_order(output):
+    for old in in_order(output):
+        node = fused(with_inputs(old, same))
         weights = tuple((k, w.key, b.key if b is not None else None) for k, (w, b) in sorted(node.weights.items()))
         sign = hash((node.op, tuple((signs[i], h) for i, h in node.inputs), tuple(sorted(node.attrs.items())), weights))
-        reads = [same[i] for i, _ in node.inputs]
-        node.inputs = [(same[i], h) for i, h in node.inputs]
+        reads = [i for i, _ in node.inputs]
         of_positions = node.op == "numbers" and node.attrs["ids"] == "positions" or (
             node.op not in STATEFUL and any(i in free for i in reads)
             and all(i in free or is_constant(i, layers) for i in reads)
             and all(in_layer(layers, p) is None for w, _ in node.weights.values() for p in w.parameters))
         key = sign if of_positions else (sign, in_layer(layers, node.module))
         signs[node] = id(node) if node.op in STATEFUL else sign
-        same[node] = node if node.op in STATEFUL else by_key.setdefault(key, node)
+        same[old] = node if node.op in STATEFUL else by_key.setdefault(key, node)
         if of_positions:
-            free.add(same[node])
+            free.add(same[old])
+    share_caches(in_order(same[output]), layers)
     for node in list(free):
         free |= {i for i, _ in node.inputs}
     return same[output], free
+
+
+def share_caches(nodes, layers):
+    """An attend of keys and values that an earlier layer stored reads that layer's cache."""
+    stored = {}
+    for node in nodes:
+        if node.op != "attend":
+            continue
+        layer, pair = in_layer(layers, node.module), tuple(i for i, _ in node.inputs[1:])
+        first = stored.setdefault(pair, layer)
+        if layer is not None and first != layer:
+            node.inputs, node.attrs = node.inputs[:1], node.attrs | {"cache_of": first}
 
 
 class Names:
@@ -66,19 +86,22 @@ class Names:
 
     def __init__(self, layers):
         self.layers, self.tensors, self.stem_of, self.products = layers, {}, {}, {}
+        self.readers = collections.defaultdict(set)  # of a tensor: the layers
 
     def stem(self, op, weight, bias, layer):
         """The stem of a tensor that an op reads; matrices of products may be of any type, all others are F32."""
         key = weight.key, bias.key if bias is not None else None
         if key not in self.stem_of:
             self.stem_of[key] = self._new(weight, bias, layer)
-        if op in ("linear", "experts", "embed"):
+        if op in ("linear", "head_linear", "experts", "embed"):
             self.products[self.stem_of[key] + ".weight"] = True
         return self.stem_of[key]
 
     def _new(self, weight, bias, layer):
         path = weight.parameters[0].removesuffix(".weight") if weight.parameters else "literal"
         inside = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)\.(.*)", path)
+        if inside and self.readers[weight.key] - {int(inside[1])}:
+            inside = None
         of = int(inside[1]) if inside else layer if not weight.parameters else None
         base = re.sub(r"\W", "_", inside[2] if inside else path.removeprefix("model."))
         prefix, n = f"blk.{of}." if of is not None else "", 1
@@ -97,6 +120,10 @@ def said(x):
         return x
     x = float(x)
     return str(int(x)) if abs(x) < 1e15 and x == int(x) else f"{x:.9g}".replace("e+", "e")
+
+
+def cache_of(attrs):
+    return f'cache: nth("blk", {attrs["cache_of"]})'
 
 
 class Scope:
@@ -146,13 +173,21 @@ class Scope:
             return f"selective_scan({', '.join([*ins[:2], stems['A'], *ins[2:]])})"
         if node.op == "scan":
             ins[4:] = [f"{k}: {v}" for k, v in zip("ab", ins[4:])]
-        if node.op in ("linear", "experts", "conv"):
+        if node.op in ("linear", "head_linear", "experts", "conv"):
             return f"{node.op}({', '.join([*ins, stems['weight']])})"
+        if node.op == "rope":
+            more = [f"magnitude: {said(attrs['magnitude'])}"] if "magnitude" in attrs else []
+            more += [f"factors: {stems['factors']}"] if stems else []
+            where = f"{ins[0]}, {said(attrs['dims'])}, {said(attrs['base'])}"
+            return f"rope({', '.join([where, 'style: ' + chr(34) + attrs['style'] + chr(34), *more])})"
         if node.op in ("rmsnorm", "layernorm"):
             return f"{node.op}({ins[0]}, {stems.get('weight', 'none')}, {said(attrs['eps'])})"
         if node.op == "constant":
             return f"flat(constant({stems['weight']}))"
         words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items()}
+        if node.op == "attend" and "cache_of" in attrs:
+            more = [f"{k}: {v}" for k, v in words.items() if v != "0" and k != "cache_of"]
+            return f"attend({', '.join([ins[0], cache_of(attrs), *more, *stems.values()])})"
         if node.op == "attend":
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
             return f"attend({', '.join([*ins, 'cache: l', *more])})"
@@ -167,7 +202,7 @@ class Scope:
     def put(self, node, uses):
         node.heads = self.native_heads(node)
         text = self.text(node)
-        if uses == 1 and len(text) < WIDTH - 20:
+        if uses == 1 and len(text) <= self.emitter.width:
             self.local[node] = text
             return
         name = f"v{len(self.lines) + 1}"
@@ -197,6 +232,9 @@ class Emitter:
             for other in dict.fromkeys(i for i, _ in node.inputs):
                 self.users[other].append(node)
         self.place = self.places()
+        for node in self.nodes:
+            for weight, _ in node.weights.values():
+                self.names.readers[weight.key].add(self.place[node])
 
     def places(self):
         """Each node's layer, or -1 before the layers and n after them: by its module, then by what it reads."""
@@ -225,6 +263,15 @@ class Emitter:
         return [n for n in self.nodes if self.place[n] == layer]
 
     def write(self):
+        """The text, of lines as short as the number of variables allows."""
+        for self.width in WIDTHS:
+            self.longest = 0
+            text = self.written()
+            if self.longest <= MOST_LINES:
+                break
+        return text
+
+    def written(self):
         scope = Scope(self, None)
         for node in self.segment(-1):
             scope.put(node, 2 if any(self.place[u] != -1 for u in self.users[node]) else self.uses(node))
@@ -247,6 +294,7 @@ class Emitter:
         if len(gives) != 1:
             words = ", ".join(n.op for n in gives[:8])
             raise Refused(f"layer {layer} gives {len(gives)} values to what follows ({words}); one is covered")
+        self.longest = max(self.longest, len(scope.lines))
         text = "\n".join(f"  {line}" for line in [*scope.lines, f"return {strip(scope.local[gives[0]])}"])
         arguments = ", ".join(scope.local[n] for n in scope.outside)
         body = f"({arguments}, l) {{\n{text}\n}}"

@@ -127,6 +127,10 @@ expert_linear = define("expert_linear(Tensor x, Tensor places, Tensor weight, Te
                        x.new_empty([*places.shape, weight.shape[2 if transposed else 1]]))
 
 
+mix = define("mix(Tensor y, Tensor weights) -> Tensor", lambda y, weights: (y * weights[..., None]).sum(1),
+             lambda y, weights: y.new_empty([y.shape[0], y.shape[2]]))
+
+
 def experts(self, hidden_states, top_k_index, top_k_weights):
     up = "gate_up_proj" if self.has_gate else "up_proj"
     if getattr(self, "has_post_expert_norm", False):
@@ -135,7 +139,7 @@ def experts(self, hidden_states, top_k_index, top_k_weights):
     y = expert_linear(hidden_states, top_k_index, getattr(self, up), bias(up), self.is_transposed)
     y = self._apply_gate(y) if self.has_gate else self.act_fn(y)
     y = expert_linear(y, top_k_index, self.down_proj, bias("down_proj"), self.is_transposed)
-    return (y * top_k_weights[..., None]).sum(1)
+    return mix(y, top_k_weights)
 
 
 # ---- what runs along the text with a state: functions of the modeling files that Transformers lets kernels replace

@@ -34,8 +34,8 @@ class Lowering:
         if node.name in t.parameters:
             return Const.parameter(t.parameters[node.name], node.meta["val"].shape)
         if node.name in t.constants:
-            if node.name in t.persistent and t.constants[node.name].dtype != torch.bool:
-                return Const.parameter(t.persistent[node.name], node.meta["val"].shape)
+            if node.name in t.persistent:
+                return Const.buffer(t.persistent[node.name], t.constants[node.name])
             return Const.literal(t.constants[node.name])
         dims = [[], [(ROWS, TEXT)]]
         return Ids("tokens" if "tokens" in node.name else "positions", dims)

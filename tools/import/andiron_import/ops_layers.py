@@ -1,4 +1,6 @@
 """What layers consist of: products, tables, experts, what runs along the text, attention."""
+import math
+
 import torch
 
 from .ops_moves import Ids
@@ -21,6 +23,17 @@ def product(x, weight, bias, shape):
     return Rows.of(out, shape)
 
 
+def head_product(x, weight, shape):
+    """x [heads.., text, in] with a matrix [heads.., in, out] for each head."""
+    n = math.prod(weight.shape[:-2])
+    ins, outs = weight.shape[-2:]
+    if math.prod(s for s in x.shape[:-1] if s != ROWS) != n:
+        raise Refused(f"a product of tensors {x.shape} and {weight.shape}")
+    matrix = weight.then(lambda w: w.reshape(n, ins, outs).transpose(1, 2), (n, outs, ins), "by head")
+    node = Node("head_linear", [(ordered(x), n)], n * outs, n, {}, {"weight": (matrix, None)})
+    return Rows.of(node, shape)
+
+
 @op("linear.default")
 def _(t, x, weight, bias=None):
     return product(as_rows(x), weight, bias, t.shape)
@@ -39,6 +52,13 @@ def _(t, a, b):
         order = [*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2]
         y = b.permute(order)
         return product(y, a, None, (*y.shape[:-1], a.shape[0])).permute(order)
+    if isinstance(a, Rows) and isinstance(b, Const):
+        return head_product(a, b, t.shape)
+    if isinstance(b, Rows) and isinstance(a, Const):
+        last_two = lambda n: [*range(n - 2), n - 1, n - 2]
+        order, turned = last_two(len(b.dims)), last_two(len(a.shape))
+        columns = a.then(lambda w: w.transpose(-1, -2), [a.shape[i] for i in turned], "t")
+        return head_product(b.permute(order), columns, [t.shape[i] for i in order]).permute(order)
     raise Refused(f"a product of tensors {a.shape} and {b.shape} that both depend on the text, outside of attention")
 
 
@@ -92,6 +112,13 @@ def _(t, x, places, weight, bias, transposed):
     heads = 1 if len(x.shape) == 2 else k
     return Rows.of(Node("experts", [(node, heads), (ordered(places), 1)], k * weight.shape[1], k, {},
                         {"weight": (weight, bias)}), t.shape)
+
+
+@op("mix.default")
+def _(t, y, weights):
+    """y [text, n, d] with weights [text, n]."""
+    n = y.shape[1]
+    return Rows.of(Node("mix", [(ordered(y), n), (ordered(weights), 1)], t.shape[-1]), t.shape)
 
 
 # ---- along the text

@@ -1,4 +1,6 @@
 """torch's ops that move numbers: most of them make nothing but another view."""
+import math
+
 import torch
 
 from .rows import apply, as_rows, joined, number_of, op, ordered, per_row, unary, OPS
@@ -227,6 +229,17 @@ def _(t, x, y, dim, index):
 @op("copy.default")
 def _(t, x, y, *_):
     return as_rows(y).expand(t.shape)
+
+
+@op("scatter.src")
+def _(t, x, dim, places, source):
+    """The largest numbers at their places again, all others -infinity."""
+    node, values = ordered(places), ordered(source)
+    if number_of(x) != -math.inf or node.op != "top" or values.op != "pick" or values.inputs[1][0] is not node:
+        raise Refused("numbers scattered to places that are not those of the largest")
+    scores = values.inputs[0][0]
+    kept = Node("keep_groups", [(scores, 1)], scores.n, 1, {"groups": scores.n, "kept": node.n, "best": 1})
+    return Rows.of(kept, t.shape)
 
 
 @op("scatter.value")

@@ -37,9 +37,16 @@ def steps_of(axes):
 
 
 def ordered(x):
-    """The node whose numbers are x's, in the order of its dimensions."""
+    """The node whose numbers are x's, in the order of its dimensions; the same one when asked again."""
     if x.in_order():
         return x.node
+    key = x.start, tuple(x.features())
+    if key not in x.node.orders:
+        x.node.orders[key] = put_in_order(x)
+    return x.node.orders[key]
+
+
+def put_in_order(x):
     axes, start, node = steps_of(x.features()), x.start, x.node
     n = math.prod(size for size, _ in axes)
     if node.n == 1:  # one number for all
@@ -103,7 +110,7 @@ def unary(name, x, **attrs):
 
 def apply(name, x, **attrs):
     x = as_rows(x)
-    return Rows.of(unary(name, x, **attrs), x.shape)
+    return Rows.like(unary(name, x, **attrs), x)
 
 
 def broadcast(a, b):
@@ -157,10 +164,10 @@ def binary(name, a, b):
     if name in COMMUTES and not full(a) and full(b):
         a, b = b, a
     x = ordered(a)
-    node, heads, seen = b_as_seen(Rows.of(Node("", n=x.n), shape), b)
+    node, heads, seen = b_as_seen(Rows.like(Node("", n=x.n), a), b)
     if heads is None:
         heads = seen = x.heads
-    return Rows.of(Node(name, [(x, heads), (node, seen)], x.n, heads), shape)
+    return Rows.like(Node(name, [(x, heads), (node, seen)], x.n, heads), a)
 
 
 def combine(name, a, b, shape):
@@ -203,7 +210,7 @@ def norm_with(x, weight):
 def reciprocal(x, by=1.0):
     x = as_rows(x)
     node = ordered(x)
-    return Rows.of(Node("inverse", [(node, node.heads)], node.n, node.heads, {"number": by}), x.shape)
+    return Rows.like(Node("inverse", [(node, node.heads)], node.n, node.heads, {"number": by}), x)
 
 
 def divide_by_root(x, below, shape):

@@ -6,7 +6,7 @@ from .rows import OPS, as_rows, number_of, op, ordered, text_dim
 from .trace import ROWS
 from .values import Const, Mask, Node, Refused, Rows
 
-FAR = -1e4  # a score below is one of a place that is not seen
+FAR = -9e3  # a score below is one of a place that is not seen
 
 
 class Scores:

@@ -17,6 +17,7 @@ class Node:
         self.op, self.inputs, self.n, self.heads = op, list(inputs), n, heads
         self.attrs, self.weights = attrs or {}, weights or {}
         self.module = Node.place
+        self.orders = {}  # its numbers in other orders, once made
         Node.count += 1
         self.order = Node.count
 
@@ -24,12 +25,18 @@ class Node:
 class Const:
     """A tensor that no row changes: a parameter, a literal, or torch ops on them, computed when weights are at hand."""
 
-    def __init__(self, shape, key, compute, parameters=()):
+    def __init__(self, shape, key, compute, parameters=(), learned=None):
+        """parameters: names in the model that it is made of; learned: do its numbers wait for the weights?"""
         self.shape, self.key, self.compute, self.parameters = tuple(shape), key, compute, tuple(parameters)
+        self.learned = bool(parameters) if learned is None else learned
 
     @staticmethod
     def parameter(name, shape):
         return Const(shape, name, lambda load: load(name), (name,))
+
+    @staticmethod
+    def buffer(name, tensor):
+        return Const(tensor.shape, name, lambda load: tensor, (name,), learned=False)
 
     @staticmethod
     def literal(tensor):
@@ -54,15 +61,16 @@ class Const:
         said = lambda a: a.key if isinstance(a, Const) else "[" + ",".join(map(said, a)) + "]" if isinstance(
             a, (list, tuple)) else repr(a)
         key = f"{target}({','.join(said(a) for a in [*args, *kwargs.items()])}){'' if tag is None else tag}"
-        return Const(shape, key, compute, names)
+        return Const(shape, key, compute, names, any(c.learned for c in consts))
 
     def then(self, function, shape, tag):
         """function(tensor), named `tag`."""
-        return Const(shape, f"{tag}({self.key})", lambda load: function(self.compute(load)), self.parameters)
+        return Const(shape, f"{tag}({self.key})", lambda load: function(self.compute(load)), self.parameters,
+                     self.learned)
 
     def known(self):
-        """Its numbers, where no parameter has a part in them."""
-        return None if self.parameters else self.compute(None)
+        """Its numbers, where no learned one has a part in them."""
+        return None if self.learned else self.compute(None)
 
 
 class Fill:
@@ -112,6 +120,17 @@ class Rows:
                 stride *= size
         if stride != node.n:
             raise Refused(f"{node.op} gives {node.n} numbers a row where the trace has {tuple(shape)}")
+        return Rows(node, reversed(dims))
+
+    @staticmethod
+    def like(node, x):
+        """Numbers that lie in x's order, seen as x is."""
+        dims, stride = [], 1
+        for d in reversed(x.dims):
+            dims.append([])
+            for size, step in reversed(d):
+                dims[-1].insert(0, (size, TEXT if step is TEXT else stride))
+                stride *= 1 if step is TEXT else size
         return Rows(node, reversed(dims))
 
     @property

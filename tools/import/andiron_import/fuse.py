@@ -1,0 +1,124 @@
+"""Nodes that together are one of andiron's larger ops. A rewrite is made where the numbers say it holds, not by names."""
+import torch
+
+from .values import Const, Node
+
+
+def of(node, op, n_inputs):
+    return node.op == op and len(node.inputs) == n_inputs and not node.weights
+
+
+def times(node, a, b):
+    """The two factors of a product, that for which `a` holds first; None: it is none of these."""
+    if not of(node, "mul", 2):
+        return None
+    (x, _), (y, _) = node.inputs
+    if a(x) and b(y):
+        return x, y
+    return (y, x) if a(y) and b(x) else None
+
+
+def scale_of(node):
+    """node = inner * number."""
+    if of(node, "mul", 1):
+        inner, by = scale_of(node.inputs[0][0])
+        return inner, by * node.attrs["number"]
+    return node, 1.0
+
+
+def frequencies(angle):
+    """The [d / 2] frequencies where the node is (positions * frequencies, twice), or None."""
+    if not of(angle, "concat", 2) or angle.inputs[0][0] is not angle.inputs[1][0]:
+        return None
+    half, by = scale_of(angle.inputs[0][0])
+    pair = times(half, lambda n: n.op == "constant",
+                 lambda n: n.op == "numbers" and n.attrs == {"ids": "positions"})
+    known = pair and pair[0].weights["weight"][0].known()
+    return None if known is None else known.reshape(-1).double() * by
+
+
+def turned_by(node):
+    """(v, heads, start, half) where the node is a part of v turned a quarter, its halves as coordinates: (-second,
+    first)."""
+    if not of(node, "concat", 2):
+        return None
+    (minus, _), (first, _) = node.inputs
+    second, by = scale_of(minus)
+    if by != -1 or second.op != "slice" or first.op != "slice" or second.inputs != first.inputs:
+        return None
+    v, heads = first.inputs[0]
+    start, half = first.attrs["start"], first.attrs["n"]
+    return (v, heads, start, half) if second.attrs == {"start": start + half, "n": half} else None
+
+
+def is_part(x, v, heads, start, n):
+    """Is x that part of each of v's heads?"""
+    if x is v:
+        return start == 0 and n * heads == v.n
+    return x.op == "slice" and x.inputs == [(v, heads)] and x.attrs == {"start": start, "n": n}
+
+
+def base_of(f):
+    """The base whose powers the frequencies are, and the factors that divide those where they are not."""
+    half = len(f)
+    if half > 1 and (f > 0).all():
+        base = float(f[1] / f[0]) ** -half
+        if torch.allclose(f, base ** (-torch.arange(half, dtype=torch.float64) / half), rtol=1e-6, atol=0):
+            return float(f"{base:.6g}"), None
+    base = 10000.0
+    return base, base ** (-torch.arange(half, dtype=torch.float64) / half) / f
+
+
+def rope(node):
+    """x * cos + turned x * sin, as rope (Su et al. 2021); None: it is not."""
+    if not of(node, "add", 2):
+        return None
+    for (a, _), (b, _) in (node.inputs, reversed(node.inputs)):
+        if not of(a, "mul", 2) or not of(b, "mul", 2):
+            continue
+        turned = next((turned_by(n) for n, _ in b.inputs if turned_by(n)), None)
+        x = turned and next((n for n, _ in a.inputs if is_part(n, *turned[:3], 2 * turned[3])), None)
+        if x is None:
+            continue
+        heads = turned[1]
+        (cos, m), (sin, k) = (scale_of(next(n for n, _ in p.inputs if n is not q)) for p, q in
+                              ((a, x), (b, next(n for n, _ in b.inputs if turned_by(n)))))
+        if cos.op != "cos" or sin.op != "sin" or m != k or cos.inputs[0][0] is not sin.inputs[0][0]:
+            continue
+        f = frequencies(cos.inputs[0][0])
+        if f is None or 2 * len(f) * heads != x.n or not (f > 0).all():
+            continue
+        return rope_node(x, heads, f, m)
+    return None
+
+
+def rope_node(x, heads, f, magnitude):
+    base, factors = base_of(f)
+    attrs = {"dims": 2 * len(f), "base": base, "style": "halves"}
+    if magnitude != 1:
+        attrs["magnitude"] = magnitude
+    weights = {} if factors is None else {"factors": (Const.literal(factors.float()), None)}
+    return Node("rope", [(x, heads)], x.n, heads, attrs, weights)
+
+
+def wider_rope(node):
+    """The first part of each head turned, then the rest of it: rope of the whole head."""
+    if not of(node, "concat", 2):
+        return None
+    (turned, heads), (rest, _) = node.inputs
+    if turned.op != "rope" or rest.op != "slice" or turned.inputs[0][0].op != "slice":
+        return None
+    first, dims = turned.inputs[0][0], turned.attrs["dims"]
+    v, n = first.inputs[0]
+    if n != heads or not is_part(first, v, n, 0, dims) or not is_part(rest, v, n, dims, v.n // n - dims):
+        return None
+    return Node("rope", [(v, n)], v.n, n, turned.attrs, turned.weights)
+
+
+def fused(node):
+    """The larger op that a node ends, in its place, or the node."""
+    new = rope(node) or wider_rope(node)
+    if new is None:
+        return node
+    new.module, new.order = node.module, node.order
+    return new
