@@ -70,7 +70,7 @@ class Lowering:
         return x.remade(moved) if isinstance(moved, Rows) else None
 
     def plain(self, at, x):
-        keeps = ("embedding.default", "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default")
+        keeps = ("embedding.default", "index_select.default", "index.Tensor", "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default")
         if isinstance(x, Fill) and at.name in MOVES:
             return as_rows(x)
         return x if at.name in keeps else numbers(x)

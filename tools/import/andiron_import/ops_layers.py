@@ -217,4 +217,5 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
     heads = lambda x: (ordered(x), x.shape[1])
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
     n = q.shape[1] * v.shape[3]
-    return Rows.of(Node("attend", [heads(q), heads(k), heads(v)], n, q.shape[1], attrs, weights), t.shape)
+    node = Node("attend", [heads(q), heads(k), heads(v)], n, q.shape[1], attrs, weights)
+    return Rows.of(node, (1, ROWS, q.shape[1], v.shape[3]))

@@ -169,9 +169,12 @@ def _(t, x, dim, places):
 
 @op("index.Tensor")
 def _(t, x, places):
-    places = [p for p in places if p is not None]
-    if len(places) == 1 and isinstance(x, Const) and isinstance(places[0], Ids):
-        return OPS["embedding.default"](t, x, places[0])
+    given = [(dim, p) for dim, p in enumerate(places) if p is not None]
+    if len(given) == 1 and isinstance(x, Const) and isinstance(given[0][1], Ids):
+        return OPS["embedding.default"](t, x, given[0][1])
+    known = given[0][1].known() if len(given) == 1 and isinstance(given[0][1], Const) else None
+    if known is not None and known.dim() == 1 and isinstance(x, Rows):
+        return joined([x.narrow(given[0][0], int(i) % x.shape[given[0][0]], 1) for i in known], given[0][0], t.shape)
     raise Refused("numbers at computed places")
 
 

@@ -150,6 +150,8 @@ def step(at, name, args, kwargs):
     if name in ("view.default", "_unsafe_view.default", "reshape.default", "expand.default", "unsqueeze.default",
                 "squeeze.dim"):
         return s.but(shape=at.shape)
+    if name in ("max.other", "maximum.default") and number_of(args[1]) is not None and number_of(args[1]) < FAR:
+        return s  # what a mask has put there is as far away
     if name == "add.Tensor":
         return added(*args[:2]) if isinstance(s, Scores) else added(args[1], s)
     if name in ("mul.Tensor", "mul.Scalar"):
@@ -191,6 +193,17 @@ for _name in ("matmul.default", "bmm.default"):
 def _(t, bias, a, b, beta=1, alpha=1):
     s = begin(a, b, t.shape).but(scale=float(alpha))
     return s if beta == 0 else added(s, bias)
+
+
+@op("scaled_dot_product_attention.default")
+def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=False):
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if mask is not None and not isinstance(mask, Mask):
+        words = words_of(mask)
+        if not words:
+            raise Refused("attention with a mask that is computed")
+        mask = Mask("&".join(words), mask.shape)
+    return OPS["attend.default"](t, q, k, v, mask, None, None, scale, 0.0, causal).permute([0, 2, 1, 3])
 
 
 @op("cumsum.default")
