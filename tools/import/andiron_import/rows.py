@@ -37,10 +37,10 @@ def steps_of(axes):
 
 
 def ordered(x):
-    """The node whose numbers are x's, in the order of its dimensions; the same one when asked again."""
+    """The node whose numbers are x's, in the order of its dimensions; in one module always the same."""
     if x.in_order():
         return x.node
-    key = x.start, tuple(x.features())
+    key = Node.place, x.start, tuple(x.features())
     if key not in x.node.orders:
         x.node.orders[key] = put_in_order(x)
     return x.node.orders[key]
