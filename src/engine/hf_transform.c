@@ -77,7 +77,7 @@ static void change(const struct slabs *s, unsigned how, const struct gguf_tensor
             const uint64_t source = first + c * s->column_step;
             if (floats) {
                 const float x = hf_number(from, source);
-                ((float *)(void *)out)[at] = how & HF_NEG_EXP ? (float)-math_exp(x) : x;
+                ((float *)(void *)out)[at] = how & HF_NEG_EXP ? (float)-math_exp((double)x) : x;
             } else {
                 memcpy(out + at * item, (const char *)from->data + source * item, item);
             }
