@@ -14,24 +14,21 @@ LIMIT = 2e-4  # of the largest logit, as float32 sums in another order leave it
 LENGTHS = (1, 7, 24)
 
 
-@contextlib.contextmanager
-def as_transformers_runs(model):
-    """The model's own attention and experts come back after a trace has put hooks.py's in their place."""
+def implementations(model):
+    """The model's own attention and experts, [(configuration, its fields)]: to be asked for before a trace."""
     configs = {id(c): c for c in (getattr(m, "config", None) for m in model.modules()) if c is not None}
-    kept = [(c, {k: v for k, v in vars(c).items() if k.endswith("_implementation_internal")}) for c in configs.values()]
-    model.proof_kept = kept
-    yield
-    del model.proof_kept
+    return [(c, {k: v for k, v in vars(c).items() if k.endswith("_implementation_internal")}) for c in configs.values()]
 
 
 @contextlib.contextmanager
-def untraced(model):
-    now = [(c, {k: getattr(c, k) for k in kept}) for c, kept in model.proof_kept]
-    for c, kept in model.proof_kept:
-        vars(c).update(kept)
+def run_by(own):
+    """For its time the model runs as Transformers would run it."""
+    now = [(c, {k: getattr(c, k) for k in fields}) for c, fields in own]
+    for c, fields in own:
+        vars(c).update(fields)
     yield
-    for c, kept in now:
-        vars(c).update(kept)
+    for c, fields in now:
+        vars(c).update(fields)
 
 
 def andiron_logits(program, path, tokens, decode):
@@ -48,13 +45,13 @@ def andiron_logits(program, path, tokens, decode):
     return np.frombuffer(data[8 + size:], np.float32).reshape(header["shape"])
 
 
-def difference(model, path, program):
+def difference(model, own, path, program):
     """The largest, over three lengths, in parts of the largest logit; Refused where it is too large."""
     generator, worst = torch.Generator().manual_seed(1), 0.0
     n_vocab = model.get_input_embeddings().weight.shape[0]
     for n in LENGTHS:
         tokens = torch.randint(0, n_vocab, (1, n), generator=generator)
-        with torch.no_grad(), untraced(model):
+        with torch.no_grad(), run_by(own):
             want = model(input_ids=tokens, use_cache=False).logits[0].float().numpy()
         for decode in (0, n - 1):
             got = andiron_logits(program, path, tokens[0].tolist(), decode)

@@ -1,4 +1,4 @@
-"""Nodes that together are one of andiron's larger ops. A rewrite is made where the numbers say it holds, not by names."""
+"""Nodes that together are one of andiron's larger ops. A rewrite is made where numbers say it holds, not by names."""
 import torch
 
 from .values import Const, Node

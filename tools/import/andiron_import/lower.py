@@ -3,7 +3,7 @@ import operator
 
 import torch
 
-from . import ops_layers, scores, trace  # noqa: F401 - ops_layers adds to OPS
+from . import ops_layers, scores, trace  # noqa: F401 - ops_layers adds its own to OPS
 from .ops_moves import Ids, numbers
 from .rows import OPS, as_rows, number_of, ordered
 from .trace import ROWS
@@ -70,7 +70,8 @@ class Lowering:
         return x.remade(moved) if isinstance(moved, Rows) else None
 
     def plain(self, at, x):
-        keeps = ("embedding.default", "index_select.default", "index.Tensor", "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default")
+        keeps = ("embedding.default", "index_select.default", "index.Tensor", "to.dtype", "_to_copy.default",
+                 "to.dtype_layout", "type_as.default")
         if isinstance(x, Fill) and at.name in MOVES:
             return as_rows(x)
         return x if at.name in keeps else numbers(x)
