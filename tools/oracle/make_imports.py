@@ -47,7 +47,7 @@ def make(kind):
     with torch.no_grad():
         logits = model(torch.tensor([TOKENS]), use_cache=False).logits[0].numpy().astype("<f4")
     with tempfile.TemporaryDirectory() as nothing:
-        save(model, OUT / f"{kind}.gguf", nothing, "f32")
+        save(model, OUT / f"{kind}.gguf", pathlib.Path(nothing) / kind, "f32")  # a folder without a tokenizer
     head = np.array(logits.shape, "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()
     (OUT / f"{kind}.bin").write_bytes(head + logits.tobytes())
     print(kind, float(np.abs(logits).max()))

@@ -131,7 +131,7 @@ class Scope:
 
     def __init__(self, emitter, layer):
         self.emitter, self.layer, self.local, self.lines = emitter, layer, {}, []
-        self.outside, self.hoisted = [], 0
+        self.outside = []
 
     def seen(self, node, heads, headed=False):
         """headed: one head is said, too."""
