@@ -20,5 +20,10 @@ static inline bool span_same(struct span a, struct span b)
 {
     return a.n == b.n && (a.n == 0 || !memcmp(a.p, b.p, a.n));
 }
+static inline bool span_ends(struct span a, const char *text)
+{
+    const size_t n = strlen(text);
+    return a.n >= n && (n == 0 || !memcmp(a.p + a.n - n, text, n));
+}
 
 #endif

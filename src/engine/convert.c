@@ -31,23 +31,17 @@ static const struct convert_type *usual_type(const struct gguf *file)
 
 /* ---- metadata ---- */
 
-static bool ends_with(struct span key, const char *end)
-{
-    const size_t n = strlen(end);
-    return key.n >= n && !memcmp(key.p + key.n - n, end, n);
-}
-
 /* As it is, but that others want floats of 32 bits, and one flag to be a bool. */
 static void put_value(struct conversion *c, const struct gguf_value *v)
 {
     char key[256];
     double x = 0;
-    if (ends_with(v->key, ".rope.style"))
+    if (span_ends(v->key, ".rope.style"))
         return; /* rows are put in order */
     snprintf(key, sizeof key, "%.*s", (int)v->key.n, v->key.p);
     if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
         gguf_put_number(&c->values, key, GGUF_F32, x);
-    else if (ends_with(v->key, ".expert_weights_norm") && gguf_item_f64(v, 0, &x))
+    else if (span_ends(v->key, ".expert_weights_norm") && gguf_item_f64(v, 0, &x))
         gguf_put_number(&c->values, key, GGUF_BOOL, x != 0);
     else
         gguf_put_value(&c->values, v);
@@ -120,8 +114,8 @@ static void put_experts(struct conversion *c)
     uint64_t n = 0;
     for (size_t i = 0; i < gguf_n_tensors(c->file); i++) { /* the first layers may be dense */
         const struct gguf_tensor *t = gguf_tensor_at(c->file, i);
-        own = !own && ends_with(t->name, ".ffn_down_exps.weight") ? t : own;
-        all = !all && ends_with(t->name, ".ffn_down_shexp.weight") ? t : all;
+        own = !own && span_ends(t->name, ".ffn_down_exps.weight") ? t : own;
+        all = !all && span_ends(t->name, ".ffn_down_shexp.weight") ? t : all;
     }
     if (own)
         put_more(c, "expert_feed_forward_length", GGUF_U32, (double)own->dims[0]);

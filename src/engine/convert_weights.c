@@ -3,27 +3,19 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "engine/convert.h"
-#include "kernels/half.h"
 #include "kernels/pack.h"
 #include <stdio.h>
-#include <string.h>
 
 /* ---- types ---- */
-
-static bool ends_with(struct span name, const char *end)
-{
-    const size_t n = strlen(end);
-    return name.n >= n && !memcmp(name.p + name.n - n, end, n);
-}
 
 /* What llama.cpp keeps whole, too: vectors, routers, positions. */
 static bool stays_whole(const struct gguf_tensor *t)
 {
     static const char *const names[] = {"ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "position_embd.weight",
                                         "token_types.weight"};
-    bool whole = t->n_dims < 2 || !ends_with(t->name, ".weight");
+    bool whole = t->n_dims < 2 || !span_ends(t->name, ".weight");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        whole = whole || ends_with(t->name, names[i]);
+        whole = whole || span_ends(t->name, names[i]);
     return whole;
 }
 
@@ -76,7 +68,7 @@ static struct order order_of(const struct conversion *c, struct span name)
     uint64_t width = 0, heads = 0;
     bool turned = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        turned = turned || ends_with(name, names[i]);
+        turned = turned || span_ends(name, names[i]);
     if (!turned || !(c->model->kind->flags & HF_NEOX))
         return o;
     if (!number(c, "attention.key_length", &o.head) && number(c, "embedding_length", &width) &&
@@ -95,18 +87,6 @@ static uint64_t row_of(struct order o, uint64_t r)
 }
 
 /* ---- numbers ---- */
-
-static float number_at(const struct gguf_tensor *t, uint64_t i)
-{
-    uint16_t half;
-    float x;
-    if (t->type == TYPE_F32) {
-        memcpy(&x, (const char *)t->data + 4 * i, sizeof x);
-        return x;
-    }
-    memcpy(&half, (const char *)t->data + 2 * i, sizeof half);
-    return t->type == TYPE_F16 ? half_to_float(half) : bf16_to_float(half);
-}
 
 /* Can rows of this type hold them? Blocks have factors of 16 bits. */
 static bool fits(enum weight_type type, const float *x, uint64_t n)
@@ -132,7 +112,7 @@ static andiron_status write_rows(const struct rows *rows, const struct gguf_tens
     for (uint64_t r = 0; r < rows->n && !s; r++) {
         const uint64_t at = row_of(rows->order, r) * rows->width;
         for (uint64_t i = 0; i < rows->width; i++)
-            rows->numbers[i] = number_at(from, at + i);
+            rows->numbers[i] = hf_number(from, at + i);
         if (!fits(to->type, rows->numbers, rows->width))
             return error_set(error, ANDIRON_E_ARGUMENT,
                              "%.*s has a number that %s cannot hold; choose --type f32 or bf16", (int)from->name.n,

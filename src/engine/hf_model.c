@@ -12,56 +12,30 @@ enum { HEADER_MAX = 64 << 20, TEMPLATE_MAX = 4 << 20 };
 
 static const struct hf_kind kinds[] = {
 #define MODEL(type, arch, act, flags) {type, arch, act, flags},
-#define KEY(path, key, kind)
-#define TENSOR(from, to)
-#define LAYER(from, to)
-#define EXPERT(before, after, to)
-#define CHANGED(types, from, to, how)
-#define PRODUCT(types, a, b, key)
-#define SAY(types, key, value)
-#define EXPECT(types, path, value)
 #include "engine/hf_names.def"
-#undef MODEL
-#undef KEY
 };
 
 static const struct {
     const char *path, *key;
     enum gguf_value_type type;
 } keys[] = {
-#define MODEL(type, arch, act, flags)
 #define KEY(path, key, kind) {path, key, GGUF_##kind},
 #include "engine/hf_names.def"
-#undef KEY
-#undef PRODUCT
 };
 
 static const struct {
     const char *types, *a, *b, *key;
 } products[] = {
-#define KEY(path, key, kind)
 #define PRODUCT(types, a, b, key) {types, a, b, key},
 #include "engine/hf_names.def"
-#undef PRODUCT
-#undef SAY
 };
 
 static const struct {
     const char *types, *key;
     double value;
 } sayings[] = {
-#define PRODUCT(types, a, b, key)
 #define SAY(types, key, value) {types, key, value},
 #include "engine/hf_names.def"
-#undef MODEL
-#undef KEY
-#undef TENSOR
-#undef LAYER
-#undef EXPERT
-#undef CHANGED
-#undef PRODUCT
-#undef SAY
-#undef EXPECT
 };
 
 /* ---- metadata as a GGUF file has it ---- */

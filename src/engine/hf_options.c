@@ -9,25 +9,8 @@ static const struct {
     const char *types, *path, *words;
     double value; /* of a truth 1 or 0 */
 } expected[] = {
-#define MODEL(type, arch, act, flags)
-#define KEY(path, key, kind)
-#define TENSOR(from, to)
-#define LAYER(from, to)
-#define EXPERT(before, after, to)
-#define CHANGED(types, from, to, how)
-#define PRODUCT(types, a, b, key)
-#define SAY(types, key, value)
 #define EXPECT(types, path, value) {types, path, #value, value},
 #include "engine/hf_names.def"
-#undef MODEL
-#undef KEY
-#undef TENSOR
-#undef LAYER
-#undef EXPERT
-#undef CHANGED
-#undef PRODUCT
-#undef SAY
-#undef EXPECT
 };
 
 bool hf_is_one_of(const char *words, struct span word)

@@ -13,12 +13,6 @@ struct slabs {
     uint64_t heads, queries, head; /* HF_HEADS: of keys, of queries for each of these, rows of one */
 };
 
-static bool ends_in_bias(const char *name)
-{
-    const size_t n = strlen(name);
-    return n >= 5 && !strcmp(name + n - 5, ".bias");
-}
-
 /* How the source is read; false: its shape does not allow it. */
 static bool lay_out(const struct gguf_tensor *t, const char *name, unsigned how, struct slabs *s)
 {
@@ -28,7 +22,7 @@ static bool lay_out(const struct gguf_tensor *t, const char *name, unsigned how,
         return false;
     if (how & HF_SQUEEZED) /* [d, 1, taps] */
         *s = (struct slabs){1, t->dims[2], t->dims[0], t->dims[0], 1, 0, 0, 0};
-    else if (t->n_dims == 1 || ends_in_bias(name)) /* a number a row; a row of numbers for each expert */
+    else if (t->n_dims == 1 || span_ends(span_of(name), ".bias")) /* a number a row; a row of numbers for each expert */
         *s = (struct slabs){t->dims[1] * t->dims[2], t->dims[0], 1, 1, 1, 0, 0, 0};
     else if (how & HF_TRANSPOSED)
         *s = (struct slabs){t->dims[2], t->dims[0], t->dims[1], 1, t->dims[0], 0, 0, 0};
@@ -113,7 +107,7 @@ static struct gguf_tensor changed_shape(const struct slabs *s, const struct gguf
 andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned how, const struct gguf_tensor *from,
                                andiron_error *error)
 {
-    const bool floats = from->n_dims == 1 || ends_in_bias(name) || (how & (HF_NEG_EXP | HF_F32)) != 0 ||
+    const bool floats = from->n_dims == 1 || span_ends(span_of(name), ".bias") || (how & (HF_NEG_EXP | HF_F32)) != 0 ||
                         from->type == TYPE_F32;
     struct slabs s;
     uint64_t bytes = 0;

@@ -15,54 +15,28 @@ struct name_pair {
 };
 
 static const struct name_pair whole_names[] = {
-#define MODEL(type, arch, act, flags)
-#define KEY(path, key, kind)
 #define TENSOR(from, to) {from, to},
-#define LAYER(from, to)
-#define EXPERT(before, after, to)
-#define CHANGED(types, from, to, how)
-#define PRODUCT(types, a, b, key)
-#define SAY(types, key, value)
-#define EXPECT(types, path, value)
 #include "engine/hf_names.def"
-#undef TENSOR
-#undef LAYER
 };
 
 static const struct name_pair layer_names[] = {
-#define TENSOR(from, to)
 #define LAYER(from, to) {from, to},
 #include "engine/hf_names.def"
-#undef LAYER
-#undef EXPERT
 };
 
 static const struct {
     const char *before, *after, *to;
 } expert_names[] = {
-#define LAYER(from, to)
 #define EXPERT(before, after, to) {before, after, to},
 #include "engine/hf_names.def"
-#undef EXPERT
-#undef CHANGED
 };
 
 static const struct {
     const char *types, *from, *to; /* types "": all; to "": left out */
     unsigned how;
 } changed_names[] = {
-#define EXPERT(before, after, to)
 #define CHANGED(types, from, to, how) {types, from, to, how},
 #include "engine/hf_names.def"
-#undef MODEL
-#undef KEY
-#undef TENSOR
-#undef LAYER
-#undef EXPERT
-#undef CHANGED
-#undef PRODUCT
-#undef SAY
-#undef EXPECT
 };
 
 static const char *find_name(const struct name_pair *names, size_t n, struct span name)
@@ -84,10 +58,9 @@ static bool drop_prefix(struct span *s, const char *prefix)
 
 static bool drop_suffix(struct span *s, const char *suffix)
 {
-    const size_t n = strlen(suffix);
-    if (s->n < n || memcmp(s->p + s->n - n, suffix, n))
+    if (!span_ends(*s, suffix))
         return false;
-    s->n -= n;
+    s->n -= strlen(suffix);
     return true;
 }
 

@@ -1,4 +1,5 @@
 /* rows.c - golden rows of logits. */
+#include <dirent.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -92,4 +93,18 @@ bool golden_right(const char *model_path, const char *golden_path, const andiron
     golden_close(&g);
     andiron_model_close(model);
     return all;
+}
+
+void golden_folder(const char *path, bool (*right)(const char *name), size_t at_least)
+{
+    size_t n_right = 0, n_wrong = 0;
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        if (d->d_name[0] != '.')
+            *(right(d->d_name) ? &n_right : &n_wrong) += 1;
+    closedir(dir);
+    print_message("%zu right, %zu wrong\n", n_right, n_wrong);
+    assert_int_equal(n_wrong, 0);
+    assert_true(n_right >= at_least);
 }

@@ -30,16 +30,7 @@ static bool right(const char *type)
 static void logits_are_transformers(void **state)
 {
     (void)state;
-    size_t n_right = 0, n_wrong = 0;
-    DIR *dir = opendir(MODELS);
-    assert_non_null(dir);
-    for (struct dirent *d; (d = readdir(dir)) != NULL;)
-        if (d->d_name[0] != '.')
-            *(right(d->d_name) ? &n_right : &n_wrong) += 1;
-    closedir(dir);
-    print_message("%zu right, %zu wrong\n", n_right, n_wrong);
-    assert_int_equal(n_wrong, 0);
-    assert_true(n_right >= 90);
+    golden_folder(MODELS, right, 90);
 }
 
 /* ---- folders that are wrong ---- */

@@ -29,13 +29,15 @@ def definition_of(model, name):
     return emitter.write(), emitter
 
 
-def save(model, path, directory, kind):
-    """Trace the model and write its file; the definition's text."""
+def writer_of(model, directory):
+    """Trace the model once; a function of a path and a type that writes its file, and the definition's text."""
     name = "hf-" + re.sub(r"[^\w-]", "-", model.config.model_type)
     text, emitter = definition_of(model, name)
     state = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
-    write.write(path, name, text, emitter, state.__getitem__, pathlib.Path(directory), kind)
-    return text
+
+    def save(path, kind):
+        write.write(path, name, text, emitter, state.__getitem__, pathlib.Path(directory), kind)
+    return save, text
 
 
 def load(directory):
@@ -53,10 +55,11 @@ def run(directory, path, kind="f16", andiron="andiron"):
     unproven = f"{path}.unproven"
     try:
         own = check.implementations(model)
-        save(model, unproven, directory, "f32")
+        save, _ = writer_of(model, directory)
+        save(unproven, "f32")
         worst = check.difference(model, own, unproven, andiron)
         if kind != "f32":
-            save(model, unproven, directory, kind)
+            save(unproven, kind)
         os.replace(unproven, path)
     finally:
         pathlib.Path(unproven).unlink(missing_ok=True)

@@ -201,6 +201,15 @@ def _(t, q, kv, words):
     return Mask(words, t.shape)
 
 
+def sight(words):
+    """attend's arguments for what a mask says in words."""
+    attrs = {}
+    for word in words - {"causal", "full"}:
+        kind, _, n = word.rstrip(")").partition("(")
+        attrs |= {"window": int(n), "window_style": {"sliding": "back", "chunked": "chunks"}[kind]}
+    return attrs if "causal" in words else attrs | {"sees": "all"}
+
+
 @op("attend.default")
 def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
     if bias is not None:
@@ -208,12 +217,7 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
     words = set((mask.words if isinstance(mask, Mask) else "causal" if causal else "full").split("&"))
     if mask is not None and not isinstance(mask, Mask):
         raise Refused("attention with a mask that is computed")
-    attrs = {"scale": scale, "cap": cap}
-    for word in words - {"causal", "full"}:
-        kind, _, n = word.rstrip(")").partition("(")
-        attrs |= {"window": int(n), "window_style": {"sliding": "back", "chunked": "chunks"}[kind]}
-    if "causal" not in words:
-        attrs["sees"] = "all"
+    attrs = {"scale": scale, "cap": cap} | sight(words)
     heads = lambda x: (ordered(x), x.shape[1])
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
     n = q.shape[1] * v.shape[3]

@@ -97,8 +97,7 @@ def _(t, x):
 def _(t, x, order=2, dims=None, keep=False, **_):
     if order != 2:
         raise Refused(f"a norm of order {order}")
-    fake = type("At", (), {"name": "sum.dim_IntList", "shape": t.shape, "dtype": t.dtype})
-    return apply("sqrt", OPS["sum.dim_IntList"](fake, combine("mul", x, x, x.shape), dims))
+    return apply("sqrt", summed(combine("mul", x, x, x.shape), dims).view(t.shape))
 
 
 @op("square.default")
@@ -157,10 +156,8 @@ def to_last(x, dim):
     return x.permute(order), order
 
 
-@op("sum.dim_IntList", "mean.dim")
-def _(t, x, dims, keep=False, dtype=None):
-    x = as_rows(x)
-    divide = math.prod(x.shape[d] for d in dims) if t.name == "mean.dim" else 1
+def summed(x, dims):
+    """Over those dimensions, which stay, each as 1."""
     for d in dims:
         y, _ = to_last(x, d)
         node, n = last(y)
@@ -168,6 +165,14 @@ def _(t, x, dims, keep=False, dtype=None):
         dims_out[d] = 1
         total = Rows.of(Node("sum", [(node, n)], n, n), y.shape[:-1])
         x = total.view(dims_out)
+    return x
+
+
+@op("sum.dim_IntList", "mean.dim")
+def _(t, x, dims, keep=False, dtype=None):
+    x = as_rows(x)
+    divide = math.prod(x.shape[d] for d in dims) if t.name == "mean.dim" else 1
+    x = summed(x, dims)
     x = x if divide == 1 else apply("mul", x, number=1 / divide)
     return x.view(t.shape)
 
@@ -219,8 +224,7 @@ def _(t, a, b):
 
 @op("lt.Scalar", "lt.Tensor")
 def _(t, a, b):
-    return above(combine("mul", a, -1.0, a.shape), combine("mul", b, -1.0, getattr(b, "shape", ())).number
-                 if number_of(b) is not None else combine("mul", b, -1.0, b.shape), t.shape)
+    return above(b, a, t.shape)
 
 
 @op("ge.Scalar", "ge.Tensor")

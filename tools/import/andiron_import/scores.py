@@ -1,6 +1,7 @@
 """Attention that a model writes out: q . k, what is done to the scores, softmax and the product with v: one attend."""
 import torch
 
+from .ops_layers import sight
 from .ops_moves import Ids
 from .rows import OPS, as_rows, number_of, op, ordered, text_dim
 from .trace import ROWS
@@ -126,12 +127,7 @@ def finished(s, v, shape):
     if not s.summed:
         raise Refused("scores that no softmax has seen, times values")
     v = with_heads(v, -2)
-    words, attrs = set(s.words), {"scale": s.scale, "cap": s.cap, "alibi": s.alibi}
-    for word in words - {"causal", "full"}:
-        kind, _, n = word.rstrip(")").partition("(")
-        attrs |= {"window": int(n), "window_style": {"sliding": "back", "chunked": "chunks"}[kind]}
-    if "causal" not in words:
-        attrs["sees"] = "all"
+    attrs = {"scale": s.scale, "cap": s.cap, "alibi": s.alibi} | sight(set(s.words))
     ins = [(ordered(x), x.shape[1]) for x in (s.q, s.k, v)]
     node = Node("attend", ins, s.q.shape[1] * v.shape[3], s.q.shape[1], attrs)
     out = Rows.of(node, (1, ROWS, s.q.shape[1], v.shape[3])).permute([0, 2, 1, 3])
