@@ -102,7 +102,9 @@ class Names:
         inside = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)\.(.*)", path)
         if inside and self.readers[weight.key] - {int(inside[1])}:
             inside = None
-        of = int(inside[1]) if inside else layer if not weight.parameters else None
+        of = int(inside[1]) if inside else None
+        if not weight.parameters and self.readers[weight.key] <= {layer}:
+            of = layer
         base = re.sub(r"\W", "_", inside[2] if inside else path.removeprefix("model."))
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base

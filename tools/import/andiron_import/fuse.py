@@ -61,12 +61,14 @@ def is_part(x, v, heads, start, n):
 def base_of(f):
     """The base whose powers the frequencies are, and the factors that divide those where they are not."""
     half = len(f)
+    powers = lambda base: base ** (-torch.arange(half, dtype=torch.float64) / half)
     if half > 1 and (f > 0).all():
-        base = float(f[1] / f[0]) ** -half
-        if torch.allclose(f, base ** (-torch.arange(half, dtype=torch.float64) / half), rtol=1e-6, atol=0):
-            return float(f"{base:.6g}"), None
+        exact = float(f[-1] / f[0]) ** (-half / (half - 1))
+        for base in (float(f"{exact:.{digits}g}") for digits in (6, 9)):
+            if torch.allclose(f, powers(base), rtol=1e-6, atol=0):
+                return base, None
     base = 10000.0
-    return base, base ** (-torch.arange(half, dtype=torch.float64) / half) / f
+    return base, powers(base) / f
 
 
 def rope(node):
