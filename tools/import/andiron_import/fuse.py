@@ -3,6 +3,8 @@ import torch
 
 from .values import Const, Node
 
+STILL = 1e30  # a factor of numbers that are not turned
+
 
 def of(node, op, n_inputs):
     return node.op == op and len(node.inputs) == n_inputs and not node.weights
@@ -68,7 +70,7 @@ def base_of(f):
             if torch.allclose(f, powers(base), rtol=1e-6, atol=0):
                 return base, None
     base = 10000.0
-    return base, powers(base) / f
+    return base, torch.where(f > 0, powers(base) / f, STILL)
 
 
 def rope(node):
@@ -88,7 +90,7 @@ def rope(node):
         if cos.op != "cos" or sin.op != "sin" or m != k or cos.inputs[0][0] is not sin.inputs[0][0]:
             continue
         f = frequencies(cos.inputs[0][0])
-        if f is None or 2 * len(f) * heads != x.n or not (f > 0).all():
+        if f is None or 2 * len(f) * heads != x.n or not (f >= 0).all():
             continue
         return rope_node(x, heads, f, m)
     return None

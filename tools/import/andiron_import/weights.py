@@ -1,14 +1,14 @@
 """A model as Transformers loads it, its weights still in their files.
 
-Transformers is given tensors that remember how they come about (Lazy): what it renames, stacks, cuts or casts on the way
-is done when a weight is asked for, one at a time. The model itself holds fake tensors: shapes without numbers.
+Transformers is given tensors that remember how they come about (Lazy): what it renames, stacks, cuts or casts on its
+way is done when a weight is asked for, one at a time. The model itself holds fake tensors: shapes without numbers.
 """
 import json
 import os
 import pathlib
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._pytree import tree_map
 
 from .values import Refused
@@ -33,11 +33,14 @@ class Lazy(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        with MODE:
-            out = func(*tree_map(fake_of, args), **tree_map(fake_of, kwargs))
 
         def run():
             return func(*tree_map(made, args), **tree_map(made, kwargs))
+        try:
+            with MODE:
+                out = func(*tree_map(fake_of, args), **tree_map(fake_of, kwargs))
+        except DataDependentOutputException:  # are two of them equal?
+            return run()
         if isinstance(out, (list, tuple)):
             return [cls(o, lambda i=i: run()[i]) for i, o in enumerate(out)]
         return cls(out, run) if isinstance(out, torch.Tensor) else out
