@@ -1,5 +1,6 @@
 """The proof before a file is kept: Transformers and andiron on the same tokens, as a prompt and token by token."""
 import bisect
+import copy
 import json
 import math
 import pathlib
@@ -45,14 +46,31 @@ def far(got, want):
     return by if by == by else math.inf
 
 
+def scores(model, tokens):
+    with torch.no_grad():
+        return model(input_ids=tokens, use_cache=False).logits[0].numpy()
+
+
+def exact_scores(model, tokens):
+    """In double precision, where the model runs in it: a recurrence's own rounding in float32 can exceed the limit."""
+    exact = copy.deepcopy(model).double()
+    try:
+        exact.set_experts_implementation("eager")
+        return scores(exact, tokens)
+    except (RuntimeError, ValueError):
+        return None
+
+
 def difference(model, path, program):
     """The largest, over three lengths; Refused where it is too large."""
     worst = 0.0
     for tokens in texts(model):
-        with torch.no_grad():
-            want = model(input_ids=tokens, use_cache=False).logits[0].float().numpy()
+        want = scores(model, tokens)
         for decode in (0, tokens.shape[1] - 1):
-            by = far(andiron_logits(program, path, tokens[0].tolist(), decode), want)
+            got = andiron_logits(program, path, tokens[0].tolist(), decode)
+            by = far(got, want)
+            exact = exact_scores(model, tokens) if by > LIMIT else None
+            by = by if exact is None else min(by, far(got, exact))
             if by > LIMIT:
                 raise Differs(f"the logits of {tokens.shape[1]} tokens, {decode} of them one by one, are {by:.1e} of "
                               f"the largest away from Transformers', more than {LIMIT:.0e}", tokens, decode)
