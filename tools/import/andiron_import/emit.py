@@ -75,10 +75,10 @@ def share_caches(nodes, layers):
     for node in nodes:
         if node.op != "attend":
             continue
-        layer, pair = in_layer(layers, node.module), tuple(i for i, _ in node.inputs[1:])
+        layer, pair = in_layer(layers, node.module), tuple(i for i, _ in node.inputs[1:3])
         first = stored.setdefault(pair, layer)
         if layer is not None and first != layer:
-            node.inputs, node.attrs = node.inputs[:1], node.attrs | {"cache_of": first}
+            node.inputs, node.attrs = node.inputs[:1] + node.inputs[3:], node.attrs | {"cache_of": first}
 
 
 class Names:
@@ -185,9 +185,11 @@ class Scope:
         if node.op == "constant":
             return f"flat(constant({stems['weight']}))"
         words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items()}
+        if node.op == "attend" and len(ins) % 2 == 0:
+            ins[-1] = f"only: {self.name(node.inputs[-1][0])}"
         if node.op == "attend" and "cache_of" in attrs:
             more = [f"{k}: {v}" for k, v in words.items() if v != "0" and k != "cache_of"]
-            return f"attend({', '.join([ins[0], cache_of(attrs), *more, *stems.values()])})"
+            return f"attend({', '.join([ins[0], cache_of(attrs), *ins[1:], *more, *stems.values()])})"
         if node.op == "attend":
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
             return f"attend({', '.join([*ins, 'cache: l', *more])})"

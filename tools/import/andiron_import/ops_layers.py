@@ -3,6 +3,7 @@ import math
 
 import torch
 
+from . import indexer
 from .ops_moves import Ids
 from .ops_numbers import last
 from .rows import BIG, apply, as_rows, combine, make, op, ordered
@@ -211,7 +212,7 @@ def sight(words):
 
 
 @op("attend.default")
-def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
+def _(t, q, k, v, mask, sinks, bias, indices, most, scale, cap, causal):
     if bias is not None:
         raise Refused("attention with a bias for each place")
     words = set((mask.words if isinstance(mask, Mask) else "causal" if causal else "full").split("&"))
@@ -221,5 +222,6 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
     heads = lambda x: (ordered(x), x.shape[1])
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
     n = q.shape[1] * v.shape[3]
-    node = Node("attend", [heads(q), heads(k), heads(v)], n, q.shape[1], attrs, weights)
+    only = [] if indices is None else [indexer.only(indices, most)]
+    node = Node("attend", [heads(q), heads(k), heads(v), *only], n, q.shape[1], attrs, weights)
     return Rows.of(node, (1, ROWS, q.shape[1], v.shape[3]))
