@@ -7,6 +7,7 @@ import collections
 import re
 
 from .fuse import fused
+from .layers import Layer, Loop
 from .values import Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
@@ -129,9 +130,10 @@ def cache_of(attrs):
 class Scope:
     """One block, or the graph: its nodes' texts in terms of local names."""
 
-    def __init__(self, emitter, layer):
-        self.emitter, self.layer, self.local, self.lines = emitter, layer, {}, []
-        self.outside = []
+    def __init__(self, emitter, layer, names=None, prefix="v"):
+        """names: of what comes from outside, where it has names there."""
+        self.emitter, self.layer, self.local, self.lines = emitter, layer, dict(names or {}), []
+        self.outside, self.prefix = [], prefix
 
     def seen(self, node, heads, headed=False):
         """headed: one head is said, too."""
@@ -207,9 +209,12 @@ class Scope:
         if uses == 1 and len(text) <= self.emitter.width:
             self.local[node] = text
             return
-        name = f"v{len(self.lines) + 1}"
+        name = f"{self.prefix}{len(self.lines) + 1}"
         self.lines.append(f"{name} = {strip(text)}")
         self.local[node] = name
+
+    def bare(self, node):
+        return strip(self.local[node])
 
 
 def strip(text):
@@ -267,7 +272,6 @@ class Emitter:
     def write(self):
         """The text, of lines as short as the number of variables allows."""
         for self.width in WIDTHS:
-            self.longest = 0
             text = self.written()
             if self.longest <= MOST_LINES:
                 break
@@ -278,73 +282,17 @@ class Emitter:
         for node in self.segment(-1):
             scope.put(node, 2 if any(self.place[u] != -1 for u in self.users[node]) else self.uses(node))
         self.lines_before = len(scope.lines)
-        kinds, calls = {}, []
-        for layer in range(self.n_layers):
-            calls.append(self.layer(layer, kinds))
-        blocks = list(kinds)
-        lines = self.loop(scope, calls, kinds)
+        layers = [Layer(self, n) for n in range(self.n_layers)]
+        self.longest = max((layer.n_lines for layer in layers), default=0)
+        loop = Loop(self, layers, scope) if layers else None
+        scope.local |= loop.held if layers else {}
         for node in self.segment(self.n_layers):
             scope.put(node, 2 if node is not self.output and self.uses(node) > 1 else 1)
-        return self.whole(blocks, lines, scope)
+        self.kind_of_layer = loop.kind_of_layer if layers else []
+        return self.whole(list(loop.kinds) if layers else [], loop.lines if layers else [], scope)
 
-    def layer(self, layer, kinds):
-        scope, segment = Scope(self, layer), self.segment(layer)
-        gives = [n for n in segment if any(self.place[u] > layer for u in self.users[n])]
-        for node in segment:
-            uses = self.uses(node) if node not in gives else 1 if node is gives[-1] else 2
-            scope.put(node, uses)
-        if len(gives) != 1:
-            words = ", ".join(n.op for n in gives[:8])
-            raise Refused(f"layer {layer} gives {len(gives)} values to what follows ({words}); one is covered")
-        self.longest = max(self.longest, len(scope.lines))
-        text = "\n".join(f"  {line}" for line in [*scope.lines, f"return {strip(scope.local[gives[0]])}"])
-        arguments = ", ".join(scope.local[n] for n in scope.outside)
-        body = f"({arguments}, l) {{\n{text}\n}}"
-        kinds.setdefault(body, len(kinds))
-        return body, scope.outside, gives[0]
-
-    def loop(self, scope, calls, kinds):
-        """Layers as one loop, where each reads what the one before gave and values from before all layers."""
-        if not calls:
-            return []
-        before = None
-        told = []
-        for body, outside, gives in calls:
-            args = []
-            for node in outside:
-                carried = node is before or before is None and node is self.first_input(calls)
-                if not carried and self.place[node] != -1:
-                    raise Refused("a layer reads what an earlier layer than the one before gave")
-                args.append("x" if carried else scope.local[node])
-            told.append((kinds[body], ", ".join([*args, "l"])))
-            before = gives
-        kinds_used = list(dict.fromkeys(told))
-        start = self.first_input(calls)
-        lines = [f"x = {strip(scope.local[start])}"] if start else []
-        name = lambda kind: "layer" if len(kinds) == 1 else f"layer{kind}"
-        lines.append(f'for l in layers("blk", {self.n_layers}) {{')
-        for i, (kind, args) in enumerate(kinds_used):
-            call = f"x = {name(kind)}({args})"
-            if len(kinds_used) == 1:
-                lines.append(f"  {call}")
-            else:
-                test = f"if meta_at(\".andiron.layer_kind\", l.index) == {i} {{ {call} }}"
-                lines.append(("  " if i == 0 else "  else ") + test)
-        lines.append("}")
-        self.kind_of_layer = [kinds_used.index(t) for t in told]
-        scope.local[before] = "x"
-        return lines
-
-    def first_input(self, calls):
-        """What flows into the first layer where the later ones have what the one before gave."""
-        if len(calls) == 1:
-            outs = [n for n in calls[0][1]]
-            return next((n for n in outs if n.op != "numbers"), None)
-        _, second, _ = calls[1]
-        given = calls[0][2]
-        if given in second:
-            return calls[0][1][second.index(given)] if second.index(given) < len(calls[0][1]) else None
-        return None
+    def scope(self, layer, names=None, prefix="v"):
+        return Scope(self, layer, names, prefix)
 
     def whole(self, blocks, loop, scope):
         out = [f"# {self.name} - imported from Transformers by andiron-import.", f"arch {self.name}", "",
