@@ -6,6 +6,7 @@ of values that come from outside (its arguments) and of values that later text r
 import collections
 import re
 
+from . import parts
 from .fuse import fused
 from .layers import Layer, Loop
 from .values import Refused
@@ -76,9 +77,8 @@ def share_caches(nodes, layers):
     for node in nodes:
         if node.op != "attend":
             continue
-        layer, pair = in_layer(layers, node.module), tuple(i for i, _ in node.inputs[1:3])
-        first = stored.setdefault(pair, layer)
-        if layer is not None and first != layer:
+        first = stored.setdefault(tuple(i for i, _ in node.inputs[1:3]), node)
+        if in_layer(layers, node.module) not in (None, in_layer(layers, first.module)):
             node.inputs, node.attrs = node.inputs[:1] + node.inputs[3:], node.attrs | {"cache_of": first}
 
 
@@ -101,9 +101,9 @@ class Names:
     def _new(self, weight, bias, layer):
         path = weight.parameters[0].removesuffix(".weight") if weight.parameters else "literal"
         inside = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)\.(.*)", path)
-        if inside and self.readers[weight.key] - {int(inside[1])}:
+        if inside and self.readers[weight.key] - {layer}:
             inside = None
-        of = int(inside[1]) if inside else layer if not weight.parameters else None
+        of = layer if inside or not weight.parameters else None
         base = re.sub(r"\W", "_", inside[2] if inside else path.removeprefix("model."))
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base
@@ -121,10 +121,6 @@ def said(x):
         return x
     x = float(x)
     return str(int(x)) if abs(x) < 1e15 and x == int(x) else f"{x:.9g}".replace("e+", "e")
-
-
-def cache_of(attrs):
-    return f'cache: nth("blk", {attrs["cache_of"]})'
 
 
 class Scope:
@@ -186,12 +182,13 @@ class Scope:
             return f"{node.op}({ins[0]}, {stems.get('weight', 'none')}, {said(attrs['eps'])})"
         if node.op == "constant":
             return f"flat(constant({stems['weight']}))"
-        words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items()}
+        words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items() if k != "cache_of"}
         if node.op == "attend" and len(ins) % 2 == 0:
             ins[-1] = f"only: {self.name(node.inputs[-1][0])}"
         if node.op == "attend" and "cache_of" in attrs:
-            more = [f"{k}: {v}" for k, v in words.items() if v != "0" and k != "cache_of"]
-            return f"attend({', '.join([ins[0], cache_of(attrs), *ins[1:], *more, *stems.values()])})"
+            where = f'cache: nth("blk", {self.emitter.place[attrs["cache_of"]]})'
+            more = [f"{k}: {v}" for k, v in words.items() if v != "0"]
+            return f"attend({', '.join([ins[0], where, *ins[1:], *more, *stems.values()])})"
         if node.op == "attend":
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
             return f"attend({', '.join([*ins, 'cache: l', *more])})"
@@ -238,7 +235,7 @@ class Emitter:
         for node in self.nodes:
             for other in dict.fromkeys(i for i, _ in node.inputs):
                 self.users[other].append(node)
-        self.place = self.places()
+        self.place, self.n_layers = parts.apart(self.nodes, *self.places(), self.users)
         for node in self.nodes:
             for weight, _ in node.weights.values():
                 self.names.readers[weight.key].add(self.place[node])
@@ -260,11 +257,13 @@ class Emitter:
                 after.add(node)
         for node in after:
             place[node] = n
-        self.n_layers = n
-        return place
+        return place, n
 
     def uses(self, node):
         return sum(1 for u in self.users[node] for i, _ in u.inputs if i is node)
+
+    def is_read_after(self, node, layer):
+        return any(self.place[u] > layer for u in self.users[node])
 
     def segment(self, layer):
         return [n for n in self.nodes if self.place[n] == layer]
@@ -282,14 +281,12 @@ class Emitter:
         for node in self.segment(-1):
             scope.put(node, 2 if any(self.place[u] != -1 for u in self.users[node]) else self.uses(node))
         self.lines_before = len(scope.lines)
-        layers = [Layer(self, n) for n in range(self.n_layers)]
-        self.longest = max((layer.n_lines for layer in layers), default=0)
-        loop = Loop(self, layers, scope) if layers else None
-        scope.local |= loop.held if layers else {}
+        loop = Loop(self, [Layer(self, n) for n in range(self.n_layers)], scope)
+        scope.local |= loop.held
         for node in self.segment(self.n_layers):
             scope.put(node, 2 if node is not self.output and self.uses(node) > 1 else 1)
-        self.kind_of_layer = loop.kind_of_layer if layers else []
-        return self.whole(list(loop.kinds) if layers else [], loop.lines if layers else [], scope)
+        self.longest, self.kind_of_layer = loop.most_variables(), loop.kind_of_layer
+        return self.whole(list(loop.kinds), loop.lines, scope)
 
     def scope(self, layer, names=None, prefix="v"):
         return Scope(self, layer, names, prefix)

@@ -115,10 +115,25 @@ def wider_rope(node):
     return Node("rope", [(v, n)], v.n, n, turned.attrs, turned.weights)
 
 
+def part_of_joined(node):
+    """A part of two joined rows that lies in one of them."""
+    joined = node.inputs[0][0] if of(node, "slice", 1) else None
+    if joined is None or joined.op != "concat" or joined.inputs[0][1] != node.inputs[0][1]:
+        return None
+    start, n = node.attrs["start"], node.attrs["n"]
+    for row, heads in joined.inputs:
+        own = row.n // heads
+        if 0 <= start and start + n <= own:
+            return row if n == own else Node("slice", [(row, heads)], n * heads, heads, {"start": start, "n": n})
+        start -= own
+    return None
+
+
 def fused(node):
-    """The larger op that a node ends, in its place, or the node."""
-    new = rope(node) or wider_rope(node)
+    """What says the same as the node in fewer ops, in its place, or the node."""
+    new = part_of_joined(node) or rope(node) or wider_rope(node)
     if new is None:
         return node
-    new.module, new.order = node.module, node.order
+    if new.order > node.order:  # else it stood there before
+        new.module, new.order = node.module, node.order
     return new

@@ -3,7 +3,7 @@ import operator
 
 import torch
 
-from . import indexer, ops_layers, scores, trace  # noqa: F401 - ops_layers adds its own to OPS
+from . import indexer, ops_layers, ops_places, scores, trace  # noqa: F401 - ops_layers and ops_places add to OPS
 from .ops_moves import Ids, numbers
 from .rows import OPS, as_rows, number_of, ordered
 from .trace import ROWS
