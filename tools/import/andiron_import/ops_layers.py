@@ -6,7 +6,7 @@ import torch
 from . import indexer
 from .ops_moves import Ids
 from .ops_numbers import last
-from .rows import BIG, apply, as_rows, combine, make, op, ordered
+from .rows import BIG, apply, as_rows, combine, joined, make, op, ordered
 from .trace import ROWS
 from .values import Const, Mask, Node, Refused, Rows
 
@@ -103,16 +103,25 @@ def _(t, x, dim, places):
     return Rows.of(Node("pick", [(node, 1), (ordered(places), 1)], t.shape[-1]), t.shape)
 
 
+def tops(places):
+    """The nodes that places were joined of."""
+    return [n for i, _ in places.inputs for n in tops(i)] if places.op == "concat" else [places]
+
+
 @op("expert_linear.default")
 def _(t, x, places, weight, bias, transposed):
+    """x [text, d] for all of a row's places, or [text, n, d]."""
     if transposed:
         e, i, o = weight.shape
         weight = weight.then(lambda w: w.transpose(1, 2), (e, o, i), "t")
-    k = places.shape[1]
-    node = ordered(x)
-    heads = 1 if len(x.shape) == 2 else k
-    return Rows.of(Node("experts", [(node, heads), (ordered(places), 1)], k * weight.shape[1], k, {},
-                        {"weight": (weight, bias)}), t.shape)
+    at, parts = 0, []
+    for top in tops(ordered(places)):
+        own = x if len(x.shape) == 2 else x.narrow(1, at, top.n)
+        node = Node("experts", [(ordered(own), 1 if len(x.shape) == 2 else top.n), (top, 1)], top.n * weight.shape[1],
+                    top.n, {}, {"weight": (weight, bias)})
+        parts.append(Rows.of(node, (ROWS, top.n, weight.shape[1])))
+        at += top.n
+    return joined(parts, 1, t.shape)
 
 
 @op("mix.default")
