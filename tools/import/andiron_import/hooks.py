@@ -164,6 +164,8 @@ def state_op(schema, shape):
 conv = state_op("conv(Tensor x, Tensor weight, Tensor? bias, str act) -> Tensor", lambda x, *_: torch.empty_like(x))
 delta = state_op("delta(Tensor q, Tensor k, Tensor v, Tensor g, Tensor beta, bool normed) -> Tensor",
                  lambda q, k, v, *_: v.new_empty(v.shape))
+faded_sum = state_op("faded_sum(Tensor q, Tensor k, Tensor v, Tensor decay) -> Tensor",
+                     lambda q, k, v, _: v.new_empty(v.shape))
 ssm2 = state_op("ssm2(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? dt_bias, bool softplus, "
                 "float low, float high) -> Tensor", lambda x, *_: x.new_empty(x.shape))
 ssm1 = state_op("ssm1(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? bias, "

@@ -172,6 +172,14 @@ def _(t, q, k, v, g, beta, normed_):
     return Rows.of(Node("scan", ins, h * v.shape[3], h), t.shape)
 
 
+@op("faded_sum.default")
+def _(t, q, k, v, decay):
+    """q, k [1, text, h, dk], v [1, text, h, dv], decay [h], which no row changes."""
+    h = v.shape[2]
+    ins = [(ordered(x), h) for x in (q, k, v, as_rows(decay))]
+    return Rows.of(Node("scan", ins, h * v.shape[3], h), t.shape)
+
+
 @op("ssm2.default")
 def _(t, x, dt, A, B, C, D, dt_bias, softplus, low, high):
     """Mamba 2 (Dao and Gu 2024). x [1, text, h, p], dt [1, text, h], A [h], B and C [1, text, g, n], D [h]."""

@@ -7,7 +7,7 @@ import re
 
 import torch
 
-from . import hooks, hooks_experts
+from . import hooks, hooks_methods
 
 ROWS = 251
 
@@ -29,7 +29,7 @@ class Trace:
     def __init__(self, model):
         hooks.use(model)
         inputs = (torch.zeros(1, ROWS, dtype=torch.long), torch.arange(ROWS)[None])
-        with torch.no_grad(), hooks.functions(model), hooks_experts.methods(model):
+        with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
             program = torch.export.export(_Logits(model), inputs, strict=False)
             program = program.run_decompositions({})
         signature = program.graph_signature

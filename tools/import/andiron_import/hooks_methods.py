@@ -1,6 +1,6 @@
-"""Experts that a model's Python loops over, told as products of hooks.py: methods in the place of a class's own.
+"""What a model's Python loops over, experts or the text, told in the ops of hooks.py: methods in the place of its own.
 
-A row's choice is `places` [text, n], numbers of experts, with `weights` [text, n].
+A row's choice of experts is `places` [text, n] with `weights` [text, n].
 """
 import contextlib
 import inspect
@@ -8,7 +8,7 @@ import types
 
 import torch
 
-from .hooks import expert_linear, mix
+from .hooks import expert_linear, faded_sum, mix
 
 
 def gated(self, hidden_states, top_k_index, top_k_weights):
@@ -63,8 +63,19 @@ def jetmoe_reduce(self, layer_input, chosen):
     return mix(y, weights).view(*layer_input.shape[:-2], self.input_size) + self.bias
 
 
+# ---- lightning attention (MiniMax, 2025): a sum of keys and values that fades
+
+def lightning(self, hidden_states, *_, **__):
+    rows = hidden_states.shape[:2]
+    qkv = self.act_fn(self.qkv_proj(hidden_states)).view(*rows, self.num_attention_heads, 3 * self.head_dim)
+    y = faded_sum(*qkv.split(self.head_dim, dim=3), torch.exp(-self.slope_rate.reshape(-1)))
+    y = torch.sigmoid(self.output_gate(hidden_states)) * self.norm(y.reshape(*rows, -1))
+    return self.out_proj(y), None
+
+
 METHODS = {"DbrxExperts": {"forward": dbrx}, "JetMoeTopKGating": {"forward": jetmoe_router},
-           "JetMoeMoE": {"forward": jetmoe_experts}, "JetMoeMoA": {"map": jetmoe_map, "reduce": jetmoe_reduce}}
+           "JetMoeMoE": {"forward": jetmoe_experts}, "JetMoeMoA": {"map": jetmoe_map, "reduce": jetmoe_reduce},
+           "MiniMaxLightningAttention": {"forward": lightning}}
 
 
 def methods_of(module):
