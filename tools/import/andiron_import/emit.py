@@ -8,6 +8,7 @@ import re
 
 from . import parts
 from .fuse import fused
+from .latent import with_latents
 from .layers import Layer, Loop
 from .values import Refused
 
@@ -65,7 +66,6 @@ def merged(output, layers):
         same[old] = node if node.op in STATEFUL else by_key.setdefault(key, node)
         if of_positions:
             free.add(same[old])
-    share_caches(in_order(same[output]), layers)
     for node in list(free):
         free |= {i for i, _ in node.inputs}
     return same[output], free
@@ -228,7 +228,9 @@ def strip(text):
 
 class Emitter:
     def __init__(self, output, layers, name, n_ctx):
+        output = with_latents(in_order(merged(output, layers)[0]))
         output, self.free = merged(output, layers)
+        share_caches(in_order(output), layers)
         self.nodes, self.output, self.name, self.n_ctx = in_order(output), output, name, n_ctx
         self.layers, self.names = layers, Names(layers)
         self.users = collections.defaultdict(list)
