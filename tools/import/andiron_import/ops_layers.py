@@ -76,24 +76,6 @@ def _(t, weight, ids, *_):
 
 # ---- choosing experts
 
-@op("topk.default")
-def _(t, x, n, dim=-1, largest=True, sorted=True):
-    x = as_rows(x)
-    node, heads = last(x)
-    if dim % len(x.dims) != len(x.dims) - 1 or not largest:
-        raise Refused("the smallest numbers, or the largest of another dimension than the last")
-    if heads != 1:  # only their numbers
-        best = None
-        for h in range(heads):
-            row = Node("slice", [(node, 1)], node.n // heads, 1, {"start": h * (node.n // heads), "n": node.n // heads})
-            top = Node("pick", [(row, 1), (Node("top", [(row, 1)], n, 1, {"n": n}), 1)], n)
-            best = top if best is None else Node("concat", [(best, 1), (top, 1)], best.n + n)
-        return [Rows.of(best, t.shape[0]), None]
-    places = Node("top", [(node, 1)], n, 1, {"n": n})
-    shape = t.shape[0]
-    return [Rows.of(Node("pick", [(node, 1), (places, 1)], n), shape), Rows.of(places, shape)]
-
-
 @op("gather.default")
 def _(t, x, dim, places):
     x = as_rows(x)
@@ -119,7 +101,7 @@ def _(t, x, places, weight, bias, transposed):
         own = x if len(x.shape) == 2 else x.narrow(1, at, top.n)
         node = Node("experts", [(ordered(own), 1 if len(x.shape) == 2 else top.n), (top, 1)], top.n * weight.shape[1],
                     top.n, {}, {"weight": (weight, bias)})
-        parts.append(Rows.of(node, (ROWS, top.n, weight.shape[1])))
+        parts.append(Rows.of(node, (t.shape[0], top.n, weight.shape[1])))
         at += top.n
     return joined(parts, 1, t.shape)
 

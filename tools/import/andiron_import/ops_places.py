@@ -6,15 +6,31 @@ from .rows import apply, as_rows, combine, number_of, op, ordered, per_row, unar
 from .values import Node, Refused, Rows
 
 
+def largest(x, n, dim, shapes):
+    """The n largest numbers and their places; of several rows, the numbers alone."""
+    x = as_rows(x)
+    node, rows = last(x)
+    if dim % len(x.dims) != len(x.dims) - 1:
+        raise Refused("the largest numbers of another dimension than the last")
+    size, best = node.n // rows, None
+    for r in range(rows):
+        row = node if rows == 1 else Node("slice", [(node, 1)], size, 1, {"start": r * size, "n": size})
+        places = Node("top", [(row, 1)], n, 1, {"n": n})
+        found = Node("pick", [(row, 1), (places, 1)], n)
+        best = found if best is None else Node("concat", [(best, 1), (found, 1)], best.n + n)
+    return [Rows.of(best, shapes[0]), Rows.of(places, shapes[1]) if rows == 1 else None]
+
+
+@op("topk.default")
+def _(t, x, n, dim=-1, largest_=True, sorted=True):
+    if not largest_:
+        raise Refused("the smallest numbers")
+    return largest(x, n, dim, t.shape)
+
+
 @op("max.dim")
 def _(t, x, dim, keep=False):
-    """The largest and its place, for one row of numbers."""
-    x = as_rows(x)
-    node, n = last(x)
-    if n != 1 or dim % len(x.dims) != len(x.dims) - 1:
-        raise Refused("the largest of several rows, or of another dimension than the last")
-    place = Node("top", [(node, 1)], 1, 1, {"n": 1})
-    return [Rows.of(Node("pick", [(node, 1), (place, 1)]), t.shape[0]), Rows.of(place, t.shape[1])]
+    return largest(x, 1, dim, t.shape)
 
 
 def kept_largest(places):
