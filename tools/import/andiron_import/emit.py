@@ -183,6 +183,8 @@ class Scope:
         if node.op == "constant":
             return f"flat(constant({stems['weight']}))"
         words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items() if k != "cache_of"}
+        if node.op == "choose" and len(ins) == 2:
+            ins.append("none")
         if node.op == "attend" and len(ins) % 2 == 0:
             ins[-1] = f"only: {self.name(node.inputs[-1][0])}"
         if node.op == "attend" and "cache_of" in attrs:

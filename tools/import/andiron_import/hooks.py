@@ -107,7 +107,7 @@ HARMLESS = {"is_causal", "sliding_window", "position_ids", "use_cache", "output_
 def attention(module, query, key, value, attention_mask=None, scaling=None, dropout=0.0, **more):
     sinks = more.pop("s_aux", more.pop("sinks", None))
     bias, cap = more.pop("position_bias", None), more.pop("softcap", None)
-    indices = more.pop("indices", None)
+    indices = next((x for x in (more.pop("indices", None), more.pop("block_indices", None)) if x is not None), None)
     unknown = sorted(k for k, x in more.items() if x is not None and k not in HARMLESS)
     if unknown:
         raise NotImplementedError(f"attention is given {', '.join(unknown)}, which hooks.py does not know")
@@ -164,6 +164,8 @@ def state_op(schema, shape):
 conv = state_op("conv(Tensor x, Tensor weight, Tensor? bias, str act) -> Tensor", lambda x, *_: torch.empty_like(x))
 delta = state_op("delta(Tensor q, Tensor k, Tensor v, Tensor g, Tensor beta, bool normed) -> Tensor",
                  lambda q, k, v, *_: v.new_empty(v.shape))
+choose = state_op("choose(Tensor q, Tensor k, int n, int span, int local) -> Tensor",
+                  lambda q, k, n, *_: q.new_empty([*q.shape[:3], n], dtype=torch.long))
 faded_sum = state_op("faded_sum(Tensor q, Tensor k, Tensor v, Tensor decay) -> Tensor",
                      lambda q, k, v, _: v.new_empty(v.shape))
 ssm2 = state_op("ssm2(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? dt_bias, bool softplus, "

@@ -4,11 +4,12 @@ A row's choice of experts is `places` [text, n] with `weights` [text, n].
 """
 import contextlib
 import inspect
+import sys
 import types
 
 import torch
 
-from .hooks import expert_linear, faded_sum, mix
+from .hooks import choose, expert_linear, faded_sum, mix
 
 
 def gated(self, hidden_states, top_k_index, top_k_weights):
@@ -73,9 +74,20 @@ def lightning(self, hidden_states, *_, **__):
     return self.out_proj(y), None
 
 
+# ---- an indexer that chooses blocks of positions, for each head of the keys (MiniMax-M3)
+
+def block_indexer(self, hidden_states, position_embeddings, *_):
+    in_heads = lambda x: x.view(*hidden_states.shape[:2], -1, self.head_dim)
+    turned = sys.modules[type(self).__module__].apply_rotary_pos_emb
+    q = self.q_norm(in_heads(self.q_proj(hidden_states))).transpose(1, 2)
+    k = self.k_norm(in_heads(self.k_proj(hidden_states))).transpose(1, 2)
+    q, k = turned(q, k, *(x[..., :self.head_dim] for x in position_embeddings))
+    return choose(q, k, self.topk_blocks, self.block_size, self.local_blocks)
+
+
 METHODS = {"DbrxExperts": {"forward": dbrx}, "JetMoeTopKGating": {"forward": jetmoe_router},
            "JetMoeMoE": {"forward": jetmoe_experts}, "JetMoeMoA": {"map": jetmoe_map, "reduce": jetmoe_reduce},
-           "MiniMaxLightningAttention": {"forward": lightning}}
+           "MiniMaxLightningAttention": {"forward": lightning}, "MiniMaxM3VLIndexer": {"forward": block_indexer}}
 
 
 def methods_of(module):

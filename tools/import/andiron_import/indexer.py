@@ -1,5 +1,5 @@
 """Sparse attention: an indexer's scores, and the positions that they choose, as one `choose` (DeepSeek-V3.2, 2025)."""
-from .rows import number_of, ordered
+from .rows import number_of, op, ordered
 from .values import Mask, Node, Refused
 
 
@@ -55,9 +55,19 @@ def step(at, name, args):
     raise Refused(f"torch's {name} of an indexer's scores")
 
 
+@op("choose.default")
+def _(t, q, k, n, span, local):
+    """q [1, heads, text, d], k [1, 1, text, d]."""
+    h = q.shape[1]
+    ins = [(ordered(q.permute([0, 2, 1, 3])), h), (ordered(k), 1)]
+    return Chosen(Node("choose", ins, n * h, h, {"n": n, "span": span, "local": local}), t.shape)
+
+
 def only(places, n):
     """What attend reads of; n: how many the configuration says, which may be more than the traced text is long."""
     if not isinstance(places, Chosen):
         raise Refused("attention to places that no indexer chose")
-    places.node.n = places.node.attrs["n"] = n or places.node.n
-    return places.node, 1
+    node = places.node
+    if n:
+        node.n, node.attrs["n"] = n * node.heads, n
+    return node, node.heads

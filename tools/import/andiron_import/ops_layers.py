@@ -222,5 +222,6 @@ def _(t, q, k, v, mask, sinks, bias, indices, most, scale, cap, causal):
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
     n = q.shape[1] * v.shape[3]
     only = [] if indices is None else [indexer.only(indices, most)]
+    attrs |= {"only_span": node.attrs["span"] for node, _ in only if "span" in node.attrs}
     node = Node("attend", [heads(q), heads(k), heads(v), *only], n, q.shape[1], attrs, weights)
     return Rows.of(node, (1, ROWS, q.shape[1], v.shape[3]))
