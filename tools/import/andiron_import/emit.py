@@ -103,7 +103,8 @@ class Names:
         inside = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)\.(.*)", path)
         if inside and self.readers[weight.key] - {layer}:
             inside = None
-        of = layer if inside or not weight.parameters else None
+        alone = not weight.parameters and self.readers[weight.key] <= {layer}
+        of = layer if inside or alone else None
         base = re.sub(r"\W", "_", inside[2] if inside else path.removeprefix("model."))
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base
@@ -194,9 +195,18 @@ class Scope:
         if node.op == "attend":
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
             return f"attend({', '.join([*ins, 'cache: l', *more])})"
+        if self.is_layers_part(node):
+            words["start"] = f"l.index * {words['n']}"
         places = ("start", "n", "low", "high", "first", "ratio", "eps")
         more = [words[k] if k in places and node.op != "arrange" else f"{k}: {words[k]}" for k in words]
         return f"{node.op}({', '.join([*ins, *more])})"
+
+    def is_layers_part(self, node):
+        """A value from before all layers that has a part for each of them."""
+        if node.op != "slice" or self.layer is None:
+            return False
+        (whole, heads), n, e = node.inputs[0], node.attrs["n"], self.emitter
+        return e.place[whole] == -1 and whole.n == heads * n * e.n_layers and node.attrs["start"] == self.layer * n
 
     def native_heads(self, node):
         """What the language gives: `inverse` and `constant` are written as one row."""
@@ -271,6 +281,12 @@ class Emitter:
 
     def segment(self, layer):
         return [n for n in self.nodes if self.place[n] == layer]
+
+    def steps(self):
+        """What is done before the layers, in the first layer of each kind, and after all: lists of ops."""
+        first = [self.kind_of_layer.index(kind) for kind in dict.fromkeys(self.kind_of_layer)]
+        return [[(n.op, len(n.inputs), *sorted(n.weights)) for n in self.segment(place)]
+                for place in (-1, *first, self.n_layers)]
 
     def write(self):
         """The text, of lines as short as the number of variables allows."""

@@ -3,6 +3,8 @@ import torch
 
 from .values import Const, Node
 
+STILL = 1e30  # a factor of numbers that are not turned
+
 
 def of(node, op, n_inputs):
     return node.op == op and len(node.inputs) == n_inputs and not node.weights
@@ -61,12 +63,14 @@ def is_part(x, v, heads, start, n):
 def base_of(f):
     """The base whose powers the frequencies are, and the factors that divide those where they are not."""
     half = len(f)
+    powers = lambda base: base ** (-torch.arange(half, dtype=torch.float64) / half)
     if half > 1 and (f > 0).all():
-        base = float(f[1] / f[0]) ** -half
-        if torch.allclose(f, base ** (-torch.arange(half, dtype=torch.float64) / half), rtol=1e-6, atol=0):
-            return float(f"{base:.6g}"), None
+        exact = float(f[-1] / f[0]) ** (-half / (half - 1))
+        for base in (float(f"{exact:.{digits}g}") for digits in (6, 9)):
+            if torch.allclose(f, powers(base), rtol=1e-6, atol=0):
+                return base, None
     base = 10000.0
-    return base, base ** (-torch.arange(half, dtype=torch.float64) / half) / f
+    return base, torch.where(f > 0, powers(base) / f, STILL)
 
 
 def rope(node):
@@ -86,7 +90,7 @@ def rope(node):
         if cos.op != "cos" or sin.op != "sin" or m != k or cos.inputs[0][0] is not sin.inputs[0][0]:
             continue
         f = frequencies(cos.inputs[0][0])
-        if f is None or 2 * len(f) * heads != x.n or not (f > 0).all():
+        if f is None or 2 * len(f) * heads != x.n or not (f >= 0).all():
             continue
         return rope_node(x, heads, f, m)
     return None

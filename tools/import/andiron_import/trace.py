@@ -2,10 +2,12 @@
 
 ROWS is a prime that no dimension of a model is, so that a dimension of that size is the text, wherever it goes.
 """
+import contextlib
 import inspect
 import re
 
 import torch
+from torch._guards import detect_fake_mode
 
 from . import hooks, hooks_methods
 
@@ -28,7 +30,8 @@ class Trace:
 
     def __init__(self, model):
         hooks.use(model)
-        inputs = (torch.zeros(1, ROWS, dtype=torch.long), torch.arange(ROWS)[None])
+        with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
+            inputs = (torch.zeros(1, ROWS, dtype=torch.long), torch.arange(ROWS)[None])
         with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
             program = torch.export.export(_Logits(model), inputs, strict=False)
             program = program.run_decompositions({})
@@ -43,8 +46,13 @@ class Trace:
                            if v in program.state_dict}
 
 
-def module_of(node):
-    """The module that an op of the trace stands in, as the model names it: "model.layers.3.self_attn"."""
+def modules_of(node):
+    """The modules that an op of the trace stands in, outermost first, as the model names them."""
     stack = node.meta.get("nn_module_stack") or {}
-    paths = [path for path, _ in stack.values()]
-    return re.sub(r"^(L\['self'\]\.)?model\.?", "", paths[-1]) if paths else ""
+    paths = [re.sub(r"^(L\['self'\]\.)?model\.?", "", path) for path, _ in stack.values()]
+    return [p for p in paths if p]
+
+
+def module_of(node):
+    """The innermost: "model.layers.3.self_attn"; "" is the model."""
+    return (modules_of(node) or [""])[-1]
