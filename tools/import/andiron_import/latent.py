@@ -33,6 +33,13 @@ def shared(node, heads):
     return cut(node.inputs[0][0], 1, start, d)
 
 
+def is_short(row):
+    """Was it made as a product for this end, not of what a layer reads?"""
+    while row.op in ("rmsnorm", "layernorm", "slice", "mul") and len(row.inputs) == 1:
+        row = row.inputs[0][0]
+    return row.op == "linear"
+
+
 def cut(x, heads, start, n):
     if n * heads == x.n:
         return x
@@ -67,8 +74,7 @@ def absorbed(node):
     row = of_v and of_v[0]
     if row is None or None in rows or sum(o is not None for o in of_k) != 1 or row not in rows:
         return None
-    stored = sum(x.n for x in rows)
-    if stored > WIDEST or stored + row.n >= k.n + v.n:
+    if not is_short(row) or sum(x.n for x in rows) > WIDEST:
         return None
     queries, at = [], 0
     for p, o in zip(keys, of_k):
