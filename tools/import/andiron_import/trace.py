@@ -9,7 +9,7 @@ import re
 import torch
 from torch._guards import detect_fake_mode
 
-from . import hooks
+from . import hooks, hooks_methods
 
 ROWS = 251
 
@@ -32,7 +32,7 @@ class Trace:
         hooks.use(model)
         with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
             inputs = (torch.zeros(1, ROWS, dtype=torch.long), torch.arange(ROWS)[None])
-        with torch.no_grad(), hooks.functions(model):
+        with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
             program = torch.export.export(_Logits(model), inputs, strict=False)
             program = program.run_decompositions({})
         signature = program.graph_signature
