@@ -7,7 +7,7 @@ import collections
 import re
 
 from .fuse import fused
-from .values import Refused
+from .values import STATEFUL, Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
 MOST_LINES = 40  # the language has 48 variables a block
@@ -24,9 +24,6 @@ def in_order(output):
             stack.append((node, True))
             stack += [(i, False) for i, _ in reversed(node.inputs)]
     return sorted(out, key=lambda n: n.order)
-
-
-STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous"}
 
 
 def in_layer(layers, path):
@@ -187,9 +184,10 @@ class Scope:
         words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items()}
         if node.op == "attend" and "cache_of" in attrs:
             more = [f"{k}: {v}" for k, v in words.items() if v != "0" and k != "cache_of"]
-            return f"attend({', '.join([ins[0], cache_of(attrs), *more, *stems.values()])})"
+            more += [f"{k}: {s}" for k, s in stems.items()]
+            return f"attend({', '.join([ins[0], cache_of(attrs), *more])})"
         if node.op == "attend":
-            more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
+            more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"{k}: {s}" for k, s in stems.items()]
             return f"attend({', '.join([*ins, 'cache: l', *more])})"
         places = ("start", "n", "low", "high", "first", "ratio", "eps")
         more = [words[k] if k in places and node.op != "arrange" else f"{k}: {words[k]}" for k in words]
@@ -223,9 +221,12 @@ def strip(text):
 
 
 class Emitter:
-    def __init__(self, output, layers, name, n_ctx):
+    def __init__(self, output, layers, name, n_ctx, embeds=False):
         output, self.free = merged(output, layers)
+        self.embeds = embeds
         self.nodes, self.output, self.name, self.n_ctx = in_order(output), output, name, n_ctx
+        tables = [n.weights["weight"][0] for n in self.nodes if n.op == "embed" and n.attrs["ids"] == "positions"]
+        self.n_ctx = min([self.n_ctx, *[t.shape[0] for t in tables]])
         self.layers, self.names = layers, Names(layers)
         self.users = collections.defaultdict(list)
         for node in self.nodes:
@@ -253,6 +254,8 @@ class Emitter:
                 after.add(node)
         for node in after:
             place[node] = n
+        if any(node.op in STATEFUL for node in after):  # only a layer has a cache
+            n += 1
         self.n_layers = n
         return place
 
@@ -287,7 +290,7 @@ class Emitter:
 
     def layer(self, layer, kinds):
         scope, segment = Scope(self, layer), self.segment(layer)
-        gives = [n for n in segment if any(self.place[u] > layer for u in self.users[n])]
+        gives = [n for n in segment if n is self.output or any(self.place[u] > layer for u in self.users[n])]
         for node in segment:
             uses = self.uses(node) if node not in gives else 1 if node is gives[-1] else 2
             scope.put(node, uses)
@@ -346,7 +349,7 @@ class Emitter:
 
     def whole(self, blocks, loop, scope):
         out = [f"# {self.name} - imported from Transformers by andiron-import.", f"arch {self.name}", "",
-               f"param n_ctx_train = {self.n_ctx}", ""]
+               f"param n_ctx_train = {self.n_ctx}", *["param embeds = 1"][:self.embeds], ""]
         for i, body in enumerate(blocks):
             out += [f"block {'layer' if len(blocks) == 1 else f'layer{i}'}{body}", ""]
         n_before = self.lines_before

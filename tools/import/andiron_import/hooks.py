@@ -54,7 +54,7 @@ def _allowed(words, q, k):
     for word in words.split("&"):
         kind, _, n = word.rstrip(")").partition("(")
         n = int(n or 0)
-        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "around": (k - q).abs() < n,
+        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "around": (k - q).abs() <= n,
                     "chunked": k // max(n, 1) == q // max(n, 1)}[kind]
     return allowed
 

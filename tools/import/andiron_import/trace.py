@@ -2,25 +2,22 @@
 
 ROWS is a prime that no dimension of a model is, so that a dimension of that size is the text, wherever it goes.
 """
-import inspect
 import re
 
 import torch
 
-from . import hooks
+from . import heads, hooks
 
 ROWS = 251
 
 
-class _Logits(torch.nn.Module):
+class _Numbers(torch.nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model = model
-        self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
 
     def forward(self, tokens, positions):
-        more = {"position_ids": positions} if self.takes_positions else {}
-        return self.model(input_ids=tokens, use_cache=False, **more).logits
+        return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions)))
 
 
 class Trace:
@@ -30,9 +27,10 @@ class Trace:
         hooks.use(model)
         inputs = (torch.zeros(1, ROWS, dtype=torch.long), torch.arange(ROWS)[None])
         with torch.no_grad(), hooks.functions(model):
-            program = torch.export.export(_Logits(model), inputs, strict=False)
+            program = torch.export.export(_Numbers(model), inputs, strict=False)
             program = program.run_decompositions({})
         signature = program.graph_signature
+        self.padding = heads.padding(model)
         cut = lambda names: {k: v.removeprefix("model.") for k, v in names.items()}
         self.nodes = list(program.graph.nodes)
         self.parameters = cut(signature.inputs_to_parameters)

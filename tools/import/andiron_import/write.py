@@ -43,6 +43,8 @@ def write(path, model_type, definition, emitter, load, directory, kind="f32"):
     out.add_string("andiron.arch", definition)
     out.add_name(directory.name or model_type)
     out.add_uint32(f"{model_type}.context_length", emitter.n_ctx)
+    if emitter.pooling:
+        out.add_uint32(f"{model_type}.pooling_type", emitter.pooling)
     add_texts(out, directory)
     if len(set(emitter.kind_of_layer)) > 1:
         out.add_array("andiron.layer_kind", emitter.kind_of_layer)
