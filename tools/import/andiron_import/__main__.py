@@ -13,19 +13,23 @@ from . import check, emit, heads, lower, ops_text, trace, write
 from .values import Refused
 
 
-def layers_of(model):
-    """The name of the list of modules that the layers are: of those outside of other lists, the longest."""
-    lists = [(n, m) for n, m in model.named_modules() if isinstance(m, torch.nn.ModuleList)]
+def layers_of(model, nodes):
+    """The name of the list of modules that the layers are: of those that nodes stand in, outside of others, the
+    longest."""
+    runs = {n.module for n in nodes}
+    lists = [(n, m) for n, m in model.named_modules()
+             if isinstance(m, torch.nn.ModuleList) and any(r.startswith(n + ".") for r in runs)]
     outer = [(n, m) for n, m in lists if not any(n.startswith(o + ".") for o, _ in lists if o != n)]
     count = collections.Counter({n: len(m) for n, m in outer})
     return max(count, key=count.get) if count else ""
 
 
 def definition_of(model, name):
-    output, place = ops_text.pooled(emit.in_order(lower.Lowering(trace.Trace(model)).run()))
+    nodes = emit.in_order(lower.Lowering(trace.Trace(model)).run())
+    output, place = ops_text.pooled(nodes)
     config, gives = model.config.get_text_config(), heads.outputs_of(model)
-    emitter = emit.Emitter(output, layers_of(model), name, getattr(config, "max_position_embeddings", None) or 0,
-                           gives != "scores")
+    n_ctx = getattr(config, "max_position_embeddings", None) or 0
+    emitter = emit.Emitter(output, layers_of(model, nodes), name, n_ctx, gives != "scores")
     emitter.pooling = ops_text.pooling_type(place, gives, emitter.nodes)
     return emitter.write(), emitter
 

@@ -16,11 +16,10 @@ def class_of(config, directory):
     if (pathlib.Path(directory) / "modules.json").exists():
         return transformers.AutoModel
     named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
-    if named is None or not named.__name__.endswith((*SCORES, *CLASSES, "Model")):
-        return transformers.AutoModelForCausalLM
-    if config.is_encoder_decoder and not named.__name__.endswith(("ForCausalLM", "EncoderModel")):
-        raise NotImplementedError(f"{named.__name__} is an encoder and a decoder; one of them is covered")
-    return named
+    name = named.__name__ if named else ""
+    if config.is_encoder_decoder and not name.endswith(("ForCausalLM", "EncoderModel", "LMHeadModel")):
+        raise NotImplementedError(f"{name or 'the model'} is an encoder and a decoder; one of them alone is covered")
+    return named if name.endswith((*SCORES, *CLASSES, "Model")) else transformers.AutoModelForCausalLM
 
 
 def outputs_of(model):

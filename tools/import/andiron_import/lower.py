@@ -4,7 +4,7 @@ import operator
 import torch
 
 from . import ops_layers, ops_text, scores, trace  # noqa: F401 - they add their own to OPS
-from .ops_moves import Ids, numbers
+from .ops_moves import Ids, counted, numbers
 from .rows import OPS, as_rows, number_of, ordered
 from .trace import ROWS
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -53,7 +53,11 @@ class Lowering:
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]
-            return Const.op(node.target, args, kwargs, at.shape, None)
+            return counted(Const.op(node.target, args, kwargs, at.shape, None))
+        if any(isinstance(x, ops_text.Count) for x in flat):
+            return ops_text.counts(at, args)
+        if at.name in SAME_EVERYWHERE and all(number_of(x) is not None for x in args) and fills(flat):
+            return Fill(same_everywhere(node, args), at.shape)
         if any(isinstance(x, scores.Scores) for x in flat):
             return scores.step(at, at.name, args, kwargs)
         if at.name not in OPS:
@@ -110,7 +114,7 @@ class Lowering:
         Node.place = trace.module_of(node)
         try:
             self.value[node] = self.call(node)
-        except (Refused, KeyError, AttributeError, TypeError) as e:
+        except (Refused, KeyError, IndexError, AttributeError, TypeError) as e:
             raise Refused(f"{trace.module_of(node) or 'the model'}: {name}: {e}") from e
 
 
@@ -128,6 +132,22 @@ def square(node, args, kwargs, shape):
             return Const.literal(torch.full(x.shape, x.number, dtype=of.meta["val"].dtype))
         return Const.literal((torch.arange(ROWS) + x.plus).reshape(x.shape)) if isinstance(x, Ids) else x
     return Const.op(node.target, [constant(x, of) for x, of in zip(args, node.args)], kwargs, shape, None)
+
+
+SAME_EVERYWHERE = {f"{name}.{kind}" for kind in ("Tensor", "Scalar") for name in (
+    "add", "sub", "mul", "eq", "ne", "lt", "le", "gt", "ge", "bitwise_and", "__and__")} | {
+    "logical_not.default", "bitwise_not.default", "clamp.default", "abs.default", "rsub.Scalar"}
+
+
+def fills(values):
+    return any(isinstance(x, Fill) for x in values)
+
+
+def same_everywhere(node, args):
+    """An op of numbers that are the same everywhere."""
+    one = lambda x, of: torch.tensor(x.number).to(of.meta["val"].dtype) if isinstance(x, Fill) else (
+        x.known().reshape(()) if isinstance(x, Const) else x)
+    return float(node.target(*[one(x, of) for x, of in zip(args, node.args)]))
 
 
 MOVES = {"view.default", "expand.default", "unsqueeze.default", "reshape.default"}

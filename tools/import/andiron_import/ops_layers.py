@@ -78,6 +78,22 @@ def _(t, weight, ids, *_):
     raise Refused("a table that is read at computed places")
 
 
+@op("conv1d.default", "convolution.default")
+def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), *more):
+    """x [1, d, text] with [out, d / groups, 1]: a product at each place."""
+    groups, (outs, ins, taps) = more[-1] if more else 1, weight.shape
+    if taps != 1 or len(x.shape) != 3:
+        raise Refused("a convolution along the text")
+    if groups == 1:
+        matrix = weight.then(lambda w: w[..., 0], (outs, ins), "taps")
+        return product(x.permute([0, 2, 1]), matrix, bias, (1, ROWS, outs)).permute([0, 2, 1])
+    matrix = weight.then(lambda w: w.reshape(groups, -1, ins), (groups, outs // groups, ins), "by group")
+    node = Node("head_linear", [(ordered(x.permute([0, 2, 1])), groups)], outs, groups, {}, {"weight": (matrix, None)})
+    y = Rows.of(node, (1, ROWS, outs)).permute([0, 2, 1])
+    column = bias and bias.then(lambda b: b.reshape(outs, 1), (outs, 1), "column")
+    return combine("add", y, column, t.shape) if bias else y
+
+
 # ---- choosing experts
 
 @op("topk.default")

@@ -70,18 +70,26 @@ def summing(plain):
     return run
 
 
-def dividing(plain):
-    def run(t, a, b):
-        if isinstance(a, Total) and isinstance(b, Count):
-            return a.mean.expand(t.shape)
-        return plain(t, a, b)
-    return run
-
-
-for _names, _how in ((["select.int"], selecting), (["index.Tensor"], indexing), (["div.Tensor"], dividing),
+for _names, _how in ((["select.int"], selecting), (["index.Tensor"], indexing),
                      (["sum.dim_IntList", "mean.dim"], summing)):
     for _name in _names:
         OPS[_name] = _how(OPS[_name])
+
+
+def counts(t, args):
+    """An op with the number of tokens: a sum over it is a mean, and each place is below it."""
+    a, b = args[0], args[1] if len(args) > 1 else None
+    if isinstance(a, Total) and t.name == "div.Tensor":
+        return a.mean.expand(t.shape)
+    if isinstance(a, Ids) and a.source == "positions" and t.name == "lt.Tensor" and a.plus <= 0:
+        return Fill(1.0, t.shape)
+    if isinstance(a, Count) and not isinstance(b, (Rows, Total)) and t.name in KEEP_COUNT:
+        return Count(t.shape)
+    raise Refused("what is computed with the number of tokens")
+
+
+KEEP_COUNT = {"view.default", "unsqueeze.default", "expand.default", "_to_copy.default", "to.dtype", "max.default", "le", "ge",
+              "clamp.default", "clamp_min.default", "item.default", "slice.Tensor"}
 
 
 @op("argmax.default")

@@ -163,6 +163,8 @@ def step(at, name, args, kwargs):
     if name in ("softmax.int", "_softmax.default"):
         return s.but(summed=True)
     if name in ("masked_fill.Scalar", "masked_fill.Tensor"):
+        if number_of(args[1]) == 0:
+            return s  # nothing is kept out
         if isinstance(args[1], Const):
             args[1] = args[1].then(torch.logical_not, args[1].shape, "not")
         elif not getattr(args[1], "hidden", False):
