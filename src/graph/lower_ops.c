@@ -251,6 +251,15 @@ static struct view lower_previous(struct lower *l, const struct node *n)
     return lower_emit(l, s, x.size, x.heads, 0);
 }
 
+static struct view lower_peak(struct lower *l, const struct node *n)
+{
+    struct view x = lower_input(l, n->arg[0].value);
+    struct step s = lower_step(STEP_PEAK, lower_packed(l, x, false));
+    s.in[1] = lower_packed(l, lower_input(l, n->arg[1].value), false);
+    s.node = n;
+    return lower_emit(l, s, x.size, x.heads, 0);
+}
+
 static struct view lower_conv(struct lower *l, const struct node *n)
 {
     const struct weight *w = n->arg[1].weight;
@@ -404,6 +413,7 @@ struct view lower_node(struct lower *l, const struct node *n)
         [OP_attend] = lower_attend,
         [OP_choose] = lower_choose,
         [OP_previous] = lower_previous,
+        [OP_peak] = lower_peak,
         [OP_conv] = lower_conv,
         [OP_scan] = lower_scan,
         [OP_selective_scan] = lower_selective_scan,

@@ -6,6 +6,7 @@ of values that come from outside (its arguments) and of values that later text r
 import collections
 import re
 
+from . import carry
 from .fuse import fused
 from .values import Refused
 
@@ -26,7 +27,7 @@ def in_order(output):
     return sorted(out, key=lambda n: n.order)
 
 
-STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous"}
+STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak"}
 
 
 def in_layer(layers, path):
@@ -291,38 +292,34 @@ class Emitter:
         for node in segment:
             uses = self.uses(node) if node not in gives else 1 if node is gives[-1] else 2
             scope.put(node, uses)
-        if len(gives) != 1:
-            words = ", ".join(n.op for n in gives[:8])
-            raise Refused(f"layer {layer} gives {len(gives)} values to what follows ({words}); one is covered")
         self.longest = max(self.longest, len(scope.lines))
-        text = "\n".join(f"  {line}" for line in [*scope.lines, f"return {strip(scope.local[gives[0]])}"])
+        told = [scope.local[n] for n in gives]
+        if len(gives) > 1:
+            told = [carry.together([carry.row(t, n.heads) for t, n in zip(told, gives)])]
+        text = "\n".join(f"  {line}" for line in [*scope.lines, f"return {strip(told[0])}"])
         arguments = ", ".join(scope.local[n] for n in scope.outside)
         body = f"({arguments}, l) {{\n{text}\n}}"
         kinds.setdefault(body, len(kinds))
-        return body, scope.outside, gives[0]
+        return body, scope.outside, gives
 
     def loop(self, scope, calls, kinds):
         """Layers as one loop, where each reads what the one before gave and values from before all layers."""
         if not calls:
             return []
-        before = None
-        told = []
-        for body, outside, gives in calls:
-            args = []
-            for node in outside:
-                carried = node is before or before is None and node is self.first_input(calls)
-                if not carried and self.place[node] != -1:
-                    raise Refused("a layer reads what an earlier layer than the one before gave")
-                args.append("x" if carried else scope.local[node])
-            told.append((kinds[body], ", ".join([*args, "l"])))
-            before = gives
-        kinds_used = list(dict.fromkeys(told))
         start = self.first_input(calls)
+        before, told = [start] if start else [], []
+        for layer, (body, outside, gives) in enumerate(calls):
+            texts = carry.pieces(before)
+            args = ", ".join([*[texts.get(node) or scope.local[node] for node in outside], "l"])
+            read_later = lambda n: self.place[n] != -1 and any(self.place[u] > layer for u in self.users[n])
+            before, older = carry.passed_on(before, gives, read_later)
+            told.append((kinds[body], args, tuple(older)))
+        kinds_used = list(dict.fromkeys(told))
         lines = [f"x = {strip(scope.local[start])}"] if start else []
         name = lambda kind: "layer" if len(kinds) == 1 else f"layer{kind}"
         lines.append(f'for l in layers("blk", {self.n_layers}) {{')
-        for i, (kind, args) in enumerate(kinds_used):
-            call = f"x = {name(kind)}({args})"
+        for i, (kind, args, older) in enumerate(kinds_used):
+            call = f"x = {carry.together([f'{name(kind)}({args})', *older])}"
             if len(kinds_used) == 1:
                 lines.append(f"  {call}")
             else:
@@ -330,7 +327,7 @@ class Emitter:
                 lines.append(("  " if i == 0 else "  else ") + test)
         lines.append("}")
         self.kind_of_layer = [kinds_used.index(t) for t in told]
-        scope.local[before] = "x"
+        scope.local |= carry.pieces(before)
         return lines
 
     def first_input(self, calls):
@@ -339,10 +336,8 @@ class Emitter:
             outs = [n for n in calls[0][1]]
             return next((n for n in outs if n.op != "numbers"), None)
         _, second, _ = calls[1]
-        given = calls[0][2]
-        if given in second:
-            return calls[0][1][second.index(given)] if second.index(given) < len(calls[0][1]) else None
-        return None
+        given = next((n for n in calls[0][2] if n in second), None)
+        return calls[0][1][second.index(given)] if given and second.index(given) < len(calls[0][1]) else None
 
     def whole(self, blocks, loop, scope):
         out = [f"# {self.name} - imported from Transformers by andiron-import.", f"arch {self.name}", "",

@@ -3,7 +3,7 @@ import operator
 
 import torch
 
-from . import ops_layers, scores, trace  # noqa: F401 - ops_layers adds its own to OPS
+from . import ops_layers, ops_states, scores, texts, trace  # noqa: F401 - some add their own to OPS
 from .ops_moves import Ids, numbers
 from .rows import OPS, as_rows, number_of, ordered
 from .trace import ROWS
@@ -23,6 +23,10 @@ def name_of(target):
     if not hasattr(target, "_schema"):
         return target.__name__
     return f"{target._schema.name.split('::')[1]}.{target._overloadname}"
+
+
+def spread_to(x, shape):
+    return x.then(lambda b: b.expand(shape), shape, f"as {shape}")
 
 
 class Lowering:
@@ -46,9 +50,11 @@ class Lowering:
             return self.arg(node.args[0])[node.args[1]]
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
-        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores))]
+        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores, texts.Longer))]
         spread = at.name == "expand.default" and ROWS in at.shape  # to every row: no longer a constant
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
+            if at.name == "linear.default" and texts.is_zero(args[0]):
+                return Const.literal(torch.zeros(at.shape)) if len(args) < 3 else spread_to(args[2], at.shape)
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]
             return Const.op(node.target, args, kwargs, at.shape, None)
@@ -89,7 +95,7 @@ class Lowering:
             elif node.op == "call_function":
                 self.step(node)
             elif node.op == "output":
-                return ordered(self.value[node.args[0][0]])
+                return ordered(self.value[node.args[0][-1]])  # before it, what the model changed of its own
         raise Refused("the trace gives nothing")
 
     def step(self, node):

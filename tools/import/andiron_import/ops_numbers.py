@@ -177,6 +177,15 @@ def _(t, x, dims, keep=False, dtype=None):
     return x.view(t.shape)
 
 
+@op("var.dim", "var.correction")
+def _(t, x, dims, unbiased=True, keepdim=False, correction=None):
+    x, n = as_rows(x), math.prod(x.shape[d] for d in dims)
+    correction = correction if t.name == "var.correction" else float(unbiased)
+    apart = combine("add", x, combine("mul", summed(x, dims), -1.0 / n, x.shape), x.shape)
+    total = summed(combine("mul", apart, apart, x.shape), dims)
+    return apply("mul", total, number=1 / (n - (1 if correction is None else correction))).view(t.shape)
+
+
 @op("softmax.int", "_softmax.default")
 def _(t, x, dim, dtype=None):
     y, order = to_last(as_rows(x), dim)

@@ -7,7 +7,7 @@ import re
 
 import torch
 
-from . import hooks
+from . import hooks, hooks_states
 
 ROWS = 251
 
@@ -29,7 +29,7 @@ class Trace:
     def __init__(self, model):
         hooks.use(model)
         inputs = (torch.zeros(1, ROWS, dtype=torch.long), torch.arange(ROWS)[None])
-        with torch.no_grad(), hooks.functions(model):
+        with torch.no_grad(), hooks.functions(model), hooks_states.methods(model):
             program = torch.export.export(_Logits(model), inputs, strict=False)
             program = program.run_decompositions({})
         signature = program.graph_signature

@@ -1,0 +1,43 @@
+"""What Python computes row after row, as one op with a state: add a line to METHODS, or to FUNCTIONS, for another.
+
+A line's function is called as Transformers calls what it replaces, and gives what the caller uses of its results.
+"""
+import contextlib
+
+from .hooks import FUNCTIONS, state_op
+
+like = lambda place: lambda *tensors: tensors[place].new_empty(tensors[place].shape)
+recur = state_op("recur(Tensor x, Tensor decay) -> Tensor", like(0))
+wkv = state_op("wkv(Tensor decay, Tensor first, Tensor k, Tensor v) -> Tensor", like(3))
+mlstm = state_op("mlstm(Tensor q, Tensor k, Tensor v, Tensor i, Tensor f, float eps) -> Tensor", like(2))
+
+
+def _wkv(time_decay, time_first, key, value, **_):
+    return wkv(time_decay, time_first, key, value), None
+
+
+def _rnn_scan(self, hidden_states, recurrent_gate, **_):
+    return recur(hidden_states, recurrent_gate), None  # a text begins with a state of zeros: nothing is reset
+
+
+def _mlstm(self, query, key, value, igate, fgate, **_):
+    return mlstm(query, key, value, igate, fgate, self.config.eps), None
+
+
+FUNCTIONS |= {"rwkv_linear_attention": _wkv}
+METHODS = {"RwkvModel._rescale_layers": lambda self: None,  # halves weights, for F16's sake
+           "RecurrentGemmaRglru._rnn_scan": _rnn_scan, "xLSTMBackend.forward": _mlstm}
+
+
+@contextlib.contextmanager
+def methods(model):
+    """For its time, the methods of these names are the ones above."""
+    classes = {c for m in model.modules() for c in type(m).__mro__}
+    kept = [(c, name, vars(c)[name]) for c in classes for name in vars(c) if f"{c.__name__}.{name}" in METHODS]
+    try:
+        for c, name, _ in kept:
+            setattr(c, name, METHODS[f"{c.__name__}.{name}"])
+        yield
+    finally:
+        for c, name, method in kept:
+            setattr(c, name, method)
