@@ -94,7 +94,7 @@ class Names:
         key = weight.key, bias.key if bias is not None else None
         if key not in self.stem_of:
             self.stem_of[key] = self._new(weight, bias, layer)
-        if op in ("linear", "head_linear", "experts", "embed"):
+        if op in ("linear", "head_linear", "experts") or op == "embed" and weight.learned:
             self.products[self.stem_of[key] + ".weight"] = True
         return self.stem_of[key]
 

@@ -3,7 +3,7 @@ import operator
 
 import torch
 
-from . import ops_layers, ops_states, scores, texts, trace  # noqa: F401 - some add their own to OPS
+from . import ops_layers, ops_states, scores, texts, trace, whole  # noqa: F401 - some add their own to OPS
 from .ops_moves import Ids, numbers
 from .rows import OPS, as_rows, number_of, ordered
 from .trace import ROWS
@@ -32,6 +32,8 @@ def spread_to(x, shape):
 class Lowering:
     def __init__(self, traced):
         self.traced, self.value = traced, {}
+        reads = [n.args for n in traced.nodes if n.op == "call_function" and name_of(n.target) == "embedding.default"]
+        self.n_tokens = max((t.meta["val"].shape[0] for t, i, *_ in reads if i.op == "placeholder"), default=0)
 
     def placeholder(self, node):
         t = self.traced
@@ -60,9 +62,13 @@ class Lowering:
             return Const.op(node.target, args, kwargs, at.shape, None)
         if any(isinstance(x, scores.Scores) for x in flat):
             return scores.step(at, at.name, args, kwargs)
+        of_whole = whole.computed(at, node.target, args, kwargs, self.n_tokens)
+        if of_whole:
+            return of_whole
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
-        return self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs)
+        x = args[0] if args else None
+        return whole.moved(x, self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs))
 
     def ids(self, at, args):
         """Whole numbers stay whole where they are moved, or shifted."""

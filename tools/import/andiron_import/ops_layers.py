@@ -5,7 +5,7 @@ import torch
 
 from .ops_moves import Ids
 from .ops_numbers import last
-from .rows import BIG, apply, as_rows, combine, make, op, ordered
+from .rows import BIG, apply, as_rows, combine, joined, make, op, ordered, per_row
 from .trace import ROWS
 from .values import Const, Mask, Node, Refused, Rows
 
@@ -59,7 +59,20 @@ def _(t, a, b):
         order, turned = last_two(len(b.dims)), last_two(len(a.shape))
         columns = a.then(lambda w: w.transpose(-1, -2), [a.shape[i] for i in turned], "t")
         return head_product(b.permute(order), columns, [t.shape[i] for i in order]).permute(order)
-    raise Refused(f"a product of tensors {a.shape} and {b.shape} that both depend on the text, outside of attention")
+    return mixed(as_rows(a), as_rows(b), t.shape)
+
+
+def mixed(a, b, shape):
+    """A product of two matrices that each row of the text has: one, two, ... columns of the smaller mix the other."""
+    last_two = lambda x: x.permute([*range(len(x.dims) - 2), len(x.dims) - 1, len(x.dims) - 2])
+    m, k, n = a.shape[-2], *b.shape[-2:]
+    if ROWS in (m, k, n) or per_row(a.shape) != m * k or per_row(b.shape) != k * n:
+        raise Refused(f"a product of tensors {a.shape} and {b.shape} that both depend on the text, outside of attention")
+    if m < n:
+        return last_two(mixed(last_two(b), last_two(a), (*shape[:-2], n, m)))
+    columns = [Node("mix", [(ordered(last_two(a)), k), (ordered(b.narrow(len(b.dims) - 1, j, 1)), 1)], m)
+               for j in range(n)]
+    return last_two(joined([Rows.of(c, (*shape[:-2], 1, m)) for c in columns], len(shape) - 2, (*shape[:-2], n, m)))
 
 
 @op("embedding.default")

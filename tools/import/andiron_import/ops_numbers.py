@@ -23,7 +23,7 @@ def _(t, a, b, alpha=1):
     return combine("add", combine("mul", a, -float(alpha), t.shape), b, t.shape)
 
 
-@op("mul.Tensor", "mul.Scalar")
+@op("mul.Tensor", "mul.Scalar", "multiply.Tensor")
 def _(t, a, b):
     if isinstance(a, Complex) or isinstance(b, Complex):
         return complex_product(t, a, b) if isinstance(a, Complex) else complex_product(t, b, a)
@@ -177,13 +177,14 @@ def _(t, x, dims, keep=False, dtype=None):
     return x.view(t.shape)
 
 
-@op("var.dim", "var.correction")
+@op("var.dim", "var.correction", "std.dim", "std.correction")
 def _(t, x, dims, unbiased=True, keepdim=False, correction=None):
     x, n = as_rows(x), math.prod(x.shape[d] for d in dims)
-    correction = correction if t.name == "var.correction" else float(unbiased)
+    correction = correction if "correction" in t.name else float(unbiased)
     apart = combine("add", x, combine("mul", summed(x, dims), -1.0 / n, x.shape), x.shape)
     total = summed(combine("mul", apart, apart, x.shape), dims)
-    return apply("mul", total, number=1 / (n - (1 if correction is None else correction))).view(t.shape)
+    out = apply("mul", total, number=1 / (n - (1 if correction is None else correction))).view(t.shape)
+    return out if t.name.startswith("var") else apply("sqrt", out)
 
 
 @op("softmax.int", "_softmax.default")
