@@ -7,7 +7,7 @@ import collections
 import re
 
 from . import carry
-from .fuse import fused
+from .fuse import fused, join_attends
 from .values import Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
@@ -64,6 +64,7 @@ def merged(output, layers):
         same[old] = node if node.op in STATEFUL else by_key.setdefault(key, node)
         if of_positions:
             free.add(same[old])
+    join_attends(in_order(same[output]))
     share_caches(in_order(same[output]), layers)
     for node in list(free):
         free |= {i for i, _ in node.inputs}
