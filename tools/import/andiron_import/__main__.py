@@ -1,6 +1,5 @@
 """andiron-import DIR OUT.gguf: a Transformers model as a GGUF file that carries its own definition."""
 import argparse
-import collections
 import os
 import pathlib
 import re
@@ -14,11 +13,12 @@ from .values import Refused
 
 
 def layers_of(model):
-    """The name of the list of modules that the layers are: of those outside of other lists, the longest."""
+    """Names of the lists of modules that the layers are: of those outside of others, the longest, and its like."""
     lists = [(n, m) for n, m in model.named_modules() if isinstance(m, torch.nn.ModuleList)]
     outer = [(n, m) for n, m in lists if not any(n.startswith(o + ".") for o, _ in lists if o != n)]
-    count = collections.Counter({n: len(m) for n, m in outer})
-    return max(count, key=count.get) if count else ""
+    kinds = {n: {type(layer) for layer in m} for n, m in outer}
+    longest = max(outer, key=lambda pair: len(pair[1]), default=("", ()))[0]
+    return [n for n, _ in outer if kinds[n] == kinds[longest]]
 
 
 def definition_of(model, name):

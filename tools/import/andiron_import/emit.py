@@ -8,6 +8,7 @@ import re
 
 from . import carry
 from .fuse import fused, join_attends
+from .layers import Layers
 from .values import Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
@@ -30,16 +31,10 @@ def in_order(output):
 STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak"}
 
 
-def in_layer(layers, path):
-    """The layer that a module or a tensor stands in."""
-    found = layers and re.match(re.escape(layers) + r"\.(\d+)(\.|$)", path)
-    return int(found[1]) if found else None
-
-
 def is_constant(node, layers):
     """The same for all layers, too."""
     return node.op in ("constant", "geometric") and all(
-        in_layer(layers, p) is None for w, _ in node.weights.values() for p in w.parameters)
+        layers.of(p) is None for w, _ in node.weights.values() for p in w.parameters)
 
 
 def with_inputs(node, same):
@@ -58,8 +53,8 @@ def merged(output, layers):
         of_positions = node.op == "numbers" and node.attrs["ids"] == "positions" or (
             node.op not in STATEFUL and any(i in free for i in reads)
             and all(i in free or is_constant(i, layers) for i in reads)
-            and all(in_layer(layers, p) is None for w, _ in node.weights.values() for p in w.parameters))
-        key = sign if of_positions else (sign, in_layer(layers, node.module))
+            and all(layers.of(p) is None for w, _ in node.weights.values() for p in w.parameters))
+        key = sign if of_positions else (sign, layers.place(node))
         signs[node] = id(node) if node.op in STATEFUL else sign
         same[old] = node if node.op in STATEFUL else by_key.setdefault(key, node)
         if of_positions:
@@ -77,7 +72,7 @@ def share_caches(nodes, layers):
     for node in nodes:
         if node.op != "attend":
             continue
-        layer, pair = in_layer(layers, node.module), tuple(i for i, _ in node.inputs[1:])
+        layer, pair = layers.place(node), tuple(i for i, _ in node.inputs[1:])
         first = stored.setdefault(pair, layer)
         if layer is not None and first != layer:
             node.inputs, node.attrs = node.inputs[:1], node.attrs | {"cache_of": first}
@@ -101,11 +96,11 @@ class Names:
 
     def _new(self, weight, bias, layer):
         path = weight.parameters[0].removesuffix(".weight") if weight.parameters else "literal"
-        inside = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)\.(.*)", path)
-        if inside and self.readers[weight.key] - {int(inside[1])}:
+        inside = self.layers.split(path)
+        if inside and self.readers[weight.key] - {inside[0]}:
             inside = None
-        of = int(inside[1]) if inside else layer if not weight.parameters else None
-        base = re.sub(r"\W", "_", inside[2] if inside else path.removeprefix("model."))
+        of = inside[0] if inside else layer if not weight.parameters else None
+        base = re.sub(r"\W", "_", inside[1] if inside else path.removeprefix("model."))
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base
         while name + ".weight" in self.tensors:
@@ -150,9 +145,10 @@ class Scope:
         return self.local[node]
 
     def stem(self, op, pair):
-        name = self.emitter.names.stem(op, *pair, self.layer)
-        prefix = f"blk.{self.layer}."
-        if self.layer is not None and name.startswith(prefix):
+        layer = self.emitter.layers.tensors_of(self.layer)
+        name = self.emitter.names.stem(op, *pair, layer)
+        prefix = f"blk.{layer}."
+        if layer is not None and name.startswith(prefix):
             return "l." + name[len(prefix):]
         if name.startswith("blk."):
             raise Refused(f"{name} is read outside of its layer")
@@ -226,6 +222,8 @@ def strip(text):
 
 class Emitter:
     def __init__(self, output, layers, name, n_ctx):
+        layers = Layers(layers)
+        layers.visit(in_order(output))
         output, self.free = merged(output, layers)
         self.nodes, self.output, self.name, self.n_ctx = in_order(output), output, name, n_ctx
         self.layers, self.names = layers, Names(layers)
@@ -236,7 +234,7 @@ class Emitter:
         self.place = self.places()
         for node in self.nodes:
             for weight, _ in node.weights.values():
-                self.names.readers[weight.key].add(self.place[node])
+                self.names.readers[weight.key].add(layers.tensors_of(self.place[node]))
 
     def places(self):
         """Each node's layer, or -1 before the layers and n after them: by its module, then by what it reads."""
@@ -245,18 +243,27 @@ class Emitter:
             if node in free:
                 place[node] = -1
                 continue
-            own, below = in_layer(self.layers, node.module), max((place[i] for i, _ in node.inputs), default=-1)
+            own, below = self.layers.place(node), max((place[i] for i, _ in node.inputs), default=-1)
             place[node] = below if own is None else max(own, below)
         n = max(place.values(), default=-1) + 1
-        after = set()
+        after, read_again = set(), self.read_by_layers() if self.layers.again else ()
         for node in self.nodes:  # what reads a layer and stands in none
             reads = max((place[i] for i, _ in node.inputs), default=-1)
-            if in_layer(self.layers, node.module) is None and reads >= 0 or any(i in after for i, _ in node.inputs):
+            outside = self.layers.place(node) is None and reads >= 0 and node not in read_again
+            if outside or any(i in after for i, _ in node.inputs):
                 after.add(node)
         for node in after:
             place[node] = n
         self.n_layers = n
         return place
+
+    def read_by_layers(self):
+        """What nodes of layers are made of."""
+        out = set()
+        for node in reversed(self.nodes):
+            if node in out or self.layers.place(node) is not None:
+                out |= {i for i, _ in node.inputs}
+        return out
 
     def uses(self, node):
         return sum(1 for u in self.users[node] for i, _ in u.inputs if i is node)
@@ -309,9 +316,10 @@ class Emitter:
             return []
         start = self.first_input(calls)
         before, told = [start] if start else [], []
+        itself = 'nth("blk", meta_at(".andiron.layer_of", l.index), l)' if self.layers.again else "l"
         for layer, (body, outside, gives) in enumerate(calls):
             texts = carry.pieces(before)
-            args = ", ".join([*[texts.get(node) or scope.local[node] for node in outside], "l"])
+            args = ", ".join([*[texts.get(node) or scope.local[node] for node in outside], itself])
             read_later = lambda n: self.place[n] != -1 and any(self.place[u] > layer for u in self.users[n])
             before, older = carry.passed_on(before, gives, read_later)
             told.append((kinds[body], args, tuple(older)))

@@ -67,7 +67,7 @@ def mixed(a, b, shape):
     last_two = lambda x: x.permute([*range(len(x.dims) - 2), len(x.dims) - 1, len(x.dims) - 2])
     m, k, n = a.shape[-2], *b.shape[-2:]
     if ROWS in (m, k, n) or per_row(a.shape) != m * k or per_row(b.shape) != k * n:
-        raise Refused(f"a product of tensors {a.shape} and {b.shape} that both depend on the text, outside of attention")
+        raise Refused(f"a product of {a.shape} and {b.shape} that both depend on the text, outside of attention")
     if m < n:
         return last_two(mixed(last_two(b), last_two(a), (*shape[:-2], n, m)))
     columns = [Node("mix", [(ordered(last_two(a)), k), (ordered(b.narrow(len(b.dims) - 1, j, 1)), 1)], m)

@@ -46,6 +46,8 @@ def write(path, model_type, definition, emitter, load, directory, kind="f32"):
     add_texts(out, directory)
     if len(set(emitter.kind_of_layer)) > 1:
         out.add_array("andiron.layer_kind", emitter.kind_of_layer)
+    if emitter.layers.again:
+        out.add_array("andiron.layer_of", emitter.layers.visited)
     for name, const in emitter.names.tensors.items():
         with torch.no_grad():
             array = const.compute(load).detach().float().contiguous().numpy()

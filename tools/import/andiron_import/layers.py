@@ -1,0 +1,47 @@
+"""Which layer a module, a tensor or a node stands in. Layers that the trace comes to again are layers of their own."""
+import bisect
+import re
+
+
+class Layers:
+    """names: of the lists of modules that the layers are."""
+
+    def __init__(self, names):
+        self.one = len(names) == 1
+        self.form = re.compile(f"({'|'.join(map(re.escape, names)) or '(?!)'})\\.(\\d+)(?:\\.(.*)|$)")
+        self.numbers, self.starts, self.visited, self.again = {}, [], [], False
+
+    def split(self, path):
+        """(number of the layer, the rest of the path), or None."""
+        found = self.form.match(path)
+        if not found:
+            return None
+        number = int(found[2])
+        if not self.one:  # numbers in the order of the trace
+            number = self.numbers.setdefault((found[1], number), len(self.numbers))
+        return number, found[3] or ""
+
+    def of(self, path):
+        found = self.split(path)
+        return found and found[0]
+
+    def visit(self, nodes):
+        """Nodes in the order of the trace: does a layer attend in several visits?"""
+        attends = set()
+        for node in nodes:
+            layer = self.of(node.module)
+            if layer is not None and self.visited[-1:] != [layer]:
+                self.visited.append(layer)
+                self.starts.append(node.order)
+            if node.op == "attend" and layer is not None:
+                attends.add((layer, len(self.visited)))
+        self.again = len({layer for layer, _ in attends}) < len(attends)
+
+    def place(self, node):
+        """The number of the node's layer, or of the visit to it."""
+        layer = self.of(node.module)
+        return layer if layer is None or not self.again else bisect.bisect_right(self.starts, node.order) - 1
+
+    def tensors_of(self, place):
+        """The layer whose tensors are read there."""
+        return self.visited[place] if self.again and place is not None and 0 <= place < len(self.visited) else place
