@@ -156,7 +156,7 @@ class Scope:
 
     def text(self, node):
         headed = node.op in ("attend", "scan")
-        ins, attrs = [self.seen(i, h, headed and h == 1) for i, h in node.inputs], node.attrs
+        ins, attrs = [self.seen(i, h, headed and h == 1 and i.op != "choose") for i, h in node.inputs], node.attrs
         stems = {k: self.stem(node.op, pair) for k, pair in node.weights.items()}
         if node.op in ("add", "mul", "div"):
             a, b = ins if len(ins) == 2 else (ins[0], said(attrs["number"]))
@@ -187,10 +187,11 @@ class Scope:
             more = [f"{k}: {v}" for k, v in words.items() if v != "0" and k != "cache_of"]
             return f"attend({', '.join([ins[0], cache_of(attrs), *more, *stems.values()])})"
         if node.op == "attend":
+            ins[3:] = [f"only: {v}" for v in ins[3:]]
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
             return f"attend({', '.join([*ins, 'cache: l', *more])})"
         places = ("start", "n", "low", "high", "first", "ratio", "eps")
-        more = [words[k] if k in places and node.op != "arrange" else f"{k}: {words[k]}" for k in words]
+        more = [words[k] if k in places and node.op not in ("arrange", "choose") else f"{k}: {words[k]}" for k in words]
         return f"{node.op}({', '.join([*ins, *more])})"
 
     def native_heads(self, node):

@@ -154,7 +154,7 @@ def join_attends(nodes):
     for node in nodes:
         for i, _ in node.inputs:
             reader.setdefault(i, node)
-        if node.op == "attend":
+        if node.op == "attend" and len(node.inputs) == 3:
             weights = tuple((k, w.key) for k, (w, _) in sorted(node.weights.items()))
             key = node.module, *node.inputs[:2], tuple(sorted(node.attrs.items())), weights
             groups.setdefault(key, []).append(node)

@@ -12,6 +12,10 @@ wkv = state_op("wkv(Tensor decay, Tensor first, Tensor k, Tensor v) -> Tensor", 
 mlstm = state_op("mlstm(Tensor q, Tensor k, Tensor v, Tensor i, Tensor f, float eps) -> Tensor", like(2))
 
 
+by_key = state_op("by_key(Tensor scores, Tensor? mask, int keep) -> Tensor",
+                  lambda scores, *_: scores.new_empty([*scores.shape, scores.shape[-1]]))
+
+
 def _wkv(time_decay, time_first, key, value, **_):
     return wkv(time_decay, time_first, key, value), None
 
@@ -24,9 +28,14 @@ def _mlstm(self, query, key, value, igate, fgate, **_):
     return mlstm(query, key, value, igate, fgate, self.config.eps), None
 
 
+def _dynamic_mask(self, hidden_states, dt_states, keep_window_size=2048, attention_mask=None):
+    return by_key(dt_states, attention_mask, keep_window_size)
+
+
 FUNCTIONS |= {"rwkv_linear_attention": _wkv}
 METHODS = {"RwkvModel._rescale_layers": lambda self: None,  # halves weights, for F16's sake
-           "RecurrentGemmaRglru._rnn_scan": _rnn_scan, "xLSTMBackend.forward": _mlstm}
+           "RecurrentGemmaRglru._rnn_scan": _rnn_scan, "xLSTMBackend.forward": _mlstm,
+           "DogeAttention.prepare_dynamic_mask": _dynamic_mask}
 
 
 @contextlib.contextmanager

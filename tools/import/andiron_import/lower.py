@@ -3,7 +3,7 @@ import operator
 
 import torch
 
-from . import ops_layers, ops_states, scores, texts, trace, whole  # noqa: F401 - some add their own to OPS
+from . import by_key, ops_layers, ops_states, scores, texts, trace, whole  # noqa: F401 - some add their own to OPS
 from .ops_moves import Ids, numbers
 from .rows import OPS, as_rows, number_of, ordered
 from .trace import ROWS
@@ -52,7 +52,7 @@ class Lowering:
             return self.arg(node.args[0])[node.args[1]]
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
-        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores, texts.Longer))]
+        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores, texts.Longer, by_key.ByKey))]
         spread = at.name == "expand.default" and ROWS in at.shape  # to every row: no longer a constant
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if at.name == "linear.default" and texts.is_zero(args[0]):
