@@ -187,7 +187,7 @@ class Scope:
             more = [f"{k}: {v}" for k, v in words.items() if v != "0" and k != "cache_of"]
             return f"attend({', '.join([ins[0], cache_of(attrs), *more, *stems.values()])})"
         if node.op == "attend":
-            ins[3:] = [f"only: {v}" for v in ins[3:]]
+            ins[3:] = [f"{'only' if i.op == 'choose' else 'near'}: {v}" for v, (i, _) in zip(ins[3:], node.inputs[3:])]
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
             return f"attend({', '.join([*ins, 'cache: l', *more])})"
         places = ("start", "n", "low", "high", "first", "ratio", "eps")

@@ -3,11 +3,14 @@ import operator
 
 import torch
 
-from . import by_key, ops_layers, ops_states, scores, texts, trace, whole  # noqa: F401 - some add their own to OPS
+from . import by_key, near, ops_layers, ops_states, scores, texts, trace, whole  # noqa: F401 - some add to OPS
 from .ops_moves import Ids, numbers
 from .rows import OPS, as_rows, number_of, ordered
 from .trace import ROWS
 from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
+
+MOVING = (Rows, Fill, Mask, Complex, scores.Scores, texts.Longer, by_key.ByKey, near.Near)
+
 
 class At:
     """What an op's handler sees of its place: name, shape and dtype of what it gives."""
@@ -51,9 +54,10 @@ class Lowering:
         if node.target is operator.getitem:
             return self.arg(node.args[0])[node.args[1]]
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
+        args = near.squares(args)
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
-        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores, texts.Longer, by_key.ByKey))]
-        spread = at.name == "expand.default" and ROWS in at.shape  # to every row: no longer a constant
+        moving = [x for x in flat if isinstance(x, MOVING)]
+        spread = at.name == "expand.default" and ROWS in at.shape and ROWS not in args[0].shape  # to every row
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if at.name == "linear.default" and texts.is_zero(args[0]):
                 return Const.literal(torch.zeros(at.shape)) if len(args) < 3 else spread_to(args[2], at.shape)

@@ -195,6 +195,18 @@ def _(t, x, dim, dtype=None):
     return Rows.of(Node("softmax", [(node, n)], node.n, n), y.shape).permute(back)
 
 
+@op("logsumexp.default")
+def _(t, x, dims, keep=False):
+    """Of shares p = exp(x) / sum(exp(x)), each x - log(p) is the same: their mean by p, where none is too small."""
+    x = as_rows(x)
+    if len(dims) != 1:
+        raise Refused("a logarithm of sums over several dimensions")
+    shares = OPS["softmax.int"](t, x, dims[0])
+    logs = apply("log", apply("clamp", shares, low=1e-37, high=1.0))
+    each = combine("add", x, combine("mul", logs, -1.0, x.shape), x.shape)
+    return summed(combine("mul", shares, each, x.shape), dims).view(t.shape)
+
+
 def normed(op_name, t, x, shape, weight, bias, eps):
     x = as_rows(x)
     node = ordered(x)
