@@ -247,10 +247,10 @@ class Emitter:
             own, below = self.layers.place(node), max((place[i] for i, _ in node.inputs), default=-1)
             place[node] = below if own is None else max(own, below)
         n = max(place.values(), default=-1) + 1
-        after, read_again = set(), self.read_by_layers() if self.layers.again else ()
+        after, between = set(), self.read_by_layers()
         for node in self.nodes:  # what reads a layer and stands in none
             reads = max((place[i] for i, _ in node.inputs), default=-1)
-            outside = self.layers.place(node) is None and reads >= 0 and node not in read_again
+            outside = self.layers.place(node) is None and reads >= 0 and node not in between
             if outside or any(i in after for i, _ in node.inputs):
                 after.add(node)
         for node in after:

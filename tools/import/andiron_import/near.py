@@ -2,10 +2,11 @@
 import torch
 
 from .ops_moves import Ids
+from .ops_numbers import summed
 from .rows import apply, as_rows, combine, joined, number_of, ordered, text_dim
 from .texts import wrapped
 from .trace import ROWS
-from .values import Const, Fill, Refused, Rows
+from .values import Const, Fill, Node, Refused, Rows
 
 DISTANCE = torch.arange(ROWS)[:, None] - torch.arange(ROWS)[None]
 
@@ -62,8 +63,22 @@ def with_more(x, number):
     return joined([x, number], 3, (*x.shape[:3], x.shape[3] + 1))
 
 
+def among_few(q, k, v, shape, more, scale, cap, causal):
+    """Each row's queries [1, text, m, d] and keys and values [1, text, n, d] of its own."""
+    if causal or cap or any(x is not None for x in more):
+        raise Refused("attention within a row with a mask, a bias or sinks")
+    n, parts = k.shape[2], []
+    for i in range(q.shape[2]):
+        scores = summed(combine("mul", k, q.narrow(2, i, 1), k.shape), [3])
+        shares = Node("softmax", [(ordered(apply("mul", scores, number=scale)), 1)], n)
+        parts.append(Rows.of(Node("mix", [(ordered(v), n), (shares, 1)], v.shape[3]), (1, 1, ROWS, v.shape[3])))
+    return joined(parts, 1, shape)
+
+
 @wrapped("attend.default")
 def _(plain, t, q, k, v, mask, sinks, bias, scale, cap, causal):
+    if text_dim(k) == 1 and text_dim(v) == 1:
+        return among_few(q, k, v, t.shape, [mask, sinks, bias], scale, cap, causal)
     near = bias if isinstance(bias, Near) else None
     if near and not near.masked:
         raise Refused("scores of distances that have no end")

@@ -145,6 +145,25 @@ def taps_of(x, weight, groups):
     return Node(name, [(node, groups)], outs, groups, {}, {"weight": (matrix, None)})
 
 
+@op("unfold.default")
+def _(t, x, dim, size, step):
+    """Each row beside its neighbours: place i, number j is what place i + j of x is."""
+    if not isinstance(x, Longer) or dim % len(x.shape) != x.dim or step != 1 or x.length - size + 1 != ROWS or x.early:
+        raise Refused("parts of a text that are not each row's neighbours")
+    shape = (*x.x.shape, 1)
+    shifted = [Longer(x.x, x.before - j, ROWS).plain() for j in range(size)]
+    return joined([y.view(shape) for y in shifted], len(shape) - 1, t.shape)
+
+
+@op("flip.default")
+def _(t, x, dims):
+    for dim in (d % len(t.shape) for d in dims):
+        if along_text(x, dim):
+            raise Refused("a text turned round")
+        x = joined([x.narrow(dim, i, 1) for i in reversed(range(t.shape[dim]))], dim, t.shape)
+    return x
+
+
 @op("conv1d.default")
 def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), groups=1):
     """x [1, in, text]; weight [out, in / groups, taps]."""
