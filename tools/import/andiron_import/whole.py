@@ -56,8 +56,9 @@ def computed(at, target, args, kwargs, n_tokens):
     known = [a.known() if isinstance(a, Const) else a for a in args]
     run = lambda v: target(*[w.function(v) if w else k for w, k in zip(found, known)], **kwargs)
     out = Whole(first, first.source, first.n, run)
-    as_they_are = first.source is not None and torch.equal(out.table, torch.arange(first.n))
-    return Rows(first.source, first.dims, first.start) if as_they_are else out
+    if not torch.equal(out.table, torch.arange(first.n)):
+        return out
+    return Ids("tokens", first.dims) if first.source is None else Rows(first.source, first.dims, first.start)
 
 
 def moved(x, y):
