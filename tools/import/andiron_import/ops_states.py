@@ -61,7 +61,7 @@ def _(t, decay, first, k, v):
     sums = Rows.of(Node("scan", [alone(), alone(), (ordered(both), d), (ordered(kept), d)], 2 * d, d,
                         {"order": "before"}), both.shape)
     own = combine("add", k, first, k.shape)
-    most = larger(before, own)
+    most = larger(own, before)  # in this order: before may be as good as minus infinity
     old, new = apply("exp", less(before, most)), apply("exp", less(own, most))
     part = lambda i: of("mul", sums.narrow(3, i, 1).view(k.shape), old)
     return combine("div", of("add", part(0), of("mul", new, v)), of("add", part(1), new), t.shape)
