@@ -71,6 +71,7 @@ struct queries {
     uint32_t *first, *last; /* positions seen: [first, last] */
     const float **only;     /* spans of positions that were chosen, rising; -1: no more */
     uint32_t *next;         /* of them, for the page at hand */
+    const float **near;     /* scores of distances back */
     uint8_t *lo, *hi;
     struct q8 qq;
 };
@@ -94,6 +95,7 @@ static size_t lay_out(char *scratch, size_t hd_k, size_t hd_v, struct queries *o
     PLACE(last, n * sizeof(uint32_t));
     PLACE(only, n * sizeof *out->only);
     PLACE(next, n * sizeof(uint32_t));
+    PLACE(near, n * sizeof *out->near);
     PLACE(lo, n);
     PLACE(hi, n);
     PLACE(qq.q, n * hd32);
@@ -168,6 +170,8 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
             x->slope[at] = alibi > 0 ? alibi_slope(alibi, head + h, s->in[0].heads) : 0;
             x->only[at] = only && chosen.heads > 1 ? only + kv_head * chosen.head_stride : only;
             x->next[at] = 0;
+            x->near[at] = view_given(s->in[3]) ? run_row(r, s->in[3], row, 0) + (head + h) * s->in[3].head_stride
+                                               : NULL;
             see(s->node, x->position[at], tile.last, &x->first[at], &x->last[at]);
         }
     }
@@ -191,9 +195,11 @@ static uint32_t bucket_of(double distance, uint32_t n, bool both)
     return side + (wide < half - 1 ? (uint32_t)wide : half - 1);
 }
 
-/* What is added to the scores of a page: ALiBi's slope times how far back a position is, or its bucket's number. */
-static void bias_page(const struct node *node, struct queries *x, size_t n, uint32_t start)
+/* What is added to the scores of a page: ALiBi's slope times how far back a position is, its bucket's number, or the
+ * query's for that distance. */
+static void bias_page(const struct step *s, struct queries *x, size_t n, uint32_t start)
 {
+    const struct node *node = s->node;
     const struct weight *relative = node->arg[RELATIVE].weight;
     for (size_t j = 0; j < n; j++)
         for (uint32_t p = 0; p < KV_PAGE; p++) {
@@ -204,6 +210,8 @@ static void bias_page(const struct node *node, struct queries *x, size_t n, uint
                                                   node->arg[SEES].number != 0);
                 bias += ((const float *)relative->data)[bucket * relative->dims[0] + x->head[j]];
             }
+            if (x->near[j] && distance >= 0 && distance < (float)s->in[3].size)
+                bias += x->near[j][(size_t)distance];
             x->bias[j * KV_PAGE + p] = bias;
         }
 }
@@ -273,7 +281,8 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         .lo = x->lo,
         .hi = x->hi,
         .cap = (float)s->node->arg[CAP].number,
-        .bias = s->node->arg[ALIBI].number > 0 || s->node->arg[RELATIVE].weight || x->only[0] ? x->bias : NULL,
+        .bias = s->node->arg[ALIBI].number > 0 || s->node->arg[RELATIVE].weight || x->only[0] || x->near[0] ? x->bias
+                                                                                                            : NULL,
         .m = x->m,
         .l = x->l,
         .o = x->o,
@@ -286,7 +295,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         const uint32_t start = page * KV_PAGE;
         bound_page(x, n, start);
         if (a.bias)
-            bias_page(s->node, x, n, start);
+            bias_page(s, x, n, start);
         if (x->only[0] && !keep_chosen(s, x, n, start))
             continue;
         a.k = row->pages[page] + head;

@@ -48,7 +48,7 @@ enum arg_kind {
     ARG_CACHE,  /* a layer's KV cache; stored as a number: which cache */
 };
 
-enum { OP_MAX_ARGS = 15 };
+enum { OP_MAX_ARGS = 16 };
 
 struct op_arg {
     const char *name;

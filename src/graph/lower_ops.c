@@ -196,7 +196,7 @@ static struct view lower_rope(struct lower *l, const struct node *n)
 
 static struct view lower_attend(struct lower *l, const struct node *n)
 {
-    enum { Q, K, V, CACHE, ONLY = 12 };
+    enum { Q, K, V, CACHE, ONLY = 12, NEAR = 14 };
     const size_t cache = (size_t)n->arg[CACHE].number;
     const struct view q = lower_input(l, n->arg[Q].value);
     if (n->arg[K].value >= 0) {
@@ -209,6 +209,8 @@ static struct view lower_attend(struct lower *l, const struct node *n)
     s.in[1] = l->stored[cache];
     if (n->arg[ONLY].value >= 0)
         s.in[2] = lower_input(l, n->arg[ONLY].value);
+    if (n->arg[NEAR].value >= 0)
+        s.in[3] = lower_input(l, n->arg[NEAR].value);
     s.node = n;
     return lower_emit(l, s, n->shape.dims[0], q.heads, 0);
 }
@@ -247,6 +249,15 @@ static struct view lower_previous(struct lower *l, const struct node *n)
 {
     struct view x = lower_input(l, n->arg[0].value);
     struct step s = lower_step(STEP_PREVIOUS, lower_packed(l, x, false));
+    s.node = n;
+    return lower_emit(l, s, x.size, x.heads, 0);
+}
+
+static struct view lower_peak(struct lower *l, const struct node *n)
+{
+    struct view x = lower_input(l, n->arg[0].value);
+    struct step s = lower_step(STEP_PEAK, lower_packed(l, x, false));
+    s.in[1] = lower_packed(l, lower_input(l, n->arg[1].value), false);
     s.node = n;
     return lower_emit(l, s, x.size, x.heads, 0);
 }
@@ -374,41 +385,24 @@ static struct view lower_nothing(struct lower *l, const struct node *n)
 struct view lower_node(struct lower *l, const struct node *n)
 {
     static struct view (*const by_op[])(struct lower *, const struct node *) = {
-        [OP_tokens] = lower_nothing,
-        [OP_positions] = lower_nothing,
-        [OP_embed] = lower_ids,
-        [OP_numbers] = lower_ids,
-        [OP_constant] = lower_constant,
-        [OP_geometric] = lower_geometric,
-        [OP_linear] = lower_linear,
-        [OP_head_linear] = lower_head_linear,
-        [OP_experts] = lower_experts,
-        [OP_rmsnorm] = lower_norm,
-        [OP_layernorm] = lower_norm,
-        [OP_l2norm] = lower_plain,
-        [OP_softmax] = lower_plain,
-        [OP_sum] = lower_plain,
-        [OP_top] = lower_plain,
-        [OP_pick] = lower_plain,
-        [OP_keep_groups] = lower_plain,
-        [OP_mix] = lower_plain,
-        [OP_heads] = lower_heads,
-        [OP_flat] = lower_flat,
-        [OP_slice] = lower_slice,
-        [OP_concat] = lower_concat,
-        [OP_repeat] = lower_repeat,
-        [OP_arrange] = lower_arrange,
-        [OP_cos] = lower_sincos,
-        [OP_sin] = lower_sincos,
-        [OP_rope] = lower_rope,
-        [OP_attend] = lower_attend,
-        [OP_choose] = lower_choose,
-        [OP_previous] = lower_previous,
-        [OP_conv] = lower_conv,
-        [OP_scan] = lower_scan,
-        [OP_selective_scan] = lower_selective_scan,
-        [OP_add] = lower_binary,
-        [OP_mul] = lower_binary,
+        [OP_tokens] = lower_nothing,    [OP_positions] = lower_nothing,
+        [OP_embed] = lower_ids,         [OP_numbers] = lower_ids,
+        [OP_constant] = lower_constant, [OP_geometric] = lower_geometric,
+        [OP_linear] = lower_linear,     [OP_head_linear] = lower_head_linear,
+        [OP_experts] = lower_experts,   [OP_rmsnorm] = lower_norm,
+        [OP_layernorm] = lower_norm,    [OP_l2norm] = lower_plain,
+        [OP_softmax] = lower_plain,     [OP_sum] = lower_plain,
+        [OP_top] = lower_plain,         [OP_pick] = lower_plain,
+        [OP_keep_groups] = lower_plain, [OP_mix] = lower_plain,
+        [OP_heads] = lower_heads,       [OP_flat] = lower_flat,
+        [OP_slice] = lower_slice,       [OP_concat] = lower_concat,
+        [OP_repeat] = lower_repeat,     [OP_arrange] = lower_arrange,
+        [OP_cos] = lower_sincos,        [OP_sin] = lower_sincos,
+        [OP_rope] = lower_rope,         [OP_attend] = lower_attend,
+        [OP_choose] = lower_choose,     [OP_previous] = lower_previous,
+        [OP_peak] = lower_peak,         [OP_conv] = lower_conv,
+        [OP_scan] = lower_scan,         [OP_selective_scan] = lower_selective_scan,
+        [OP_add] = lower_binary,        [OP_mul] = lower_binary,
         [OP_div] = lower_binary,
     };
     const size_t n_ops = sizeof by_op / sizeof *by_op;

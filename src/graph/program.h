@@ -90,6 +90,7 @@ enum step_op {
     STEP_CHOOSE,
     /* the rows of each session in order */
     STEP_PREVIOUS,
+    STEP_PEAK,
     STEP_CONV,
     STEP_SCAN,
     STEP_SELECTIVE_SCAN,

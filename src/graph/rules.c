@@ -264,6 +264,7 @@ const rule_fn op_rules[OP_LIMIT] = {
     [OP_keep_groups] = rules_keep_groups,
     [OP_experts] = rules_experts,
     [OP_mix] = rules_mix,
+    [OP_peak] = rules_peak,
     [OP_conv] = rules_conv,
     [OP_scan] = rules_scan,
     [OP_selective_scan] = rules_selective_scan,

@@ -29,7 +29,7 @@ andiron_status rules_rope(struct check *c)
 }
 
 /* The place of attend's arguments, and one of choose's. */
-enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE, ONLY, ONLY_SPAN };
+enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE, ONLY, ONLY_SPAN, NEAR };
 enum { CHOOSE_SPAN = 4 };
 
 static andiron_status refuse_second(const struct check *c, double cache)
@@ -105,6 +105,17 @@ static andiron_status check_only(const struct check *c, uint32_t n_heads)
                              shape_text(only, text));
 }
 
+/* What is seen of the text, and scores of distances. */
+static andiron_status check_sight(const struct check *c, uint32_t n_heads, uint32_t n_kv_heads)
+{
+    char text[SHAPE_TEXT];
+    andiron_status s = check_only(c, n_kv_heads);
+    if (s || c->node->arg[NEAR].value < 0 || rule_shape(c, NEAR).dims[1] == n_heads)
+        return s;
+    return rule_refuse(c, "expected near to have %" PRIu32 " heads, as q has, got %s", n_heads,
+                       shape_text(rule_shape(c, NEAR), text));
+}
+
 andiron_status rules_choose(struct check *c)
 {
     enum { WEIGHTS = 2, N, LOCAL = 5, MOST = 1 << 16 };
@@ -145,7 +156,7 @@ andiron_status rules_attend(struct check *c)
     if (!s)
         s = check_relative(c, q.dims[1]);
     if (!s)
-        s = check_only(c, k.dims[1]);
+        s = check_sight(c, q.dims[1], k.dims[1]);
     if (s)
         return s;
     if (q.n_dims != 2 || k.n_dims != 2 || v.n_dims != 2)

@@ -18,6 +18,14 @@ static andiron_status check_matrix_f32(const struct check *c, size_t i, uint64_t
     return same && rest == d1 ? ANDIRON_OK : rule_refuse_weight(c, w, expected);
 }
 
+andiron_status rules_peak(struct check *c)
+{
+    c->node->shape = rule_shape(c, 0);
+    if (shape_items(rule_shape(c, 1)) != shape_items(c->node->shape))
+        return rule_refuse(c, "expected decay to have as many numbers as x");
+    return ANDIRON_OK;
+}
+
 andiron_status rules_conv(struct check *c)
 {
     const uint64_t d = shape_items(rule_shape(c, 0)), taps = rule_weight(c, 1)->dims[0];

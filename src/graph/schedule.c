@@ -19,6 +19,7 @@ enum phase_kind step_kind(enum step_op op)
     case STEP_ATTEND: return PHASE_ATTEND;
     case STEP_CHOOSE: return PHASE_CHOOSE;
     case STEP_PREVIOUS:
+    case STEP_PEAK:
     case STEP_CONV:
     case STEP_SCAN:
     case STEP_SELECTIVE_SCAN: return PHASE_STATE;
@@ -66,6 +67,7 @@ const char *step_name(enum step_op op)
         [STEP_ATTEND] = "attend",
         [STEP_CHOOSE] = "choose",
         [STEP_PREVIOUS] = "previous",
+        [STEP_PEAK] = "peak",
         [STEP_CONV] = "conv",
         [STEP_SCAN] = "scan",
         [STEP_SELECTIVE_SCAN] = "selective_scan",

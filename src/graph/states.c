@@ -43,6 +43,23 @@ static void previous(const struct run *r, const struct step *s, struct tile run,
     memcpy(state, run_row(r, s->in[0], run.first + run.n - 1, 0) + from, n * sizeof *state);
 }
 
+/* The state is the last row's result. */
+static void peak(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
+{
+    const struct batch_row *rows = &r->plan->rows[run.first];
+    float *state = rows->state + s->node->state + from;
+    if (rows->position == 0)
+        memset(state, 0, n * sizeof *state);
+    for (size_t row = run.first; row < run.first + run.n; row++) {
+        const float *x = run_row(r, s->in[0], row, 0) + from, *decay = run_row(r, s->in[1], row, 0) + from;
+        for (size_t i = 0; i < n; i++) {
+            const float before = state[i] + decay[i];
+            state[i] = before > x[i] ? before : x[i];
+        }
+        memcpy(run_row(r, s->out, row, 0) + from, state, n * sizeof *state);
+    }
+}
+
 /* The state holds the last taps - 1 rows, oldest first. */
 static void conv(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
 {
@@ -133,6 +150,7 @@ void states_run(const struct run *r, const struct phase *phase, uint32_t chunk, 
                  n = left < CHANNELS ? left : CHANNELS;
     switch (s->op) {
     case STEP_SCAN: scan(r, s, run, part, thread); break;
+    case STEP_PEAK: peak(r, s, run, from, n); break;
     case STEP_CONV: conv(r, s, run, from, n); break;
     case STEP_SELECTIVE_SCAN: selective_scan(r, s, run, from, n); break;
     default: previous(r, s, run, from, n); break;

@@ -431,6 +431,21 @@ static void attend(void **state)
     refused(&b, with_number(n, 5, 1.5), "window to be a whole number");
     refused(&b, with_number(n, 5, 4294967296.0), "window to be a whole number");
     refused(&b, with_number(n, 6, -1), "cap to be at least 0");
+    refused(&b, with_value(n, 14, v), "near to have 6 heads, as q has, got [24, 2]");
+    added(&b, with_value(n, 14, q));
+    end(&b);
+}
+
+static void peak(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t[3];
+    begin(&b);
+    node_id x = heads_of(&b, &t[0], 4, 2), decay = row(&b, &t[1], 8), six = row(&b, &t[2], 6);
+    assert_shape(&b, added(&b, with_value(unary(OP_peak, x), 1, decay)), 2, 4, 2);
+    assert_int_equal(b.g.n_state, 8);
+    refused(&b, with_value(unary(OP_peak, x), 1, six), "decay to have as many numbers as x");
     end(&b);
 }
 
@@ -698,6 +713,7 @@ int main(void)
         cmocka_unit_test(views),
         cmocka_unit_test(rope),
         cmocka_unit_test(attend),
+        cmocka_unit_test(peak),
         cmocka_unit_test(choose),
         cmocka_unit_test(caches_have_a_limit),
         cmocka_unit_test(add_and_mul),

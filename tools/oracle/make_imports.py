@@ -28,8 +28,14 @@ MORE = {"mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 2
         "qwen3_next": {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8,
                        "linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"],
                        "norm_topk_prob": True},
+        "rwkv": {"attention_hidden_size": 32},
+        "hrm_text": {"num_layers_per_stack": 1, "H_cycles": 2, "L_cycles": 1, "L_bp_cycles": [1]},
+        "inkling_text": {"swa_num_attention_heads": 4, "swa_num_key_value_heads": 2, "swa_head_dim": 8, "d_rel": 8,
+                         "rel_extent": 10, "sliding_window_size": 6, "log_scaling_n_floor": 4,
+                         "layer_types": ["hybrid", "hybrid_sliding"]},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
-TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj"]
+TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
+         "rwkv", "hrm_text", "inkling_text"]
 
 
 def make(kind):

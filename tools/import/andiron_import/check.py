@@ -4,7 +4,6 @@ import copy
 import json
 import math
 import pathlib
-import re
 import subprocess
 import tempfile
 
@@ -133,7 +132,7 @@ def first_difference(model, imported, differs, path, program):
             return 0
         return far(got, want[name]) if got.shape == want[name].shape else 0
     names = [name for name in want if name in last]
-    layers = [name for name in names if re.fullmatch(re.escape(imported.layers) + r"\.\d+", name)]
+    layers = [name for name in names if (imported.emitter.layers.split(name) or (0, "more"))[1] == ""]
     bad = bisect.bisect_left(layers, True, key=lambda name: wrong(name) > FIRST)
     begin = names.index(layers[bad - 1]) + 1 if bad else 0
     end = names.index(layers[bad]) + 1 if bad < len(layers) else len(names)

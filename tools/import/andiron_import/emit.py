@@ -7,9 +7,10 @@ import collections
 import re
 
 from . import parts
-from .fuse import fused
+from .fuse import fused, join_attends
 from .latent import with_latents
-from .layers import Layer, Loop
+from .layers import Layers
+from .loop import Layer, Loop
 from .values import STATEFUL, Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
@@ -29,16 +30,11 @@ def in_order(output):
     return sorted(out, key=lambda n: n.order)
 
 
-def in_layer(layers, path):
-    """The layer that a module or a tensor stands in."""
-    found = layers and re.match(re.escape(layers) + r"\.(\d+)(\.|$)", path)
-    return int(found[1]) if found else None
-
 
 def is_constant(node, layers):
     """The same for all layers, too."""
     return node.op in ("constant", "geometric") and all(
-        in_layer(layers, p) is None for w, _ in node.weights.values() for p in w.parameters)
+        layers.of(p) is None for w, _ in node.weights.values() for p in w.parameters)
 
 
 def with_inputs(node, same):
@@ -57,8 +53,8 @@ def merged(output, layers):
         of_positions = node.op == "numbers" and node.attrs["ids"] == "positions" or (
             node.op not in STATEFUL and any(i in free for i in reads)
             and all(i in free or is_constant(i, layers) for i in reads)
-            and all(in_layer(layers, p) is None for w, _ in node.weights.values() for p in w.parameters))
-        key = sign if of_positions else (sign, in_layer(layers, node.module))
+            and all(layers.of(p) is None for w, _ in node.weights.values() for p in w.parameters))
+        key = sign if of_positions else (sign, layers.place(node))
         signs[node] = id(node) if node.op in STATEFUL else sign
         same[old] = node if node.op in STATEFUL else by_key.setdefault(key, node)
         if of_positions:
@@ -75,7 +71,7 @@ def share_caches(nodes, layers):
         if node.op != "attend":
             continue
         first = stored.setdefault(tuple(i for i, _ in node.inputs[1:3]), node)
-        if in_layer(layers, node.module) not in (None, in_layer(layers, first.module)):
+        if layers.place(node) not in (None, layers.place(first)):
             node.inputs, node.attrs = node.inputs[:1] + node.inputs[3:], node.attrs | {"cache_of": first}
 
 
@@ -91,18 +87,18 @@ class Names:
         key = weight.key, bias.key if bias is not None else None
         if key not in self.stem_of:
             self.stem_of[key] = self._new(weight, bias, layer)
-        if op in ("linear", "head_linear", "experts", "embed"):
+        if op in ("linear", "head_linear", "experts") or op == "embed" and weight.learned:
             self.products[self.stem_of[key] + ".weight"] = True
         return self.stem_of[key]
 
     def _new(self, weight, bias, layer):
         path = weight.parameters[0].removesuffix(".weight") if weight.parameters else "literal"
-        inside = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)\.(.*)", path)
+        inside = self.layers.split(path)
         if inside and self.readers[weight.key] - {layer}:
             inside = None
         alone = not weight.parameters and self.readers[weight.key] <= {layer}
         of = layer if inside or alone else None
-        base = re.sub(r"\W", "_", inside[2] if inside else path.removeprefix("model."))
+        base = re.sub(r"\W", "_", inside[1] if inside else path.removeprefix("model."))
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base
         while name + ".weight" in self.tensors:
@@ -124,10 +120,10 @@ def said(x):
 class Scope:
     """One block, or the graph: its nodes' texts in terms of local names."""
 
-    def __init__(self, emitter, layer, names=None, prefix="v"):
-        """names: of what comes from outside, where it has names there."""
+    def __init__(self, emitter, layer, names=None, prefix="v", itself="l"):
+        """names: of what comes from outside, where it has names there; itself: the layer's."""
         self.emitter, self.layer, self.local, self.lines = emitter, layer, dict(names or {}), []
-        self.outside, self.prefix = [], prefix
+        self.outside, self.prefix, self.itself = [], prefix, itself
 
     def seen(self, node, heads, headed=False):
         """headed: one head is said, too."""
@@ -144,17 +140,18 @@ class Scope:
         return self.local[node]
 
     def stem(self, op, pair):
-        name = self.emitter.names.stem(op, *pair, self.layer)
-        prefix = f"blk.{self.layer}."
-        if self.layer is not None and name.startswith(prefix):
-            return "l." + name[len(prefix):]
+        layer = self.emitter.home_of(self.layer)
+        name = self.emitter.names.stem(op, *pair, layer)
+        prefix = f"blk.{layer}."
+        if layer is not None and name.startswith(prefix):
+            return f"{self.itself}.{name[len(prefix):]}"
         if name.startswith("blk."):
             raise Refused(f"{name} is read outside of its layer")
         return name
 
     def text(self, node):
         headed = node.op in ("attend", "scan")
-        ins, attrs = [self.seen(i, h, headed and h == 1) for i, h in node.inputs], node.attrs
+        ins, attrs = [self.seen(i, h, headed and h == 1 and i.op != "choose") for i, h in node.inputs], node.attrs
         stems = {k: self.stem(node.op, pair) for k, pair in node.weights.items()}
         if node.op in ("add", "mul", "div"):
             a, b = ins if len(ins) == 2 else (ins[0], said(attrs["number"]))
@@ -181,21 +178,21 @@ class Scope:
         if node.op == "constant":
             return f"flat(constant({stems['weight']}))"
         words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items() if k != "cache_of"}
-        if node.op == "choose" and len(ins) == 2:
-            ins.append("none")
-        if node.op == "attend" and len(ins) % 2 == 0:
-            ins[-1] = f"only: {self.name(node.inputs[-1][0])}"
+        if node.op == "attend":
+            own = 1 if "cache_of" in attrs else 3
+            more = zip(ins[own:], node.inputs[own:])
+            ins[own:] = [f"{'only' if i.op == 'choose' else 'near'}: {v}" for v, (i, _) in more]
         if node.op == "attend" and "cache_of" in attrs:
             where = f'cache: nth("blk", {self.emitter.place[attrs["cache_of"]]})'
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"{k}: {s}" for k, s in stems.items()]
             return f"attend({', '.join([ins[0], where, *ins[1:], *more])})"
         if node.op == "attend":
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"{k}: {s}" for k, s in stems.items()]
-            return f"attend({', '.join([*ins, 'cache: l', *more])})"
+            return f"attend({', '.join([*ins, f'cache: {self.itself}', *more])})"
         if self.is_layers_part(node):
             words["start"] = f"l.index * {words['n']}"
         places = ("start", "n", "low", "high", "first", "ratio", "eps")
-        more = [words[k] if k in places and node.op != "arrange" else f"{k}: {words[k]}" for k in words]
+        more = [words[k] if k in places and node.op not in ("arrange", "choose") else f"{k}: {words[k]}" for k in words]
         return f"{node.op}({', '.join([*ins, *more])})"
 
     def is_layers_part(self, node):
@@ -237,22 +234,25 @@ def strip(text):
 
 class Emitter:
     def __init__(self, output, layers, name, n_ctx, embeds=False):
+        layers = Layers(layers)
+        layers.visit(in_order(output))
         output = with_latents(in_order(merged(output, layers)[0]))
         output, self.free = merged(output, layers)
+        join_attends(in_order(output))
         share_caches(in_order(output), layers)
-        self.embeds = embeds
-        self.nodes, self.output, self.name, self.n_ctx = in_order(output), output, name, n_ctx
+        self.nodes, self.output, self.name = in_order(output), output, name
         tables = [n.weights["weight"][0] for n in self.nodes if n.op == "embed" and n.attrs["ids"] == "positions"]
-        self.n_ctx = min([self.n_ctx, *[t.shape[0] for t in tables]])
+        self.n_ctx, self.embeds = min([n_ctx, *[t.shape[0] for t in tables]]), embeds
         self.layers, self.names = layers, Names(layers)
         self.users = collections.defaultdict(list)
         for node in self.nodes:
             for other in dict.fromkeys(i for i, _ in node.inputs):
                 self.users[other].append(node)
-        self.place, self.n_layers = parts.apart(self.nodes, *self.places(), self.users)
+        self.place, self.home = parts.apart(self.nodes, *self.places(), self.users, layers.tensors_of)
+        self.n_layers, self.again = len(self.home), self.home != list(range(len(self.home)))
         for node in self.nodes:
             for weight, _ in node.weights.values():
-                self.names.readers[weight.key].add(self.place[node])
+                self.names.readers[weight.key].add(self.home_of(self.place[node]))
 
     def places(self):
         """Each node's layer, or -1 before the layers and n after them: by its module, then by what it reads."""
@@ -261,13 +261,14 @@ class Emitter:
             if node in free:
                 place[node] = -1
                 continue
-            own, below = in_layer(self.layers, node.module), max((place[i] for i, _ in node.inputs), default=-1)
+            own, below = self.layers.place(node), max((place[i] for i, _ in node.inputs), default=-1)
             place[node] = below if own is None else max(own, below)
         n = max(place.values(), default=-1) + 1
-        after = set()
+        after, between = set(), self.read_by_layers()
         for node in self.nodes:  # what reads a layer and stands in none
             reads = max((place[i] for i, _ in node.inputs), default=-1)
-            if in_layer(self.layers, node.module) is None and reads >= 0 or any(i in after for i, _ in node.inputs):
+            outside = self.layers.place(node) is None and reads >= 0 and node not in between
+            if outside or any(i in after for i, _ in node.inputs):
                 after.add(node)
         for node in after:
             place[node] = n
@@ -275,8 +276,20 @@ class Emitter:
             n += 1
         return place, n
 
+    def read_by_layers(self):
+        """What nodes of layers are made of."""
+        out = set()
+        for node in reversed(self.nodes):
+            if node in out or self.layers.place(node) is not None:
+                out |= {i for i, _ in node.inputs}
+        return out
+
     def uses(self, node):
         return sum(1 for u in self.users[node] for i, _ in u.inputs if i is node)
+
+    def home_of(self, place):
+        """The layer whose tensors are read there."""
+        return self.home[place] if place is not None and 0 <= place < self.n_layers else place
 
     def is_read_after(self, node, layer):
         return any(self.place[u] > layer for u in self.users[node])
@@ -310,8 +323,8 @@ class Emitter:
         self.longest, self.kind_of_layer = loop.most_variables(), loop.kind_of_layer
         return self.whole(list(loop.kinds), loop.lines, scope)
 
-    def scope(self, layer, names=None, prefix="v"):
-        return Scope(self, layer, names, prefix)
+    def scope(self, *of):
+        return Scope(self, *of)
 
     def whole(self, blocks, loop, scope):
         out = [f"# {self.name} - imported from Transformers by andiron-import.", f"arch {self.name}", "",

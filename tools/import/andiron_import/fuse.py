@@ -191,3 +191,46 @@ def fused(node):
     if new.order > node.order:  # else it stood there before
         new.module, new.order = node.module, node.order
     return new
+
+
+# ---- attends of the same queries and keys
+
+def wider(group):
+    """One attend in their place, its values side by side; None: they differ in more than values."""
+    first, last = group[0], group[-1]
+    (k_heads, q_heads), total = (first.inputs[1][1], first.inputs[0][1]), sum(a.n for a in group)
+    if any(a.inputs[2][1] != k_heads for a in group):
+        return None
+    v = first.inputs[2][0]
+    made = []
+    for a in group[1:]:
+        made.append(Node("concat", [(v, k_heads), (a.inputs[2][0], k_heads)], v.n + a.inputs[2][0].n, k_heads))
+        v = made[-1]
+    wide = Node("attend", [*first.inputs[:2], (v, k_heads)], total, q_heads, first.attrs, first.weights)
+    parts, start = [], 0
+    for a in group:
+        n = a.n // q_heads
+        parts.append(Node("slice", [(wide, q_heads)], a.n, q_heads, {"start": start, "n": n}))
+        start += n
+    for node in [*made, wide, *parts]:
+        node.module, node.order = last.module, last.order
+    return parts
+
+
+def join_attends(nodes):
+    """A layer's attends that differ in their values alone become one: a layer has one cache."""
+    groups, reader = {}, {}
+    for node in nodes:
+        for i, _ in node.inputs:
+            reader.setdefault(i, node)
+        if node.op == "attend" and len(node.inputs) == 3:
+            weights = tuple((k, w.key) for k, (w, _) in sorted(node.weights.items()))
+            key = node.module, *node.inputs[:2], tuple(sorted(node.attrs.items())), weights
+            groups.setdefault(key, []).append(node)
+    instead = {}
+    for group in groups.values():
+        waits = all(reader[a].order > group[-1].order for a in group)
+        parts = wider(group) if len(group) > 1 and waits else None
+        instead |= dict(zip(group, parts)) if parts else {}
+    for node in nodes:
+        node.inputs = [(instead.get(i, i), h) for i, h in node.inputs]

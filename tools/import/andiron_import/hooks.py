@@ -77,7 +77,7 @@ def make_float_mask(*args, dtype=torch.float32, **more):
 
 # ---- attention
 
-def _attend(q, k, v, mask_, sinks, bias, indices, most, scale, cap, causal):
+def _attend(q, k, v, mask_, sinks, bias, scale, cap, causal, indices, most):
     k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
     w = q.float() @ k.float().transpose(-1, -2) * scale
     if cap:
@@ -98,7 +98,7 @@ def _attend(q, k, v, mask_, sinks, bias, indices, most, scale, cap, causal):
 
 
 attend = define("attend(Tensor q, Tensor k, Tensor v, Tensor? mask, Tensor? sinks, Tensor? bias, "
-                "Tensor? indices, int most, float scale, float cap, bool causal) -> Tensor", _attend,
+                "float scale, float cap, bool causal, Tensor? indices, int most) -> Tensor", _attend,
                 lambda q, k, v, *_: q.new_empty([q.shape[0], q.shape[2], q.shape[1], v.shape[3]]))
 HARMLESS = {"is_causal", "sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states",
             "return_dict", "output_router_logits", "cache_position", "attention_mask", "deterministic", "logits_to_keep"}
@@ -115,8 +115,8 @@ def attention(module, query, key, value, attention_mask=None, scaling=None, drop
     causal = getattr(module, "is_causal", True) if causal is None else causal
     scale = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
     most = getattr(module.config, "index_topk", 0) if indices is not None else 0  # a traced text may be shorter
-    return attend(query, key, value, attention_mask, sinks, bias, indices, most, scale, float(cap or 0),
-                  bool(causal)), None
+    return attend(query, key, value, attention_mask, sinks, bias, scale, float(cap or 0), bool(causal), indices,
+                  most), None
 
 
 # ---- experts: x [T, in] or [T, K, in], places [T, K], weight [E, out, in], or [E, in, out] transposed

@@ -1,5 +1,4 @@
 """A traced model: its definition, and the file that carries it."""
-import collections
 import pathlib
 import re
 
@@ -11,14 +10,15 @@ from .values import Node
 
 
 def layers_of(model, nodes):
-    """The name of the list of modules that the layers are: of those that nodes stand in, outside of others, the
-    longest."""
+    """Names of the lists of modules that the layers are: of those that nodes stand in, outside of others, the longest
+    and its like."""
     runs = {n.module for n in nodes}
     lists = [(n, m) for n, m in model.named_modules()
              if isinstance(m, torch.nn.ModuleList) and any(r.startswith(n + ".") for r in runs)]
     outer = [(n, m) for n, m in lists if not any(n.startswith(o + ".") for o, _ in lists if o != n)]
-    count = collections.Counter({n: len(m) for n, m in outer})
-    return max(count, key=count.get) if count else ""
+    kinds = {n: {type(layer) for layer in m} for n, m in outer}
+    longest = max(outer, key=lambda pair: len(pair[1]), default=("", ()))[0]
+    return [n for n, _ in outer if kinds[n] == kinds[longest]]
 
 
 class Imported:
@@ -36,9 +36,8 @@ class Imported:
     def tell(self, output):
         nodes = emit.in_order(output)
         output, place = ops_text.pooled(nodes)
-        self.layers = layers_of(self.model, nodes)
         n_ctx = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 0
-        self.emitter = emit.Emitter(output, self.layers, self.name, n_ctx, self.gives != "scores")
+        self.emitter = emit.Emitter(output, layers_of(self.model, nodes), self.name, n_ctx, self.gives != "scores")
         self.pooling = ops_text.pooling_type(place, self.gives, self.emitter.nodes)
         self.text = self.emitter.write()
 

@@ -3,11 +3,14 @@ import operator
 
 import torch
 
-from . import indexer, ops_layers, ops_places, ops_text, scores, trace  # noqa: F401 - they add their own to OPS
+from . import by_key, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, texts, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, as_rows, number_of, ordered
 from .trace import ROWS
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
+
+MOVING = (Rows, Fill, Mask, Complex, Aside, scores.Scores, indexer.Relevance, texts.Longer, by_key.ByKey, near.Near)
+
 
 class At:
     """What an op's handler sees of its place: name, shape and dtype of what it gives."""
@@ -25,9 +28,15 @@ def name_of(target):
     return f"{target._schema.name.split('::')[1]}.{target._overloadname}"
 
 
+def spread_to(x, shape):
+    return x.then(lambda b: b.expand(shape), shape, f"as {shape}")
+
+
 class Lowering:
     def __init__(self, traced):
         self.traced, self.value = traced, {}
+        reads = [n.args for n in traced.nodes if n.op == "call_function" and name_of(n.target) == "embedding.default"]
+        self.n_tokens = max((t.meta["val"].shape[0] for t, i, *_ in reads if i.op == "placeholder"), default=0)
 
     def placeholder(self, node):
         t = self.traced
@@ -45,12 +54,15 @@ class Lowering:
         if node.target is operator.getitem:
             return self.arg(node.args[0])[node.args[1]]
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
+        args = near.squares(args)
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
-        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, Aside, scores.Scores, indexer.Relevance))]
+        moving = [x for x in flat if isinstance(x, MOVING)]
         spread = at.name == "expand.default" and at.shape.count(ROWS) > flat[0].shape.count(ROWS)  # no constant now
         if isinstance(at.shape, tuple) and at.shape.count(ROWS) == 2 and are_places(flat):
             return square(node, args, kwargs, at.shape)
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
+            if at.name == "linear.default" and texts.is_zero(args[0]):
+                return Const.literal(torch.zeros(at.shape)) if len(args) < 3 else spread_to(args[2], at.shape)
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]
             return counted(Const.op(node.target, args, kwargs, at.shape, None))
@@ -60,11 +72,15 @@ class Lowering:
             return Fill(same_everywhere(node, args), at.shape)
         if any(isinstance(x, (scores.Scores, indexer.Relevance)) for x in flat):
             return scores.step(at, at.name, args, kwargs)
+        of_whole = whole.computed(at, node.target, args, kwargs, self.n_tokens)
+        if of_whole:
+            return of_whole
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
         if self.asks_for_padding(at.name, args):
             return Fill(float(at.name.startswith("ne")), at.shape)
-        return self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs)
+        x = args[0] if args else None
+        return whole.moved(x, self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs))
 
     def asks_for_padding(self, name, args):
         """A text has no padding: whether a token is that is known."""
@@ -104,7 +120,7 @@ class Lowering:
             elif node.op == "call_function":
                 self.step(node)
             elif node.op == "output":
-                return ordered(self.value[node.args[0][0]])
+                return ordered(self.value[node.args[0][-1]])  # before it, what the model changed of its own
         raise Refused("the trace gives nothing")
 
     def step(self, node):

@@ -6,7 +6,7 @@ import torch
 from . import indexer
 from .ops_moves import Ids
 from .ops_numbers import last
-from .rows import BIG, apply, as_rows, combine, joined, make, number_of, op, ordered
+from .rows import BIG, apply, as_rows, combine, joined, make, number_of, op, ordered, per_row
 from .trace import ROWS
 from .values import Const, Fill, Mask, Node, Refused, Rows
 
@@ -60,7 +60,20 @@ def _(t, a, b):
         order, turned = last_two(len(b.dims)), last_two(len(a.shape))
         columns = a.then(lambda w: w.transpose(-1, -2), [a.shape[i] for i in turned], "t")
         return head_product(b.permute(order), columns, [t.shape[i] for i in order]).permute(order)
-    raise Refused(f"a product of tensors {a.shape} and {b.shape} that both depend on the text, outside of attention")
+    return mixed(as_rows(a), as_rows(b), t.shape)
+
+
+def mixed(a, b, shape):
+    """A product of two matrices that each row of the text has: one, two, ... columns of the smaller mix the other."""
+    last_two = lambda x: x.permute([*range(len(x.dims) - 2), len(x.dims) - 1, len(x.dims) - 2])
+    m, k, n = a.shape[-2], *b.shape[-2:]
+    if ROWS in (m, k, n) or per_row(a.shape) != m * k or per_row(b.shape) != k * n:
+        raise Refused(f"a product of {a.shape} and {b.shape} that both depend on the text, outside of attention")
+    if m < n:
+        return last_two(mixed(last_two(b), last_two(a), (*shape[:-2], n, m)))
+    columns = [Node("mix", [(ordered(last_two(a)), k), (ordered(b.narrow(len(b.dims) - 1, j, 1)), 1)], m)
+               for j in range(n)]
+    return last_two(joined([Rows.of(c, (*shape[:-2], 1, m)) for c in columns], len(shape) - 2, (*shape[:-2], n, m)))
 
 
 @op("embedding.default")
@@ -262,7 +275,7 @@ def relative_of(bias, heads, both):
 
 
 @op("attend.default")
-def _(t, q, k, v, mask, sinks, bias, indices, most, scale, cap, causal):
+def _(t, q, k, v, mask, sinks, bias, scale, cap, causal, indices=None, most=0):
     words = set((mask.words if isinstance(mask, Mask) else "causal" if causal else "full").split("&"))
     if mask is not None and not isinstance(mask, Mask):
         raise Refused("attention with a mask that is computed")

@@ -23,7 +23,7 @@ def _(t, a, b, alpha=1):
     return combine("add", combine("mul", a, -float(alpha), t.shape), b, t.shape)
 
 
-@op("mul.Tensor", "mul.Scalar")
+@op("mul.Tensor", "mul.Scalar", "multiply.Tensor")
 def _(t, a, b):
     if isinstance(a, Complex) or isinstance(b, Complex):
         return complex_product(t, a, b) if isinstance(a, Complex) else complex_product(t, b, a)
@@ -185,12 +185,34 @@ def _(t, x, dims, keep=False, dtype=None):
     return x.view(t.shape)
 
 
+@op("var.dim", "var.correction", "std.dim", "std.correction")
+def _(t, x, dims, unbiased=True, keepdim=False, correction=None):
+    x, n = as_rows(x), math.prod(x.shape[d] for d in dims)
+    correction = correction if "correction" in t.name else float(unbiased)
+    apart = combine("add", x, combine("mul", summed(x, dims), -1.0 / n, x.shape), x.shape)
+    total = summed(combine("mul", apart, apart, x.shape), dims)
+    out = apply("mul", total, number=1 / (n - (1 if correction is None else correction))).view(t.shape)
+    return out if t.name.startswith("var") else apply("sqrt", out)
+
+
 @op("softmax.int", "_softmax.default")
 def _(t, x, dim, dtype=None):
     y, order = to_last(as_rows(x), dim)
     node, n = last(y)
     back = [order.index(i) for i in range(len(order))]
     return Rows.of(Node("softmax", [(node, n)], node.n, n), y.shape).permute(back)
+
+
+@op("logsumexp.default")
+def _(t, x, dims, keep=False):
+    """Of shares p = exp(x) / sum(exp(x)), each x - log(p) is the same: their mean by p, where none is too small."""
+    x = as_rows(x)
+    if len(dims) != 1:
+        raise Refused("a logarithm of sums over several dimensions")
+    shares = OPS["softmax.int"](t, x, dims[0])
+    logs = apply("log", apply("clamp", shares, low=1e-37, high=1.0))
+    each = combine("add", x, combine("mul", logs, -1.0, x.shape), x.shape)
+    return summed(combine("mul", shares, each, x.shape), dims).view(t.shape)
 
 
 def normed(op_name, t, x, shape, weight, bias, eps):

@@ -20,14 +20,14 @@ def part_of(segment, users):
     return part
 
 
-def apart(nodes, place, n_layers, users):
-    """`place` and the number of layers, with each part a layer of its own."""
+def apart(nodes, place, n_layers, users, tensors_of):
+    """`place` with each part a layer of its own, and for each of those the first one of the same tensors."""
     segments = collections.defaultdict(list)
     for node in nodes:
         segments[place[node]].append(node)
-    new, start = {}, 0
+    new, home, first = {}, [], {}
     for layer in range(n_layers):
-        part = part_of(segments[layer], users)
+        part, start = part_of(segments[layer], users), len(home)
         new |= {node: start + p for node, p in part.items()}
-        start += max(part.values(), default=0) + 1
-    return {node: new.get(node, start if at == n_layers else at) for node, at in place.items()}, start
+        home += [first.setdefault((tensors_of(layer), p), start + p) for p in range(max(part.values(), default=0) + 1)]
+    return {node: new.get(node, len(home) if at == n_layers else at) for node, at in place.items()}, home

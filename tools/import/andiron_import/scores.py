@@ -4,7 +4,7 @@ import torch
 from . import indexer
 from .ops_layers import relative_of, sight
 from .ops_moves import Ids
-from .rows import OPS, as_rows, number_of, op, ordered, text_dim
+from .rows import OPS, as_rows, combine, number_of, op, ordered, text_dim
 from .trace import ROWS
 from .values import Const, Mask, Node, Refused, Rows
 
@@ -201,8 +201,11 @@ for _name in ("matmul.default", "bmm.default"):
 
 @op("baddbmm.default")
 def _(t, bias, a, b, beta=1, alpha=1):
-    s = begin(a, b, t.shape).but(scale=float(alpha))
-    return s if beta == 0 else added(s, bias)
+    if is_scores(a, b):
+        s = begin(a, b, t.shape).but(scale=float(alpha))
+        return s if beta == 0 else added(s, bias)
+    y = combine("mul", OPS["bmm.default"](t, a, b), float(alpha), t.shape)
+    return y if beta == 0 else combine("add", y, combine("mul", as_rows(bias), float(beta), bias.shape), t.shape)
 
 
 @op("scaled_dot_product_attention.default")

@@ -8,7 +8,7 @@ import re
 import torch
 from torch._guards import detect_fake_mode
 
-from . import heads, hooks, hooks_methods
+from . import heads, hooks, hooks_methods, hooks_states  # noqa: F401 - the last adds to the tables
 
 ROWS = 251
 

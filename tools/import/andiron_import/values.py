@@ -10,7 +10,7 @@ class Refused(Exception):
     """What the trace has and andiron does not, in one sentence."""
 
 
-STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous"}  # ops that read other rows
+STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak"}  # ops that read other rows
 
 
 class Node:

@@ -48,6 +48,8 @@ def write(path, imported, load, directory, kind="f32"):
     add_texts(out, directory)
     if len(set(emitter.kind_of_layer)) > 1:
         out.add_array("andiron.layer_kind", emitter.kind_of_layer)
+    if emitter.again:
+        out.add_array("andiron.layer_of", emitter.home)
     types = {stem: type_of(const.shape, kind if emitter.names.products.get(stem) else "f32")
              for stem, const in emitter.names.tensors.items()}
     for stem, const in emitter.names.tensors.items():

@@ -1,0 +1,50 @@
+"""Scores that a key has for all queries alike, of which the largest alone are seen (hooks_states.by_key)."""
+import torch
+
+from . import ops_layers  # noqa: F401 - its attend is wrapped here
+from .rows import as_rows, joined, op, ordered
+from .texts import wrapped
+from .values import Const, Fill, Mask, Node, Refused
+
+
+class ByKey:
+    """scores [1, heads, text], added to those of the queries in a tensor of that shape; keep: so many are seen."""
+
+    def __init__(self, scores, mask, keep, shape):
+        self.scores, self.mask, self.keep, self.shape = scores, mask, keep, tuple(shape)
+
+    def view(self, shape):
+        return ByKey(self.scores, self.mask, self.keep, shape)
+
+    expand = view
+
+
+@op("by_key.default")
+def _(t, scores, mask, keep):
+    if mask is not None and not isinstance(mask, Mask):
+        raise Refused("scores of keys with a mask that is computed")
+    return ByKey(scores, mask, keep, t.shape)
+
+
+def chosen(scores, keep):
+    """Of each head's keys those that score most."""
+    heads = scores.shape[1]
+    own = Const.literal(torch.eye(heads).flatten())
+    each = Node("constant", n=heads * heads, weights={"weight": (own, None)})
+    return Node("choose", [(each, heads), (ordered(scores), 1)], keep * heads, heads, {"n": keep}), heads
+
+
+@wrapped("attend.default")
+def _(plain, t, q, k, v, mask, sinks, bias, scale, cap, causal, *places):
+    """A number more in each key, its score, and in each query, what makes that count once."""
+    if not isinstance(mask, ByKey):
+        return plain(t, q, k, v, mask, sinks, bias, scale, cap, causal, *places)
+    if mask.scores.shape[1] != k.shape[1] or cap:
+        raise Refused("scores of keys that are not those of the heads")
+    column = as_rows(mask.scores).view((*k.shape[:3], 1))
+    k = joined([k, column], 3, (*k.shape[:3], k.shape[3] + 1))
+    q = joined([q, Fill(1 / scale, (*q.shape[:3], 1))], 3, (*q.shape[:3], q.shape[3] + 1))
+    only = chosen(mask.scores, mask.keep)
+    out = plain(t, q, k, v, mask.mask, sinks, bias, scale, cap, causal, *places)
+    out.node.inputs.append(only)
+    return out

@@ -1,0 +1,92 @@
+"""Scores that a query has for distances back, and a score of its own that takes part in the sum and has no value."""
+import torch
+
+from .ops_moves import Ids
+from .ops_numbers import summed
+from .rows import apply, as_rows, combine, joined, number_of, ordered, text_dim
+from .texts import wrapped
+from .trace import ROWS
+from .values import Const, Fill, Node, Refused, Rows
+
+DISTANCE = torch.arange(ROWS)[:, None] - torch.arange(ROWS)[None]
+
+
+def squares(args):
+    """Positions with positions, each along a dimension of its own: what is known of every pair."""
+    ids = [a for a in args if isinstance(a, Ids) and a.source == "positions"]
+    from_end = {text_dim(a) - len(a.dims) for a in ids}
+    known = lambda a: Const.literal((torch.arange(ROWS) + a.plus).view(a.shape))
+    return args if len(from_end) < 2 else [known(a) if isinstance(a, Ids) else a for a in args]
+
+
+class Near:
+    """rows [1, heads, text, n]: of each query, for each distance below n; 0 for others when masked."""
+
+    def __init__(self, rows, shape, masked=False):
+        self.rows, self.shape, self.masked = rows, tuple(shape), masked
+
+
+def all_are(x, want):
+    """Is a known tensor that square for each of its heads?"""
+    known = x.known() if isinstance(x, Const) else None
+    return known is not None and known.shape[-2:] == want.shape and bool((known == want).all())
+
+
+@wrapped("gather.default")
+def _(plain, t, x, dim, places, **more):
+    n = x.shape[-1] if isinstance(x, Rows) else 0
+    if isinstance(x, Rows) and text_dim(x) == len(x.dims) - 2 and all_are(places, DISTANCE.clamp(0, n - 1)):
+        return Near(x, t.shape)
+    return plain(t, x, dim, places, **more)
+
+
+@wrapped("masked_fill.Scalar", "masked_fill.Tensor")
+def _(plain, t, x, mask, number):
+    if not isinstance(x, Near):
+        return plain(t, x, mask, number)
+    n = x.rows.shape[-1]
+    if number_of(number) != 0 or not all_are(mask, (DISTANCE < 0) | (DISTANCE >= n)):
+        raise Refused("scores of distances with another mask than that of those that have none")
+    return Near(x.rows, x.shape, True)
+
+
+@wrapped("mul.Tensor")
+def _(plain, t, a, b):
+    x, by = (a, b) if isinstance(a, Near) else (b, a)
+    if not isinstance(x, Near):
+        return plain(t, a, b)
+    return Near(combine("mul", x.rows, by, x.rows.shape), x.shape, x.masked)
+
+
+def with_more(x, number):
+    """x [1, heads, text, d] and a number more in each head."""
+    return joined([x, number], 3, (*x.shape[:3], x.shape[3] + 1))
+
+
+def among_few(q, k, v, shape, more, scale, cap, causal):
+    """Each row's queries [1, text, m, d] and keys and values [1, text, n, d] of its own."""
+    if causal or cap or any(x is not None for x in more):
+        raise Refused("attention within a row with a mask, a bias or sinks")
+    n, parts = k.shape[2], []
+    for i in range(q.shape[2]):
+        scores = summed(combine("mul", k, q.narrow(2, i, 1), k.shape), [3])
+        shares = Node("softmax", [(ordered(apply("mul", scores, number=scale)), 1)], n)
+        parts.append(Rows.of(Node("mix", [(ordered(v), n), (shares, 1)], v.shape[3]), (1, 1, ROWS, v.shape[3])))
+    return joined(parts, 1, shape)
+
+
+@wrapped("attend.default")
+def _(plain, t, q, k, v, mask, sinks, bias, scale, cap, causal, *places):
+    if text_dim(k) == 1 and text_dim(v) == 1:
+        return among_few(q, k, v, t.shape, [mask, sinks, bias], scale, cap, causal)
+    near = bias if isinstance(bias, Near) else None
+    if near and not near.masked:
+        raise Refused("scores of distances that have no end")
+    if isinstance(sinks, Rows):  # all others are that much less, beside one that is 0
+        q = with_more(q, apply("mul", sinks.view((*q.shape[:3], 1)), number=-1 / scale))
+        k = with_more(k, as_rows(Fill(1.0, (*k.shape[:3], 1))))
+        sinks = Const.literal(torch.zeros(q.shape[1]))
+    heads = near and (ordered(near.rows), q.shape[1])
+    out = plain(t, q, k, v, mask, sinks, None if near else bias, scale, cap, causal, *places)
+    out.node.inputs += [heads] if near else []
+    return out

@@ -1,0 +1,85 @@
+"""What hooks_states.py made one op of, as andiron's ops."""
+from .ops_moves import Ids, numbers
+from .rows import apply, as_rows, combine, joined, op, ordered
+from .trace import ROWS
+from .values import TEXT, Node, Rows
+
+
+def of(name, *args):
+    """A sum or product of two values."""
+    return combine(name, *args, args[0].shape)
+
+
+def less(a, b):
+    return of("add", a, of("mul", b, -1.0))
+
+
+def larger(a, b):
+    return of("add", a, apply("relu", less(b, a)))
+
+
+def size(x):
+    return of("add", apply("relu", x), apply("relu", of("mul", x, -1.0)))
+
+
+def alone():
+    """1, as q and k of a recurrence that has one number a head."""
+    return Node("geometric", n=1, attrs={"n": 1, "first": 1.0, "ratio": 1.0}), 1
+
+
+def peak(x, decay):
+    return Rows.like(Node("peak", [(ordered(x), 1), (ordered(decay), 1)], ordered(x).n), x)
+
+
+def previous(x):
+    node = ordered(x)
+    return Rows.like(Node("previous", [(node, node.heads)], node.n, node.heads), x)
+
+
+@op("recur.default")
+def _(t, x, decay):
+    """[1, text, d] both: each number a state of its own."""
+    d = x.shape[-1]
+    ins = [alone(), alone(), (ordered(x), d), (ordered(as_rows(decay).expand(x.shape)), d)]
+    return Rows.of(Node("scan", ins, d, d), t.shape)
+
+
+@op("wkv.default")
+def _(t, decay, first, k, v):
+    """RWKV 4 (Peng et al. 2023): exp(k) and exp(k) v summed over the text and decayed, divided by a running maximum."""
+    d = k.shape[-1]
+    decay = decay.then(lambda w: -w.exp(), decay.shape, "minus exp")
+    start = apply("clamp", of("add", of("mul", numbers(Ids("positions", [[], [(ROWS, TEXT)], []])), -1.0), 1.0),
+                  low=0.0, high=1.0)
+    nothing = of("mul", start, -1e30)  # the logarithm of what was summed before the text
+    top = peak(k, combine("add", decay, nothing, k.shape))
+    before = combine("add", previous(top), nothing, k.shape)
+    column = lambda x: as_rows(x).view((1, ROWS, d, 1))
+    weight = apply("exp", less(k, top))
+    both = joined([column(of("mul", weight, v)), column(weight)], 3, (1, ROWS, d, 2))
+    kept = apply("exp", less(combine("add", before, decay, k.shape), top))
+    sums = Rows.of(Node("scan", [alone(), alone(), (ordered(both), d), (ordered(kept), d)], 2 * d, d,
+                        {"order": "before"}), both.shape)
+    own = combine("add", k, first, k.shape)
+    most = larger(own, before)  # in this order: before may be as good as minus infinity
+    old, new = apply("exp", less(before, most)), apply("exp", less(own, most))
+    part = lambda i: of("mul", sums.narrow(3, i, 1).view(k.shape), old)
+    return combine("div", of("add", part(0), of("mul", new, v)), of("add", part(1), new), t.shape)
+
+
+@op("mlstm.default")
+def _(t, q, k, v, i, f, eps):
+    """xLSTM (Beck et al. 2024): q, k [1, h, text, dk], v [1, h, text, dv], i and f [1, h, text]."""
+    h, dk, dv = v.shape[1], k.shape[-1], v.shape[-1]
+    q, k, v, i, f = (x.permute([0, 2, 1, 3][:len(x.shape)]) for x in (q, k, v, i, f))
+    kept = of("mul", apply("softplus", of("mul", f, -1.0)), -1.0)
+    top = peak(i, kept)
+    weight = apply("exp", less(i, top)).view((1, ROWS, h, 1))
+    both = joined([of("mul", v, weight), weight], 3, (1, ROWS, h, dv + 1))
+    decay = apply("exp", less(of("add", kept, previous(top)), top))
+    ins = [(ordered(of("mul", q, dk ** -0.5)), h), (ordered(k), h), (ordered(both), h), (ordered(decay), h)]
+    sums = Rows.of(Node("scan", ins, h * (dv + 1), h), both.shape)
+    below = sums.narrow(3, dv, 1)
+    least = apply("exp", of("mul", top, -1.0)).view(below.shape)
+    below = of("add", larger(size(below), least), eps)
+    return combine("div", sums.narrow(3, 0, dv), below, v.shape).permute([0, 2, 1, 3])

@@ -1,0 +1,183 @@
+"""Texts padded, shifted or cut along the text, and convolutions over them that a model writes out."""
+import torch
+
+from .ops_states import previous
+from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, text_dim
+from .trace import ROWS
+from .values import Const, Fill, Node, Refused, Rows
+
+
+class Longer:
+    """A text of another length: place i holds row i - before of x, zeros where there is none; early is added to all."""
+
+    def __init__(self, x, before, length, early=None):
+        self.x, self.before, self.length, self.early = x, before, length, early
+        self.dim = text_dim(x)
+
+    @property
+    def shape(self):
+        return (*self.x.shape[:self.dim], self.length, *self.x.shape[self.dim + 1:])
+
+    def permute(self, order):
+        early = self.early and self.early.then(lambda e: e.permute(order), [self.early.shape[i] for i in order],
+                                               f"permute{order}")
+        return Longer(self.x.permute(order), self.before, self.length, early)
+
+    def plain(self):
+        """As rows, where it is as long as the text."""
+        if self.length != ROWS:
+            return self
+        if self.before < 0:
+            raise Refused("rows that read what follows them")
+        if self.before == 0 and self.early is not None and self.x.node.op == "conv":
+            node, bias = self.x.node, self.early.then(lambda e: e.reshape(-1), (self.x.node.n,), "flat")
+            weights = {"weight": (node.weights["weight"][0], bias)}
+            return Rows(Node("conv", node.inputs, node.n, 1, {}, weights), self.x.dims)
+        x = self.x
+        for _ in range(self.before):
+            x = previous(x)
+        return x if self.early is None else combine("add", x, self.early, x.shape)
+
+
+def longer(x):
+    return x if isinstance(x, Longer) else Longer(x, 0, ROWS)
+
+
+def along_text(x, dim):
+    """Is that dimension of x the text?"""
+    if isinstance(x, Longer):
+        return dim % len(x.shape) == x.dim
+    return isinstance(x, Rows) and dim % len(x.dims) == text_dim(x) and x.shape[dim] == ROWS
+
+
+def wrapped(*names):
+    """A handler that comes before the one of that name: it is given that one first."""
+    def put(function):
+        for name in names:
+            OPS[name] = lambda t, *a, plain=OPS[name], **k: function(plain, t, *a, **k)
+        return function
+    return put
+
+
+@wrapped("slice.Tensor")
+def _(plain, t, x, dim=0, start=0, end=None, step=1):
+    if isinstance(x, Longer) and t.shape == x.shape:
+        return x
+    if not along_text(x, dim) or t.shape == tuple(x.shape):
+        return plain(t, x, dim, start, end, step)
+    size, text = x.shape[dim], longer(x)
+    start = 0 if start is None else max(start + size, 0) if start < 0 else start
+    if step != 1:
+        raise Refused("rows that are not neighbours")
+    return Longer(text.x, text.before - start, t.shape[dim], text.early).plain()
+
+
+@wrapped("transpose.int", "permute.default")
+def _(plain, t, x, *order):
+    if not isinstance(x, Longer):
+        return plain(t, x, *order)
+    n = len(x.shape)
+    a, b = (i % n for i in order) if len(order) == 2 else (0, 0)
+    swapped = [b if i == a else a if i == b else i for i in range(n)]
+    return x.permute(swapped if len(order) == 2 else [i % n for i in order[0]])
+
+
+def is_zero(x):
+    known = x.known() if isinstance(x, Const) else None
+    return number_of(x) == 0 or known is not None and not known.any()
+
+
+@wrapped("cat.default", "concatenate.default", "concat.default")
+def _(plain, t, parts, dim=0):
+    at = next((i for i, p in enumerate(parts) if along_text(p, dim)), None)
+    if at is None:
+        return plain(t, parts, dim)
+    text = longer(parts[at])
+    x, before, early = text.x, text.before, text.early
+    first, n = parts[:at], sum(p.shape[dim] for p in parts[:at])
+    if not all(is_zero(p) for p in parts[at + 1:]) or (first and early is not None):
+        raise Refused("texts joined end to end")
+    if not all(is_zero(p) for p in first):
+        if n != 1 or before:
+            raise Refused("several rows put before a text")
+        early = first[0]
+        x = combine("add", x, early.then(torch.neg, early.shape, "neg"), x.shape)
+    return Longer(x, before + n, t.shape[dim], early).plain()
+
+
+@op("pad.default", "constant_pad_nd.default")
+def _(t, x, pads, mode="constant", value=0.0):
+    pairs = [(len(t.shape) - 1 - i // 2, pads[i], pads[i + 1]) for i in range(0, len(pads), 2)]
+    for dim, before, after in pairs:
+        if mode != "constant" or (along_text(x, dim) and value):
+            raise Refused("a text padded with other numbers than zeros")
+        if along_text(x, dim):
+            text = longer(x)
+            if text.early is not None:
+                raise Refused("a convolution's text padded once more")
+            x = Longer(text.x, text.before + before, text.length + before + after).plain()
+        elif before or after:
+            x = padded_rows(as_rows(x), dim, before, after, value or 0.0)
+    return x
+
+
+def padded_rows(x, dim, before, after, value):
+    n = x.shape[dim]
+    x = x.narrow(dim, max(-before, 0), n - max(-before, 0) - max(-after, 0))
+    more = lambda k: [as_rows(Fill(value, (*x.shape[:dim], k, *x.shape[dim + 1:])))] if k > 0 else []
+    shape = (*x.shape[:dim], n + before + after, *x.shape[dim + 1:])
+    return joined([*more(before), x, *more(after)], dim, shape)
+
+
+def taps_of(x, weight, groups):
+    """Each row with its neighbours before it, times weight [out, in / groups, taps]."""
+    outs, ins, taps = weight.shape
+    if groups == outs and ins == 1:
+        matrix = weight.then(lambda w: w.reshape(outs, taps), (outs, taps), "v")
+        return Node("conv", [(ordered(x), 1)], outs, 1, {}, {"weight": (matrix, None)})
+    near = node = ordered(x)
+    for _ in range(taps - 1):
+        near = Node("previous", [(near, near.heads)], near.n, near.heads)
+        node = Node("concat", [(near, groups), (node, groups)], near.n + node.n, groups)
+    name, shape = ("linear", (outs, taps * ins)) if groups == 1 else (
+        "head_linear", (groups, outs // groups, taps * ins))
+    matrix = weight.then(lambda w: w.transpose(1, 2).reshape(shape), shape, "taps")
+    return Node(name, [(node, groups)], outs, groups, {}, {"weight": (matrix, None)})
+
+
+@op("unfold.default")
+def _(t, x, dim, size, step):
+    """Each row beside its neighbours: place i, number j is what place i + j of x is."""
+    if not isinstance(x, Longer) or dim % len(x.shape) != x.dim or step != 1 or x.length - size + 1 != ROWS or x.early:
+        raise Refused("parts of a text that are not each row's neighbours")
+    shape = (*x.x.shape, 1)
+    shifted = [Longer(x.x, x.before - j, ROWS).plain() for j in range(size)]
+    return joined([y.view(shape) for y in shifted], len(shape) - 1, t.shape)
+
+
+@op("flip.default")
+def _(t, x, dims):
+    for dim in (d % len(t.shape) for d in dims):
+        if along_text(x, dim):
+            raise Refused("a text turned round")
+        x = joined([x.narrow(dim, i, 1) for i in reversed(range(t.shape[dim]))], dim, t.shape)
+    return x
+
+
+@op("conv1d.default")
+def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), groups=1):
+    """x [1, in, text]; weight [out, in / groups, taps]."""
+    if not along_text(x, -1) or tuple(stride) != (1,) or tuple(dilation) != (1,):
+        raise Refused("a convolution with steps, or not along the text")
+    text, taps, outs = longer(x), weight.shape[-1], weight.shape[0]
+    if text.early is not None and padding[0]:
+        raise Refused("a convolution's text padded once more")
+    early = None
+    if text.early is not None:
+        spread = text.early.then(lambda e: e.expand(-1, -1, taps), (*text.early.shape[:2], taps), f"{taps} times")
+        early = Const.op(torch.ops.aten.conv1d.default, (spread, weight, bias, [1], [0], [1], groups), {}, (1, outs, 1),
+                         None)
+    elif bias is not None:
+        early = bias.then(lambda b: b.reshape(1, -1, 1), (1, outs, 1), "column")
+    y = Rows.of(taps_of(text.x, weight, groups), (1, outs, ROWS))
+    return Longer(y, text.before + padding[0] - taps + 1, t.shape[-1], early).plain()
