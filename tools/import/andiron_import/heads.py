@@ -14,7 +14,7 @@ CLASSES = ("ForSequenceClassification", "ForTokenClassification")
 def class_of(config, directory):
     """The class that config.json names, where this package knows what it gives."""
     if (pathlib.Path(directory) / "modules.json").exists():
-        return transformers.AutoModel
+        return transformers.AutoModelForTextEncoding if config.is_encoder_decoder else transformers.AutoModel
     named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
     name = named.__name__ if named else ""
     if config.is_encoder_decoder and not name.endswith(("ForCausalLM", "EncoderModel", "LMHeadModel")):

@@ -5,7 +5,7 @@ import torch
 
 from . import ops_layers, ops_text, scores, trace  # noqa: F401 - they add their own to OPS
 from .ops_moves import Ids, counted, numbers
-from .rows import OPS, as_rows, number_of, ordered
+from .rows import OPS, number_of, ordered
 from .trace import ROWS
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
 
@@ -56,6 +56,8 @@ class Lowering:
             return counted(Const.op(node.target, args, kwargs, at.shape, None))
         if any(isinstance(x, ops_text.Count) for x in flat):
             return ops_text.counts(at, args)
+        if at.name in MOVES and isinstance(args[0], Fill):
+            return Fill(args[0].number, at.shape)
         if at.name in SAME_EVERYWHERE and all(number_of(x) is not None for x in args) and fills(flat):
             return Fill(same_everywhere(node, args), at.shape)
         if any(isinstance(x, scores.Scores) for x in flat):
@@ -87,8 +89,6 @@ class Lowering:
     def plain(self, at, x):
         keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",
                  "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default")
-        if isinstance(x, Fill) and at.name in MOVES:
-            return as_rows(x)
         return x if at.name in keeps else numbers(x)
 
     def arg(self, a):
@@ -150,4 +150,4 @@ def same_everywhere(node, args):
     return float(node.target(*[one(x, of) for x, of in zip(args, node.args)]))
 
 
-MOVES = {"view.default", "expand.default", "unsqueeze.default", "reshape.default"}
+MOVES = {"view.default", "expand.default", "unsqueeze.default", "reshape.default", "select.int", "slice.Tensor"}
