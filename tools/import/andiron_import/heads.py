@@ -13,10 +13,10 @@ CLASSES = ("ForSequenceClassification", "ForTokenClassification")
 
 def class_of(config, directory):
     """The class that config.json names, where this package knows what it gives."""
-    if (pathlib.Path(directory) / "modules.json").exists():
-        return transformers.AutoModelForTextEncoding if config.is_encoder_decoder else transformers.AutoModel
     named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
     name = named.__name__ if named else ""
+    if (pathlib.Path(directory) / "modules.json").exists():
+        return named if name.endswith("EncoderModel") else transformers.AutoModel
     if config.is_encoder_decoder and not name.endswith(("ForCausalLM", "EncoderModel", "LMHeadModel")):
         raise NotImplementedError(f"{name or 'the model'} is an encoder and a decoder; one of them alone is covered")
     return named if name.endswith((*SCORES, *CLASSES, "Model")) else transformers.AutoModelForCausalLM
