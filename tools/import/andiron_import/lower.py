@@ -150,4 +150,5 @@ def same_everywhere(node, args):
     return float(node.target(*[one(x, of) for x, of in zip(args, node.args)]))
 
 
-MOVES = {"view.default", "expand.default", "unsqueeze.default", "reshape.default", "select.int", "slice.Tensor"}
+MOVES = {"view.default", "expand.default", "unsqueeze.default", "squeeze.dim", "reshape.default", "select.int",
+         "slice.Tensor"}
