@@ -4,12 +4,13 @@
 
 #include "engine/engine.h"
 
-/* A file: u32 tokens, u32 columns, i32 ids, f32 rows. */
+/* A file: u32 tokens, u32 columns, i32 ids, f32 rows: one for each token, or one for the text. */
 struct golden {
     uint32_t n_tokens, n_columns;
     int32_t *tokens;
     float *rows; /* [n_tokens][n_columns] */
     double largest;
+    bool is_vector; /* one row, as andiron_session_embed gives it */
 };
 
 void golden_open(struct golden *g, const char *path); /* fails the test where there is none */

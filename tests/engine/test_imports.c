@@ -1,5 +1,6 @@
 /* test_imports.c - logits of tiny imported models (GGUF files that carry their definition) against Transformers'
- * (tools/oracle/make_imports.py): all tokens in one step, one by one, and in a few pieces. */
+ * (tools/oracle/make_imports.py): all tokens in one step, one by one, and in a few pieces; a model that reads whole
+ * texts, or gives a text one vector, in one step. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +35,7 @@ static void logits_are_transformers(void **state)
     closedir(dir);
     print_message("%zu right, %zu wrong\n", n_right, n_wrong);
     assert_int_equal(n_wrong, 0);
-    assert_true(n_right >= 10);
+    assert_true(n_right >= 14);
 }
 
 int main(void)

@@ -3,25 +3,29 @@
 
     make_imports.py [TYPE ...]
 
-Needs what tools/import needs. TYPE.gguf is the imported model, F32; TYPE.bin as golden.bin of make_hf_models.py.
+Needs what tools/import needs. TYPE.gguf is the imported model, F32; TYPE.bin as golden.bin of make_hf_models.py, of
+one row where the model gives a text one vector.
 """
+import os
 import pathlib
 import sys
 import tempfile
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path += [str(ROOT / "tools/import"), str(ROOT / "tools/oracle")]
 
+from andiron_import import heads  # noqa: E402
 from andiron_import.imported import Imported  # noqa: E402
 from make_hf_models import SMALL, TOKENS, fill  # noqa: E402
 
 OUT = ROOT / "tests/golden/imports"
-MORE = {"mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 2, "conv_kernel": 4, "expand": 2},
+MORE = {"modernbert": {"local_attention": 8},
+        "mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 2, "conv_kernel": 4, "expand": 2},
         "mamba": {"state_size": 8, "conv_kernel": 4, "time_step_rank": 4},
         "deepseek_v3": {"head_dim": 4, "num_key_value_heads": 4},
         "bloom": {"n_layer": 2, "n_head": 4, "hidden_size": 32},
@@ -35,10 +39,13 @@ MORE = {"mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 2
                          "layer_types": ["hybrid", "hybrid_sliding"]},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
-         "rwkv", "hrm_text", "inkling_text"]
+         "rwkv", "hrm_text", "inkling_text",
+         "modernbert-masked", "mpnet-masked", "bert-classes", "qwen2-classes"]  # TYPE-HEAD
+HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification}
 
 
-def make(kind):
+def make(name):
+    kind, _, head = name.partition("-")
     cls = CONFIG_MAPPING[kind]
     fields = cls().to_dict()
     small = {k: v for k, v in SMALL.items() if k in fields} | MORE.get(kind, {})
@@ -48,18 +55,22 @@ def make(kind):
         small = {k: v for k, v in small.items() if k not in ("num_hidden_layers", "num_attention_heads")}
     if "max_position_embeddings" in small:
         small["max_position_embeddings"] = 512
-    model = AutoModelForCausalLM.from_config(cls(**small)).float().eval()
+    if head == "classes":
+        small["num_labels"] = 3
+    model = HEADS[head].from_config(cls(**small)).float().eval()
     fill(model, False)
     with torch.no_grad():
-        logits = model(torch.tensor([TOKENS]), use_cache=False).logits[0].numpy().astype("<f4")
+        logits = model(**heads.arguments(model, torch.tensor([TOKENS]))).logits[0].numpy().astype("<f4")
     with tempfile.TemporaryDirectory() as nothing:
-        Imported(model).save(OUT / f"{kind}.gguf", "f32", pathlib.Path(nothing) / kind)  # no tokenizer in it
-    head = np.array(logits.shape, "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()
-    (OUT / f"{kind}.bin").write_bytes(head + logits.tobytes())
-    print(kind, float(np.abs(logits).max()))
+        Imported(model).save(OUT / f"{name}.gguf", "f32", pathlib.Path(nothing) / name)  # no tokenizer in it
+    sizes = np.array([len(TOKENS), logits.shape[-1]], "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()
+    (OUT / f"{name}.bin").write_bytes(sizes + logits.tobytes())
+    print(name, float(np.abs(logits).max()))
 
 
 def main():
+    if os.environ.get("PYTHONHASHSEED") != "0":  # Transformers walks over sets of words, and the trace has their order
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     torch.manual_seed(0)
     OUT.mkdir(parents=True, exist_ok=True)
     for kind in sys.argv[1:] or TYPES:

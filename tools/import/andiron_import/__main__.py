@@ -67,7 +67,7 @@ def main():
     parser.add_argument("out", help="the GGUF file to write")
     parser.add_argument("--type", default="f16", choices=["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"])
     parser.add_argument("--andiron", default="andiron", help="the program that checks the file; default: of the PATH")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run the model's Python files of the directory")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run Python files of the directory")
     args = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
     try:

@@ -6,6 +6,7 @@ import sys
 
 import torch
 import transformers
+from transformers import CONFIG_MAPPING
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from .values import Refused
@@ -18,19 +19,20 @@ def class_of(directory, trust=False):
     """(class, configuration): what config.json names, where this package knows what it gives. trust: the folder's own
     Python files may run."""
     directory = pathlib.Path(directory)
-    own = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("auto_map") or {}
+    said = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    own = {} if said.get("model_type") in CONFIG_MAPPING else said.get("auto_map") or {}
     if own and not trust:
         raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(set(own.values())))}); read "
                       "them, then say --trust-remote-code")
-    config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=trust)
+    config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=bool(own))
     if "AutoModelForCausalLM" in own:
         return get_class_from_dynamic_module(own["AutoModelForCausalLM"], directory), config
     named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
     name = named.__name__ if named else ""
+    if (directory / "modules.json").exists():
+        return (named, config) if name.endswith("EncoderModel") else mapped(transformers.AutoModel, config)
     if config.is_encoder_decoder and not name.endswith(("ForCausalLM", "EncoderModel", "LMHeadModel")):
         raise Refused(f"{name or 'the model'} is an encoder and a decoder; one of them alone is covered")
-    if (directory / "modules.json").exists():
-        return mapped(transformers.AutoModel, config)
     if name.endswith((*SCORES, *CLASSES, "Model")):
         return named, config
     return mapped(transformers.AutoModelForCausalLM, config)

@@ -101,7 +101,8 @@ attend = define("attend(Tensor q, Tensor k, Tensor v, Tensor? mask, Tensor? sink
                 "float scale, float cap, bool causal, Tensor? indices, int most) -> Tensor", _attend,
                 lambda q, k, v, *_: q.new_empty([q.shape[0], q.shape[2], q.shape[1], v.shape[3]]))
 HARMLESS = {"is_causal", "sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states",
-            "return_dict", "output_router_logits", "cache_position", "attention_mask", "deterministic", "logits_to_keep"}
+            "return_dict", "output_router_logits", "cache_position", "attention_mask", "deterministic",
+            "logits_to_keep"}
 
 
 def attention(module, query, key, value, attention_mask=None, scaling=None, dropout=0.0, **more):

@@ -3,9 +3,10 @@ import operator
 
 import torch
 
-from . import by_key, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, texts, trace, whole  # noqa: F401
+from . import by_key, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, texts, trace  # noqa: F401
+from . import whole
 from .ops_moves import Ids, counted, numbers
-from .rows import OPS, as_rows, number_of, ordered
+from .rows import OPS, number_of, ordered
 from .trace import ROWS
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
 
@@ -68,17 +69,19 @@ class Lowering:
             return counted(Const.op(node.target, args, kwargs, at.shape, None))
         if any(isinstance(x, ops_text.Count) for x in flat):
             return ops_text.counts(at, args)
+        if at.name in MOVES and isinstance(args[0], Fill):
+            return Fill(args[0].number, at.shape)
         if at.name in SAME_EVERYWHERE and all(number_of(x) is not None for x in args) and fills(flat):
             return Fill(same_everywhere(node, args), at.shape)
         if any(isinstance(x, (scores.Scores, indexer.Relevance)) for x in flat):
             return scores.step(at, at.name, args, kwargs)
+        if self.asks_for_padding(at.name, args):
+            return Fill(float(at.name.startswith("ne")), at.shape)
         of_whole = whole.computed(at, node.target, args, kwargs, self.n_tokens)
         if of_whole:
             return of_whole
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
-        if self.asks_for_padding(at.name, args):
-            return Fill(float(at.name.startswith("ne")), at.shape)
         x = args[0] if args else None
         return whole.moved(x, self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs))
 
@@ -103,8 +106,6 @@ class Lowering:
     def plain(self, at, x):
         keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",
                  "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default")
-        if isinstance(x, Fill) and at.name in MOVES:
-            return as_rows(x)
         return x if at.name in keeps else numbers(x)
 
     def arg(self, a):
@@ -166,4 +167,5 @@ def same_everywhere(node, args):
     return float(node.target(*[one(x, of) for x, of in zip(args, node.args)]))
 
 
-MOVES = {"view.default", "expand.default", "unsqueeze.default", "reshape.default"}
+MOVES = {"view.default", "expand.default", "unsqueeze.default", "squeeze.dim", "reshape.default", "select.int",
+         "slice.Tensor"}

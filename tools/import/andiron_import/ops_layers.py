@@ -78,16 +78,14 @@ def mixed(a, b, shape):
 
 @op("embedding.default")
 def _(t, weight, ids, *_):
-    ids = as_rows(ids) if isinstance(ids, Fill) else ids
     if isinstance(ids, Ids):
         table = weight if ids.plus == 0 else weight.then(lambda w: w[ids.plus:], (weight.shape[0] - ids.plus,
                                                                                   weight.shape[1]), f"from{ids.plus}")
         return make("embed", [], weight.shape[1], t.shape, attrs={"ids": ids.source}, weights={"weight": (table, None)})
     if isinstance(ids, Const):
         return Const.op(torch.ops.aten.embedding.default, (weight, ids), {}, t.shape, None)
-    one = ids.node.attrs["first"] if isinstance(ids, Rows) and ids.node.op == "geometric" and ids.node.n == 1 else None
-    if one is not None:
-        n = int(one)
+    if isinstance(ids, Fill):
+        n = int(ids.number)
         return as_rows(weight.then(lambda w: w[n], (*[1] * (len(t.shape) - 1), t.shape[-1]), f"row{n}")).expand(t.shape)
     raise Refused("a table that is read at computed places")
 
@@ -276,6 +274,8 @@ def relative_of(bias, heads, both):
 
 @op("attend.default")
 def _(t, q, k, v, mask, sinks, bias, scale, cap, causal, indices=None, most=0):
+    if mask is not None and number_of(mask) == 0:  # nothing is kept out
+        mask, causal = None, False
     words = set((mask.words if isinstance(mask, Mask) else "causal" if causal else "full").split("&"))
     if mask is not None and not isinstance(mask, Mask):
         raise Refused("attention with a mask that is computed")

@@ -88,8 +88,8 @@ def counts(t, args):
     raise Refused("what is computed with the number of tokens")
 
 
-KEEP_COUNT = {"view.default", "unsqueeze.default", "expand.default", "_to_copy.default", "to.dtype", "max.default", "le", "ge",
-              "clamp.default", "clamp_min.default", "item.default", "slice.Tensor"}
+KEEP_COUNT = {"view.default", "unsqueeze.default", "expand.default", "_to_copy.default", "to.dtype", "max.default",
+              "le", "ge", "clamp.default", "clamp_min.default", "item.default", "slice.Tensor"}
 
 
 @op("argmax.default")

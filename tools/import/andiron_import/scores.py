@@ -216,7 +216,7 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
         if not words:
             raise Refused("attention with a mask that is computed")
         mask = Mask("&".join(words), mask.shape)
-    return OPS["attend.default"](t, q, k, v, mask, None, None, None, 0, scale, 0.0, causal).permute([0, 2, 1, 3])
+    return OPS["attend.default"](t, q, k, v, mask, None, None, scale, 0.0, causal).permute([0, 2, 1, 3])
 
 
 @op("cumsum.default")
