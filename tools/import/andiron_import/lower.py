@@ -3,10 +3,9 @@ import operator
 
 import torch
 
-from . import ops_layers, scores, trace  # noqa: F401 - ops_layers adds its own to OPS
+from . import ops_layers, scores, text, trace  # noqa: F401 - ops_layers adds its own to OPS
 from .ops_moves import Ids, numbers
 from .rows import OPS, as_rows, number_of, ordered
-from .trace import ROWS
 from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 class At:
@@ -37,7 +36,7 @@ class Lowering:
             if node.name in t.persistent:
                 return Const.buffer(t.persistent[node.name], t.constants[node.name])
             return Const.literal(t.constants[node.name])
-        dims = [[], [(ROWS, TEXT)]]
+        dims = [[], [(text.ROWS, TEXT)]]
         return Ids("tokens" if "tokens" in node.name else "positions", dims)
 
     def call(self, node):
@@ -47,7 +46,7 @@ class Lowering:
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
         moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores))]
-        spread = at.name == "expand.default" and ROWS in at.shape  # to every row: no longer a constant
+        spread = at.name == "expand.default" and text.ROWS in at.shape  # to every row: no longer a constant
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]

@@ -3,10 +3,10 @@ import math
 
 import torch
 
+from . import text
 from .ops_moves import Ids
 from .ops_numbers import last
 from .rows import BIG, apply, as_rows, combine, make, op, ordered
-from .trace import ROWS
 from .values import Const, Mask, Node, Refused, Rows
 
 # ---- products
@@ -27,7 +27,7 @@ def head_product(x, weight, shape):
     """x [heads.., text, in] with a matrix [heads.., in, out] for each head."""
     n = math.prod(weight.shape[:-2])
     ins, outs = weight.shape[-2:]
-    if math.prod(s for s in x.shape[:-1] if s != ROWS) != n:
+    if math.prod(s for s in x.shape[:-1] if s != text.ROWS) != n:
         raise Refused(f"a product of tensors {x.shape} and {weight.shape}")
     matrix = weight.then(lambda w: w.reshape(n, ins, outs).transpose(1, 2), (n, outs, ins), "by head")
     node = Node("head_linear", [(ordered(x), n)], n * outs, n, {}, {"weight": (matrix, None)})
@@ -142,7 +142,7 @@ def unit(x, eps):
 def per_head(x, h):
     """[1, text, fewer heads, d], each head as often as makes h."""
     fewer, d = x.shape[2:]
-    return x.view((1, ROWS, fewer, 1, d)).expand((1, ROWS, fewer, h // fewer, d)).view((1, ROWS, h, d))
+    return x.view((1, text.ROWS, fewer, 1, d)).expand((1, text.ROWS, fewer, h // fewer, d)).view((1, text.ROWS, h, d))
 
 
 @op("delta.default")
@@ -222,4 +222,4 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
     n = q.shape[1] * v.shape[3]
     node = Node("attend", [heads(q), heads(k), heads(v)], n, q.shape[1], attrs, weights)
-    return Rows.of(node, (1, ROWS, q.shape[1], v.shape[3]))
+    return Rows.of(node, (1, text.ROWS, q.shape[1], v.shape[3]))

@@ -3,8 +3,8 @@ import math
 
 import torch
 
+from . import text
 from .rows import apply, as_rows, joined, number_of, op, ordered, per_row, unary, OPS
-from .trace import ROWS
 from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 # ---- tokens and positions as whole numbers
@@ -129,7 +129,7 @@ def _(t, x, dim=0):
 @op("cat.default", "concatenate.default", "concat.default")
 def _(t, parts, dim=0):
     dim %= len(t.shape)
-    if any(p.shape[dim] == ROWS for p in parts):
+    if any(p.shape[dim] == text.ROWS for p in parts):
         raise Refused("texts joined end to end")
     return joined([numbers(p) for p in parts], dim, t.shape)
 
@@ -180,8 +180,8 @@ def _(t, x, places):
 
 @op("arange.default", "arange.start", "arange.start_step")
 def _(t, *args, **_):
-    if t.shape == (ROWS,):
-        return Ids("positions", [[(ROWS, TEXT)]], args[0] if len(args) > 1 else 0)
+    if t.shape == (text.ROWS,):
+        return Ids("positions", [[(text.ROWS, TEXT)]], args[0] if len(args) > 1 else 0)
     return Const.literal(torch.arange(*args))
 
 
@@ -190,7 +190,7 @@ def _(t, *args, **_):
 def _(t, *args, **_):
     name = t.name.split(".")[0]
     number = 0.0 if "zeros" in name else 1.0 if "ones" in name else args[0] if name == "scalar_tensor" else args[-1]
-    if ROWS not in t.shape:
+    if text.ROWS not in t.shape:
         return Const.literal(torch.full(t.shape, number, dtype=t.dtype))
     return Fill(float(number), t.shape)
 

@@ -3,8 +3,8 @@ import math
 
 import torch
 
+from . import text
 from .rows import BIG, OPS, apply, as_rows, combine, joined, number_of, op, ordered, reciprocal
-from .trace import ROWS
 from .values import Complex, Fill, Mask, Node, Refused, Rows
 
 @op("add.Tensor", "add.Scalar")
@@ -151,7 +151,7 @@ def last(x):
 def to_last(x, dim):
     dim %= len(x.dims)
     order = [i for i in range(len(x.dims)) if i != dim] + [dim]
-    if x.shape[dim] == ROWS:
+    if x.shape[dim] == text.ROWS:
         raise Refused("a sum over the text")
     return x.permute(order), order
 

@@ -1,10 +1,10 @@
 """Attention that a model writes out: q . k, what is done to the scores, softmax and the product with v: one attend."""
 import torch
 
+from . import text
 from .ops_layers import sight
 from .ops_moves import Ids
 from .rows import OPS, as_rows, number_of, op, ordered, text_dim
-from .trace import ROWS
 from .values import Const, Mask, Node, Refused, Rows
 
 FAR = -9e3  # a score below is one of a place that is not seen
@@ -42,17 +42,17 @@ def begin(a, b, shape):
 def words_of(mask):
     """A square of known truths in words, or None: causal, perhaps with a window."""
     known = mask.known() if isinstance(mask, Const) else None
-    if known is None or known.shape[-1] != ROWS or known.numel() != ROWS * ROWS:
+    if known is None or known.shape[-1] != text.ROWS or known.numel() != text.ROWS * text.ROWS:
         return None
-    seen = known.reshape(ROWS, ROWS)
+    seen = known.reshape(text.ROWS, text.ROWS)
     if seen.dtype != torch.bool and not (seen < FAR).any() and not ((seen == 0) | (seen == 1)).all():
         return None
     if seen.dtype != torch.bool:
         seen = seen > FAR if (seen < FAR).any() else seen > 0.5
     n = int(seen[-1].sum())
-    q, k = torch.arange(ROWS)[:, None], torch.arange(ROWS)[None]
+    q, k = torch.arange(text.ROWS)[:, None], torch.arange(text.ROWS)[None]
     if torch.equal(seen, (k <= q) & (k > q - n)):
-        return ("causal",) if n == ROWS else ("causal", f"sliding({n})")
+        return ("causal",) if n == text.ROWS else ("causal", f"sliding({n})")
     return None
 
 
@@ -86,9 +86,9 @@ def exponent_of(slopes):
 def slopes_of(bias, heads):
     """Of known numbers [heads, 1, text] that rise evenly along the text."""
     known = bias.known() if isinstance(bias, Const) else None
-    if known is None or known.shape[-1] != ROWS or known.numel() != heads * ROWS:
+    if known is None or known.shape[-1] != text.ROWS or known.numel() != heads * text.ROWS:
         return None
-    rise = known.reshape(heads, ROWS).double().diff(dim=-1)
+    rise = known.reshape(heads, text.ROWS).double().diff(dim=-1)
     return rise[:, 0] if torch.allclose(rise, rise[:, :1].expand_as(rise), atol=1e-5) else None
 
 
@@ -130,7 +130,7 @@ def finished(s, v, shape):
     attrs = {"scale": s.scale, "cap": s.cap, "alibi": s.alibi} | sight(set(s.words))
     ins = [(ordered(x), x.shape[1]) for x in (s.q, s.k, v)]
     node = Node("attend", ins, s.q.shape[1] * v.shape[3], s.q.shape[1], attrs)
-    out = Rows.of(node, (1, ROWS, s.q.shape[1], v.shape[3])).permute([0, 2, 1, 3])
+    out = Rows.of(node, (1, text.ROWS, s.q.shape[1], v.shape[3])).permute([0, 2, 1, 3])
     return out if len(shape) == 4 else out.view(shape)
 
 
@@ -205,6 +205,6 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
 @op("cumsum.default")
 def _(t, x, dim, **_):
     """Ones summed along the text: places, counted from 1."""
-    if number_of(x) == 1 and t.shape[dim] == ROWS:
+    if number_of(x) == 1 and t.shape[dim] == text.ROWS:
         return Ids("positions", Rows(Node("numbers"), [[] for _ in t.shape]).expand(t.shape).dims, 1)
     raise Refused("a running sum along the text")

@@ -1,15 +1,10 @@
-"""A model's forward pass as a graph of torch ops, for one text of ROWS tokens.
-
-ROWS is a prime that no dimension of a model is, so that a dimension of that size is the text, wherever it goes.
-"""
+"""A model's forward pass as a graph of torch ops, for one text of text.ROWS tokens."""
 import inspect
 import re
 
 import torch
 
-from . import hooks
-
-ROWS = 251
+from . import hooks, text
 
 
 class _Logits(torch.nn.Module):
@@ -28,7 +23,8 @@ class Trace:
 
     def __init__(self, model):
         hooks.use(model)
-        inputs = (torch.zeros(1, ROWS, dtype=torch.long), torch.arange(ROWS)[None])
+        text.choose(model)
+        inputs = (torch.zeros(1, text.ROWS, dtype=torch.long), torch.arange(text.ROWS)[None])
         with torch.no_grad(), hooks.functions(model):
             program = torch.export.export(_Logits(model), inputs, strict=False)
             program = program.run_decompositions({})

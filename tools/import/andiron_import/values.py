@@ -1,7 +1,7 @@
 """What a traced value is: rows of numbers, or what does not depend on the row."""
 import math
 
-from .trace import ROWS
+from . import text
 
 
 class Refused(Exception):
@@ -109,9 +109,9 @@ class Rows:
         """A tensor of that shape whose numbers of a row lie in order."""
         dims, stride = [], 1
         for size in reversed(shape):
-            if size % ROWS == 0:  # heads of each row may stand in one dimension with the rows
-                more = size // ROWS
-                dims.append([(ROWS, TEXT)] + ([(more, stride)] if more > 1 else []))
+            if size % text.ROWS == 0:  # heads of each row may stand in one dimension with the rows
+                more = size // text.ROWS
+                dims.append([(text.ROWS, TEXT)] + ([(more, stride)] if more > 1 else []))
                 stride *= more
             elif size == 1:
                 dims.append([])
@@ -178,7 +178,7 @@ class Rows:
 
     def expand(self, shape):
         dims = [[] for _ in range(len(shape) - len(self.dims))] + self.dims
-        return Rows(self.node, [[(want, TEXT if want == ROWS else 0)] if not d and want > 1 else d
+        return Rows(self.node, [[(want, TEXT if want == text.ROWS else 0)] if not d and want > 1 else d
                                 for d, want in zip(dims, shape)], self.start)
 
     def narrow(self, dim, start, n, step=1):
