@@ -15,7 +15,8 @@ enum {
     HF_ENCODER = 32,
     HF_KV_WORDS = 64,
     HF_ROPE_WORD = 128,
-    HF_TWO_HEADS = 256
+    HF_TWO_HEADS = 256,
+    HF_PART = 512
 }; /* hf_names.def */
 
 /* How a tensor's numbers change on their way here (hf_transform.c); applied in this order. */

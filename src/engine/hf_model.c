@@ -228,8 +228,10 @@ static andiron_status put_groups(struct hf_model *m, andiron_error *error)
     json_at_text(m->config, "topk_method", &method);
     if (span_is(method, "greedy") || !json_at_u64(m->config, "n_group", &n) || n <= 1)
         return ANDIRON_OK;
-    if (!span_is(method, "noaux_tc"))
-        return hf_wrong(m, "expected a topk_method of greedy or noaux_tc", error);
+    if (span_is(method, "group_limited_greedy"))
+        hf_put_u32(m, "expert_group_best", 1);
+    else if (!span_is(method, "noaux_tc"))
+        return hf_wrong(m, "expected a topk_method of greedy, group_limited_greedy or noaux_tc", error);
     json_at_u64(m->config, "topk_group", &used);
     if (n > UINT16_MAX || used > UINT16_MAX)
         return hf_wrong(m, "expected n_group and topk_group to be below 65536", error);

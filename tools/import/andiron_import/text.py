@@ -24,8 +24,8 @@ def choose(model):
     said = numbers_of(model.config.to_dict())
     tensors = itertools.chain(model.parameters(), model.buffers())
     sizes = {n for t in tensors for n in t.shape} | {n for _, n in said}
-    context = [n for name, n in said if any(w in name for w in ("max_pos", "n_positions", "max_seq", "n_ctx")) and n > 0]
-    most = min([MOST, *context])
+    contexts = ("max_pos", "n_positions", "max_seq", "n_ctx")
+    most = min([MOST, *[n for name, n in said if n > 0 and any(c in name for c in contexts)]])
     windows = [n for name, n in said if "window" in name and n < most]
     fits = [n for n in range(3, most + 1)
             if all(n % d for d in range(2, math.isqrt(n) + 1)) and all(s % n or s == 0 for s in sizes)]
