@@ -9,7 +9,7 @@ import sys
 import torch
 import transformers
 
-from . import check, emit, lower, trace, write
+from . import check, emit, lower, text, trace, write
 from .values import Refused
 
 
@@ -24,8 +24,8 @@ def layers_of(model):
 def definition_of(model, name):
     traced = trace.Trace(model)
     output = lower.Lowering(traced).run()
-    config = model.config.get_text_config()
-    emitter = emit.Emitter(output, layers_of(model), name, getattr(config, "max_position_embeddings", None) or 0)
+    context = text.context_of(model.config.get_text_config())
+    emitter = emit.Emitter(output, layers_of(model), name, context)
     return emitter.write(), emitter
 
 

@@ -18,6 +18,14 @@ def numbers_of(x, name=""):
     return [(name, x)] if isinstance(x, int) and not isinstance(x, bool) else []
 
 
+def context_of(config):
+    """The longest text that a trace holds for: LongRoPE has other frequencies beyond the first training's."""
+    ropes = getattr(config, "rope_parameters", None) or {}
+    ropes = [r for r in [ropes, *ropes.values()] if isinstance(r, dict) and r.get("rope_type") == "longrope"]
+    longest = getattr(config, "max_position_embeddings", None) or 0
+    return min([longest, *[r["original_max_position_embeddings"] for r in ropes]])
+
+
 def choose(model):
     """For the trace of this model."""
     global ROWS
