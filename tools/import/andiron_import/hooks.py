@@ -189,7 +189,7 @@ FUNCTIONS = {"causal_conv1d_fn": _conv, "torch_chunk_gated_delta_rule": _delta, 
 
 
 def growing(model):
-    """RoPE modules whose frequencies change where a text is longer than those that the model was trained on at first."""
+    """RoPE modules whose frequencies change where a text is longer than those of the first training."""
     kinds = lambda m: getattr(m, "rope_type", None)
     of = lambda kind: set(kind.values()) if isinstance(kind, dict) else {kind}
     return [(m, kinds(m)) for m in model.modules() if of(kinds(m)) & {"dynamic", "longrope"}]
