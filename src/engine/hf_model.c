@@ -38,6 +38,13 @@ static const struct {
 #include "engine/hf_names.def"
 };
 
+static const struct {
+    const char *from, *to;
+} activations[] = {
+#define ACT(from, to) {from, to},
+#include "engine/hf_names.def"
+};
+
 /* ---- metadata as a GGUF file has it ---- */
 
 static void put(struct hf_model *m, const void *p, size_t n) { m->full = m->full || !buffer_add(&m->header, p, n); }
@@ -92,9 +99,35 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
     return json_at_f64(m->config, path, out) || (or_path && json_at_f64(m->config, or_path, out));
 }
 
+/* The word of the activation. */
+static struct span act_word(const struct hf_model *m)
+{
+    static const char *const places[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
+                                         "mlp_hidden_act"};
+    struct span act = {0};
+    for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
+        json_at_text(m->config, places[i], &act);
+    return act.n ? act : (struct span){m->kind->act, strcspn(m->kind->act, " ")};
+}
+
+static andiron_status find_act(struct hf_model *m, andiron_error *error)
+{
+    struct span act = act_word(m), of_state = span_of("silu");
+    const bool own = hf_is_one_of(m->kind->act, act), any = !(m->kind->flags & HF_ACT);
+    for (size_t i = 0; i < sizeof activations / sizeof *activations && !m->act; i++)
+        if (span_is(act, activations[i].from) && (own ? span_is(act, "gelu") : any))
+            m->act = activations[i].to;
+    json_at_text(m->config, "mamba_hidden_act", &of_state);
+    if ((own || m->act) && span_is(of_state, "silu"))
+        return ANDIRON_OK;
+    act = own || m->act ? of_state : act;
+    return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: a hidden_act of \"%.*s\" is not covered",
+                     hf_path(m->dir), (int)(act.n < 80 ? act.n : 80), act.p);
+}
+
 static andiron_status find_kind(struct hf_model *m, andiron_error *error)
 {
-    struct span type = {0}, act = {0};
+    struct span type = {0};
     const json_t *config = hf_text_config(m->dir);
     m->config = config;
     if (!json_at_text(config, "model_type", &type))
@@ -107,15 +140,8 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
             error, ANDIRON_E_SUPPORT,
             "%s: config.json: the model_type \"%.*s\" is not known here; convert the folder to a GGUF file",
             hf_path(m->dir), (int)(type.n < 80 ? type.n : 80), type.p);
-    const char *const acts[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
-                                "mlp_hidden_act"};
-    for (size_t i = 0; i < sizeof acts / sizeof *acts && !act.n; i++)
-        json_at_text(config, acts[i], &act);
-    m->act = act.n ? act : (struct span){m->kind->act, strcspn(m->kind->act, " ")};
-    if (!hf_is_one_of(m->kind->act, m->act))
-        return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: expected hidden_act to be %s, got \"%.*s\"",
-                         hf_path(m->dir), m->kind->act, (int)(act.n < 80 ? act.n : 80), act.p);
-    return hf_packing_read(m, error);
+    const andiron_status s = find_act(m, error);
+    return s ? s : hf_packing_read(m, error);
 }
 
 /* One key, if config.json has it and no line before gave it. */
@@ -216,8 +242,8 @@ static void put_derived(struct hf_model *m)
         hf_put_u32(m, "attention.head_count_kv", n_kv);
     if (m->n_layers && !says_layers(m))
         hf_put_u32(m, "block_count", m->n_layers);
-    if (span_is(m->act, "gelu"))
-        hf_put_string(m, "activation", m->act);
+    if (m->act)
+        hf_put_string(m, "activation", span_of(m->act));
 }
 
 /* Experts in groups; a topk_method of "greedy" has none. */

@@ -28,6 +28,7 @@ mamba falcon_mamba mamba2 lfm2 lfm2_moe qwen3_next qwen3_5_text qwen3_5_moe_text
 bamba granitemoehybrid granitemoehybrid-rope granitemoeshared-shared jamba nemotron_h deepseek_v3-yarn
 gemma4_text gemma4_text-experts gemma3 mistral3 qwen3_5 qwen3_5_moe gemma4
 phi3-long gpt_neox-odd hunyuan_v1_dense-alpha deepseek_v2-groups deepseek_v3-halves ernie4_5_moe-biases olmoe-clipped
+llama-gelu
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -102,6 +103,7 @@ MORE = {
     "deepseek_v2-groups": {"head_dim": 4, "num_key_value_heads": 4, "topk_method": "group_limited_greedy"},
     "deepseek_v3-halves": {"head_dim": 4, "num_key_value_heads": 4, "rope_interleave": False},
     "ernie4_5_moe-biases": {"use_bias": True, "tie_word_embeddings": True},
+    "llama-gelu": {"hidden_act": "gelu", "mlp_bias": True},
     "olmoe-clipped": {"clip_qkv": 0.5},
     "mamba2": {"head_dim": 8},
     "bamba": {"attn_layer_indices": [1]},
