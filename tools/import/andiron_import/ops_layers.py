@@ -75,22 +75,40 @@ def _(t, weight, ids, *_):
 
 # ---- choosing experts
 
-@op("topk.default")
-def _(t, x, n, dim=-1, largest=True, sorted=True):
+def best_of(x, n, dim, shape):
+    """The n largest numbers of the last dimension, and their places."""
     x = as_rows(x)
     node, heads = last(x)
-    if dim % len(x.dims) != len(x.dims) - 1 or not largest:
-        raise Refused("the smallest numbers, or the largest of another dimension than the last")
+    if dim % len(x.dims) != len(x.dims) - 1:
+        raise Refused("the largest numbers of another dimension than the last")
     if heads != 1:  # only their numbers
         best = None
         for h in range(heads):
             row = Node("slice", [(node, 1)], node.n // heads, 1, {"start": h * (node.n // heads), "n": node.n // heads})
             top = Node("pick", [(row, 1), (Node("top", [(row, 1)], n, 1, {"n": n}), 1)], n)
             best = top if best is None else Node("concat", [(best, 1), (top, 1)], best.n + n)
-        return [Rows.of(best, t.shape[0]), None]
+        return [Rows.of(best, shape), None]
     places = Node("top", [(node, 1)], n, 1, {"n": n})
-    shape = t.shape[0]
     return [Rows.of(Node("pick", [(node, 1), (places, 1)], n), shape), Rows.of(places, shape)]
+
+
+@op("topk.default")
+def _(t, x, n, dim=-1, largest=True, sorted=True):
+    if not largest:
+        raise Refused("the smallest numbers")
+    return best_of(x, n, dim, t.shape[0])
+
+
+@op("max.dim")
+def _(t, x, dim, keep=False):
+    return best_of(x, 1, dim, t.shape[0])
+
+
+@op("amax.default")
+def _(t, x, dims=(), keep=False):
+    if len(dims) != 1:
+        raise Refused("the largest number of several dimensions")
+    return best_of(x, 1, dims[0], t.shape)[0]
 
 
 @op("gather.default")

@@ -37,9 +37,19 @@ def moved(x, how):
     return how(as_rows(x) if isinstance(x, (Const, Fill)) else x)
 
 
+def seen_as(x, shape):
+    """x in another shape; numbers that no strides lead to are put in order first."""
+    try:
+        return x.view(shape)
+    except Refused:
+        if x.in_order():
+            raise
+        return Rows.like(ordered(x), x).view(shape)
+
+
 @op("view.default", "reshape.default", "_unsafe_view.default")
 def _(t, x, shape):
-    return moved(x, lambda y: y.view(t.shape))
+    return moved(x, lambda y: seen_as(y, t.shape))
 
 
 @op("flatten.using_ints", "unflatten.int", "unsqueeze.default", "squeeze.dim", "squeeze.dims", "squeeze.default")
@@ -172,6 +182,8 @@ def _(t, x, places):
     given = [(dim, p) for dim, p in enumerate(places) if p is not None]
     if len(given) == 1 and isinstance(x, Const) and isinstance(given[0][1], Ids):
         return OPS["embedding.default"](t, x, given[0][1])
+    if len(given) == 1 and isinstance(x, Const) and len(x.shape) == 1 and isinstance(given[0][1], Rows):
+        return OPS["gather.default"](t, x, -1, given[0][1])
     known = given[0][1].known() if len(given) == 1 and isinstance(given[0][1], Const) else None
     if known is not None and known.dim() == 1 and isinstance(x, Rows):
         return joined([x.narrow(given[0][0], int(i) % x.shape[given[0][0]], 1) for i in known], given[0][0], t.shape)

@@ -168,6 +168,8 @@ class Rows:
                     dim.append((left, stride * (size // left)))
                     axes.insert(0, (size // left, stride))
                     left = 1
+                elif stride is not TEXT and axes and axes[0][1] is not TEXT and stride == axes[0][0] * axes[0][1]:
+                    axes[0] = size * axes[0][0], axes[0][1]  # these lie in order
                 else:
                     raise Refused(f"a view of {self.shape} as {tuple(shape)}")
             dims.append(dim)
