@@ -281,20 +281,39 @@ static void put_list(struct hf_model *m, const char *key, const json_t *list, co
     }
 }
 
+/* Layers that see a window only: by their types, or all of a kind, or each but the last of so many, or from one on. */
+static void put_windows(struct hf_model *m)
+{
+    static const char key[] = "attention.sliding_window_pattern";
+    const json_t *config = m->config, *types = json_at(config, "layer_types");
+    uint64_t window, period, first, n = 0;
+    bool used = true;
+    json_at_bool(config, "use_sliding_window", &used);
+    if (!used || !json_at_u64(config, "sliding_window", &window) || window > INT32_MAX)
+        window = 0;
+    if (window)
+        hf_put_u32(m, "attention.sliding_window", window);
+    json_at_u64(config, "num_hidden_layers", &n);
+    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX) {
+        put_list(m, key, types, "sliding_attention");
+    } else if (m->kind->flags & HF_WINDOWED) {
+        hf_put_u32(m, key, 1);
+    } else if (json_at_u64(config, "sliding_window_pattern", &period) && period > 1 && period <= INT32_MAX) {
+        hf_put_u32(m, key, period);
+    } else if (window && json_at_u64(config, "max_window_layers", &first) && n <= HF_LAYERS_MAX) {
+        hf_put_key(m, key, GGUF_ARRAY);
+        hf_put_number(m, GGUF_U32, 4);
+        hf_put_number(m, n, 8);
+        for (uint64_t i = 0; i < n; i++)
+            hf_put_number(m, i >= first, 4);
+    }
+}
+
 static void put_layers(struct hf_model *m)
 {
-    const json_t *config = m->config, *types = json_at(config, "layer_types"),
-                 *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
-    uint64_t window;
-    bool used = true;
+    const json_t *config = m->config, *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
     double scalar;
-    json_at_bool(config, "use_sliding_window", &used);
-    if (used && json_at_u64(config, "sliding_window", &window) && window <= INT32_MAX)
-        hf_put_u32(m, "attention.sliding_window", window);
-    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
-        put_list(m, "attention.sliding_window_pattern", types, "sliding_attention");
-    else if (m->kind->flags & HF_WINDOWED)
-        hf_put_u32(m, "attention.sliding_window_pattern", 1);
+    put_windows(m);
     if (json_is_array(rope) && json_array_size(rope) <= HF_LAYERS_MAX)
         put_list(m, "rope.layers", rope, NULL);
     if (json_at_f64(config, "kv_lora_rank", &scalar))
