@@ -230,7 +230,7 @@ def sight(words):
 
 @op("attend.default")
 def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
-    if bias is not None:
+    if bias is not None or getattr(mask, "bias", None) is not None:
         raise Refused("attention with a bias for each place")
     words = set((mask.words if isinstance(mask, Mask) else "causal" if causal else "full").split("&"))
     if mask is not None and not isinstance(mask, Mask):

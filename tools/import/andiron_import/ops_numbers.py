@@ -224,6 +224,8 @@ def _(t, a, b):
 
 @op("lt.Scalar", "lt.Tensor")
 def _(t, a, b):
+    if isinstance(a, Mask) and a.added and number_of(b) is not None and number_of(b) <= 0:
+        return Mask(a.words, t.shape, hidden=True)
     return above(b, a, t.shape)
 
 
@@ -276,6 +278,8 @@ def _(t, m, a, b):
 
 @op("masked_fill.Scalar", "masked_fill.Tensor")
 def _(t, x, m, number):
+    if isinstance(m, Mask) and m.hidden and isinstance(x, Rows) and number_of(number) < -1e4:
+        return Mask(m.words, t.shape, added=True, bias=x)
     return chosen(m, number, x, t.shape)
 
 

@@ -2,10 +2,11 @@
 import torch
 
 from . import text
+from .fuse import scale_of
 from .ops_layers import sight
 from .ops_moves import Ids
-from .rows import OPS, as_rows, number_of, op, ordered, text_dim
-from .values import Const, Mask, Node, Refused, Rows
+from .rows import OPS, as_rows, joined, number_of, op, ordered, text_dim
+from .values import TEXT, Const, Mask, Node, Refused, Rows
 
 FAR = -9e3  # a score below is one of a place that is not seen
 
@@ -56,9 +57,9 @@ def words_of(mask):
     return None
 
 
-def alibi_of(bias, heads):
-    """The largest exponent of slopes that are powers of one number (Press et al. 2022), where bias is slope * place."""
-    node = ordered(bias)
+def slopes_in(bias, heads):
+    """Of a bias that is slope * place."""
+    node, by = scale_of(ordered(bias))
     if node.op != "mul" or len(node.inputs) != 2:
         raise Refused("attention with a bias that is no ALiBi")
     ops = {n.op: n for n, _ in node.inputs}
@@ -67,7 +68,21 @@ def alibi_of(bias, heads):
     slopes = ops["constant"].weights["weight"][0].known()
     if slopes is None or slopes.numel() != heads:
         raise Refused("attention with slopes that are learned")
-    return exponent_of(slopes.reshape(-1))
+    return slopes.reshape(-1) * by
+
+
+def alibi_of(bias, heads):
+    """The largest exponent of slopes that are powers of one number (Press et al. 2022), where bias is slope * place."""
+    return exponent_of(slopes_in(bias, heads))
+
+
+def rising(q, k, slopes, scale):
+    """Queries and keys with a number more, whose product is slope * place: softmax sees only differences of those."""
+    longer = lambda x: (*x.shape[:3], x.shape[3] + 1)
+    slope = as_rows(Const.literal((slopes / scale).float().reshape(1, -1, 1, 1)))
+    place = Rows(Node("numbers", attrs={"ids": "positions"}), [[], [], [(text.ROWS, TEXT)], []])
+    column = lambda x, y: joined([x, y.expand((*x.shape[:3], 1))], 3, longer(x))
+    return column(q, slope), column(k, place)
 
 
 def exponent_of(slopes):
@@ -97,6 +112,7 @@ def added(s, x):
     if slopes is not None:
         return s.but(alibi=exponent_of(slopes))
     if isinstance(x, Mask):
+        s = s if x.bias is None else added(s, x.bias)
         return s.but(words=s.words + tuple(x.words.split("&")))
     if number_of(x) is not None:
         return s  # softmax does not see it
@@ -199,6 +215,9 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
         if not words:
             raise Refused("attention with a mask that is computed")
         mask = Mask("&".join(words), mask.shape)
+    if mask is not None and mask.bias is not None:
+        q, k = rising(q, k, slopes_in(mask.bias, q.shape[1]), scale)
+        mask = Mask(mask.words, mask.shape)
     return OPS["attend.default"](t, q, k, v, mask, None, None, scale, 0.0, causal).permute([0, 2, 1, 3])
 
 

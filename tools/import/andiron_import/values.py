@@ -83,9 +83,9 @@ class Fill:
 class Mask:
     """Which positions a row may see, in the words of hooks.py."""
 
-    def __init__(self, words, shape, hidden=False, added=False):
-        """hidden: true where it may not; added: numbers to be added to scores, 0 where it may."""
-        self.words, self.shape, self.hidden, self.added = words, tuple(shape), hidden, added
+    def __init__(self, words, shape, hidden=False, added=False, bias=None):
+        """hidden: true where it may not; added: numbers to be added to scores, 0, or `bias`, where it may."""
+        self.words, self.shape, self.hidden, self.added, self.bias = words, tuple(shape), hidden, added, bias
 
 
 class Complex:
