@@ -17,7 +17,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path += [str(ROOT / "tools/import"), str(ROOT / "tools/oracle")]
 
-from andiron_import.__main__ import writer_of  # noqa: E402
+from andiron_import.imported import Imported  # noqa: E402
 from make_hf_models import SMALL, TOKENS, fill  # noqa: E402
 
 OUT = ROOT / "tests/golden/imports"
@@ -47,8 +47,7 @@ def make(kind):
     with torch.no_grad():
         logits = model(torch.tensor([TOKENS]), use_cache=False).logits[0].numpy().astype("<f4")
     with tempfile.TemporaryDirectory() as nothing:
-        save, _ = writer_of(model, pathlib.Path(nothing) / kind)  # a folder without a tokenizer
-        save(OUT / f"{kind}.gguf", "f32")
+        Imported(model).save(OUT / f"{kind}.gguf", "f32", pathlib.Path(nothing) / kind)  # no tokenizer in it
     head = np.array(logits.shape, "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()
     (OUT / f"{kind}.bin").write_bytes(head + logits.tobytes())
     print(kind, float(np.abs(logits).max()))

@@ -1,68 +1,77 @@
 """andiron-import DIR OUT.gguf: a Transformers model as a GGUF file that carries its own definition."""
 import argparse
-import collections
+import copy
+import itertools
 import os
 import pathlib
-import re
 import sys
 
-import torch
 import transformers
 
-from . import check, emit, lower, text, trace, write
+from . import check, shrink, weights
+from .imported import Imported
 from .values import Refused
 
-
-def layers_of(model):
-    """The name of the list of modules that the layers are: of those outside of other lists, the longest."""
-    lists = [(n, m) for n, m in model.named_modules() if isinstance(m, torch.nn.ModuleList)]
-    outer = [(n, m) for n, m in lists if not any(n.startswith(o + ".") for o, _ in lists if o != n)]
-    count = collections.Counter({n: len(m) for n, m in outer})
-    return max(count, key=count.get) if count else ""
+WHOLE = 150_000_000  # a model of at most so many parameters proves itself; a smaller one of its class all others
 
 
-def definition_of(model, name):
-    traced = trace.Trace(model)
-    output = lower.Lowering(traced).run()
-    context = text.context_of(model.config.get_text_config())
-    emitter = emit.Emitter(output, layers_of(model), name, context)
-    return emitter.write(), emitter
-
-
-def writer_of(model, directory):
-    """Trace the model once; a function of a path and a type that writes its file, and the definition's text."""
-    name = "hf-" + re.sub(r"[^\w-]", "-", model.config.model_type)
-    text, emitter = definition_of(model, name)
-    state = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
-
-    def save(path, kind):
-        write.write(path, name, text, emitter, state.__getitem__, pathlib.Path(directory), kind)
-    return save, text
-
-
-def load(directory):
-    """By the class that config.json names, where it is one that gives scores."""
+def class_of(directory):
+    """(class, configuration): what config.json names, where it gives scores."""
     config = transformers.AutoConfig.from_pretrained(directory)
     named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
-    scores = named and named.__name__.endswith(("ForCausalLM", "LMHeadModel"))
-    kind = named if scores else transformers.AutoModelForCausalLM
-    return kind.from_pretrained(directory, dtype=torch.float32).eval()
+    if named and named.__name__.endswith(("ForCausalLM", "LMHeadModel")):
+        return named, config
+    mapping = transformers.AutoModelForCausalLM._model_mapping
+    if type(config) not in mapping:
+        raise Refused(f"Transformers has no causal language model of the type {config.model_type}")
+    kind = mapping[type(config)]
+    return kind, config if kind.config_class is type(config) else config.get_text_config()
+
+
+def proven(model, imported, path, andiron):
+    """The largest difference; where it is too large, Refused with the module that it begins at."""
+    unproven = f"{path}.unproven"
+    try:
+        imported.save(unproven, "f32", ".")
+        return check.difference(model, unproven, andiron)
+    except check.Differs as e:
+        where = check.first_difference(model, imported, e, unproven, andiron)
+        raise Refused(f"{e}; {where}" if where else str(e)) from e
+    finally:
+        pathlib.Path(unproven).unlink(missing_ok=True)
+
+
+def proven_small(kind, config, imported, path, andiron):
+    """By a model of a smaller configuration, whose definition has the same steps."""
+    kinds = imported.emitter.kind_of_layer
+    small = shrink.model(kind, config, 1 + max(map(kinds.index, kinds), default=0))
+    traced = Imported(copy.deepcopy(small))
+    worst = proven(small, traced, path, andiron)
+    for part, proved in itertools.zip_longest(imported.emitter.steps(), traced.emitter.steps(), fillvalue=[]):
+        for step, other in itertools.zip_longest(part, proved, fillvalue=("nothing",)):
+            if step != other:
+                raise Refused("the small model that proved right takes other steps than this one: "
+                              f"{' '.join(map(str, other))} for {' '.join(map(str, step))}")
+    return worst
 
 
 def run(directory, path, kind="f16", andiron="andiron"):
-    """Import, check, and only then keep the file."""
-    model = load(directory)
-    unproven = f"{path}.unproven"
+    """Import, check, and only then write the file."""
+    model_class, config = class_of(directory)
+    untraced = copy.deepcopy(config)
+    model, load = weights.model_of(model_class, config, directory)
+    imported = Imported(model, load)
+    if sum(p.numel() for p in model.parameters()) <= WHOLE:
+        whole = model_class.from_pretrained(directory, config=untraced, dtype="float32").eval()
+        worst = proven(whole, imported, path, andiron)
+    else:
+        worst = proven_small(model_class, untraced, imported, path, andiron)
+    partial = f"{path}.partial"
     try:
-        own = check.implementations(model)
-        save, _ = writer_of(model, directory)
-        save(unproven, "f32")
-        worst = check.difference(model, own, unproven, andiron)
-        if kind != "f32":
-            save(unproven, kind)
-        os.replace(unproven, path)
+        imported.save(partial, kind, directory)
+        os.replace(partial, path)
     finally:
-        pathlib.Path(unproven).unlink(missing_ok=True)
+        pathlib.Path(partial).unlink(missing_ok=True)
     return worst
 
 

@@ -6,7 +6,10 @@ of values that come from outside (its arguments) and of values that later text r
 import collections
 import re
 
+from . import parts
 from .fuse import fused
+from .latent import with_latents
+from .layers import Layer, Loop
 from .values import Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
@@ -63,7 +66,6 @@ def merged(output, layers):
         same[old] = node if node.op in STATEFUL else by_key.setdefault(key, node)
         if of_positions:
             free.add(same[old])
-    share_caches(in_order(same[output]), layers)
     for node in list(free):
         free |= {i for i, _ in node.inputs}
     return same[output], free
@@ -75,10 +77,9 @@ def share_caches(nodes, layers):
     for node in nodes:
         if node.op != "attend":
             continue
-        layer, pair = in_layer(layers, node.module), tuple(i for i, _ in node.inputs[1:])
-        first = stored.setdefault(pair, layer)
-        if layer is not None and first != layer:
-            node.inputs, node.attrs = node.inputs[:1], node.attrs | {"cache_of": first}
+        first = stored.setdefault(tuple(i for i, _ in node.inputs[1:3]), node)
+        if in_layer(layers, node.module) not in (None, in_layer(layers, first.module)):
+            node.inputs, node.attrs = node.inputs[:1] + node.inputs[3:], node.attrs | {"cache_of": first}
 
 
 class Names:
@@ -100,9 +101,10 @@ class Names:
     def _new(self, weight, bias, layer):
         path = weight.parameters[0].removesuffix(".weight") if weight.parameters else "literal"
         inside = self.layers and re.match(re.escape(self.layers) + r"\.(\d+)\.(.*)", path)
-        if inside and self.readers[weight.key] - {int(inside[1])}:
+        if inside and self.readers[weight.key] - {layer}:
             inside = None
-        of = int(inside[1]) if inside else layer if not weight.parameters else None
+        alone = not weight.parameters and self.readers[weight.key] <= {layer}
+        of = layer if inside or alone else None
         base = re.sub(r"\W", "_", inside[2] if inside else path.removeprefix("model."))
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base
@@ -122,16 +124,13 @@ def said(x):
     return str(int(x)) if abs(x) < 1e15 and x == int(x) else f"{x:.9g}".replace("e+", "e")
 
 
-def cache_of(attrs):
-    return f'cache: nth("blk", {attrs["cache_of"]})'
-
-
 class Scope:
     """One block, or the graph: its nodes' texts in terms of local names."""
 
-    def __init__(self, emitter, layer):
-        self.emitter, self.layer, self.local, self.lines = emitter, layer, {}, []
-        self.outside = []
+    def __init__(self, emitter, layer, names=None, prefix="v"):
+        """names: of what comes from outside, where it has names there."""
+        self.emitter, self.layer, self.local, self.lines = emitter, layer, dict(names or {}), []
+        self.outside, self.prefix = [], prefix
 
     def seen(self, node, heads, headed=False):
         """headed: one head is said, too."""
@@ -184,16 +183,30 @@ class Scope:
             return f"{node.op}({ins[0]}, {stems.get('weight', 'none')}, {said(attrs['eps'])})"
         if node.op == "constant":
             return f"flat(constant({stems['weight']}))"
-        words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items()}
+        words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items() if k != "cache_of"}
+        if node.op == "choose" and len(ins) == 2:
+            ins.append("none")
+        if node.op == "attend" and len(ins) % 2 == 0:
+            ins[-1] = f"only: {self.name(node.inputs[-1][0])}"
         if node.op == "attend" and "cache_of" in attrs:
-            more = [f"{k}: {v}" for k, v in words.items() if v != "0" and k != "cache_of"]
-            return f"attend({', '.join([ins[0], cache_of(attrs), *more, *stems.values()])})"
+            where = f'cache: nth("blk", {self.emitter.place[attrs["cache_of"]]})'
+            more = [f"{k}: {v}" for k, v in words.items() if v != "0"]
+            return f"attend({', '.join([ins[0], where, *ins[1:], *more, *stems.values()])})"
         if node.op == "attend":
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
             return f"attend({', '.join([*ins, 'cache: l', *more])})"
+        if self.is_layers_part(node):
+            words["start"] = f"l.index * {words['n']}"
         places = ("start", "n", "low", "high", "first", "ratio", "eps")
         more = [words[k] if k in places and node.op != "arrange" else f"{k}: {words[k]}" for k in words]
         return f"{node.op}({', '.join([*ins, *more])})"
+
+    def is_layers_part(self, node):
+        """A value from before all layers that has a part for each of them."""
+        if node.op != "slice" or self.layer is None:
+            return False
+        (whole, heads), n, e = node.inputs[0], node.attrs["n"], self.emitter
+        return e.place[whole] == -1 and whole.n == heads * n * e.n_layers and node.attrs["start"] == self.layer * n
 
     def native_heads(self, node):
         """What the language gives: `inverse` and `constant` are written as one row."""
@@ -205,9 +218,12 @@ class Scope:
         if uses == 1 and len(text) <= self.emitter.width:
             self.local[node] = text
             return
-        name = f"v{len(self.lines) + 1}"
+        name = f"{self.prefix}{len(self.lines) + 1}"
         self.lines.append(f"{name} = {strip(text)}")
         self.local[node] = name
+
+    def bare(self, node):
+        return strip(self.local[node])
 
 
 def strip(text):
@@ -224,14 +240,16 @@ def strip(text):
 
 class Emitter:
     def __init__(self, output, layers, name, n_ctx):
+        output = with_latents(in_order(merged(output, layers)[0]))
         output, self.free = merged(output, layers)
+        share_caches(in_order(output), layers)
         self.nodes, self.output, self.name, self.n_ctx = in_order(output), output, name, n_ctx
         self.layers, self.names = layers, Names(layers)
         self.users = collections.defaultdict(list)
         for node in self.nodes:
             for other in dict.fromkeys(i for i, _ in node.inputs):
                 self.users[other].append(node)
-        self.place = self.places()
+        self.place, self.n_layers = parts.apart(self.nodes, *self.places(), self.users)
         for node in self.nodes:
             for weight, _ in node.weights.values():
                 self.names.readers[weight.key].add(self.place[node])
@@ -253,19 +271,26 @@ class Emitter:
                 after.add(node)
         for node in after:
             place[node] = n
-        self.n_layers = n
-        return place
+        return place, n
 
     def uses(self, node):
         return sum(1 for u in self.users[node] for i, _ in u.inputs if i is node)
 
+    def is_read_after(self, node, layer):
+        return any(self.place[u] > layer for u in self.users[node])
+
     def segment(self, layer):
         return [n for n in self.nodes if self.place[n] == layer]
+
+    def steps(self):
+        """What is done before the layers, in the first layer of each kind, and after all: lists of ops."""
+        first = [self.kind_of_layer.index(kind) for kind in dict.fromkeys(self.kind_of_layer)]
+        return [[(n.op, len(n.inputs), *sorted(n.weights)) for n in self.segment(place)]
+                for place in (-1, *first, self.n_layers)]
 
     def write(self):
         """The text, of lines as short as the number of variables allows."""
         for self.width in WIDTHS:
-            self.longest = 0
             text = self.written()
             if self.longest <= MOST_LINES:
                 break
@@ -276,73 +301,15 @@ class Emitter:
         for node in self.segment(-1):
             scope.put(node, 2 if any(self.place[u] != -1 for u in self.users[node]) else self.uses(node))
         self.lines_before = len(scope.lines)
-        kinds, calls = {}, []
-        for layer in range(self.n_layers):
-            calls.append(self.layer(layer, kinds))
-        blocks = list(kinds)
-        lines = self.loop(scope, calls, kinds)
+        loop = Loop(self, [Layer(self, n) for n in range(self.n_layers)], scope)
+        scope.local |= loop.held
         for node in self.segment(self.n_layers):
             scope.put(node, 2 if node is not self.output and self.uses(node) > 1 else 1)
-        return self.whole(blocks, lines, scope)
+        self.longest, self.kind_of_layer = loop.most_variables(), loop.kind_of_layer
+        return self.whole(list(loop.kinds), loop.lines, scope)
 
-    def layer(self, layer, kinds):
-        scope, segment = Scope(self, layer), self.segment(layer)
-        gives = [n for n in segment if any(self.place[u] > layer for u in self.users[n])]
-        for node in segment:
-            uses = self.uses(node) if node not in gives else 1 if node is gives[-1] else 2
-            scope.put(node, uses)
-        if len(gives) != 1:
-            words = ", ".join(n.op for n in gives[:8])
-            raise Refused(f"layer {layer} gives {len(gives)} values to what follows ({words}); one is covered")
-        self.longest = max(self.longest, len(scope.lines))
-        text = "\n".join(f"  {line}" for line in [*scope.lines, f"return {strip(scope.local[gives[0]])}"])
-        arguments = ", ".join(scope.local[n] for n in scope.outside)
-        body = f"({arguments}, l) {{\n{text}\n}}"
-        kinds.setdefault(body, len(kinds))
-        return body, scope.outside, gives[0]
-
-    def loop(self, scope, calls, kinds):
-        """Layers as one loop, where each reads what the one before gave and values from before all layers."""
-        if not calls:
-            return []
-        before = None
-        told = []
-        for body, outside, gives in calls:
-            args = []
-            for node in outside:
-                carried = node is before or before is None and node is self.first_input(calls)
-                if not carried and self.place[node] != -1:
-                    raise Refused("a layer reads what an earlier layer than the one before gave")
-                args.append("x" if carried else scope.local[node])
-            told.append((kinds[body], ", ".join([*args, "l"])))
-            before = gives
-        kinds_used = list(dict.fromkeys(told))
-        start = self.first_input(calls)
-        lines = [f"x = {strip(scope.local[start])}"] if start else []
-        name = lambda kind: "layer" if len(kinds) == 1 else f"layer{kind}"
-        lines.append(f'for l in layers("blk", {self.n_layers}) {{')
-        for i, (kind, args) in enumerate(kinds_used):
-            call = f"x = {name(kind)}({args})"
-            if len(kinds_used) == 1:
-                lines.append(f"  {call}")
-            else:
-                test = f"if meta_at(\".andiron.layer_kind\", l.index) == {i} {{ {call} }}"
-                lines.append(("  " if i == 0 else "  else ") + test)
-        lines.append("}")
-        self.kind_of_layer = [kinds_used.index(t) for t in told]
-        scope.local[before] = "x"
-        return lines
-
-    def first_input(self, calls):
-        """What flows into the first layer where the later ones have what the one before gave."""
-        if len(calls) == 1:
-            outs = [n for n in calls[0][1]]
-            return next((n for n in outs if n.op != "numbers"), None)
-        _, second, _ = calls[1]
-        given = calls[0][2]
-        if given in second:
-            return calls[0][1][second.index(given)] if second.index(given) < len(calls[0][1]) else None
-        return None
+    def scope(self, layer, names=None, prefix="v"):
+        return Scope(self, layer, names, prefix)
 
     def whole(self, blocks, loop, scope):
         out = [f"# {self.name} - imported from Transformers by andiron-import.", f"arch {self.name}", "",

@@ -3,6 +3,8 @@ import torch
 
 from .values import Const, Node
 
+STILL = 1e30  # a factor of numbers that are not turned
+
 
 def of(node, op, n_inputs):
     return node.op == op and len(node.inputs) == n_inputs and not node.weights
@@ -61,12 +63,14 @@ def is_part(x, v, heads, start, n):
 def base_of(f):
     """The base whose powers the frequencies are, and the factors that divide those where they are not."""
     half = len(f)
+    powers = lambda base: base ** (-torch.arange(half, dtype=torch.float64) / half)
     if half > 1 and (f > 0).all():
-        base = float(f[1] / f[0]) ** -half
-        if torch.allclose(f, base ** (-torch.arange(half, dtype=torch.float64) / half), rtol=1e-6, atol=0):
-            return float(f"{base:.6g}"), None
+        exact = float(f[-1] / f[0]) ** (-half / (half - 1))
+        for base in (float(f"{exact:.{digits}g}") for digits in (6, 9)):
+            if torch.allclose(f, powers(base), rtol=1e-6, atol=0):
+                return base, None
     base = 10000.0
-    return base, base ** (-torch.arange(half, dtype=torch.float64) / half) / f
+    return base, torch.where(f > 0, powers(base) / f, STILL)
 
 
 def rope(node):
@@ -86,7 +90,7 @@ def rope(node):
         if cos.op != "cos" or sin.op != "sin" or m != k or cos.inputs[0][0] is not sin.inputs[0][0]:
             continue
         f = frequencies(cos.inputs[0][0])
-        if f is None or 2 * len(f) * heads != x.n or not (f > 0).all():
+        if f is None or 2 * len(f) * heads != x.n or not (f >= 0).all():
             continue
         return rope_node(x, heads, f, m)
     return None
@@ -115,10 +119,75 @@ def wider_rope(node):
     return Node("rope", [(v, n)], v.n, n, turned.attrs, turned.weights)
 
 
+def part_of_joined(node):
+    """A part of two joined rows that lies in one of them."""
+    joined = node.inputs[0][0] if of(node, "slice", 1) else None
+    if joined is None or joined.op != "concat" or joined.inputs[0][1] != node.inputs[0][1]:
+        return None
+    start, n = node.attrs["start"], node.attrs["n"]
+    for row, heads in joined.inputs:
+        own = row.n // heads
+        if 0 <= start and start + n <= own:
+            return row if n == own else Node("slice", [(row, heads)], n * heads, heads, {"start": start, "n": n})
+        start -= own
+    return None
+
+
+def opposite_of(node):
+    """node = 1 - inner."""
+    if of(node, "add", 1) and node.attrs["number"] == 1:
+        inner, by = scale_of(node.inputs[0][0])
+        return inner if by == -1 else None
+    return None
+
+
+def kept_of(mark, n):
+    """(scores of groups, groups, how many are kept) where mark is 1 for each of the n numbers of the groups kept."""
+    groups = mark.attrs.get("n1", 1)
+    spread = {"start": 0, "n0": n // groups, "step0": 0} | ({"n1": groups, "step1": 1} if groups > 1 else {})
+    clamped = mark.inputs[0][0] if mark.op == "arrange" and mark.attrs == spread else None
+    raised = clamped.inputs[0][0] if clamped and clamped.attrs == {"low": 0.0, "high": 1.0} else None
+    kept = raised.inputs[0][0] if raised and raised.op == "add" and raised.attrs == {"number": 1e30} else None
+    if kept is None or kept.op != "keep_groups" or kept.attrs["groups"] != groups or kept.attrs["best"] != 1:
+        return None
+    return kept.inputs[0][0], groups, kept.attrs["kept"]
+
+
+def best_of(scores, x, groups):
+    """How many of each group's largest numbers are its score, or None."""
+    rows = [scores.inputs[0][0]] if of(scores, "sum", 1) and scores.inputs[0][1] == groups else [scores]
+    while rows[0].op == "concat":
+        rows[:1] = [i for i, _ in rows[0].inputs]
+    best, size = rows[0].n, x.n // groups
+    for g, pick in enumerate(rows):
+        row = pick.inputs[0][0] if pick.op == "pick" and pick.inputs[1][0].attrs == {"n": best} else None
+        if row is None or not is_part(row, x, 1, g * size, size) or pick.inputs[1][0].inputs != [(row, 1)]:
+            return None
+    return best if len(rows) == groups and (rows[0] is not scores or best == 1) else None
+
+
+def grouped(node):
+    """x where its group is one of those kept, and a very small number elsewhere, as keep_groups; x, where all are."""
+    if not of(node, "add", 2):
+        return None
+    for (far, _), (near, _) in (node.inputs, reversed(node.inputs)):
+        lost, by = scale_of(far)
+        pair = times(near, lambda n: opposite_of(n) is lost, lambda n: True) if by < -1e30 else None
+        found = pair and opposite_of(lost) and kept_of(opposite_of(lost), node.n)
+        best = found and best_of(found[0], pair[1], found[1])
+        if best and found[1] == found[2]:
+            return pair[1]
+        if best:
+            attrs = {"groups": found[1], "kept": found[2], "best": best}
+            return Node("keep_groups", [(pair[1], 1)], node.n, 1, attrs)
+    return None
+
+
 def fused(node):
-    """The larger op that a node ends, in its place, or the node."""
-    new = rope(node) or wider_rope(node)
+    """What says the same as the node in fewer ops, in its place, or the node."""
+    new = part_of_joined(node) or rope(node) or wider_rope(node) or grouped(node)
     if new is None:
         return node
-    new.module, new.order = node.module, node.order
+    if new.order > node.order:  # else it stood there before
+        new.module, new.order = node.module, node.order
     return new

@@ -77,7 +77,7 @@ def make_float_mask(*args, dtype=torch.float32, **more):
 
 # ---- attention
 
-def _attend(q, k, v, mask_, sinks, bias, scale, cap, causal):
+def _attend(q, k, v, mask_, sinks, bias, indices, most, scale, cap, causal):
     k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
     w = q.float() @ k.float().transpose(-1, -2) * scale
     if cap:
@@ -88,14 +88,17 @@ def _attend(q, k, v, mask_, sinks, bias, scale, cap, causal):
         mask_ = _allowed("causal", torch.arange(w.shape[-2])[:, None], torch.arange(w.shape[-1])[None])
     if mask_ is not None:
         w = w.masked_fill(~mask_, float("-inf")) if mask_.dtype == torch.bool else w + mask_
+    if indices is not None:
+        chosen = torch.zeros(w.shape[0], *w.shape[2:], dtype=torch.bool).scatter(-1, indices.long(), True)
+        w = w.masked_fill(~chosen[:, None], float("-inf"))
     if sinks is not None:
         w = torch.cat([w, sinks.reshape(1, -1, 1, 1).expand(w.shape[0], -1, w.shape[2], 1)], -1)
     p = torch.softmax(w, -1)
     return (p[..., :k.shape[2]] @ v.float()).transpose(1, 2).contiguous().to(q.dtype)
 
 
-attend = define("attend(Tensor q, Tensor k, Tensor v, Tensor? mask, Tensor? sinks, Tensor? bias, float scale, "
-                "float cap, bool causal) -> Tensor", _attend,
+attend = define("attend(Tensor q, Tensor k, Tensor v, Tensor? mask, Tensor? sinks, Tensor? bias, "
+                "Tensor? indices, int most, float scale, float cap, bool causal) -> Tensor", _attend,
                 lambda q, k, v, *_: q.new_empty([q.shape[0], q.shape[2], q.shape[1], v.shape[3]]))
 HARMLESS = {"is_causal", "sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states",
             "return_dict", "output_router_logits", "cache_position", "attention_mask", "deterministic"}
@@ -104,13 +107,16 @@ HARMLESS = {"is_causal", "sliding_window", "position_ids", "use_cache", "output_
 def attention(module, query, key, value, attention_mask=None, scaling=None, dropout=0.0, **more):
     sinks = more.pop("s_aux", more.pop("sinks", None))
     bias, cap = more.pop("position_bias", None), more.pop("softcap", None)
+    indices = next((x for x in (more.pop("indices", None), more.pop("block_indices", None)) if x is not None), None)
     unknown = sorted(k for k, x in more.items() if x is not None and k not in HARMLESS)
     if unknown:
         raise NotImplementedError(f"attention is given {', '.join(unknown)}, which hooks.py does not know")
     causal = more.get("is_causal")
     causal = getattr(module, "is_causal", True) if causal is None else causal
     scale = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
-    return attend(query, key, value, attention_mask, sinks, bias, scale, float(cap or 0), bool(causal)), None
+    most = getattr(module.config, "index_topk", 0) if indices is not None else 0  # a traced text may be shorter
+    return attend(query, key, value, attention_mask, sinks, bias, indices, most, scale, float(cap or 0),
+                  bool(causal)), None
 
 
 # ---- experts: x [T, in] or [T, K, in], places [T, K], weight [E, out, in], or [E, in, out] transposed
@@ -158,6 +164,10 @@ def state_op(schema, shape):
 conv = state_op("conv(Tensor x, Tensor weight, Tensor? bias, str act) -> Tensor", lambda x, *_: torch.empty_like(x))
 delta = state_op("delta(Tensor q, Tensor k, Tensor v, Tensor g, Tensor beta, bool normed) -> Tensor",
                  lambda q, k, v, *_: v.new_empty(v.shape))
+choose = state_op("choose(Tensor q, Tensor k, int n, int span, int local) -> Tensor",
+                  lambda q, k, n, *_: q.new_empty([*q.shape[:3], n], dtype=torch.long))
+faded_sum = state_op("faded_sum(Tensor q, Tensor k, Tensor v, Tensor decay) -> Tensor",
+                     lambda q, k, v, _: v.new_empty(v.shape))
 ssm2 = state_op("ssm2(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? dt_bias, bool softplus, "
                 "float low, float high) -> Tensor", lambda x, *_: x.new_empty(x.shape))
 ssm1 = state_op("ssm1(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? bias, "

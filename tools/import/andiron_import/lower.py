@@ -3,7 +3,7 @@ import operator
 
 import torch
 
-from . import ops_layers, scores, text, trace  # noqa: F401 - ops_layers adds its own to OPS
+from . import indexer, ops_layers, ops_places, scores, text, trace  # noqa: F401 - those of ops add to OPS
 from .ops_moves import Ids, numbers
 from .rows import OPS, as_rows, number_of, ordered
 from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -45,13 +45,13 @@ class Lowering:
             return self.arg(node.args[0])[node.args[1]]
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
-        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores))]
+        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores, indexer.Relevance))]
         spread = at.name == "expand.default" and text.ROWS in at.shape  # to every row: no longer a constant
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]
             return Const.op(node.target, args, kwargs, at.shape, None)
-        if any(isinstance(x, scores.Scores) for x in flat):
+        if any(isinstance(x, (scores.Scores, indexer.Relevance)) for x in flat):
             return scores.step(at, at.name, args, kwargs)
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")

@@ -3,10 +3,10 @@ import math
 
 import torch
 
-from . import text
+from . import indexer, text
 from .ops_moves import Ids
 from .ops_numbers import last
-from .rows import BIG, apply, as_rows, combine, make, op, ordered
+from .rows import BIG, apply, as_rows, combine, joined, make, op, ordered
 from .values import Const, Mask, Node, Refused, Rows
 
 # ---- products
@@ -75,42 +75,6 @@ def _(t, weight, ids, *_):
 
 # ---- choosing experts
 
-def best_of(x, n, dim, shape):
-    """The n largest numbers of the last dimension, and their places."""
-    x = as_rows(x)
-    node, heads = last(x)
-    if dim % len(x.dims) != len(x.dims) - 1:
-        raise Refused("the largest numbers of another dimension than the last")
-    if heads != 1:  # only their numbers
-        best = None
-        for h in range(heads):
-            row = Node("slice", [(node, 1)], node.n // heads, 1, {"start": h * (node.n // heads), "n": node.n // heads})
-            top = Node("pick", [(row, 1), (Node("top", [(row, 1)], n, 1, {"n": n}), 1)], n)
-            best = top if best is None else Node("concat", [(best, 1), (top, 1)], best.n + n)
-        return [Rows.of(best, shape), None]
-    places = Node("top", [(node, 1)], n, 1, {"n": n})
-    return [Rows.of(Node("pick", [(node, 1), (places, 1)], n), shape), Rows.of(places, shape)]
-
-
-@op("topk.default")
-def _(t, x, n, dim=-1, largest=True, sorted=True):
-    if not largest:
-        raise Refused("the smallest numbers")
-    return best_of(x, n, dim, t.shape[0])
-
-
-@op("max.dim")
-def _(t, x, dim, keep=False):
-    return best_of(x, 1, dim, t.shape[0])
-
-
-@op("amax.default")
-def _(t, x, dims=(), keep=False):
-    if len(dims) != 1:
-        raise Refused("the largest number of several dimensions")
-    return best_of(x, 1, dims[0], t.shape)[0]
-
-
 @op("gather.default")
 def _(t, x, dim, places):
     x = as_rows(x)
@@ -120,16 +84,25 @@ def _(t, x, dim, places):
     return Rows.of(Node("pick", [(node, 1), (ordered(places), 1)], t.shape[-1]), t.shape)
 
 
+def tops(places):
+    """The nodes that places were joined of."""
+    return [n for i, _ in places.inputs for n in tops(i)] if places.op == "concat" else [places]
+
+
 @op("expert_linear.default")
 def _(t, x, places, weight, bias, transposed):
+    """x [text, d] for all of a row's places, or [text, n, d]."""
     if transposed:
         e, i, o = weight.shape
         weight = weight.then(lambda w: w.transpose(1, 2), (e, o, i), "t")
-    k = places.shape[1]
-    node = ordered(x)
-    heads = 1 if len(x.shape) == 2 else k
-    return Rows.of(Node("experts", [(node, heads), (ordered(places), 1)], k * weight.shape[1], k, {},
-                        {"weight": (weight, bias)}), t.shape)
+    at, parts = 0, []
+    for top in tops(ordered(places)):
+        own = x if len(x.shape) == 2 else x.narrow(1, at, top.n)
+        node = Node("experts", [(ordered(own), 1 if len(x.shape) == 2 else top.n), (top, 1)], top.n * weight.shape[1],
+                    top.n, {}, {"weight": (weight, bias)})
+        parts.append(Rows.of(node, (t.shape[0], top.n, weight.shape[1])))
+        at += top.n
+    return joined(parts, 1, t.shape)
 
 
 @op("mix.default")
@@ -177,6 +150,14 @@ def _(t, q, k, v, g, beta, normed_):
     b = combine("mul", combine("mul", k, beta, k.shape), -1.0, k.shape)
     ins = [(ordered(q), q.shape[2]), (ordered(k), k.shape[2]), (ordered(combine("mul", v, beta, v.shape)), h),
            (ordered(decay), h), (ordered(a), h), (ordered(b), h)]
+    return Rows.of(Node("scan", ins, h * v.shape[3], h), t.shape)
+
+
+@op("faded_sum.default")
+def _(t, q, k, v, decay):
+    """q, k [1, text, h, dk], v [1, text, h, dv], decay [h], which no row changes."""
+    h = v.shape[2]
+    ins = [(ordered(x), h) for x in (q, k, v, as_rows(decay))]
     return Rows.of(Node("scan", ins, h * v.shape[3], h), t.shape)
 
 
@@ -229,7 +210,7 @@ def sight(words):
 
 
 @op("attend.default")
-def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
+def _(t, q, k, v, mask, sinks, bias, indices, most, scale, cap, causal):
     if bias is not None or getattr(mask, "bias", None) is not None:
         raise Refused("attention with a bias for each place")
     words = set((mask.words if isinstance(mask, Mask) else "causal" if causal else "full").split("&"))
@@ -239,5 +220,7 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal):
     heads = lambda x: (ordered(x), x.shape[1])
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
     n = q.shape[1] * v.shape[3]
-    node = Node("attend", [heads(q), heads(k), heads(v)], n, q.shape[1], attrs, weights)
+    only = [] if indices is None else [indexer.only(indices, most)]
+    attrs |= {"only_span": node.attrs["span"] for node, _ in only if "span" in node.attrs}
+    node = Node("attend", [heads(q), heads(k), heads(v), *only], n, q.shape[1], attrs, weights)
     return Rows.of(node, (1, text.ROWS, q.shape[1], v.shape[3]))

@@ -1,10 +1,8 @@
 """torch's ops that move numbers: most of them make nothing but another view."""
-import math
-
 import torch
 
 from . import text
-from .rows import apply, as_rows, joined, number_of, op, ordered, per_row, unary, OPS
+from .rows import apply, as_rows, joined, op, ordered, OPS
 from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 # ---- tokens and positions as whole numbers
@@ -244,26 +242,3 @@ def _(t, x, y, dim, index):
 @op("copy.default")
 def _(t, x, y, *_):
     return as_rows(y).expand(t.shape)
-
-
-@op("scatter.src")
-def _(t, x, dim, places, source):
-    """The largest numbers at their places again, all others -infinity."""
-    node, values = ordered(places), ordered(source)
-    if number_of(x) != -math.inf or node.op != "top" or values.op != "pick" or values.inputs[1][0] is not node:
-        raise Refused("numbers scattered to places that are not those of the largest")
-    scores = values.inputs[0][0]
-    kept = Node("keep_groups", [(scores, 1)], scores.n, 1, {"groups": scores.n, "kept": node.n, "best": 1})
-    return Rows.of(kept, t.shape)
-
-
-@op("scatter.value")
-def _(t, x, dim, places, number):
-    """A number at the places of the largest: others are kept out by keep_groups, each number a group of its own."""
-    node = ordered(places)
-    if number_of(x) != 0 or number != 1 or node.op != "top" or per_row(t.shape) != node.inputs[0][0].n:
-        raise Refused("numbers scattered to places that are not those of the largest")
-    source = node.inputs[0][0]
-    kept = Node("keep_groups", [(source, 1)], source.n, 1, {"groups": source.n, "kept": node.n, "best": 1})
-    shifted = Rows.of(unary("add", Rows.of(kept, t.shape), number=1e30), t.shape)
-    return apply("clamp", shifted, low=0.0, high=1.0)

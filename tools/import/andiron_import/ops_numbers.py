@@ -95,6 +95,8 @@ def _(t, x):
 
 @op("linalg_vector_norm.default")
 def _(t, x, order=2, dims=None, keep=False, **_):
+    if order == 1:
+        return summed(OPS["abs.default"](t, x), dims).view(t.shape)
     if order != 2:
         raise Refused(f"a norm of order {order}")
     return apply("sqrt", summed(combine("mul", x, x, x.shape), dims).view(t.shape))
@@ -115,6 +117,12 @@ def _(t, x, beta=1, threshold=20):
     if beta == 1:
         return apply("softplus", x)
     return combine("mul", apply("softplus", combine("mul", x, beta, t.shape)), 1 / beta, t.shape)
+
+
+@op("clamp.Tensor")
+def _(t, x, low=None, high=None):
+    x = x if low is None else OPS["maximum.default"](t, x, low)
+    return x if high is None else OPS["minimum.default"](t, x, high)
 
 
 @op("clamp.default", "clamp_min.default", "clamp_max.default", "clip.default", "hardtanh.default")

@@ -1,7 +1,7 @@
 """Attention that a model writes out: q . k, what is done to the scores, softmax and the product with v: one attend."""
 import torch
 
-from . import text
+from . import indexer, text
 from .fuse import scale_of
 from .ops_layers import sight
 from .ops_moves import Ids
@@ -25,9 +25,10 @@ class Scores:
 
 
 def is_scores(a, b):
-    """[.., text, d] times [.., d, text]."""
+    """[.., text, d] times [.., d, text]; or [1, text, heads, d] times [1, 1, d, text]."""
     both = isinstance(a, Rows) and isinstance(b, Rows)
-    return both and text_dim(a) == len(a.dims) - 2 and text_dim(b) == len(b.dims) - 1
+    return both and text_dim(b) == len(b.dims) - 1 and (
+        text_dim(a) == len(a.dims) - 2 or text_dim(a) == 1 and len(a.dims) == 4 == len(b.dims) and b.shape[1] == 1)
 
 
 def with_heads(x, text_at):
@@ -37,6 +38,8 @@ def with_heads(x, text_at):
 
 def begin(a, b, shape):
     order = [*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2]
+    if text_dim(a) == 1 and len(a.dims) == 4:
+        a = a.permute([0, 2, 1, 3])
     return Scores(with_heads(a, -2), with_heads(b.permute(order), -2), shape)
 
 
@@ -156,6 +159,8 @@ KEEPS = {"to.dtype", "_to_copy.default", "dropout.default", "type_as.default", "
 
 def step(at, name, args, kwargs):
     """An op that reads scores."""
+    if any(isinstance(a, indexer.Relevance) for a in args):
+        return indexer.step(at, name, args)
     s = args[0]
     if name in KEEPS:
         return s
@@ -170,6 +175,8 @@ def step(at, name, args, kwargs):
         return times(s, args[1]) if isinstance(s, Scores) else times(args[1], s)
     if name in ("div.Tensor", "div.Scalar"):
         return times(s, 1 / number_of(args[1]))
+    if name == "relu.default" and s.scale > 0 and not s.words and not s.alibi and not s.cap:
+        return indexer.Relevance(s.q, s.k, at.shape)
     if name == "tanh.default":
         return s.but(cap=1.0)
     if name in ("softmax.int", "_softmax.default"):
@@ -218,7 +225,7 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
     if mask is not None and mask.bias is not None:
         q, k = rising(q, k, slopes_in(mask.bias, q.shape[1]), scale)
         mask = Mask(mask.words, mask.shape)
-    return OPS["attend.default"](t, q, k, v, mask, None, None, scale, 0.0, causal).permute([0, 2, 1, 3])
+    return OPS["attend.default"](t, q, k, v, mask, None, None, None, 0, scale, 0.0, causal).permute([0, 2, 1, 3])
 
 
 @op("cumsum.default")

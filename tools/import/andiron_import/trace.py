@@ -1,10 +1,12 @@
 """A model's forward pass as a graph of torch ops, for one text of text.ROWS tokens."""
+import contextlib
 import inspect
 import re
 
 import torch
+from torch._guards import detect_fake_mode
 
-from . import hooks, text
+from . import hooks, hooks_methods, text
 
 
 class _Logits(torch.nn.Module):
@@ -24,8 +26,9 @@ class Trace:
     def __init__(self, model):
         hooks.use(model)
         text.choose(model)
-        inputs = (torch.zeros(1, text.ROWS, dtype=torch.long), torch.arange(text.ROWS)[None])
-        with torch.no_grad(), hooks.functions(model):
+        with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
+            inputs = (torch.zeros(1, text.ROWS, dtype=torch.long), torch.arange(text.ROWS)[None])
+        with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
             program = torch.export.export(_Logits(model), inputs, strict=False)
             program = program.run_decompositions({})
         signature = program.graph_signature
@@ -39,8 +42,13 @@ class Trace:
                            if v in program.state_dict}
 
 
-def module_of(node):
-    """The module that an op of the trace stands in, as the model names it: "model.layers.3.self_attn"."""
+def modules_of(node):
+    """The modules that an op of the trace stands in, outermost first, as the model names them."""
     stack = node.meta.get("nn_module_stack") or {}
-    paths = [path for path, _ in stack.values()]
-    return re.sub(r"^(L\['self'\]\.)?model\.?", "", paths[-1]) if paths else ""
+    paths = [re.sub(r"^(L\['self'\]\.)?model\.?", "", path) for path, _ in stack.values()]
+    return [p for p in paths if p]
+
+
+def module_of(node):
+    """The innermost: "model.layers.3.self_attn"; "" is the model."""
+    return (modules_of(node) or [""])[-1]

@@ -1,6 +1,8 @@
 """What a traced value is: rows of numbers, or what does not depend on the row."""
 import math
 
+import torch
+
 from . import text
 
 
@@ -40,7 +42,8 @@ class Const:
 
     @staticmethod
     def literal(tensor):
-        return Const(tensor.shape, f"literal{id(tensor)}", lambda load: tensor)
+        content = hash(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return Const(tensor.shape, f"literal{content}{tuple(tensor.shape)}", lambda load: tensor)
 
     @staticmethod
     def op(target, args, kwargs, shape, tag):

@@ -1,22 +1,20 @@
 """The GGUF file: the definition, the model's tensors under the definition's names, and a few facts."""
 import json
+import math
 
 import gguf
 import numpy as np
 import torch
 
 
-def quantized(array, kind):
-    """Matrices of a type that their rows fit, else what comes next: F16, F32."""
-    kinds = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16,
-             "bf16": gguf.GGMLQuantizationType.BF16, "q8_0": gguf.GGMLQuantizationType.Q8_0,
-             "q4_0": gguf.GGMLQuantizationType.Q4_0, "q4_1": gguf.GGMLQuantizationType.Q4_1}
-    t = kinds[kind]
-    if array.ndim < 2 or t == gguf.GGMLQuantizationType.F32:
-        return array, None
-    if array.shape[-1] % gguf.GGML_QUANT_SIZES[t][0]:
-        t = gguf.GGMLQuantizationType.F16
-    return gguf.quants.quantize(array, t), t
+KINDS = {k: gguf.GGMLQuantizationType[k.upper()] for k in ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")}
+
+
+def type_of(shape, kind):
+    """For matrices the asked one where their rows fit it, else F16; for all others F32."""
+    if len(shape) < 2:
+        return KINDS["f32"]
+    return KINDS[kind if shape[-1] % gguf.GGML_QUANT_SIZES[KINDS[kind]][0] == 0 else "f16"]
 
 
 DOCUMENTS = {"tokenizer.json": "json", "tokenizer_config.json": "config", "special_tokens_map.json": "special",
@@ -38,21 +36,33 @@ def add_texts(out, directory):
             out.add_chat_template(said)
 
 
-def write(path, model_type, definition, emitter, load, directory, kind="f32"):
-    out = gguf.GGUFWriter(path, model_type)
-    out.add_string("andiron.arch", definition)
-    out.add_name(directory.name or model_type)
-    out.add_uint32(f"{model_type}.context_length", emitter.n_ctx)
+def write(path, imported, directory, kind="f32"):
+    """One weight is in memory at a time."""
+    emitter, name = imported.emitter, imported.name
+    out = gguf.GGUFWriter(path, name)
+    out.add_string("andiron.arch", imported.text)
+    out.add_name(directory.name or name)
+    out.add_uint32(f"{name}.context_length", imported.n_ctx)
     add_texts(out, directory)
     if len(set(emitter.kind_of_layer)) > 1:
         out.add_array("andiron.layer_kind", emitter.kind_of_layer)
-    for name, const in emitter.names.tensors.items():
-        with torch.no_grad():
-            array = const.compute(load).detach().float().contiguous().numpy()
-        products = emitter.names.products.get(name, False)
-        data, t = quantized(np.ascontiguousarray(array), kind if products else "f32")
-        out.add_tensor(name, data, raw_dtype=t)
+    types = {stem: type_of(const.shape, kind if emitter.names.products.get(stem) else "f32")
+             for stem, const in emitter.names.tensors.items()}
+    for stem, const in emitter.names.tensors.items():
+        block, size = gguf.GGML_QUANT_SIZES[types[stem]]
+        out.add_tensor_info(stem, const.shape, np.dtype(np.float32), math.prod(const.shape) // block * size,
+                            types[stem])
     out.write_header_to_file()
     out.write_kv_data_to_file()
-    out.write_tensors_to_file()
+    out.write_ti_data_to_file()
+    for stem, const in emitter.names.tensors.items():
+        with torch.no_grad():
+            array = const.compute(imported.load).detach().float().contiguous().numpy()
+        out.write_tensor_data(packed(array, types[stem]))
     out.close()
+
+
+def packed(array, kind):
+    if kind == KINDS["f16"]:
+        return array.astype(np.float16)
+    return array if kind == KINDS["f32"] else gguf.quants.quantize(array, kind)

@@ -1,0 +1,73 @@
+"""Sparse attention: an indexer's scores, and the positions that they choose, as one `choose` (DeepSeek-V3.2, 2025)."""
+from .rows import number_of, op, ordered
+from .values import Mask, Node, Refused
+
+
+class Relevance:
+    """sum over heads of weights * relu(q . k), as far as the trace has come. q: [1, heads, text, d] and k as rows."""
+
+    def __init__(self, q, k, shape, weights=None, words=()):
+        self.q, self.k, self.shape, self.weights, self.words = q, k, tuple(shape), weights, words
+
+    def but(self, **of):
+        return Relevance(**(self.__dict__ | of))
+
+
+class Chosen:
+    """Places in the text, as choose gives them."""
+
+    def __init__(self, node, shape):
+        self.node, self.shape = node, tuple(shape)
+
+
+def summed(weights, s, shape):
+    if s.weights is not None or s.q.shape[1] != weights.shape[-1]:
+        raise Refused("scores of an indexer that are not summed by a weight for each head")
+    return s.but(weights=weights, shape=shape)
+
+
+def masked(s, mask):
+    if not isinstance(mask, Mask):
+        raise Refused("scores of an indexer with a mask that is computed")
+    return s.but(words=s.words + tuple(mask.words.split("&")))
+
+
+def chosen(s, n, shape):
+    if s.weights is None or set(s.words) != {"causal"}:
+        raise Refused("an indexer that chooses of other positions than all up to a row's own")
+    ins = [(ordered(s.q.permute([0, 2, 1, 3])), s.q.shape[1]), (ordered(s.k), 1), (ordered(s.weights), 1)]
+    return Chosen(Node("choose", ins, n, 1, {"n": n}), shape)
+
+
+def step(at, name, args):
+    """An op that reads them."""
+    a, b = args[0], args[1] if len(args) > 1 else None
+    if name in ("matmul.default", "bmm.default") and isinstance(b, Relevance):
+        return summed(a, b, at.shape)
+    if name in ("squeeze.dim", "view.default", "to.dtype", "_to_copy.default"):
+        return a.but(shape=at.shape)
+    if name in ("mul.Tensor", "div.Tensor") and (number_of(b) or 0) > 0:
+        return a  # the order is the same
+    if name == "add.Tensor" or name.startswith("masked_fill.") and getattr(b, "hidden", False):
+        return masked(a, b)
+    if name == "topk.default":
+        return [None, chosen(a, b, at.shape[1])]
+    raise Refused(f"torch's {name} of an indexer's scores")
+
+
+@op("choose.default")
+def _(t, q, k, n, span, local):
+    """q [1, heads, text, d], k [1, 1, text, d]."""
+    h = q.shape[1]
+    ins = [(ordered(q.permute([0, 2, 1, 3])), h), (ordered(k), 1)]
+    return Chosen(Node("choose", ins, n * h, h, {"n": n, "span": span, "local": local}), t.shape)
+
+
+def only(places, n):
+    """What attend reads of; n: how many the configuration says, which may be more than the traced text is long."""
+    if not isinstance(places, Chosen):
+        raise Refused("attention to places that no indexer chose")
+    node = places.node
+    if n:
+        node.n, node.attrs["n"] = n * node.heads, n
+    return node, node.heads

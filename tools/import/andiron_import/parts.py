@@ -1,0 +1,33 @@
+"""A layer that attends several times becomes as many: the language gives each layer one cache."""
+import collections
+
+
+def stores(node):
+    return node.op == "attend" and "cache_of" not in node.attrs
+
+
+def part_of(segment, users):
+    """{node: number} of one layer's nodes: from one attend that stores on, up to the next."""
+    part, seen = {}, 0
+    for node in segment:
+        part[node] = max((part.get(i, 0) for i, _ in node.inputs), default=0)
+        if stores(node):
+            part[node] = max(part[node], seen)
+            seen = part[node] + 1
+    for node in reversed(segment):  # no sooner than it is read, so that little is passed on
+        if not stores(node):
+            part[node] = max(part[node], min((part.get(u, seen - 1) for u in users[node]), default=0))
+    return part
+
+
+def apart(nodes, place, n_layers, users):
+    """`place` and the number of layers, with each part a layer of its own."""
+    segments = collections.defaultdict(list)
+    for node in nodes:
+        segments[place[node]].append(node)
+    new, start = {}, 0
+    for layer in range(n_layers):
+        part = part_of(segments[layer], users)
+        new |= {node: start + p for node, p in part.items()}
+        start += max(part.values(), default=0) + 1
+    return {node: new.get(node, start if at == n_layers else at) for node, at in place.items()}, start

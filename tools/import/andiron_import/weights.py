@@ -1,0 +1,123 @@
+"""A model as Transformers loads it, its weights still in their files.
+
+Transformers is given tensors that remember how they come about (Lazy): what it renames, stacks, cuts or casts on its
+way is done when a weight is asked for, one at a time. The model itself holds fake tensors: shapes without numbers.
+"""
+import json
+import os
+import pathlib
+
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._pytree import tree_map
+
+from .values import Refused
+
+MODE = FakeTensorMode(allow_non_fake_inputs=True)
+TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+         "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+         "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
+
+
+class Lazy(torch.Tensor):
+    """A tensor that make() gives; ops on it give others."""
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, fake, make):
+        self = torch.Tensor._make_wrapper_subclass(cls, fake.shape, strides=fake.stride(), dtype=fake.dtype,
+                                                   device="cpu")
+        self.fake, self.make = fake, make
+        return self
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+
+        def run():
+            return func(*tree_map(made, args), **tree_map(made, kwargs))
+        try:
+            with MODE:
+                out = func(*tree_map(fake_of, args), **tree_map(fake_of, kwargs))
+        except DataDependentOutputException:  # are two of them equal?
+            return run()
+        if isinstance(out, (list, tuple)):
+            return [cls(o, lambda i=i: run()[i]) for i, o in enumerate(out)]
+        return cls(out, run) if isinstance(out, torch.Tensor) else out
+
+
+def fake_of(x):
+    return x.fake if isinstance(x, Lazy) else x
+
+
+def made(x):
+    return x.make() if isinstance(x, Lazy) else x
+
+
+def safetensors(path):
+    """{name: Lazy} of a file; each make() reads its bytes anew."""
+    size = path.stat().st_size
+    with path.open("rb") as f:
+        n = int.from_bytes(f.read(8), "little")
+        if n > size - 8:
+            raise Refused(f"{path.name}: the header is said to take {n} bytes, the file has {size}")
+        header = json.loads(f.read(n))
+    header.pop("__metadata__", None)
+    for name, said in header.items():
+        begin, end = said["data_offsets"]
+        if not 0 <= begin <= end <= size - 8 - n:
+            raise Refused(f"{path.name}: {name} lies outside of the file")
+        if said["dtype"] not in TYPES:
+            raise Refused(f"{path.name}: {name} is of the type {said['dtype']}, which is not known here")
+        yield name, stored(path, 8 + n + begin, end - begin, said["shape"], TYPES[said["dtype"]])
+
+
+def stored(path, at, n_bytes, shape, dtype):
+    def make():
+        data = bytearray(n_bytes)
+        with path.open("rb") as f:
+            f.seek(at)
+            f.readinto(data)
+        return torch.frombuffer(data, dtype=dtype).reshape(shape) if data else torch.empty(shape, dtype=dtype)
+    with MODE:
+        return Lazy(torch.empty(shape, dtype=dtype), make)
+
+
+def checkpoint(directory):
+    """{name: Lazy} of a folder: of its safetensors, else of what torch.save wrote."""
+    index = directory / "model.safetensors.index.json"
+    if index.exists():
+        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    else:
+        files = [p.name for p in sorted(directory.glob("model*.safetensors"))]
+    out = {}
+    for name in files:
+        out |= safetensors(directory / pathlib.PurePath(name).name)
+    for path in [] if files else sorted(directory.glob("pytorch_model*.bin")):
+        for name, tensor in torch.load(path, map_location="cpu", mmap=True, weights_only=True).items():
+            out[name] = Lazy(MODE.from_tensor(tensor), lambda t=tensor: t)
+    if not out:
+        raise Refused("the folder has no model.safetensors, no index of it and no pytorch_model.bin")
+    return out
+
+
+def model_of(kind, config, directory):
+    """The model with fake parameters, and the function that gives the numbers of one by its name."""
+    os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"  # a dispatched op runs in the thread that asks
+    model, info = kind.from_pretrained(None, config=config, state_dict=checkpoint(pathlib.Path(directory)),
+                                       dtype=torch.float32, output_loading_info=True)
+    missing = sorted(info["missing_keys"])
+    if missing:
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        raise Refused(f"the folder has no weights for {', '.join(missing[:8])}{more}")
+    lazy, fakes = {}, {}
+    for prefix, module in model.named_modules():
+        for name, p in module._parameters.items():
+            if p is not None:
+                lazy[f"{prefix}.{name}".lstrip(".")] = p
+                if id(p) not in fakes:
+                    fakes[id(p)] = torch.nn.Parameter(fake_of(p.data), requires_grad=False)
+                module._parameters[name] = fakes[id(p)]
+        for name, b in module._buffers.items():
+            module._buffers[name] = made(b)
+    return model.eval(), lambda name: made(lazy[name])
