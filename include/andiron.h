@@ -78,6 +78,7 @@ typedef struct {
     const char *cpu;          /* level in use */
     int n_threads;
     size_t n_vocab, n_layer, n_embd, n_ctx_train;
+    size_t n_embedded;     /* tokens that it reads: 0 to n_embedded - 1; n_vocab where it embeds is another number */
     bool embeds;           /* gives a vector of n_vocab numbers for each token, not scores */
     uint64_t n_params;     /* weights, counted as numbers */
     uint64_t file_bytes;   /* of all split files */
@@ -193,9 +194,10 @@ typedef enum {
     ANDIRON_POOLING_LAST,
 } andiron_pooling;
 
-/* One vector for a text: out f32 [n_embd of the output], of length 1 where `normalize`. The session's own text is
- * replaced by `tokens` (at least one). For models that embed, or were opened with `embeddings`; ANDIRON_E_FULL when the
- * tokens do not fit the context, or, where the model reads whole texts, one step. */
+/* One vector for a text: out f32 [n_embd of the output], of length 1 where `normalize` and it is not the scores of
+ * classes (pooling_type rank). The session's own text is replaced by `tokens` (at least one). For models that embed, or
+ * were opened with `embeddings`; ANDIRON_E_FULL when the tokens do not fit the context, or, where the model reads whole
+ * texts, one step. */
 ANDIRON_API andiron_status andiron_session_embed(andiron_session *session, const andiron_token *tokens, size_t n_tokens,
                                                  andiron_pooling pooling, bool normalize, float *out,
                                                  andiron_error *error);

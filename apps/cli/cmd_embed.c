@@ -7,7 +7,7 @@
 
 struct embed_args {
     struct model_args model;
-    const char *file, *pooling;
+    const char *file, *tokens, *pooling;
     size_t ctx;
     bool lines, raw;
 };
@@ -39,16 +39,28 @@ static void print_vector(const float *x, size_t n)
     puts("]");
 }
 
-static bool embed_text(const struct embed_run *run, const char *text, size_t n)
+static bool embed_tokens(const struct embed_run *run, const struct tokens *tokens)
 {
     andiron_error error;
+    if (andiron_session_embed(run->session, tokens->ids, tokens->n, pooling_named(run->args->pooling), !run->args->raw,
+                              run->vector, &error))
+        return fail_with(&error);
+    print_vector(run->vector, run->n);
+    return true;
+}
+
+static bool embed_text(const struct embed_run *run, const char *text, size_t n)
+{
     struct tokens tokens = {0};
-    bool ok = tokens_from_text(&tokens, run->model, text, n, ANDIRON_TOKENIZE_BOS);
-    if (ok && andiron_session_embed(run->session, tokens.ids, tokens.n, pooling_named(run->args->pooling),
-                                    !run->args->raw, run->vector, &error))
-        ok = fail_with(&error);
-    if (ok)
-        print_vector(run->vector, run->n);
+    bool ok = tokens_from_text(&tokens, run->model, text, n, ANDIRON_TOKENIZE_BOS) && embed_tokens(run, &tokens);
+    tokens_close(&tokens);
+    return ok;
+}
+
+static bool embed_ids(const struct embed_run *run, const char *ids)
+{
+    struct tokens tokens = {0};
+    bool ok = tokens_parse(&tokens, ids, strlen(ids), model_n_embedded(run->model)) && embed_tokens(run, &tokens);
     tokens_close(&tokens);
     return ok;
 }
@@ -63,6 +75,22 @@ static bool embed_lines(const struct embed_run *run, const struct text *text)
         at += n + 1;
     }
     return true;
+}
+
+/* The text of the command line, of a file or of the standard input. */
+static bool embed_given(const struct embed_run *run, const char *given)
+{
+    const struct embed_args *args = run->args;
+    struct text text = {0};
+    bool ok;
+    if (given)
+        ok = text_add(&text, given, strlen(given)) || fail_memory();
+    else
+        ok = args->file ? text_read_path(&text, args->file) : text_read(&text, stdin, "standard input");
+    if (ok)
+        ok = args->lines ? embed_lines(run, &text) : embed_text(run, text.bytes ? text.bytes : "", text.n);
+    text_close(&text);
+    return ok;
 }
 
 /* Steps hold a whole text, for models that want it so. */
@@ -90,18 +118,12 @@ static int run_embed(const struct command *command, int argc, char **argv)
     enum parse_result parsed = options_parse(command, argc, argv, &args, &given);
     if (parsed != PARSE_OK)
         return parsed == PARSE_HELP ? EXIT_DONE : EXIT_USAGE;
-    if (args.file && given.items[1])
-        return usage_error(command, "give either a text or --file");
+    if (!!args.file + !!args.tokens + !!given.items[1] > 1)
+        return usage_error(command, "give a text, --file or --tokens, and only one of them");
     struct embed_run run = {.args = &args};
-    struct text text = {0};
     bool ok = open_run(&run, given.items[0]);
-    if (ok && given.items[1])
-        ok = text_add(&text, given.items[1], strlen(given.items[1])) || fail_memory();
-    else if (ok)
-        ok = args.file ? text_read_path(&text, args.file) : text_read(&text, stdin, "standard input");
     if (ok)
-        ok = args.lines ? embed_lines(&run, &text) : embed_text(&run, text.bytes ? text.bytes : "", text.n);
-    text_close(&text);
+        ok = args.tokens ? embed_ids(&run, args.tokens) : embed_given(&run, given.items[1]);
     free(run.vector);
     andiron_session_close(run.session);
     andiron_model_close(run.model);
@@ -113,6 +135,8 @@ static const struct option_row options[] = {
      offsetof(struct embed_args, lines), 0, 0},
     {"file", 'f', OPTION_FILE, "FILE", "read the text from FILE; -: standard input", offsetof(struct embed_args, file),
      0, 0},
+    {"tokens", 0, OPTION_TEXT, "IDS", "token ids instead of a text: 1,2,3 or a JSON array",
+     offsetof(struct embed_args, tokens), 0, 0},
     {"pooling", 0, OPTION_TEXT, "mean|first|last", "how tokens become one vector; default: as the model says",
      offsetof(struct embed_args, pooling), 0, 0},
     {"raw", 0, OPTION_FLAG, NULL, "as it comes; without, its length is made 1", offsetof(struct embed_args, raw), 0, 0},

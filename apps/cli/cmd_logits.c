@@ -83,9 +83,10 @@ static bool read_tokens(struct tokens *tokens, const andiron_model *model, const
         return tokens_from_text(tokens, model, args->prompt, strlen(args->prompt),
                                 ANDIRON_TOKENIZE_BOS | (args->special ? ANDIRON_TOKENIZE_SPECIAL : 0));
     if (strcmp(args->tokens, "-"))
-        return tokens_parse(tokens, args->tokens, strlen(args->tokens), INT32_MAX);
+        return tokens_parse(tokens, args->tokens, strlen(args->tokens), model_n_embedded(model));
     struct text text = {0};
-    bool ok = text_read(&text, stdin, "standard input") && tokens_parse(tokens, text.bytes, text.n, INT32_MAX);
+    bool ok = text_read(&text, stdin, "standard input") &&
+              tokens_parse(tokens, text.bytes, text.n, model_n_embedded(model));
     text_close(&text);
     return ok;
 }

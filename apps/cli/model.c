@@ -93,3 +93,10 @@ size_t model_n_vocab(const andiron_model *model)
     andiron_model_get_info(model, &info);
     return info.n_vocab;
 }
+
+size_t model_n_embedded(const andiron_model *model)
+{
+    andiron_model_info info;
+    andiron_model_get_info(model, &info);
+    return info.n_embedded;
+}

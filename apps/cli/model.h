@@ -49,6 +49,7 @@ bool model_open_embeddings(andiron_model **out, const char *name, const struct m
 /* The library's view of `args`; `arch_dir` has room for the path of the user's .arch files. */
 andiron_model_options model_options(const struct model_args *args, char *arch_dir, size_t n);
 size_t model_n_vocab(const andiron_model *model);
+size_t model_n_embedded(const andiron_model *model);
 /* Let the library's warnings, and with `verbose` what else it says, appear on stderr. */
 void model_say_log(bool verbose);
 

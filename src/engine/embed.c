@@ -8,15 +8,22 @@
 /* Numbers of the key pooling_type. */
 enum { KEY_MEAN = 1, KEY_CLS, KEY_LAST, KEY_RANK };
 
-static andiron_pooling pooling_of(const andiron_model *model)
+static uint64_t pooling_key(const andiron_model *model)
 {
     char key[256];
     uint64_t kind = 0;
     snprintf(key, sizeof key, "%s.pooling_type", model->architecture);
     gguf_get_u64(model->file, key, &kind);
+    return kind;
+}
+
+static andiron_pooling pooling_of(const andiron_model *model)
+{
+    const uint64_t kind = pooling_key(model);
     if (kind == KEY_MEAN || (kind == 0 && model->graph.whole_texts))
         return ANDIRON_POOLING_MEAN;
-    return kind == KEY_CLS || kind == KEY_RANK ? ANDIRON_POOLING_FIRST : ANDIRON_POOLING_LAST;
+    const bool first = kind == KEY_CLS || (kind == KEY_RANK && model->graph.whole_texts);
+    return first ? ANDIRON_POOLING_FIRST : ANDIRON_POOLING_LAST;
 }
 
 struct pooled {
@@ -97,6 +104,6 @@ andiron_status andiron_session_embed(andiron_session *s, const andiron_token *to
         status = embed_step(s, tokens, at, n, &p, error);
     }
     if (!status)
-        finish(&p, normalize);
+        finish(&p, normalize && pooling_key(s->model) != KEY_RANK); /* scores have no direction */
     return status;
 }

@@ -199,6 +199,7 @@ void andiron_model_get_info(const andiron_model *model, andiron_model_info *info
         .n_vocab = model->plan        ? model->n_vocab
                    : model->tokenizer ? tokenizer_n_tokens(model->tokenizer)
                                       : 0,
+        .n_embedded = model->n_embedded,
         .n_ctx_train = model->graph.n_ctx_train,
         .embeds = model->graph.embeds,
         .file_bytes = gguf_file_bytes(model->file),

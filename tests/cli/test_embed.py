@@ -25,6 +25,12 @@ class Embed(Case):
         path.write_bytes(b"hello")
         self.assertEqual(self.vector("-f", path), self.vector("hello"))
 
+    def test_tokens(self):
+        ids = self.ok("tokenize", tiny(), "hello").decode()
+        self.assertEqual(json.loads(self.ok("embed", tiny(), "--tokens", ids)), self.vector("hello"))
+        self.fails("embed", tiny(), "--tokens", "99999999", says="beyond")
+        self.misused("embed", tiny(), "a", "--tokens", "1")
+
     def test_pooling(self):
         """The rows of a text are those of its beginnings, because this model looks back only."""
         rows = [self.vector("seesee"[:n], "--raw", "--pooling", "last") for n in (1, 2, 3)]

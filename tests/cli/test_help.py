@@ -56,7 +56,7 @@ class Help(Case):
         promised = {
             "run": "system raw temperature top-k top-p min-p repeat-penalty seed ctx threads cpu arch kv-type",
             "show": "metadata tensors graph json ctx", "tokenize": "detokenize special pieces",
-            "logits": "tokens prompt ubatch decode output", "perplexity": "ctx", "embed": "lines pooling raw",
+            "logits": "tokens prompt ubatch decode output", "perplexity": "ctx", "embed": "lines pooling raw tokens",
             "convert": "type force",
             "import": "type",
             "bench": "prompt depth sequences json"}

@@ -18,7 +18,7 @@ _andiron()
     tokenize) words="--detokenize -d --special --pieces --bos --lines --file -f --threads -t --cpu --arch --verbose -h --help" ;;
     logits) words="--tokens --prompt -p --special --output -o --ubatch --decode --beside --ctx -c --kv-type --threads -t --cpu --arch --verbose -h --help" ;;
     perplexity) words="--ctx -c --chunks --kv-type --json --threads -t --cpu --arch --verbose -h --help" ;;
-    embed) words="--lines --file -f --pooling --raw --ctx -c --threads -t --cpu --arch --verbose -h --help" ;;
+    embed) words="--lines --file -f --tokens --pooling --raw --ctx -c --threads -t --cpu --arch --verbose -h --help" ;;
     convert) words="--type -t --force --verbose -v -h --help" ;;
     import) words="--type -t -h --help" ;;
     bench) words="--prompt -p --generate -n --depth -d --sequences -s --repetitions -r --ubatch --kv-type --json --threads -t --cpu --arch --verbose -h --help" ;;

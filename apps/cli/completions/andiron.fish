@@ -72,6 +72,7 @@ complete -c andiron -n '__fish_seen_subcommand_from perplexity' -l arch -r -d 'r
 complete -c andiron -n '__fish_seen_subcommand_from perplexity' -l verbose -d 'say more on stderr'
 complete -c andiron -n '__fish_seen_subcommand_from embed' -l lines -d 'each line is a text of its own; answers one vector a line'
 complete -c andiron -n '__fish_seen_subcommand_from embed' -l file -s f -r -d 'read the text from FILE; -: standard input'
+complete -c andiron -n '__fish_seen_subcommand_from embed' -l tokens -r -d 'token ids instead of a text: 1,2,3 or a JSON array'
 complete -c andiron -n '__fish_seen_subcommand_from embed' -l pooling -r -f -a 'mean first last' -d 'how tokens become one vector; default: as the model says'
 complete -c andiron -n '__fish_seen_subcommand_from embed' -l raw -d 'as it comes; without, its length is made 1'
 complete -c andiron -n '__fish_seen_subcommand_from embed' -l ctx -s c -r -d 'most tokens of a text; default: 2048, or what the model has'

@@ -11,7 +11,7 @@ import tempfile
 import numpy as np
 import torch
 
-from . import trace
+from . import heads, trace
 from .values import Refused, Rows
 
 LIMIT = 2e-4  # of the largest logit, as float32 sums in another order leave it
@@ -19,25 +19,27 @@ FIRST = 1e-3  # what a module is called wrong for
 LENGTHS = (1, 7, 24)
 
 
+def said_by(command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Refused(done.stderr.strip() or f"{command[0]} stopped with {done.returncode}")
+    return done.stdout
+
+
+def andiron_vector(program, path, tokens):
+    ids = ",".join(map(str, tokens))
+    return np.array(json.loads(said_by([program, "embed", str(path), "--tokens", ids, "--raw"])), np.float32)
+
+
 def andiron_logits(program, path, tokens, decode):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "logits.safetensors"
-        command = [program, "logits", str(path), "--tokens", ",".join(map(str, tokens)), "-o", str(out),
-                   "--kv-type", "f32", "-c", "64", *(["--decode", str(decode)] if decode else [])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Refused(done.stderr.strip() or f"{program} stopped with {done.returncode}")
+        said_by([program, "logits", str(path), "--tokens", ",".join(map(str, tokens)), "-o", str(out),
+                 "--kv-type", "f32", "-c", "64", *(["--decode", str(decode)] if decode else [])])
         data = out.read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8:8 + size])["logits"]
     return np.frombuffer(data[8 + size:], np.float32).reshape(header["shape"])
-
-
-def texts(model):
-    """Random ids, one text of each length."""
-    generator = torch.Generator().manual_seed(1)
-    n_vocab = model.get_input_embeddings().weight.shape[0]
-    return [torch.randint(0, n_vocab, (1, n), generator=generator) for n in LENGTHS]
 
 
 def far(got, want):
@@ -46,34 +48,37 @@ def far(got, want):
     return by if by == by else math.inf
 
 
-def scores(model, tokens):
+def answer(model, tokens):
     with torch.no_grad():
-        return model(input_ids=tokens, use_cache=False).logits[0].numpy()
+        return heads.numbers(model(**heads.arguments(model, tokens)))[0].numpy()
 
 
-def exact_scores(model, tokens):
+def exact_answer(model, tokens):
     """In double precision, where the model runs in it: a recurrence's own rounding in float32 can exceed the limit."""
     exact = copy.deepcopy(model).double()
     try:
         exact.set_experts_implementation("eager")
-        return scores(exact, tokens)
-    except (RuntimeError, ValueError):
+        return answer(exact, tokens)
+    except (AttributeError, RuntimeError, ValueError):
         return None
 
 
-def difference(model, path, program):
-    """The largest, over three lengths; Refused where it is too large."""
-    worst = 0.0
-    for tokens in texts(model):
-        want = scores(model, tokens)
-        for decode in (0, tokens.shape[1] - 1):
-            got = andiron_logits(program, path, tokens[0].tolist(), decode)
+def difference(model, path, program, whole):
+    """The largest, over three lengths; Refused where it is too large. whole: a text is read at once, never token by
+    token."""
+    generator, worst = torch.Generator().manual_seed(1), 0.0
+    for n in LENGTHS:
+        tokens = heads.some_tokens(model, n, generator)
+        want = answer(model, tokens)
+        for decode in (0, n - 1)[:1 if whole or want.ndim == 1 else 2]:
+            ids = tokens[0].tolist()
+            got = andiron_vector(program, path, ids) if want.ndim == 1 else andiron_logits(program, path, ids, decode)
             by = far(got, want)
-            exact = exact_scores(model, tokens) if by > LIMIT else None
+            exact = exact_answer(model, tokens) if by > LIMIT else None
             by = by if exact is None else min(by, far(got, exact))
             if by > LIMIT:
-                raise Differs(f"the logits of {tokens.shape[1]} tokens, {decode} of them one by one, are {by:.1e} of "
-                              f"the largest away from Transformers', more than {LIMIT:.0e}", tokens, decode)
+                raise Differs(f"the numbers of {n} tokens, {decode} of them one by one, are {by:.1e} of the largest "
+                              f"away from Transformers', more than {LIMIT:.0e}", tokens, decode)
             worst = max(worst, by)
     return worst
 
@@ -100,7 +105,7 @@ def outputs_of(model, tokens):
         return hook
     hooked = [m.register_forward_hook(keep(name)) for name, m in model.named_modules() if name]
     with torch.no_grad():
-        model(input_ids=tokens, use_cache=False)
+        model(**heads.arguments(model, tokens))
     for h in hooked:
         h.remove()
     return given

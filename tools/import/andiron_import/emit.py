@@ -10,7 +10,7 @@ from . import parts
 from .fuse import fused
 from .latent import with_latents
 from .layers import Layer, Loop
-from .values import Refused
+from .values import STATEFUL, Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
 MOST_LINES = 40  # the language has 48 variables a block
@@ -27,9 +27,6 @@ def in_order(output):
             stack.append((node, True))
             stack += [(i, False) for i, _ in reversed(node.inputs)]
     return sorted(out, key=lambda n: n.order)
-
-
-STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous"}
 
 
 def in_layer(layers, path):
@@ -190,10 +187,10 @@ class Scope:
             ins[-1] = f"only: {self.name(node.inputs[-1][0])}"
         if node.op == "attend" and "cache_of" in attrs:
             where = f'cache: nth("blk", {self.emitter.place[attrs["cache_of"]]})'
-            more = [f"{k}: {v}" for k, v in words.items() if v != "0"]
-            return f"attend({', '.join([ins[0], where, *ins[1:], *more, *stems.values()])})"
+            more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"{k}: {s}" for k, s in stems.items()]
+            return f"attend({', '.join([ins[0], where, *ins[1:], *more])})"
         if node.op == "attend":
-            more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"sinks: {s}" for s in stems.values()]
+            more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"{k}: {s}" for k, s in stems.items()]
             return f"attend({', '.join([*ins, 'cache: l', *more])})"
         if self.is_layers_part(node):
             words["start"] = f"l.index * {words['n']}"
@@ -239,11 +236,14 @@ def strip(text):
 
 
 class Emitter:
-    def __init__(self, output, layers, name, n_ctx):
+    def __init__(self, output, layers, name, n_ctx, embeds=False):
         output = with_latents(in_order(merged(output, layers)[0]))
         output, self.free = merged(output, layers)
         share_caches(in_order(output), layers)
+        self.embeds = embeds
         self.nodes, self.output, self.name, self.n_ctx = in_order(output), output, name, n_ctx
+        tables = [n.weights["weight"][0] for n in self.nodes if n.op == "embed" and n.attrs["ids"] == "positions"]
+        self.n_ctx = min([self.n_ctx, *[t.shape[0] for t in tables]])
         self.layers, self.names = layers, Names(layers)
         self.users = collections.defaultdict(list)
         for node in self.nodes:
@@ -271,6 +271,8 @@ class Emitter:
                 after.add(node)
         for node in after:
             place[node] = n
+        if any(node.op in STATEFUL for node in after):  # only a layer has a cache
+            n += 1
         return place, n
 
     def uses(self, node):
@@ -313,7 +315,7 @@ class Emitter:
 
     def whole(self, blocks, loop, scope):
         out = [f"# {self.name} - imported from Transformers by andiron-import.", f"arch {self.name}", "",
-               f"param n_ctx_train = {self.n_ctx}", ""]
+               f"param n_ctx_train = {self.n_ctx}", *["param embeds = 1"][:self.embeds], ""]
         for i, body in enumerate(blocks):
             out += [f"block {'layer' if len(blocks) == 1 else f'layer{i}'}{body}", ""]
         n_before = self.lines_before

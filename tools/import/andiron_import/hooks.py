@@ -54,7 +54,7 @@ def _allowed(words, q, k):
     for word in words.split("&"):
         kind, _, n = word.rstrip(")").partition("(")
         n = int(n or 0)
-        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "around": (k - q).abs() < n,
+        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "around": (k - q).abs() <= n,
                     "chunked": k // max(n, 1) == q // max(n, 1)}[kind]
     return allowed
 
@@ -101,7 +101,7 @@ attend = define("attend(Tensor q, Tensor k, Tensor v, Tensor? mask, Tensor? sink
                 "Tensor? indices, int most, float scale, float cap, bool causal) -> Tensor", _attend,
                 lambda q, k, v, *_: q.new_empty([q.shape[0], q.shape[2], q.shape[1], v.shape[3]]))
 HARMLESS = {"is_causal", "sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states",
-            "return_dict", "output_router_logits", "cache_position", "attention_mask", "deterministic"}
+            "return_dict", "output_router_logits", "cache_position", "attention_mask", "deterministic", "logits_to_keep"}
 
 
 def attention(module, query, key, value, attention_mask=None, scaling=None, dropout=0.0, **more):

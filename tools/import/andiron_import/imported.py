@@ -5,46 +5,50 @@ import re
 
 import torch
 
-from . import emit, lower, text, trace, write
+from . import emit, heads, lower, ops_text, text, trace, weights, write
 from .rows import ordered
 from .values import Node
 
 
-def layers_of(model):
-    """The name of the list of modules that the layers are: of those outside of other lists, the longest."""
-    lists = [(n, m) for n, m in model.named_modules() if isinstance(m, torch.nn.ModuleList)]
+def layers_of(model, nodes):
+    """The name of the list of modules that the layers are: of those that nodes stand in, outside of others, the
+    longest."""
+    runs = {n.module for n in nodes}
+    lists = [(n, m) for n, m in model.named_modules()
+             if isinstance(m, torch.nn.ModuleList) and any(r.startswith(n + ".") for r in runs)]
     outer = [(n, m) for n, m in lists if not any(n.startswith(o + ".") for o, _ in lists if o != n)]
     count = collections.Counter({n: len(m) for n, m in outer})
     return max(count, key=count.get) if count else ""
 
 
-def loader_of(model):
-    """The numbers of a model that has them."""
-    state = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
-    return state.__getitem__
-
-
 class Imported:
-    """text: the definition; emitter: the names of its tensors. load: a function that gives a parameter's numbers."""
+    """text: the definition; emitter: the names of its tensors. The model's parameters may be weights.py's."""
 
-    def __init__(self, model, load=None):
-        self.load = load or loader_of(model)
+    def __init__(self, model):
+        self.model = model
         self.name = "hf-" + re.sub(r"[^\w-]", "-", model.config.model_type)
-        self.layers = layers_of(model)
-        self.n_ctx = text.context_of(model.config.get_text_config())
+        self.n_parameters = sum(p.numel() for p in model.parameters())
+        self.gives = heads.outputs_of(model)
         self.trace = trace.Trace(model)
         self.lowering = lower.Lowering(self.trace)
         self.tell(self.lowering.run())
 
     def tell(self, output):
-        self.emitter = emit.Emitter(output, self.layers, self.name, self.n_ctx)
+        nodes = emit.in_order(output)
+        output, place = ops_text.pooled(nodes)
+        self.layers = layers_of(self.model, nodes)
+        n_ctx = text.context_of(self.model.config.get_text_config())
+        self.emitter = emit.Emitter(output, self.layers, self.name, n_ctx, self.gives != "scores")
+        self.pooling = ops_text.pooling_type(place, self.gives, self.emitter.nodes)
         self.text = self.emitter.write()
 
     def tell_until(self, traced_node):
         """The definition as far as a node of the trace, whose numbers it gives in place of the scores."""
         Node.place = ""
-        self.tell(Node("add", [(ordered(self.lowering.value[traced_node]), 1)], attrs={"number": 0},
-                       n=ordered(self.lowering.value[traced_node]).n))
+        node = ordered(self.lowering.value[traced_node])
+        self.tell(Node("add", [(node, 1)], node.n, attrs={"number": 0}))
 
     def save(self, path, kind, directory):
-        write.write(path, self, pathlib.Path(directory), kind)
+        """With the folder's tokenizer."""
+        state = dict(self.model.named_parameters(remove_duplicate=False)) | dict(self.model.named_buffers())
+        write.write(path, self, lambda name: weights.numbers(state[name]), pathlib.Path(directory), kind)

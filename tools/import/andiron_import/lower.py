@@ -3,10 +3,10 @@ import operator
 
 import torch
 
-from . import indexer, ops_layers, ops_places, scores, text, trace  # noqa: F401 - those of ops add to OPS
-from .ops_moves import Ids, numbers
+from . import indexer, ops_layers, ops_places, ops_text, scores, text, trace  # noqa: F401 - they add to OPS
+from .ops_moves import Ids, counted, numbers
 from .rows import OPS, as_rows, number_of, ordered
-from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
+from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 class At:
     """What an op's handler sees of its place: name, shape and dtype of what it gives."""
@@ -45,17 +45,31 @@ class Lowering:
             return self.arg(node.args[0])[node.args[1]]
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
-        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, scores.Scores, indexer.Relevance))]
-        spread = at.name == "expand.default" and text.ROWS in at.shape  # to every row: no longer a constant
+        moving = [x for x in flat if isinstance(x, (Rows, Fill, Mask, Complex, Aside, scores.Scores, indexer.Relevance))]
+        rows_in = lambda shape: shape.count(text.ROWS)
+        spread = at.name == "expand.default" and rows_in(at.shape) > rows_in(flat[0].shape)  # no constant now
+        if isinstance(at.shape, tuple) and at.shape.count(text.ROWS) == 2 and are_places(flat):
+            return square(node, args, kwargs, at.shape)
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]
-            return Const.op(node.target, args, kwargs, at.shape, None)
+            return counted(Const.op(node.target, args, kwargs, at.shape, None))
+        if any(isinstance(x, ops_text.Count) for x in flat):
+            return ops_text.counts(at, args)
+        if at.name in SAME_EVERYWHERE and all(number_of(x) is not None for x in args) and fills(flat):
+            return Fill(same_everywhere(node, args), at.shape)
         if any(isinstance(x, (scores.Scores, indexer.Relevance)) for x in flat):
             return scores.step(at, at.name, args, kwargs)
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
+        if self.asks_for_padding(at.name, args):
+            return Fill(float(at.name.startswith("ne")), at.shape)
         return self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs)
+
+    def asks_for_padding(self, name, args):
+        """A text has no padding: whether a token is that is known."""
+        tokens = isinstance(args[0] if args else None, Ids) and args[0].source == "tokens"
+        return tokens and name in ("ne.Scalar", "eq.Scalar") and args[1] in self.traced.padding
 
     def ids(self, at, args):
         """Whole numbers stay whole where they are moved, or shifted."""
@@ -65,12 +79,14 @@ class Lowering:
         if at.name in ("add.Tensor", "sub.Tensor") and number_of(args[1]) is not None:
             by = int(number_of(args[1]))
             return Ids(x.source, x.dims, x.plus + (by if at.name == "add.Tensor" else -by))
+        if at.name == "mul.Tensor" and number_of(args[1]) == 1:
+            return x
         moved = OPS[at.name](at, *args) if at.name in OPS and at.name not in ("add.Tensor", "mul.Tensor") else None
         return x.remade(moved) if isinstance(moved, Rows) else None
 
     def plain(self, at, x):
-        keeps = ("embedding.default", "index_select.default", "index.Tensor", "to.dtype", "_to_copy.default",
-                 "to.dtype_layout", "type_as.default")
+        keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",
+                 "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default")
         if isinstance(x, Fill) and at.name in MOVES:
             return as_rows(x)
         return x if at.name in keeps else numbers(x)
@@ -98,8 +114,40 @@ class Lowering:
         Node.place = trace.module_of(node)
         try:
             self.value[node] = self.call(node)
-        except (Refused, KeyError, AttributeError, TypeError) as e:
+        except (Refused, KeyError, IndexError, AttributeError, TypeError) as e:
             raise Refused(f"{trace.module_of(node) or 'the model'}: {name}: {e}") from e
+
+
+def are_places(values):
+    """Are they made of places in the text, and of no token?"""
+    of = [x for x in values if isinstance(x, (Rows, Fill, Const, Mask, Complex, Aside, scores.Scores))]
+    known = lambda x: isinstance(x, (Const, Fill)) or isinstance(x, Ids) and x.source == "positions"
+    return all(map(known, of)) and any(isinstance(x, Ids) for x in of) or {type(x) for x in of} == {Const, Fill}
+
+
+def square(node, args, kwargs, shape):
+    """Numbers of pairs of places: computed, for text.ROWS of them."""
+    def constant(x, of):
+        if isinstance(x, Fill):
+            return Const.literal(torch.full(x.shape, x.number, dtype=of.meta["val"].dtype))
+        return Const.literal((torch.arange(text.ROWS) + x.plus).reshape(x.shape)) if isinstance(x, Ids) else x
+    return Const.op(node.target, [constant(x, of) for x, of in zip(args, node.args)], kwargs, shape, None)
+
+
+SAME_EVERYWHERE = {f"{name}.{kind}" for kind in ("Tensor", "Scalar") for name in (
+    "add", "sub", "mul", "eq", "ne", "lt", "le", "gt", "ge", "bitwise_and", "__and__")} | {
+    "logical_not.default", "bitwise_not.default", "clamp.default", "abs.default", "rsub.Scalar"}
+
+
+def fills(values):
+    return any(isinstance(x, Fill) for x in values)
+
+
+def same_everywhere(node, args):
+    """An op of numbers that are the same everywhere."""
+    one = lambda x, of: torch.tensor(x.number).to(of.meta["val"].dtype) if isinstance(x, Fill) else (
+        x.known().reshape(()) if isinstance(x, Const) else x)
+    return float(node.target(*[one(x, of) for x, of in zip(args, node.args)]))
 
 
 MOVES = {"view.default", "expand.default", "unsqueeze.default", "reshape.default"}

@@ -6,8 +6,8 @@ import torch
 from . import indexer, text
 from .ops_moves import Ids
 from .ops_numbers import last
-from .rows import BIG, apply, as_rows, combine, joined, make, op, ordered
-from .values import Const, Mask, Node, Refused, Rows
+from .rows import BIG, apply, as_rows, combine, joined, make, number_of, op, ordered
+from .values import Const, Fill, Mask, Node, Refused, Rows
 
 # ---- products
 
@@ -64,19 +64,43 @@ def _(t, a, b):
 
 @op("embedding.default")
 def _(t, weight, ids, *_):
+    ids = as_rows(ids) if isinstance(ids, Fill) else ids
     if isinstance(ids, Ids):
         table = weight if ids.plus == 0 else weight.then(lambda w: w[ids.plus:], (weight.shape[0] - ids.plus,
                                                                                   weight.shape[1]), f"from{ids.plus}")
         return make("embed", [], weight.shape[1], t.shape, attrs={"ids": ids.source}, weights={"weight": (table, None)})
     if isinstance(ids, Const):
         return Const.op(torch.ops.aten.embedding.default, (weight, ids), {}, t.shape, None)
+    one = ids.node.attrs["first"] if isinstance(ids, Rows) and ids.node.op == "geometric" and ids.node.n == 1 else None
+    if one is not None:
+        n = int(one)
+        return as_rows(weight.then(lambda w: w[n], (*[1] * (len(t.shape) - 1), t.shape[-1]), f"row{n}")).expand(t.shape)
     raise Refused("a table that is read at computed places")
+
+
+@op("conv1d.default", "convolution.default")
+def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), *more):
+    """x [1, d, text] with [out, d / groups, 1]: a product at each place."""
+    groups, (outs, ins, taps) = more[-1] if more else 1, weight.shape
+    if taps != 1 or len(x.shape) != 3:
+        raise Refused("a convolution along the text")
+    if groups == 1:
+        matrix = weight.then(lambda w: w[..., 0], (outs, ins), "taps")
+        return product(x.permute([0, 2, 1]), matrix, bias, (1, text.ROWS, outs)).permute([0, 2, 1])
+    matrix = weight.then(lambda w: w.reshape(groups, -1, ins), (groups, outs // groups, ins), "by group")
+    node = Node("head_linear", [(ordered(x.permute([0, 2, 1])), groups)], outs, groups, {}, {"weight": (matrix, None)})
+    y = Rows.of(node, (1, text.ROWS, outs)).permute([0, 2, 1])
+    column = bias and bias.then(lambda b: b.reshape(outs, 1), (outs, 1), "column")
+    return combine("add", y, column, t.shape) if bias else y
 
 
 # ---- choosing experts
 
 @op("gather.default")
 def _(t, x, dim, places):
+    known = x.known() if isinstance(x, Const) and isinstance(places, Ids) else None
+    if known is not None and (known == known.reshape(-1)[0]).all():  # the same number at each place
+        return Fill(float(known.reshape(-1)[0]), t.shape)
     x = as_rows(x)
     node, heads = last(x)
     if heads != 1 or dim % len(x.dims) != len(x.dims) - 1 or not isinstance(places, Rows):
@@ -205,20 +229,49 @@ def sight(words):
     attrs = {}
     for word in words - {"causal", "full"}:
         kind, _, n = word.rstrip(")").partition("(")
-        attrs |= {"window": int(n), "window_style": {"sliding": "back", "chunked": "chunks"}[kind]}
+        attrs |= {"window": int(n) * (2 if kind == "around" else 1),
+                  "window_style": {"sliding": "back", "chunked": "chunks", "around": "both"}[kind]}
     return attrs if "causal" in words else attrs | {"sees": "all"}
+
+
+def buckets(n, both):
+    """T5's bucket of each distance, key less query, of a square of places, as attend's `relative` has them."""
+    half = n // 2 if both else n
+    exact = half // 2
+    distance = torch.arange(text.ROWS)[None] - torch.arange(text.ROWS)[:, None]
+    far = distance.abs() if both else (-distance).clamp(min=0)
+    wide = exact + (far.clamp(min=1) / exact).double().log() * (half - exact) / math.log(128 / exact)
+    near = torch.where(far < exact, far, wide.long().clamp(max=half - 1))
+    return near + (half * (distance > 0) if both else 0)
+
+
+def relative_of(bias, heads, both):
+    """The table [buckets, heads] where a bias [1, heads, text, text] is looked up by distance as T5 does it."""
+    one = isinstance(bias, Const) and len(bias.parameters) == 1
+    if not one or bias.shape[-3:] != (heads, text.ROWS, text.ROWS):
+        raise Refused("attention with a bias for each place")
+    probe = torch.arange(1024)[:, None] + 1024.0 * torch.arange(heads)[None]
+    said = bias.compute(lambda _: probe).reshape(heads, text.ROWS, text.ROWS)
+    n = int(said[0].max()) + 1
+    seen = torch.ones(text.ROWS, text.ROWS).bool() if both else torch.ones(text.ROWS, text.ROWS).tril().bool()
+    want = buckets(n, both) + 1024 * torch.arange(heads)[:, None, None]
+    if n < 4 or not (said == want)[:, seen].all():
+        raise Refused("attention with a bias that T5's buckets of distances do not give")
+    return Const.parameter(bias.parameters[0], (n, heads))
 
 
 @op("attend.default")
 def _(t, q, k, v, mask, sinks, bias, indices, most, scale, cap, causal):
-    if bias is not None or getattr(mask, "bias", None) is not None:
-        raise Refused("attention with a bias for each place")
     words = set((mask.words if isinstance(mask, Mask) else "causal" if causal else "full").split("&"))
     if mask is not None and not isinstance(mask, Mask):
         raise Refused("attention with a mask that is computed")
+    if mask is not None and mask.bias is not None:
+        raise Refused("attention with a bias for each place")
     attrs = {"scale": scale, "cap": cap} | sight(words)
     heads = lambda x: (ordered(x), x.shape[1])
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
+    if bias is not None and number_of(bias) is None:
+        weights["relative"] = (relative_of(bias, q.shape[1], "causal" not in words), None)
     n = q.shape[1] * v.shape[3]
     only = [] if indices is None else [indexer.only(indices, most)]
     attrs |= {"only_span": node.attrs["span"] for node, _ in only if "span" in node.attrs}

@@ -1,4 +1,6 @@
 """torch's ops that move numbers: most of them make nothing but another view."""
+import math
+
 import torch
 
 from . import text
@@ -16,6 +18,18 @@ class Ids(Rows):
 
     def remade(self, x):
         return Ids(self.source, x.dims, self.plus)
+
+
+def counted(x):
+    """A known number for each place of the text: those that count the places are positions."""
+    if math.prod(x.shape) != text.ROWS or text.ROWS not in x.shape or x.learned:
+        return x
+    known = x.known().reshape(-1)
+    if (known == known[0]).all():
+        return Fill(float(known[0]), x.shape)
+    if known.is_floating_point() or not torch.equal(known, torch.arange(text.ROWS) + known[0]):
+        return x
+    return Ids("positions", [[(n, TEXT)] if n == text.ROWS else [] for n in x.shape], int(known[0]))
 
 
 def numbers(x):
@@ -136,8 +150,8 @@ def _(t, x, dim=0):
 
 @op("cat.default", "concatenate.default", "concat.default")
 def _(t, parts, dim=0):
-    dim %= len(t.shape)
-    if any(p.shape[dim] == text.ROWS for p in parts):
+    dim, parts = dim % len(t.shape), [p for p in parts if math.prod(p.shape)]
+    if len(parts) > 1 and any(p.shape[dim] == text.ROWS for p in parts):
         raise Refused("texts joined end to end")
     return joined([numbers(p) for p in parts], dim, t.shape)
 

@@ -3,7 +3,7 @@ import torch
 
 from . import indexer, text
 from .fuse import scale_of
-from .ops_layers import sight
+from .ops_layers import relative_of, sight
 from .ops_moves import Ids
 from .rows import OPS, as_rows, joined, number_of, op, ordered, text_dim
 from .values import TEXT, Const, Mask, Node, Refused, Rows
@@ -16,7 +16,7 @@ class Scores:
 
     def __init__(self, q, k, shape, **of):
         self.q, self.k, self.shape = q, k, tuple(shape)
-        self.scale, self.cap, self.words, self.alibi, self.summed = 1.0, 0.0, (), 0.0, False
+        self.scale, self.cap, self.words, self.alibi, self.bias, self.summed = 1.0, 0.0, (), 0.0, None, False
         self.__dict__.update(of)
 
     def but(self, **of):
@@ -122,6 +122,8 @@ def added(s, x):
     words = words_of(x)
     if words:
         return s.but(words=s.words + words)
+    if isinstance(x, Const) and x.learned and s.bias is None:
+        return s.but(bias=x)
     return s.but(alibi=alibi_of(as_rows(x), s.q.shape[1]))
 
 
@@ -130,7 +132,7 @@ def times(s, by):
     if words:
         return s.but(words=s.words + words)
     by = number_of(by)
-    if by is None or s.words or s.alibi or s.cap:
+    if by is None or s.words or s.alibi or s.bias or s.cap:
         raise Refused("scores that are scaled after a mask or by what is no number")
     return s.but(scale=s.scale * by)
 
@@ -148,7 +150,9 @@ def finished(s, v, shape):
     v = with_heads(v, -2)
     attrs = {"scale": s.scale, "cap": s.cap, "alibi": s.alibi} | sight(set(s.words))
     ins = [(ordered(x), x.shape[1]) for x in (s.q, s.k, v)]
-    node = Node("attend", ins, s.q.shape[1] * v.shape[3], s.q.shape[1], attrs)
+    both = attrs.get("sees") == "all"
+    weights = {"relative": (relative_of(s.bias, s.q.shape[1], both), None)} if s.bias else {}
+    node = Node("attend", ins, s.q.shape[1] * v.shape[3], s.q.shape[1], attrs, weights)
     out = Rows.of(node, (1, text.ROWS, s.q.shape[1], v.shape[3])).permute([0, 2, 1, 3])
     return out if len(shape) == 4 else out.view(shape)
 
@@ -182,6 +186,8 @@ def step(at, name, args, kwargs):
     if name in ("softmax.int", "_softmax.default"):
         return s.but(summed=True)
     if name in ("masked_fill.Scalar", "masked_fill.Tensor"):
+        if number_of(args[1]) == 0:
+            return s  # nothing is kept out
         if isinstance(args[1], Const):
             args[1] = args[1].then(torch.logical_not, args[1].shape, "not")
         elif not getattr(args[1], "hidden", False):

@@ -1,23 +1,20 @@
 """A model's forward pass as a graph of torch ops, for one text of text.ROWS tokens."""
 import contextlib
-import inspect
 import re
 
 import torch
 from torch._guards import detect_fake_mode
 
-from . import hooks, hooks_methods, text
+from . import heads, hooks, hooks_methods, text
 
 
-class _Logits(torch.nn.Module):
+class _Numbers(torch.nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model = model
-        self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
 
     def forward(self, tokens, positions):
-        more = {"position_ids": positions} if self.takes_positions else {}
-        return self.model(input_ids=tokens, use_cache=False, **more).logits
+        return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions)))
 
 
 class Trace:
@@ -29,9 +26,10 @@ class Trace:
         with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
             inputs = (torch.zeros(1, text.ROWS, dtype=torch.long), torch.arange(text.ROWS)[None])
         with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
-            program = torch.export.export(_Logits(model), inputs, strict=False)
+            program = torch.export.export(_Numbers(model), inputs, strict=False)
             program = program.run_decompositions({})
         signature = program.graph_signature
+        self.padding = heads.padding(model)
         cut = lambda names: {k: v.removeprefix("model.") for k, v in names.items()}
         self.nodes = list(program.graph.nodes)
         self.parameters = cut(signature.inputs_to_parameters)

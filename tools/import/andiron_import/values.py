@@ -10,6 +10,9 @@ class Refused(Exception):
     """What the trace has and andiron does not, in one sentence."""
 
 
+STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous"}  # ops that read other rows
+
+
 class Node:
     """One op of andiron's graph; `n` numbers a row. inputs: nodes with the heads they are seen as: (node, heads)."""
     count = 0
@@ -74,6 +77,10 @@ class Const:
     def known(self):
         """Its numbers, where no learned one has a part in them."""
         return None if self.learned else self.compute(None)
+
+
+class Aside:
+    """What is no numbers of a row, and few handlers know."""
 
 
 class Fill:

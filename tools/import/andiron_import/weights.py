@@ -102,7 +102,7 @@ def checkpoint(directory):
 
 
 def model_of(kind, config, directory):
-    """The model with fake parameters, and the function that gives the numbers of one by its name."""
+    """The model with fake parameters, each of which numbers() gives."""
     os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"  # a dispatched op runs in the thread that asks
     model, info = kind.from_pretrained(None, config=config, state_dict=checkpoint(pathlib.Path(directory)),
                                        dtype=torch.float32, output_loading_info=True)
@@ -110,14 +110,17 @@ def model_of(kind, config, directory):
     if missing:
         more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
         raise Refused(f"the folder has no weights for {', '.join(missing[:8])}{more}")
-    lazy, fakes = {}, {}
-    for prefix, module in model.named_modules():
+    fakes = {}
+    for module in model.modules():
         for name, p in module._parameters.items():
-            if p is not None:
-                lazy[f"{prefix}.{name}".lstrip(".")] = p
-                if id(p) not in fakes:
-                    fakes[id(p)] = torch.nn.Parameter(fake_of(p.data), requires_grad=False)
-                module._parameters[name] = fakes[id(p)]
+            if p is not None and id(p) not in fakes:
+                fakes[id(p)] = torch.nn.Parameter(fake_of(p.data), requires_grad=False)
+                fakes[id(p)].lazy = p
+            module._parameters[name] = p if p is None else fakes[id(p)]
         for name, b in module._buffers.items():
             module._buffers[name] = made(b)
-    return model.eval(), lambda name: made(lazy[name])
+    return model.eval()
+
+
+def numbers(parameter):
+    return made(getattr(parameter, "lazy", parameter))

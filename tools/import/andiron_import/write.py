@@ -36,13 +36,15 @@ def add_texts(out, directory):
             out.add_chat_template(said)
 
 
-def write(path, imported, directory, kind="f32"):
+def write(path, imported, load, directory, kind="f32"):
     """One weight is in memory at a time."""
     emitter, name = imported.emitter, imported.name
     out = gguf.GGUFWriter(path, name)
     out.add_string("andiron.arch", imported.text)
     out.add_name(directory.name or name)
-    out.add_uint32(f"{name}.context_length", imported.n_ctx)
+    out.add_uint32(f"{name}.context_length", emitter.n_ctx)
+    if imported.pooling:
+        out.add_uint32(f"{name}.pooling_type", imported.pooling)
     add_texts(out, directory)
     if len(set(emitter.kind_of_layer)) > 1:
         out.add_array("andiron.layer_kind", emitter.kind_of_layer)
@@ -57,7 +59,7 @@ def write(path, imported, directory, kind="f32"):
     out.write_ti_data_to_file()
     for stem, const in emitter.names.tensors.items():
         with torch.no_grad():
-            array = const.compute(imported.load).detach().float().contiguous().numpy()
+            array = const.compute(load).detach().float().contiguous().numpy()
         out.write_tensor_data(packed(array, types[stem]))
     out.close()
 

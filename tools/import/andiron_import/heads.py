@@ -1,0 +1,144 @@
+"""What a model gives: scores after each token or at each place, hidden states, or one vector for the text."""
+import inspect
+import json
+import pathlib
+import sys
+
+import torch
+import transformers
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+from .values import Refused
+
+SCORES = ("ForCausalLM", "LMHeadModel", "ForMaskedLM")
+CLASSES = ("ForSequenceClassification", "ForTokenClassification")
+
+
+def class_of(directory, trust=False):
+    """(class, configuration): what config.json names, where this package knows what it gives. trust: the folder's own
+    Python files may run."""
+    directory = pathlib.Path(directory)
+    own = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("auto_map") or {}
+    if own and not trust:
+        raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(set(own.values())))}); read "
+                      "them, then say --trust-remote-code")
+    config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=trust)
+    if "AutoModelForCausalLM" in own:
+        return get_class_from_dynamic_module(own["AutoModelForCausalLM"], directory), config
+    named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
+    name = named.__name__ if named else ""
+    if config.is_encoder_decoder and not name.endswith(("ForCausalLM", "EncoderModel", "LMHeadModel")):
+        raise Refused(f"{name or 'the model'} is an encoder and a decoder; one of them alone is covered")
+    if (directory / "modules.json").exists():
+        return mapped(transformers.AutoModel, config)
+    if name.endswith((*SCORES, *CLASSES, "Model")):
+        return named, config
+    return mapped(transformers.AutoModelForCausalLM, config)
+
+
+def mapped(auto, config):
+    if type(config) not in auto._model_mapping:
+        raise Refused(f"Transformers has no {auto.__name__.removeprefix('Auto')} of the type {config.model_type}")
+    kind = auto._model_mapping[type(config)]
+    return kind, config if kind.config_class is type(config) else config.get_text_config()
+
+
+def outputs_of(model):
+    """scores: of tokens; classes: scores of something else; vector: hidden states, of a text or of each token."""
+    name = type(model).__name__
+    bare = name.endswith("Model") and not name.endswith(SCORES)
+    return "classes" if name.endswith(CLASSES) else "vector" if bare or isinstance(model, Sentence) else "scores"
+
+
+def pooling_of(folder):
+    """The one word of a sentence-transformers pooling: first, last or mean."""
+    said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    modes = {"cls_token": "first", "cls": "first", "lasttoken": "last", "mean_tokens": "mean", "mean": "mean"}
+    chosen = [k.removeprefix("pooling_mode_") for k, v in said.items() if k.startswith("pooling_mode_") and v is True]
+    chosen = chosen or [said.get("pooling_mode")]
+    if len(chosen) != 1 or chosen[0] not in modes:
+        words = " and ".join(map(str, chosen))
+        raise NotImplementedError(f"{folder.name} pools by {words}; cls, mean or the last token is covered")
+    return modes[chosen[0]]
+
+
+class Sentence(torch.nn.Module):
+    """A bare model and what a sentence-transformers folder has after it."""
+
+    def __init__(self, model, directory):
+        super().__init__()
+        self.model, self.config, self.pooling = model, model.config, None
+        self.dense = torch.nn.ModuleDict()
+        for part in json.loads((directory / "modules.json").read_text(encoding="utf-8"))[1:]:
+            self.add(part["type"].rpartition(".")[2], directory / part["path"], f"dense_{part['idx']}")
+
+    def add(self, kind, folder, name):
+        if kind == "Pooling":
+            self.pooling = pooling_of(folder)
+        elif kind == "Dense":
+            self.dense[name] = dense(folder)
+        elif kind != "Normalize":  # andiron embed makes the length 1
+            raise NotImplementedError(f"the folder's part {kind} is not covered")
+
+    def get_input_embeddings(self):
+        return self.model.get_input_embeddings()
+
+    def set_attn_implementation(self, name):
+        self.model.set_attn_implementation(name)
+
+    def forward(self, **given):
+        x = self.model(**given).last_hidden_state
+        x = x.mean(1) if self.pooling == "mean" else x[:, 0] if self.pooling == "first" else x[:, -1]
+        for part in self.dense.values():
+            x = part(x)
+        return x
+
+
+def dense(folder):
+    said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = said.get("activation_function", "torch.nn.modules.linear.Identity").rpartition(".")[2]
+    linear = torch.nn.Linear(said["in_features"], said["out_features"], bias=said.get("bias", True))
+    state = transformers.modeling_utils.load_state_dict(next(folder.glob("*.safetensors")))
+    linear.load_state_dict({k.removeprefix("linear."): v.float() for k, v in state.items()})
+    return torch.nn.Sequential(linear, getattr(torch.nn, kind)())
+
+
+def with_parts(model, directory):
+    directory = pathlib.Path(directory)
+    return Sentence(model, directory).eval() if (directory / "modules.json").exists() else model
+
+
+# ---- asking a model
+
+def arguments(model, tokens, positions=None):
+    """Positions are given to models that would count them from 0; some count from their padding's number on."""
+    inner = model.model if isinstance(model, Sentence) else model
+    takes = inspect.signature(inner.forward).parameters
+    homes = [x for m in model.modules() for x in (m, sys.modules[type(m).__module__])]
+    counts = any(hasattr(x, "create_position_ids_from_input_ids") for x in homes)
+    given = {"input_ids": tokens}
+    if "position_ids" in takes and positions is not None and not counts:
+        given["position_ids"] = positions
+    if "use_cache" in takes:
+        given["use_cache"] = False
+    return given
+
+
+def numbers(output):
+    """Of a model's output: [1, text, n], or [1, n]."""
+    if torch.is_tensor(output):
+        return output
+    return output.logits if getattr(output, "logits", None) is not None else output.last_hidden_state
+
+
+def padding(model):
+    """Token numbers that stand for no token: a text has none of them."""
+    configs = [getattr(m, "config", None) for m in model.modules()]
+    ids = [getattr(c, "pad_token_id", None) for c in configs]
+    ids += [getattr(m, "padding_idx", None) for m in model.modules()]
+    return {i for i in ids if isinstance(i, int)}
+
+
+def some_tokens(model, n, generator):
+    known = [i for i in range(model.get_input_embeddings().weight.shape[0]) if i not in padding(model)]
+    return torch.tensor(known)[torch.randint(0, len(known), (1, n), generator=generator)]
