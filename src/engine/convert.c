@@ -36,7 +36,7 @@ static void put_value(struct conversion *c, const struct gguf_value *v)
 {
     char key[256];
     double x = 0;
-    if (span_ends(v->key, ".rope.style"))
+    if (span_ends(v->key, ".rope.style") && (c->model->kind->flags & HF_NEOX))
         return; /* rows are put in order */
     snprintf(key, sizeof key, "%.*s", (int)v->key.n, v->key.p);
     if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))

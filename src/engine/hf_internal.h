@@ -15,7 +15,9 @@ enum {
     HF_ENCODER = 32,
     HF_KV_WORDS = 64,
     HF_ROPE_WORD = 128,
-    HF_TWO_HEADS = 256
+    HF_TWO_HEADS = 256,
+    HF_PART = 512,
+    HF_ACT = 1024
 }; /* hf_names.def */
 
 /* How a tensor's numbers change on their way here (hf_transform.c); applied in this order. */
@@ -56,7 +58,7 @@ struct hf_model {
     struct hf_dir *dir;
     const json_t *config; /* hf_text_config */
     const struct hf_kind *kind;
-    struct span act;      /* the activation, one of the kind's */
+    const char *act;      /* the activation's name here; NULL: the definition's own */
     struct buffer header; /* metadata as a GGUF file has it */
     uint64_t n_values;
     bool full; /* the header is not whole: no memory */

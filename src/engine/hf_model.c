@@ -38,6 +38,13 @@ static const struct {
 #include "engine/hf_names.def"
 };
 
+static const struct {
+    const char *from, *to;
+} activations[] = {
+#define ACT(from, to) {from, to},
+#include "engine/hf_names.def"
+};
+
 /* ---- metadata as a GGUF file has it ---- */
 
 static void put(struct hf_model *m, const void *p, size_t n) { m->full = m->full || !buffer_add(&m->header, p, n); }
@@ -92,9 +99,35 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
     return json_at_f64(m->config, path, out) || (or_path && json_at_f64(m->config, or_path, out));
 }
 
+/* The word of the activation. */
+static struct span act_word(const struct hf_model *m)
+{
+    static const char *const places[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
+                                         "mlp_hidden_act"};
+    struct span act = {0};
+    for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
+        json_at_text(m->config, places[i], &act);
+    return act.n ? act : (struct span){m->kind->act, strcspn(m->kind->act, " ")};
+}
+
+static andiron_status find_act(struct hf_model *m, andiron_error *error)
+{
+    struct span act = act_word(m), of_state = span_of("silu");
+    const bool own = hf_is_one_of(m->kind->act, act), any = !(m->kind->flags & HF_ACT);
+    for (size_t i = 0; i < sizeof activations / sizeof *activations && !m->act; i++)
+        if (span_is(act, activations[i].from) && (own ? span_is(act, "gelu") : any))
+            m->act = activations[i].to;
+    json_at_text(m->config, "mamba_hidden_act", &of_state);
+    if ((own || m->act) && span_is(of_state, "silu"))
+        return ANDIRON_OK;
+    act = own || m->act ? of_state : act;
+    return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: a hidden_act of \"%.*s\" is not covered",
+                     hf_path(m->dir), (int)(act.n < 80 ? act.n : 80), act.p);
+}
+
 static andiron_status find_kind(struct hf_model *m, andiron_error *error)
 {
-    struct span type = {0}, act = {0};
+    struct span type = {0};
     const json_t *config = hf_text_config(m->dir);
     m->config = config;
     if (!json_at_text(config, "model_type", &type))
@@ -107,15 +140,8 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
             error, ANDIRON_E_SUPPORT,
             "%s: config.json: the model_type \"%.*s\" is not known here; convert the folder to a GGUF file",
             hf_path(m->dir), (int)(type.n < 80 ? type.n : 80), type.p);
-    const char *const acts[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
-                                "mlp_hidden_act"};
-    for (size_t i = 0; i < sizeof acts / sizeof *acts && !act.n; i++)
-        json_at_text(config, acts[i], &act);
-    m->act = act.n ? act : (struct span){m->kind->act, strcspn(m->kind->act, " ")};
-    if (!hf_is_one_of(m->kind->act, m->act))
-        return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: expected hidden_act to be %s, got \"%.*s\"",
-                         hf_path(m->dir), m->kind->act, (int)(act.n < 80 ? act.n : 80), act.p);
-    return hf_packing_read(m, error);
+    const andiron_status s = find_act(m, error);
+    return s ? s : hf_packing_read(m, error);
 }
 
 /* One key, if config.json has it and no line before gave it. */
@@ -216,8 +242,8 @@ static void put_derived(struct hf_model *m)
         hf_put_u32(m, "attention.head_count_kv", n_kv);
     if (m->n_layers && !says_layers(m))
         hf_put_u32(m, "block_count", m->n_layers);
-    if (span_is(m->act, "gelu"))
-        hf_put_string(m, "activation", m->act);
+    if (m->act)
+        hf_put_string(m, "activation", span_of(m->act));
 }
 
 /* Experts in groups; a topk_method of "greedy" has none. */
@@ -228,8 +254,10 @@ static andiron_status put_groups(struct hf_model *m, andiron_error *error)
     json_at_text(m->config, "topk_method", &method);
     if (span_is(method, "greedy") || !json_at_u64(m->config, "n_group", &n) || n <= 1)
         return ANDIRON_OK;
-    if (!span_is(method, "noaux_tc"))
-        return hf_wrong(m, "expected a topk_method of greedy or noaux_tc", error);
+    if (span_is(method, "group_limited_greedy"))
+        hf_put_u32(m, "expert_group_best", 1);
+    else if (!span_is(method, "noaux_tc"))
+        return hf_wrong(m, "expected a topk_method of greedy, group_limited_greedy or noaux_tc", error);
     json_at_u64(m->config, "topk_group", &used);
     if (n > UINT16_MAX || used > UINT16_MAX)
         return hf_wrong(m, "expected n_group and topk_group to be below 65536", error);
@@ -253,20 +281,39 @@ static void put_list(struct hf_model *m, const char *key, const json_t *list, co
     }
 }
 
+/* Layers that see a window only: by their types, or all of a kind, or each but the last of so many, or from one on. */
+static void put_windows(struct hf_model *m)
+{
+    static const char key[] = "attention.sliding_window_pattern";
+    const json_t *config = m->config, *types = json_at(config, "layer_types");
+    uint64_t window, period, first, n = 0;
+    bool used = true;
+    json_at_bool(config, "use_sliding_window", &used);
+    if (!used || !json_at_u64(config, "sliding_window", &window) || window > INT32_MAX)
+        window = 0;
+    if (window)
+        hf_put_u32(m, "attention.sliding_window", window);
+    json_at_u64(config, "num_hidden_layers", &n);
+    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX) {
+        put_list(m, key, types, "sliding_attention");
+    } else if (m->kind->flags & HF_WINDOWED) {
+        hf_put_u32(m, key, 1);
+    } else if (json_at_u64(config, "sliding_window_pattern", &period) && period > 1 && period <= INT32_MAX) {
+        hf_put_u32(m, key, period);
+    } else if (window && json_at_u64(config, "max_window_layers", &first) && n <= HF_LAYERS_MAX) {
+        hf_put_key(m, key, GGUF_ARRAY);
+        hf_put_number(m, GGUF_U32, 4);
+        hf_put_number(m, n, 8);
+        for (uint64_t i = 0; i < n; i++)
+            hf_put_number(m, i >= first, 4);
+    }
+}
+
 static void put_layers(struct hf_model *m)
 {
-    const json_t *config = m->config, *types = json_at(config, "layer_types"),
-                 *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
-    uint64_t window;
-    bool used = true;
+    const json_t *config = m->config, *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
     double scalar;
-    json_at_bool(config, "use_sliding_window", &used);
-    if (used && json_at_u64(config, "sliding_window", &window) && window <= INT32_MAX)
-        hf_put_u32(m, "attention.sliding_window", window);
-    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
-        put_list(m, "attention.sliding_window_pattern", types, "sliding_attention");
-    else if (m->kind->flags & HF_WINDOWED)
-        hf_put_u32(m, "attention.sliding_window_pattern", 1);
+    put_windows(m);
     if (json_is_array(rope) && json_array_size(rope) <= HF_LAYERS_MAX)
         put_list(m, "rope.layers", rope, NULL);
     if (json_at_f64(config, "kv_lora_rank", &scalar))

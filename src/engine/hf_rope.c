@@ -5,14 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PATH_MAX_BYTES = 160 };
+enum { PATH_MAX_BYTES = 160, N_PLACES = 3 };
+
+static const char *const places[N_PLACES] = {"rope_parameters.full_attention.", "rope_parameters.", "rope_scaling."};
 
 /* A number of the rope's parameters, wherever this version of the format keeps them. */
 static bool rope_number(const struct hf_model *m, const char *name, double *out)
 {
-    static const char *const places[] = {"rope_parameters.full_attention.", "rope_parameters.", "rope_scaling."};
     char path[PATH_MAX_BYTES];
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < N_PLACES; i++) {
         snprintf(path, sizeof path, "%s%s", places[i], name);
         if (json_at_f64(m->config, path, out))
             return true;
@@ -20,27 +21,50 @@ static bool rope_number(const struct hf_model *m, const char *name, double *out)
     return false;
 }
 
+/* A list of them; NULL: there is none. */
+static const json_t *rope_list(const struct hf_model *m, const char *name)
+{
+    char path[PATH_MAX_BYTES];
+    const json_t *list = NULL;
+    for (size_t i = 0; i < N_PLACES && !json_is_array(list); i++) {
+        snprintf(path, sizeof path, "%s%s", places[i], name);
+        list = json_at(m->config, path);
+    }
+    return json_is_array(list) ? list : NULL;
+}
+
 static struct span rope_type(const struct hf_model *m)
 {
-    static const char *const places[] = {"rope_parameters.full_attention.rope_type", "rope_parameters.rope_type",
-                                         "rope_scaling.rope_type", "rope_scaling.type"};
+    static const char *const words[] = {"rope_parameters.full_attention.rope_type", "rope_parameters.rope_type",
+                                        "rope_scaling.rope_type", "rope_scaling.type"};
     struct span type = span_of("default");
     for (size_t i = 0; i < 4; i++)
-        if (json_at_text(m->config, places[i], &type))
+        if (json_at_text(m->config, words[i], &type))
             break;
-    return type;
+    return span_is(type, "su") ? span_of("longrope") : type; /* as Phi 3 was first published */
 }
 
 static bool head_size(const struct hf_model *m, double *out)
 {
     double width = 0, heads = 0;
-    if (hf_number_at(m, "head_dim", NULL, out))
+    if (hf_number_at(m, "qk_rope_head_dim", "head_dim", out))
         return true;
     if (!hf_number_at(m, "hidden_size", NULL, &width) || !hf_number_at(m, "num_attention_heads", NULL, &heads) ||
         heads < 1)
         return false;
     *out = width / heads;
     return true;
+}
+
+/* How many numbers of a head turn, 0 where config.json does not say. */
+static double turning(const struct hf_model *m)
+{
+    double part = 1, size = 0;
+    if (!rope_number(m, "partial_rotary_factor", &part))
+        hf_number_at(m, "partial_rotary_factor", "rotary_pct", &part);
+    if (!head_size(m, &size) || !(size >= 0 && size <= 65536))
+        return 0;
+    return (m->kind->flags & HF_PART) && part > 0 && part < 1 ? (double)(uint32_t)(part * size) : size;
 }
 
 /* RoPE of global layers over whole heads, of which only the first part turns. */
@@ -110,11 +134,11 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
 /* Llama 3.1's divisors of frequencies: long waves by the factor, short ones by 1, those between in between. */
 static andiron_status put_llama3(struct hf_model *m, double base, double factor, andiron_error *error)
 {
-    double low = 1, high = 4, original = 8192, size = 0;
+    const double size = turning(m);
+    double low = 1, high = 4, original = 8192;
     rope_number(m, "low_freq_factor", &low);
     rope_number(m, "high_freq_factor", &high);
     rope_number(m, "original_max_position_embeddings", &original);
-    head_size(m, &size);
     if (!(size >= 2 && size <= 4096 && high > low && low > 0 && base > 0))
         return hf_wrong(m, "expected a head_dim, low_freq_factor and high_freq_factor that llama3's RoPE can use",
                         error);
@@ -151,12 +175,11 @@ static andiron_status put_magnitude(struct hf_model *m, double usual, double giv
 /* YaRN whose bounds between long and short waves are no whole numbers: as divisors of frequencies. */
 static andiron_status put_yarn(struct hf_model *m, double base, double factor, andiron_error *error)
 {
-    const double turn = 2 * 3.14159265358979323846;
-    double fast = 32, slow = 1, original = 0, size = 0, low, high;
+    const double turn = 2 * 3.14159265358979323846, size = turning(m);
+    double fast = 32, slow = 1, original = 0, low, high;
     rope_number(m, "beta_fast", &fast);
     rope_number(m, "beta_slow", &slow);
     rope_number(m, "original_max_position_embeddings", &original);
-    head_size(m, &size);
     if (!(size >= 2 && size <= 4096 && fast > 0 && slow > 0 && original > 0 && base > 1))
         return hf_wrong(m, "expected a head_dim, beta_fast and beta_slow that yarn's RoPE can use", error);
     const size_t n = (size_t)size / 2;
@@ -191,6 +214,44 @@ static andiron_status put_factor(struct hf_model *m, struct span type, double fa
     return span_is(type, "yarn") ? put_magnitude(m, x, x, error) : ANDIRON_OK;
 }
 
+/* Divisors of frequencies by their list. */
+static andiron_status put_divisors(struct hf_model *m, const char *list_name, const char *name, andiron_error *error)
+{
+    const json_t *list = rope_list(m, list_name);
+    const size_t n = json_array_size(list);
+    if (n == 0 || 2 * n != (size_t)turning(m))
+        return hf_wrong(m, "expected short_factor and long_factor with a number for each two that turn", error);
+    float *factors = hf_add_vector(m, name, n);
+    if (!factors)
+        return error_memory(error, n * sizeof *factors, "the factors of RoPE");
+    for (size_t i = 0; i < n; i++) {
+        factors[i] = (float)json_number_value(json_array_get(list, i));
+        if (!(factors[i] > 0 && factors[i] < 1e30f))
+            return hf_wrong(m, "expected short_factor and long_factor to hold numbers above 0", error);
+    }
+    return ANDIRON_OK;
+}
+
+/* LongRoPE (Ding et al. 2024): divisors for contexts as trained at first, and for longer ones. */
+static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
+{
+    double original = 0, longest = 0, factor, by;
+    if (!rope_number(m, "original_max_position_embeddings", &original))
+        hf_number_at(m, "original_max_position_embeddings", NULL, &original);
+    hf_number_at(m, "max_position_embeddings", NULL, &longest);
+    if (!(original > 1 && original <= INT32_MAX))
+        return hf_wrong(m, "expected original_max_position_embeddings to be above 1", error);
+    if (!rope_number(m, "factor", &factor))
+        factor = longest / original;
+    by = factor > 1 ? __builtin_sqrt(1 + math_log(factor) / math_log(original)) : 1;
+    rope_number(m, "attention_factor", &by);
+    hf_put_f64(m, "rope.scaling.attn_factor", by);
+    hf_put_u32(m, "rope.scaling.original_context_length", (uint64_t)original);
+    hf_put_string(m, "rope.scaling.type", span_of("longrope"));
+    const andiron_status s = put_divisors(m, "short_factor", "rope_factors_short.weight", error);
+    return s ? s : put_divisors(m, "long_factor", "rope_factors_long.weight", error);
+}
+
 /* What makes positions of longer texts fit. */
 static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
 {
@@ -198,12 +259,16 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
     bool whole = true;
     if (span_is(type, "proportional") && (m->kind->flags & HF_TWO_HEADS))
         return ANDIRON_OK; /* put_proportional */
+    if (span_is(type, "dynamic"))
+        return ANDIRON_OK; /* other frequencies only beyond the model's context */
+    if (span_is(type, "longrope"))
+        return put_longrope(m, error);
     if (!rope_number(m, "factor", &factor) || !(factor > 0))
         return hf_wrong(m, "expected rope_parameters.factor to be above 0", error);
     if (span_is(type, "llama3"))
         return put_llama3(m, base, factor, error);
     if (!span_is(type, "yarn") && !span_is(type, "linear"))
-        return hf_wrong(m, "expected a rope_type of default, linear, yarn or llama3", error);
+        return hf_wrong(m, "expected a rope_type of default, linear, dynamic, yarn, longrope or llama3", error);
     if (!json_at_bool(m->config, "rope_parameters.truncate", &whole))
         json_at_bool(m->config, "rope_scaling.truncate", &whole);
     return span_is(type, "yarn") && !whole ? put_yarn(m, base, factor, error) : put_factor(m, type, factor, error);
@@ -218,30 +283,53 @@ static void put_rope_word(struct hf_model *m)
         hf_put_u32(m, "rope.scaling.finetuned", 0);
 }
 
-/* How many numbers of a head turn. */
+/* The last of an odd number of numbers turns with one more, at frequencies that are powers by the odd number. */
+static bool is_odd(const struct hf_model *m, double dims)
+{
+    const struct span type = rope_type(m);
+    return (uint64_t)dims % 2 == 1 && (span_is(type, "default") || span_is(type, "linear") || span_is(type, "dynamic"));
+}
+
 static void put_dimensions(struct hf_model *m)
 {
-    double part = 1, size;
-    if (!rope_number(m, "partial_rotary_factor", &part))
-        hf_number_at(m, "partial_rotary_factor", "rotary_pct", &part);
-    if (part > 0 && part < 1 && !(m->kind->flags & HF_TWO_HEADS) && head_size(m, &size) && size <= 65536)
-        hf_put_u32(m, "rope.dimension_count", (uint64_t)(part * size));
+    double size = 0, dims = turning(m);
+    if (hf_number_at(m, "qk_rope_head_dim", NULL, &size)) /* a KEY line's */
+        return;
+    head_size(m, &size);
+    if (dims >= 1 && dims < size && !(m->kind->flags & HF_TWO_HEADS))
+        hf_put_u32(m, "rope.dimension_count", (uint64_t)dims + is_odd(m, dims));
     else if (hf_number_at(m, "rotary_dim", NULL, &size) && size >= 1 && size <= 65536)
         hf_put_u32(m, "rope.dimension_count", (uint64_t)size);
+}
+
+/* The base of frequencies; an alpha stretches it for good, whatever the type is called. */
+static bool rope_base(const struct hf_model *m, double *base)
+{
+    const double size = turning(m);
+    double alpha;
+    const bool given = rope_number(m, "rope_theta", base) || hf_number_at(m, "rope_theta", "rotary_emb_base", base) ||
+                       hf_said(m, "rope.freq_base", base);
+    if (is_odd(m, size))
+        *base = math_pow(*base, (size + 1) / size);
+    if (!span_is(rope_type(m), "dynamic") || !rope_number(m, "alpha", &alpha) || !(alpha > 0) || size <= 2)
+        return given || is_odd(m, size);
+    *base *= math_pow(alpha, size / (size - 2));
+    return true;
 }
 
 andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
 {
     double base = 10000, local;
+    bool pairs = true;
     const struct span type = rope_type(m);
-    if (rope_number(m, "rope_theta", &base) || hf_number_at(m, "rope_theta", "rotary_emb_base", &base) ||
-        hf_said(m, "rope.freq_base", &base))
+    if (rope_base(m, &base))
         hf_put_f64(m, "rope.freq_base", base);
     if (hf_number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &local))
         hf_put_f64(m, "rope.freq_base_swa", local);
     put_dimensions(m);
     put_rope_word(m);
-    if (m->kind->flags & HF_NEOX)
+    json_at_bool(m->config, "rope_interleave", &pairs);
+    if ((m->kind->flags & HF_NEOX) || !pairs)
         hf_put_string(m, "rope.style", span_of("halves"));
     return span_is(type, "default") ? ANDIRON_OK : put_stretch(m, base, type, error);
 }

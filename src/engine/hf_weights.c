@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXTRA = 1, NAME_MAX_BYTES = 256 }; /* EXTRA: tensors that hf_add_vector may add */
+enum { EXTRA = 3, NAME_MAX_BYTES = 256 }; /* EXTRA: tensors that may be added */
 
 struct name_pair {
     const char *from, *to;
@@ -339,8 +339,6 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
         return error_set(error, ANDIRON_E_SUPPORT,
                          "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
                          hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
-    if (m->tied && !strncmp(place.name, "output.", 7))
-        return ANDIRON_OK;
     const uint32_t type = place.expert >= 0 ? type_so_far(m, place.name) : place.how ? (uint32_t)TYPE_F32 : HF_NO_TYPE;
     const andiron_status s = hf_packed_fill(m, source, from, place.expert >= 0 || place.how, type, error);
     return s ? s : take_place(m, &place, from, error);
@@ -369,6 +367,34 @@ static void said_tied(const struct hf_model *m, bool *tied)
 {
     if (!json_at_bool(hf_config(m->dir), "tie_word_embeddings", tied))
         json_at_bool(m->config, "tie_word_embeddings", tied);
+}
+
+/* A head of scores that is said to be the table of tokens, and is: it need not be here twice. */
+static void drop_tied_head(struct hf_model *m)
+{
+    const struct gguf_tensor *head = find_here(m, "output.weight"), *table = find_here(m, "token_embd.weight");
+    if (!m->tied || !head || !table || head->type != table->type || head->n_bytes != table->n_bytes ||
+        memcmp(head->data, table->data, head->n_bytes) != 0)
+        return;
+    const size_t at = (size_t)(head - m->tensors), last = --m->n_tensors;
+    m->tensors[at] = m->tensors[last];
+    m->n_experts[at] = m->n_experts[last];
+}
+
+/* A head that has nothing of its own but a bias: with the table's numbers. */
+static andiron_status share_table(struct hf_model *m, andiron_error *error)
+{
+    const struct gguf_tensor *table = find_here(m, "token_embd.weight");
+    if (!table || !find_here(m, "output.bias") || find_here(m, "output.weight"))
+        return ANDIRON_OK;
+    const struct gguf_tensor copy = *table;
+    struct gguf_tensor *head = hf_add_tensor(m, "output.weight");
+    if (!head)
+        return error_memory(error, sizeof *head, "a tensor's name");
+    const struct span name = head->name;
+    *head = copy;
+    head->name = name;
+    return ANDIRON_OK;
 }
 
 /* A head of its own that is not there would else be taken for a tied one. */
@@ -414,9 +440,12 @@ andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
         return error_memory(error, m->capacity * sizeof *m->tensors, "the list of tensors");
     for (size_t i = 0; i < n && !s; i++)
         s = take(m, hf_tensor_at(m->dir, i), error);
+    drop_tied_head(m);
     if (!s)
         s = check_table(m, error);
     if (!s)
         s = check_experts(m, error);
-    return s ? s : check_head(m, error);
+    if (!s)
+        s = check_head(m, error);
+    return s ? s : share_table(m, error);
 }

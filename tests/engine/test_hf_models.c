@@ -98,7 +98,7 @@ static void wrong_folders_are_refused(void **state)
 {
     (void)state;
     refused("llama", "config.json", "\"llama\"", "\"lllll\"", "model_type \"lllll\" is not known");
-    refused("llama", "config.json", "\"silu\"", "\"gelu\"", "hidden_act to be silu, got \"gelu\"");
+    refused("llama", "config.json", "\"silu\"", "\"mish\"", "a hidden_act of \"mish\" is not covered");
     refused("llama", "config.json", "\"llama3\"", "\"llama9\"", "rope_type");
     refused("llama", "config.json", "\"hidden_size\": 32", "\"hidden_size\": 48", "hidden_size 48");
     refused("llama", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3",

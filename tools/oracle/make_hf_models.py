@@ -27,6 +27,8 @@ gpt2 gpt_neox gpt_neox-serial falcon falcon-new falcon-heads bloom mpt gpt_bigco
 mamba falcon_mamba mamba2 lfm2 lfm2_moe qwen3_next qwen3_5_text qwen3_5_moe_text gpt_oss hy_v3 apertus ministral3
 bamba granitemoehybrid granitemoehybrid-rope granitemoeshared-shared jamba nemotron_h deepseek_v3-yarn
 gemma4_text gemma4_text-experts gemma3 mistral3 qwen3_5 qwen3_5_moe gemma4
+phi3-long gpt_neox-odd hunyuan_v1_dense-alpha deepseek_v2-groups deepseek_v3-halves ernie4_5_moe-biases olmoe-clipped
+llama-gelu
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -91,6 +93,18 @@ MORE = {
     "deepseek_v3-yarn": {"head_dim": 4, "num_key_value_heads": 4,
                          "rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "mscale": 1.0,
                                              "mscale_all_dim": 1.0, "original_max_position_embeddings": 32}},
+    "phi3-long": {"rope_parameters": {
+        "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.5, "short_factor": [1.0, 1.7],
+        "long_factor": [1.0, 5.0], "original_max_position_embeddings": 64}},
+    "gpt_neox-odd": {"hidden_size": 40, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0,
+                                                            "partial_rotary_factor": 0.5}},
+    "hunyuan_v1_dense-alpha": {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "alpha": 50.0,
+                                                   "factor": 1.0}},
+    "deepseek_v2-groups": {"head_dim": 4, "num_key_value_heads": 4, "topk_method": "group_limited_greedy"},
+    "deepseek_v3-halves": {"head_dim": 4, "num_key_value_heads": 4, "rope_interleave": False},
+    "ernie4_5_moe-biases": {"use_bias": True, "tie_word_embeddings": True},
+    "llama-gelu": {"hidden_act": "gelu", "mlp_bias": True},
+    "olmoe-clipped": {"clip_qkv": 0.5},
     "mamba2": {"head_dim": 8},
     "bamba": {"attn_layer_indices": [1]},
     "granitemoehybrid": {"layer_types": MAMBAS[:2]},

@@ -199,19 +199,31 @@ FUNCTIONS = {"causal_conv1d_fn": _conv, "torch_chunk_gated_delta_rule": _delta, 
              "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1}
 
 
+def growing(model):
+    """RoPE modules whose frequencies change where a text is longer than those of the first training."""
+    kinds = lambda m: getattr(m, "rope_type", None)
+    of = lambda kind: set(kind.values()) if isinstance(kind, dict) else {kind}
+    return [(m, kinds(m)) for m in model.modules() if of(kinds(m)) & {"dynamic", "longrope"}]
+
+
 @contextlib.contextmanager
 def functions(model):
-    """For its time, the modeling files' functions of these names are the ones above."""
+    """For its time, the modeling files' functions of these names are the ones above, and frequencies stay."""
     files = {sys.modules[type(m).__module__] for m in model.modules()}
     kept = [(f, name, getattr(f, name)) for f in files for name in FUNCTIONS if hasattr(f, name)]
+    ropes = growing(model)
     masks = {name: ALL_MASK_ATTENTION_FUNCTIONS[name] for name in ("eager", "sdpa")}
     try:
         ALL_MASK_ATTENTION_FUNCTIONS.register("eager", make_float_mask)
         ALL_MASK_ATTENTION_FUNCTIONS.register("sdpa", make_mask)
         for f, name, _ in kept:
             setattr(f, name, FUNCTIONS[name])
+        for module, kind in ropes:
+            module.rope_type = dict.fromkeys(kind, "default") if isinstance(kind, dict) else "default"
         yield
     finally:
+        for module, kind in ropes:
+            module.rope_type = kind
         for f, name, function in kept:
             setattr(f, name, function)
         for name, function in masks.items():

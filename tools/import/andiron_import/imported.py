@@ -4,7 +4,7 @@ import re
 
 import torch
 
-from . import emit, heads, lower, ops_text, trace, weights, write
+from . import emit, heads, lower, ops_text, text, trace, weights, write
 from .rows import ordered
 from .values import Node
 
@@ -36,7 +36,7 @@ class Imported:
     def tell(self, output):
         nodes = emit.in_order(output)
         output, place = ops_text.pooled(nodes)
-        n_ctx = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 0
+        n_ctx = text.context_of(self.model.config.get_text_config())
         self.emitter = emit.Emitter(output, layers_of(self.model, nodes), self.name, n_ctx, self.gives != "scores")
         self.pooling = ops_text.pooling_type(place, self.gives, self.emitter.nodes)
         self.text = self.emitter.write()

@@ -3,11 +3,10 @@ import operator
 
 import torch
 
-from . import by_key, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, texts, trace  # noqa: F401
-from . import whole
+from . import by_key, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, text, texts  # noqa: F401
+from . import trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
-from .trace import ROWS
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 MOVING = (Rows, Fill, Mask, Complex, Aside, scores.Scores, indexer.Relevance, texts.Longer, by_key.ByKey, near.Near)
@@ -47,7 +46,7 @@ class Lowering:
             if node.name in t.persistent:
                 return Const.buffer(t.persistent[node.name], t.constants[node.name])
             return Const.literal(t.constants[node.name])
-        dims = [[], [(ROWS, TEXT)]]
+        dims = [[], [(text.ROWS, TEXT)]]
         return Ids("tokens" if "tokens" in node.name else "positions", dims)
 
     def call(self, node):
@@ -58,8 +57,9 @@ class Lowering:
         args = near.squares(args)
         flat = [x for a in [*args, *kwargs.values()] for x in (a if isinstance(a, (list, tuple)) else [a])]
         moving = [x for x in flat if isinstance(x, MOVING)]
-        spread = at.name == "expand.default" and at.shape.count(ROWS) > flat[0].shape.count(ROWS)  # no constant now
-        if isinstance(at.shape, tuple) and at.shape.count(ROWS) == 2 and are_places(flat):
+        rows_in = lambda shape: shape.count(text.ROWS)
+        spread = at.name == "expand.default" and rows_in(at.shape) > rows_in(flat[0].shape)  # no constant now
+        if isinstance(at.shape, tuple) and at.shape.count(text.ROWS) == 2 and are_places(flat):
             return square(node, args, kwargs, at.shape)
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if at.name == "linear.default" and texts.is_zero(args[0]):
@@ -143,11 +143,11 @@ def are_places(values):
 
 
 def square(node, args, kwargs, shape):
-    """Numbers of pairs of places: computed, for ROWS of them."""
+    """Numbers of pairs of places: computed, for text.ROWS of them."""
     def constant(x, of):
         if isinstance(x, Fill):
             return Const.literal(torch.full(x.shape, x.number, dtype=of.meta["val"].dtype))
-        return Const.literal((torch.arange(ROWS) + x.plus).reshape(x.shape)) if isinstance(x, Ids) else x
+        return Const.literal((torch.arange(text.ROWS) + x.plus).reshape(x.shape)) if isinstance(x, Ids) else x
     return Const.op(node.target, [constant(x, of) for x, of in zip(args, node.args)], kwargs, shape, None)
 
 

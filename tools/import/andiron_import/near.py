@@ -1,21 +1,23 @@
 """Scores that a query has for distances back, and a score of its own that takes part in the sum and has no value."""
 import torch
 
+from . import text
 from .ops_moves import Ids
 from .ops_numbers import summed
 from .rows import apply, as_rows, combine, joined, number_of, ordered, text_dim
 from .texts import wrapped
-from .trace import ROWS
 from .values import Const, Fill, Node, Refused, Rows
 
-DISTANCE = torch.arange(ROWS)[:, None] - torch.arange(ROWS)[None]
+
+def distance():
+    return torch.arange(text.ROWS)[:, None] - torch.arange(text.ROWS)[None]
 
 
 def squares(args):
     """Positions with positions, each along a dimension of its own: what is known of every pair."""
     ids = [a for a in args if isinstance(a, Ids) and a.source == "positions"]
     from_end = {text_dim(a) - len(a.dims) for a in ids}
-    known = lambda a: Const.literal((torch.arange(ROWS) + a.plus).view(a.shape))
+    known = lambda a: Const.literal((torch.arange(text.ROWS) + a.plus).view(a.shape))
     return args if len(from_end) < 2 else [known(a) if isinstance(a, Ids) else a for a in args]
 
 
@@ -35,7 +37,7 @@ def all_are(x, want):
 @wrapped("gather.default")
 def _(plain, t, x, dim, places, **more):
     n = x.shape[-1] if isinstance(x, Rows) else 0
-    if isinstance(x, Rows) and text_dim(x) == len(x.dims) - 2 and all_are(places, DISTANCE.clamp(0, n - 1)):
+    if isinstance(x, Rows) and text_dim(x) == len(x.dims) - 2 and all_are(places, distance().clamp(0, n - 1)):
         return Near(x, t.shape)
     return plain(t, x, dim, places, **more)
 
@@ -45,7 +47,7 @@ def _(plain, t, x, mask, number):
     if not isinstance(x, Near):
         return plain(t, x, mask, number)
     n = x.rows.shape[-1]
-    if number_of(number) != 0 or not all_are(mask, (DISTANCE < 0) | (DISTANCE >= n)):
+    if number_of(number) != 0 or not all_are(mask, (distance() < 0) | (distance() >= n)):
         raise Refused("scores of distances with another mask than that of those that have none")
     return Near(x.rows, x.shape, True)
 
@@ -71,7 +73,7 @@ def among_few(q, k, v, shape, more, scale, cap, causal):
     for i in range(q.shape[2]):
         scores = summed(combine("mul", k, q.narrow(2, i, 1), k.shape), [3])
         shares = Node("softmax", [(ordered(apply("mul", scores, number=scale)), 1)], n)
-        parts.append(Rows.of(Node("mix", [(ordered(v), n), (shares, 1)], v.shape[3]), (1, 1, ROWS, v.shape[3])))
+        parts.append(Rows.of(Node("mix", [(ordered(v), n), (shares, 1)], v.shape[3]), (1, 1, text.ROWS, v.shape[3])))
     return joined(parts, 1, shape)
 
 

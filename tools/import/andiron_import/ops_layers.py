@@ -3,11 +3,10 @@ import math
 
 import torch
 
-from . import indexer
+from . import indexer, text
 from .ops_moves import Ids
 from .ops_numbers import last
 from .rows import BIG, apply, as_rows, combine, joined, make, number_of, op, ordered, per_row
-from .trace import ROWS
 from .values import Const, Fill, Mask, Node, Refused, Rows
 
 # ---- products
@@ -28,7 +27,7 @@ def head_product(x, weight, shape):
     """x [heads.., text, in] with a matrix [heads.., in, out] for each head."""
     n = math.prod(weight.shape[:-2])
     ins, outs = weight.shape[-2:]
-    if math.prod(s for s in x.shape[:-1] if s != ROWS) != n:
+    if math.prod(s for s in x.shape[:-1] if s != text.ROWS) != n:
         raise Refused(f"a product of tensors {x.shape} and {weight.shape}")
     matrix = weight.then(lambda w: w.reshape(n, ins, outs).transpose(1, 2), (n, outs, ins), "by head")
     node = Node("head_linear", [(ordered(x), n)], n * outs, n, {}, {"weight": (matrix, None)})
@@ -67,7 +66,7 @@ def mixed(a, b, shape):
     """A product of two matrices that each row of the text has: one, two, ... columns of the smaller mix the other."""
     last_two = lambda x: x.permute([*range(len(x.dims) - 2), len(x.dims) - 1, len(x.dims) - 2])
     m, k, n = a.shape[-2], *b.shape[-2:]
-    if ROWS in (m, k, n) or per_row(a.shape) != m * k or per_row(b.shape) != k * n:
+    if text.ROWS in (m, k, n) or per_row(a.shape) != m * k or per_row(b.shape) != k * n:
         raise Refused(f"a product of {a.shape} and {b.shape} that both depend on the text, outside of attention")
     if m < n:
         return last_two(mixed(last_two(b), last_two(a), (*shape[:-2], n, m)))
@@ -98,10 +97,10 @@ def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), *more):
         raise Refused("a convolution along the text")
     if groups == 1:
         matrix = weight.then(lambda w: w[..., 0], (outs, ins), "taps")
-        return product(x.permute([0, 2, 1]), matrix, bias, (1, ROWS, outs)).permute([0, 2, 1])
+        return product(x.permute([0, 2, 1]), matrix, bias, (1, text.ROWS, outs)).permute([0, 2, 1])
     matrix = weight.then(lambda w: w.reshape(groups, -1, ins), (groups, outs // groups, ins), "by group")
     node = Node("head_linear", [(ordered(x.permute([0, 2, 1])), groups)], outs, groups, {}, {"weight": (matrix, None)})
-    y = Rows.of(node, (1, ROWS, outs)).permute([0, 2, 1])
+    y = Rows.of(node, (1, text.ROWS, outs)).permute([0, 2, 1])
     column = bias and bias.then(lambda b: b.reshape(outs, 1), (outs, 1), "column")
     return combine("add", y, column, t.shape) if bias else y
 
@@ -169,7 +168,7 @@ def unit(x, eps):
 def per_head(x, h):
     """[1, text, fewer heads, d], each head as often as makes h."""
     fewer, d = x.shape[2:]
-    return x.view((1, ROWS, fewer, 1, d)).expand((1, ROWS, fewer, h // fewer, d)).view((1, ROWS, h, d))
+    return x.view((1, text.ROWS, fewer, 1, d)).expand((1, text.ROWS, fewer, h // fewer, d)).view((1, text.ROWS, h, d))
 
 
 @op("delta.default")
@@ -247,10 +246,10 @@ def sight(words):
 
 
 def buckets(n, both):
-    """T5's bucket of each distance, key less query, of a square of ROWS places, as attend's `relative` has them."""
+    """T5's bucket of each distance, key less query, of a square of places, as attend's `relative` has them."""
     half = n // 2 if both else n
     exact = half // 2
-    distance = torch.arange(ROWS)[None] - torch.arange(ROWS)[:, None]
+    distance = torch.arange(text.ROWS)[None] - torch.arange(text.ROWS)[:, None]
     far = distance.abs() if both else (-distance).clamp(min=0)
     wide = exact + (far.clamp(min=1) / exact).double().log() * (half - exact) / math.log(128 / exact)
     near = torch.where(far < exact, far, wide.long().clamp(max=half - 1))
@@ -260,12 +259,12 @@ def buckets(n, both):
 def relative_of(bias, heads, both):
     """The table [buckets, heads] where a bias [1, heads, text, text] is looked up by distance as T5 does it."""
     one = isinstance(bias, Const) and len(bias.parameters) == 1
-    if not one or bias.shape[-3:] != (heads, ROWS, ROWS):
+    if not one or bias.shape[-3:] != (heads, text.ROWS, text.ROWS):
         raise Refused("attention with a bias for each place")
     probe = torch.arange(1024)[:, None] + 1024.0 * torch.arange(heads)[None]
-    said = bias.compute(lambda _: probe).reshape(heads, ROWS, ROWS)
+    said = bias.compute(lambda _: probe).reshape(heads, text.ROWS, text.ROWS)
     n = int(said[0].max()) + 1
-    seen = torch.ones(ROWS, ROWS).bool() if both else torch.ones(ROWS, ROWS).tril().bool()
+    seen = torch.ones(text.ROWS, text.ROWS).bool() if both else torch.ones(text.ROWS, text.ROWS).tril().bool()
     want = buckets(n, both) + 1024 * torch.arange(heads)[:, None, None]
     if n < 4 or not (said == want)[:, seen].all():
         raise Refused("attention with a bias that T5's buckets of distances do not give")
@@ -279,6 +278,8 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal, indices=None, most=0):
     words = set((mask.words if isinstance(mask, Mask) else "causal" if causal else "full").split("&"))
     if mask is not None and not isinstance(mask, Mask):
         raise Refused("attention with a mask that is computed")
+    if mask is not None and mask.bias is not None:
+        raise Refused("attention with a bias for each place")
     attrs = {"scale": scale, "cap": cap} | sight(words)
     heads = lambda x: (ordered(x), x.shape[1])
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
@@ -288,4 +289,4 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal, indices=None, most=0):
     only = [] if indices is None else [indexer.only(indices, most)]
     attrs |= {"only_span": node.attrs["span"] for node, _ in only if "span" in node.attrs}
     node = Node("attend", [heads(q), heads(k), heads(v), *only], n, q.shape[1], attrs, weights)
-    return Rows.of(node, (1, ROWS, q.shape[1], v.shape[3]))
+    return Rows.of(node, (1, text.ROWS, q.shape[1], v.shape[3]))

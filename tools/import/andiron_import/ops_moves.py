@@ -3,8 +3,8 @@ import math
 
 import torch
 
-from .rows import apply, as_rows, joined, op, OPS
-from .trace import ROWS
+from . import text
+from .rows import apply, as_rows, joined, op, ordered, OPS
 from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 # ---- tokens and positions as whole numbers
@@ -22,14 +22,14 @@ class Ids(Rows):
 
 def counted(x):
     """A known number for each place of the text: those that count the places are positions."""
-    if math.prod(x.shape) != ROWS or ROWS not in x.shape or x.learned:
+    if math.prod(x.shape) != text.ROWS or text.ROWS not in x.shape or x.learned:
         return x
     known = x.known().reshape(-1)
     if (known == known[0]).all():
         return Fill(float(known[0]), x.shape)
-    if known.is_floating_point() or not torch.equal(known, torch.arange(ROWS) + known[0]):
+    if known.is_floating_point() or not torch.equal(known, torch.arange(text.ROWS) + known[0]):
         return x
-    return Ids("positions", [[(n, TEXT)] if n == ROWS else [] for n in x.shape], int(known[0]))
+    return Ids("positions", [[(n, TEXT)] if n == text.ROWS else [] for n in x.shape], int(known[0]))
 
 
 def numbers(x):
@@ -49,9 +49,19 @@ def moved(x, how):
     return how(as_rows(x) if isinstance(x, (Const, Fill)) else x)
 
 
+def seen_as(x, shape):
+    """x in another shape; numbers that no strides lead to are put in order first."""
+    try:
+        return x.view(shape)
+    except Refused:
+        if x.in_order():
+            raise
+        return Rows.like(ordered(x), x).view(shape)
+
+
 @op("view.default", "reshape.default", "_unsafe_view.default")
 def _(t, x, shape):
-    return moved(x, lambda y: y.view(t.shape))
+    return moved(x, lambda y: seen_as(y, t.shape))
 
 
 @op("flatten.using_ints", "unflatten.int", "unsqueeze.default", "squeeze.dim", "squeeze.dims", "squeeze.default")
@@ -141,7 +151,7 @@ def _(t, x, dim=0):
 @op("cat.default", "concatenate.default", "concat.default")
 def _(t, parts, dim=0):
     dim, parts = dim % len(t.shape), [p for p in parts if math.prod(p.shape)]
-    if len(parts) > 1 and any(p.shape[dim] == ROWS for p in parts):
+    if len(parts) > 1 and any(p.shape[dim] == text.ROWS for p in parts):
         raise Refused("texts joined end to end")
     return joined([numbers(p) for p in parts], dim, t.shape)
 
@@ -184,6 +194,8 @@ def _(t, x, places):
     given = [(dim, p) for dim, p in enumerate(places) if p is not None]
     if len(given) == 1 and isinstance(x, Const) and isinstance(given[0][1], Ids):
         return OPS["embedding.default"](t, x, given[0][1])
+    if len(given) == 1 and isinstance(x, Const) and len(x.shape) == 1 and isinstance(given[0][1], Rows):
+        return OPS["gather.default"](t, x, -1, given[0][1])
     known = given[0][1].known() if len(given) == 1 and isinstance(given[0][1], Const) else None
     if known is not None and known.dim() == 1 and isinstance(x, Rows):
         return joined([x.narrow(given[0][0], int(i) % x.shape[given[0][0]], 1) for i in known], given[0][0], t.shape)
@@ -192,8 +204,8 @@ def _(t, x, places):
 
 @op("arange.default", "arange.start", "arange.start_step")
 def _(t, *args, **_):
-    if t.shape == (ROWS,):
-        return Ids("positions", [[(ROWS, TEXT)]], args[0] if len(args) > 1 else 0)
+    if t.shape == (text.ROWS,):
+        return Ids("positions", [[(text.ROWS, TEXT)]], args[0] if len(args) > 1 else 0)
     return Const.literal(torch.arange(*args))
 
 
@@ -202,7 +214,7 @@ def _(t, *args, **_):
 def _(t, *args, **_):
     name = t.name.split(".")[0]
     number = 0.0 if "zeros" in name else 1.0 if "ones" in name else args[0] if name == "scalar_tensor" else args[-1]
-    if ROWS not in t.shape:
+    if text.ROWS not in t.shape:
         return Const.literal(torch.full(t.shape, number, dtype=t.dtype))
     return Fill(float(number), t.shape)
 

@@ -3,8 +3,8 @@ import math
 
 import torch
 
+from . import text
 from .rows import BIG, OPS, apply, as_rows, combine, joined, number_of, op, ordered, reciprocal
-from .trace import ROWS
 from .values import Complex, Fill, Mask, Node, Refused, Rows
 
 @op("add.Tensor", "add.Scalar")
@@ -159,7 +159,7 @@ def last(x):
 def to_last(x, dim):
     dim %= len(x.dims)
     order = [i for i in range(len(x.dims)) if i != dim] + [dim]
-    if x.shape[dim] == ROWS:
+    if x.shape[dim] == text.ROWS:
         raise Refused("a sum over the text")
     return x.permute(order), order
 
@@ -254,6 +254,8 @@ def _(t, a, b):
 
 @op("lt.Scalar", "lt.Tensor")
 def _(t, a, b):
+    if isinstance(a, Mask) and a.added and number_of(b) is not None and number_of(b) <= 0:
+        return Mask(a.words, t.shape, hidden=True)
     return above(b, a, t.shape)
 
 
@@ -306,6 +308,8 @@ def _(t, m, a, b):
 
 @op("masked_fill.Scalar", "masked_fill.Tensor")
 def _(t, x, m, number):
+    if isinstance(m, Mask) and m.hidden and isinstance(x, Rows) and number_of(number) < -1e4:
+        return Mask(m.words, t.shape, added=True, bias=x)
     return chosen(m, number, x, t.shape)
 
 

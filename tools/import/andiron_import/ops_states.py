@@ -1,7 +1,7 @@
 """What hooks_states.py made one op of, as andiron's ops."""
+from . import text
 from .ops_moves import Ids, numbers
 from .rows import apply, as_rows, combine, joined, op, ordered
-from .trace import ROWS
 from .values import TEXT, Node, Rows
 
 
@@ -49,14 +49,14 @@ def _(t, decay, first, k, v):
     """RWKV 4 (Peng et al. 2023): exp(k) and exp(k) v summed over the text and decayed, divided by a running maximum."""
     d = k.shape[-1]
     decay = decay.then(lambda w: -w.exp(), decay.shape, "minus exp")
-    start = apply("clamp", of("add", of("mul", numbers(Ids("positions", [[], [(ROWS, TEXT)], []])), -1.0), 1.0),
+    start = apply("clamp", of("add", of("mul", numbers(Ids("positions", [[], [(text.ROWS, TEXT)], []])), -1.0), 1.0),
                   low=0.0, high=1.0)
     nothing = of("mul", start, -1e30)  # the logarithm of what was summed before the text
     top = peak(k, combine("add", decay, nothing, k.shape))
     before = combine("add", previous(top), nothing, k.shape)
-    column = lambda x: as_rows(x).view((1, ROWS, d, 1))
+    column = lambda x: as_rows(x).view((1, text.ROWS, d, 1))
     weight = apply("exp", less(k, top))
-    both = joined([column(of("mul", weight, v)), column(weight)], 3, (1, ROWS, d, 2))
+    both = joined([column(of("mul", weight, v)), column(weight)], 3, (1, text.ROWS, d, 2))
     kept = apply("exp", less(combine("add", before, decay, k.shape), top))
     sums = Rows.of(Node("scan", [alone(), alone(), (ordered(both), d), (ordered(kept), d)], 2 * d, d,
                         {"order": "before"}), both.shape)
@@ -74,8 +74,8 @@ def _(t, q, k, v, i, f, eps):
     q, k, v, i, f = (x.permute([0, 2, 1, 3][:len(x.shape)]) for x in (q, k, v, i, f))
     kept = of("mul", apply("softplus", of("mul", f, -1.0)), -1.0)
     top = peak(i, kept)
-    weight = apply("exp", less(i, top)).view((1, ROWS, h, 1))
-    both = joined([of("mul", v, weight), weight], 3, (1, ROWS, h, dv + 1))
+    weight = apply("exp", less(i, top)).view((1, text.ROWS, h, 1))
+    both = joined([of("mul", v, weight), weight], 3, (1, text.ROWS, h, dv + 1))
     decay = apply("exp", less(of("add", kept, previous(top)), top))
     ins = [(ordered(of("mul", q, dk ** -0.5)), h), (ordered(k), h), (ordered(both), h), (ordered(decay), h)]
     sums = Rows.of(Node("scan", ins, h * (dv + 1), h), both.shape)

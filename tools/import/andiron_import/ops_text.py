@@ -2,9 +2,9 @@
 
 The row of one place is a `row` node until `pooled` has found which row of the output is the text's.
 """
+from . import text
 from .ops_moves import Ids
 from .rows import OPS, number_of, op, text_dim
-from .trace import ROWS
 from .values import STATEFUL, TEXT, Aside, Fill, Node, Refused, Rows
 
 class Total(Aside):
@@ -33,7 +33,7 @@ def row_of(x, which, shape):
 
 
 def place_of(index):
-    if isinstance(index, Last) or index in (-1, ROWS - 1):
+    if isinstance(index, Last) or index in (-1, text.ROWS - 1):
         return "last"
     if index != 0:
         raise Refused("the row of a place that is neither the first nor the last")
@@ -60,7 +60,7 @@ def indexing(plain):
 
 def summing(plain):
     def run(t, x, dims, *more, **named):
-        along = [d for d in dims or () if x.shape[d] == ROWS]
+        along = [d for d in dims or () if x.shape[d] == text.ROWS]
         if not along or len(dims) > 1:
             return plain(t, x, dims, *more, **named)
         if isinstance(x, Fill) and x.number == 1:

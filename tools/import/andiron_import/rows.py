@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from .trace import ROWS
+from . import text
 from .values import TEXT, Const, Fill, Node, Refused, Rows
 
 OPS = {}
@@ -21,7 +21,7 @@ def make(op_name, inputs, n, shape, heads=1, attrs=None, weights=None):
 
 
 def per_row(shape):
-    return math.prod(s // ROWS if s % ROWS == 0 else s for s in shape)
+    return math.prod(s // text.ROWS if s % text.ROWS == 0 else s for s in shape)
 
 
 def text_dim(x):
@@ -76,7 +76,7 @@ def as_rows(x):
         return x
     if isinstance(x, Const):
         n = math.prod(x.shape)
-        if ROWS in x.shape:
+        if text.ROWS in x.shape:
             raise Refused(f"a tensor {x.shape} that differs from place to place in the text and is computed of nothing")
         return Rows.of(Node("constant", n=n, weights={"weight": (x.then(lambda t: t.reshape(-1), (n,), "flat"), None)}),
                        x.shape)

@@ -1,12 +1,12 @@
 """Attention that a model writes out: q . k, what is done to the scores, softmax and the product with v: one attend."""
 import torch
 
-from . import indexer
+from . import indexer, text
+from .fuse import scale_of
 from .ops_layers import relative_of, sight
 from .ops_moves import Ids
-from .rows import OPS, as_rows, combine, number_of, op, ordered, text_dim
-from .trace import ROWS
-from .values import Const, Mask, Node, Refused, Rows
+from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, text_dim
+from .values import TEXT, Const, Mask, Node, Refused, Rows
 
 FAR = -9e3  # a score below is one of a place that is not seen
 
@@ -46,23 +46,23 @@ def begin(a, b, shape):
 def words_of(mask):
     """A square of known truths in words, or None: causal, perhaps with a window."""
     known = mask.known() if isinstance(mask, Const) else None
-    if known is None or known.shape[-1] != ROWS or known.numel() != ROWS * ROWS:
+    if known is None or known.shape[-1] != text.ROWS or known.numel() != text.ROWS * text.ROWS:
         return None
-    seen = known.reshape(ROWS, ROWS)
+    seen = known.reshape(text.ROWS, text.ROWS)
     if seen.dtype != torch.bool and not (seen < FAR).any() and not ((seen == 0) | (seen == 1)).all():
         return None
     if seen.dtype != torch.bool:
         seen = seen > FAR if (seen < FAR).any() else seen > 0.5
     n = int(seen[-1].sum())
-    q, k = torch.arange(ROWS)[:, None], torch.arange(ROWS)[None]
+    q, k = torch.arange(text.ROWS)[:, None], torch.arange(text.ROWS)[None]
     if torch.equal(seen, (k <= q) & (k > q - n)):
-        return ("causal",) if n == ROWS else ("causal", f"sliding({n})")
+        return ("causal",) if n == text.ROWS else ("causal", f"sliding({n})")
     return None
 
 
-def alibi_of(bias, heads):
-    """The largest exponent of slopes that are powers of one number (Press et al. 2022), where bias is slope * place."""
-    node = ordered(bias)
+def slopes_in(bias, heads):
+    """Of a bias that is slope * place."""
+    node, by = scale_of(ordered(bias))
     if node.op != "mul" or len(node.inputs) != 2:
         raise Refused("attention with a bias that is no ALiBi")
     ops = {n.op: n for n, _ in node.inputs}
@@ -71,7 +71,21 @@ def alibi_of(bias, heads):
     slopes = ops["constant"].weights["weight"][0].known()
     if slopes is None or slopes.numel() != heads:
         raise Refused("attention with slopes that are learned")
-    return exponent_of(slopes.reshape(-1))
+    return slopes.reshape(-1) * by
+
+
+def alibi_of(bias, heads):
+    """The largest exponent of slopes that are powers of one number (Press et al. 2022), where bias is slope * place."""
+    return exponent_of(slopes_in(bias, heads))
+
+
+def rising(q, k, slopes, scale):
+    """Queries and keys with a number more, whose product is slope * place: softmax sees only differences of those."""
+    longer = lambda x: (*x.shape[:3], x.shape[3] + 1)
+    slope = as_rows(Const.literal((slopes / scale).float().reshape(1, -1, 1, 1)))
+    place = Rows(Node("numbers", attrs={"ids": "positions"}), [[], [], [(text.ROWS, TEXT)], []])
+    column = lambda x, y: joined([x, y.expand((*x.shape[:3], 1))], 3, longer(x))
+    return column(q, slope), column(k, place)
 
 
 def exponent_of(slopes):
@@ -90,9 +104,9 @@ def exponent_of(slopes):
 def slopes_of(bias, heads):
     """Of known numbers [heads, 1, text] that rise evenly along the text."""
     known = bias.known() if isinstance(bias, Const) else None
-    if known is None or known.shape[-1] != ROWS or known.numel() != heads * ROWS:
+    if known is None or known.shape[-1] != text.ROWS or known.numel() != heads * text.ROWS:
         return None
-    rise = known.reshape(heads, ROWS).double().diff(dim=-1)
+    rise = known.reshape(heads, text.ROWS).double().diff(dim=-1)
     return rise[:, 0] if torch.allclose(rise, rise[:, :1].expand_as(rise), atol=1e-5) else None
 
 
@@ -101,6 +115,7 @@ def added(s, x):
     if slopes is not None:
         return s.but(alibi=exponent_of(slopes))
     if isinstance(x, Mask):
+        s = s if x.bias is None else added(s, x.bias)
         return s.but(words=s.words + tuple(x.words.split("&")))
     if number_of(x) is not None:
         return s  # softmax does not see it
@@ -138,7 +153,7 @@ def finished(s, v, shape):
     both = attrs.get("sees") == "all"
     weights = {"relative": (relative_of(s.bias, s.q.shape[1], both), None)} if s.bias else {}
     node = Node("attend", ins, s.q.shape[1] * v.shape[3], s.q.shape[1], attrs, weights)
-    out = Rows.of(node, (1, ROWS, s.q.shape[1], v.shape[3])).permute([0, 2, 1, 3])
+    out = Rows.of(node, (1, text.ROWS, s.q.shape[1], v.shape[3])).permute([0, 2, 1, 3])
     return out if len(shape) == 4 else out.view(shape)
 
 
@@ -216,12 +231,15 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
         if not words:
             raise Refused("attention with a mask that is computed")
         mask = Mask("&".join(words), mask.shape)
+    if mask is not None and mask.bias is not None:
+        q, k = rising(q, k, slopes_in(mask.bias, q.shape[1]), scale)
+        mask = Mask(mask.words, mask.shape)
     return OPS["attend.default"](t, q, k, v, mask, None, None, scale, 0.0, causal).permute([0, 2, 1, 3])
 
 
 @op("cumsum.default")
 def _(t, x, dim, **_):
     """Ones summed along the text: places, counted from 1."""
-    if number_of(x) == 1 and t.shape[dim] == ROWS:
+    if number_of(x) == 1 and t.shape[dim] == text.ROWS:
         return Ids("positions", Rows(Node("numbers"), [[] for _ in t.shape]).expand(t.shape).dims, 1)
     raise Refused("a running sum along the text")

@@ -1,9 +1,9 @@
 """Texts padded, shifted or cut along the text, and convolutions over them that a model writes out."""
 import torch
 
+from . import text
 from .ops_states import previous
 from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, text_dim
-from .trace import ROWS
 from .values import Const, Fill, Node, Refused, Rows
 
 
@@ -25,7 +25,7 @@ class Longer:
 
     def plain(self):
         """As rows, where it is as long as the text."""
-        if self.length != ROWS:
+        if self.length != text.ROWS:
             return self
         if self.before < 0:
             raise Refused("rows that read what follows them")
@@ -40,14 +40,14 @@ class Longer:
 
 
 def longer(x):
-    return x if isinstance(x, Longer) else Longer(x, 0, ROWS)
+    return x if isinstance(x, Longer) else Longer(x, 0, text.ROWS)
 
 
 def along_text(x, dim):
     """Is that dimension of x the text?"""
     if isinstance(x, Longer):
         return dim % len(x.shape) == x.dim
-    return isinstance(x, Rows) and dim % len(x.dims) == text_dim(x) and x.shape[dim] == ROWS
+    return isinstance(x, Rows) and dim % len(x.dims) == text_dim(x) and x.shape[dim] == text.ROWS
 
 
 def wrapped(*names):
@@ -65,11 +65,11 @@ def _(plain, t, x, dim=0, start=0, end=None, step=1):
         return x
     if not along_text(x, dim) or t.shape == tuple(x.shape):
         return plain(t, x, dim, start, end, step)
-    size, text = x.shape[dim], longer(x)
+    size, whole = x.shape[dim], longer(x)
     start = 0 if start is None else max(start + size, 0) if start < 0 else start
     if step != 1:
         raise Refused("rows that are not neighbours")
-    return Longer(text.x, text.before - start, t.shape[dim], text.early).plain()
+    return Longer(whole.x, whole.before - start, t.shape[dim], whole.early).plain()
 
 
 @wrapped("transpose.int", "permute.default")
@@ -92,8 +92,8 @@ def _(plain, t, parts, dim=0):
     at = next((i for i, p in enumerate(parts) if along_text(p, dim)), None)
     if at is None:
         return plain(t, parts, dim)
-    text = longer(parts[at])
-    x, before, early = text.x, text.before, text.early
+    whole = longer(parts[at])
+    x, before, early = whole.x, whole.before, whole.early
     first, n = parts[:at], sum(p.shape[dim] for p in parts[:at])
     if not all(is_zero(p) for p in parts[at + 1:]) or (first and early is not None):
         raise Refused("texts joined end to end")
@@ -112,10 +112,10 @@ def _(t, x, pads, mode="constant", value=0.0):
         if mode != "constant" or (along_text(x, dim) and value):
             raise Refused("a text padded with other numbers than zeros")
         if along_text(x, dim):
-            text = longer(x)
-            if text.early is not None:
+            whole = longer(x)
+            if whole.early is not None:
                 raise Refused("a convolution's text padded once more")
-            x = Longer(text.x, text.before + before, text.length + before + after).plain()
+            x = Longer(whole.x, whole.before + before, whole.length + before + after).plain()
         elif before or after:
             x = padded_rows(as_rows(x), dim, before, after, value or 0.0)
     return x
@@ -148,10 +148,11 @@ def taps_of(x, weight, groups):
 @op("unfold.default")
 def _(t, x, dim, size, step):
     """Each row beside its neighbours: place i, number j is what place i + j of x is."""
-    if not isinstance(x, Longer) or dim % len(x.shape) != x.dim or step != 1 or x.length - size + 1 != ROWS or x.early:
+    along = isinstance(x, Longer) and dim % len(x.shape) == x.dim and not x.early
+    if not along or step != 1 or x.length - size + 1 != text.ROWS:
         raise Refused("parts of a text that are not each row's neighbours")
     shape = (*x.x.shape, 1)
-    shifted = [Longer(x.x, x.before - j, ROWS).plain() for j in range(size)]
+    shifted = [Longer(x.x, x.before - j, text.ROWS).plain() for j in range(size)]
     return joined([y.view(shape) for y in shifted], len(shape) - 1, t.shape)
 
 
@@ -169,15 +170,15 @@ def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), groups=
     """x [1, in, text]; weight [out, in / groups, taps]."""
     if not along_text(x, -1) or tuple(stride) != (1,) or tuple(dilation) != (1,):
         raise Refused("a convolution with steps, or not along the text")
-    text, taps, outs = longer(x), weight.shape[-1], weight.shape[0]
-    if text.early is not None and padding[0]:
+    whole, taps, outs = longer(x), weight.shape[-1], weight.shape[0]
+    if whole.early is not None and padding[0]:
         raise Refused("a convolution's text padded once more")
     early = None
-    if text.early is not None:
-        spread = text.early.then(lambda e: e.expand(-1, -1, taps), (*text.early.shape[:2], taps), f"{taps} times")
+    if whole.early is not None:
+        spread = whole.early.then(lambda e: e.expand(-1, -1, taps), (*whole.early.shape[:2], taps), f"{taps} times")
         early = Const.op(torch.ops.aten.conv1d.default, (spread, weight, bias, [1], [0], [1], groups), {}, (1, outs, 1),
                          None)
     elif bias is not None:
         early = bias.then(lambda b: b.reshape(1, -1, 1), (1, outs, 1), "column")
-    y = Rows.of(taps_of(text.x, weight, groups), (1, outs, ROWS))
-    return Longer(y, text.before + padding[0] - taps + 1, t.shape[-1], early).plain()
+    y = Rows.of(taps_of(whole.x, weight, groups), (1, outs, text.ROWS))
+    return Longer(y, whole.before + padding[0] - taps + 1, t.shape[-1], early).plain()

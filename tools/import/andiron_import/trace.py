@@ -1,16 +1,11 @@
-"""A model's forward pass as a graph of torch ops, for one text of ROWS tokens.
-
-ROWS is a prime that no dimension of a model is, so that a dimension of that size is the text, wherever it goes.
-"""
+"""A model's forward pass as a graph of torch ops, for one text of text.ROWS tokens."""
 import contextlib
 import re
 
 import torch
 from torch._guards import detect_fake_mode
 
-from . import heads, hooks, hooks_methods, hooks_states  # noqa: F401 - the last adds to the tables
-
-ROWS = 251
+from . import heads, hooks, hooks_methods, hooks_states, text  # noqa: F401 - hooks_states adds to the tables
 
 
 class _Numbers(torch.nn.Module):
@@ -27,8 +22,9 @@ class Trace:
 
     def __init__(self, model):
         hooks.use(model)
+        text.choose(model)
         with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
-            inputs = (torch.zeros(1, ROWS, dtype=torch.long), torch.arange(ROWS)[None])
+            inputs = (torch.zeros(1, text.ROWS, dtype=torch.long), torch.arange(text.ROWS)[None])
         with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
             program = torch.export.export(_Numbers(model), inputs, strict=False)
             program = program.run_decompositions({})

@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from .trace import ROWS
+from . import text
 
 
 class Refused(Exception):
@@ -93,9 +93,9 @@ class Fill:
 class Mask:
     """Which positions a row may see, in the words of hooks.py."""
 
-    def __init__(self, words, shape, hidden=False, added=False):
-        """hidden: true where it may not; added: numbers to be added to scores, 0 where it may."""
-        self.words, self.shape, self.hidden, self.added = words, tuple(shape), hidden, added
+    def __init__(self, words, shape, hidden=False, added=False, bias=None):
+        """hidden: true where it may not; added: numbers to be added to scores, 0, or `bias`, where it may."""
+        self.words, self.shape, self.hidden, self.added, self.bias = words, tuple(shape), hidden, added, bias
 
 
 class Complex:
@@ -119,9 +119,9 @@ class Rows:
         """A tensor of that shape whose numbers of a row lie in order."""
         dims, stride = [], 1
         for size in reversed(shape):
-            if size % ROWS == 0:  # heads of each row may stand in one dimension with the rows
-                more = size // ROWS
-                dims.append([(ROWS, TEXT)] + ([(more, stride)] if more > 1 else []))
+            if size % text.ROWS == 0:  # heads of each row may stand in one dimension with the rows
+                more = size // text.ROWS
+                dims.append([(text.ROWS, TEXT)] + ([(more, stride)] if more > 1 else []))
                 stride *= more
             elif size == 1:
                 dims.append([])
@@ -178,6 +178,8 @@ class Rows:
                     dim.append((left, stride * (size // left)))
                     axes.insert(0, (size // left, stride))
                     left = 1
+                elif stride is not TEXT and axes and axes[0][1] is not TEXT and stride == axes[0][0] * axes[0][1]:
+                    axes[0] = size * axes[0][0], axes[0][1]  # these lie in order
                 else:
                     raise Refused(f"a view of {self.shape} as {tuple(shape)}")
             dims.append(dim)
@@ -188,7 +190,7 @@ class Rows:
 
     def expand(self, shape):
         dims = [[] for _ in range(len(shape) - len(self.dims))] + self.dims
-        return Rows(self.node, [[(want, TEXT if want == ROWS else 0)] if not d and want > 1 else d
+        return Rows(self.node, [[(want, TEXT if want == text.ROWS else 0)] if not d and want > 1 else d
                                 for d, want in zip(dims, shape)], self.start)
 
     def narrow(self, dim, start, n, step=1):

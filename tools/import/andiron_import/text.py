@@ -1,0 +1,41 @@
+"""How long the text of a trace is: ROWS tokens, so that a dimension of that size, or of a multiple, is the text.
+
+It is a prime that no number of the model has as a factor, within the model's context, and more than its windows.
+"""
+import itertools
+import math
+
+ROWS = 251
+MOST = 4096
+
+
+def numbers_of(x, name=""):
+    """Whole numbers of a configuration, with the names they stand under."""
+    if isinstance(x, dict):
+        return [pair for k, v in x.items() for pair in numbers_of(v, str(k))]
+    if isinstance(x, (list, tuple)):
+        return [pair for v in x for pair in numbers_of(v, name)]
+    return [(name, x)] if isinstance(x, int) and not isinstance(x, bool) else []
+
+
+def context_of(config):
+    """The longest text that a trace holds for: LongRoPE has other frequencies beyond the first training's."""
+    ropes = getattr(config, "rope_parameters", None) or {}
+    ropes = [r for r in [ropes, *ropes.values()] if isinstance(r, dict) and r.get("rope_type") == "longrope"]
+    longest = getattr(config, "max_position_embeddings", None) or 0
+    return min([longest, *[r["original_max_position_embeddings"] for r in ropes]])
+
+
+def choose(model):
+    """For the trace of this model."""
+    global ROWS
+    said = numbers_of(model.config.to_dict())
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    sizes = {n for t in tensors for n in t.shape} | {n for _, n in said}
+    contexts = ("max_pos", "n_positions", "max_seq", "n_ctx")
+    most = min([MOST, *[n for name, n in said if n > 0 and any(c in name for c in contexts)]])
+    windows = [n for name, n in said if "window" in name and n < most]
+    fits = [n for n in range(3, most + 1)
+            if all(n % d for d in range(2, math.isqrt(n) + 1)) and all(s % n or s == 0 for s in sizes)]
+    wide = [n for n in fits if n > max(windows, default=0)]
+    ROWS = min(wide or fits or [ROWS], key=lambda n: (abs(n - 251), n))
