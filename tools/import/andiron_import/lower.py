@@ -3,8 +3,8 @@ import operator
 
 import torch
 
-from . import by_key, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, seen, text  # noqa: F401
-from . import texts, trace, whole
+from . import by_key, indexer, near, ops_blocks, ops_layers, ops_places, ops_states, ops_text, scores  # noqa: F401
+from . import seen, text, texts, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows

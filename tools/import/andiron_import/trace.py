@@ -5,7 +5,7 @@ import re
 import torch
 from torch._guards import detect_fake_mode
 
-from . import heads, hooks, hooks_methods, hooks_states, text  # noqa: F401 - hooks_states adds to the tables
+from . import heads, hooks, hooks_blocks, hooks_methods, hooks_states, text  # noqa: F401 - they add to the tables
 
 
 class _Numbers(torch.nn.Module):
