@@ -94,10 +94,10 @@ class Routes(Rows):
     def __init__(self, known, shape):
         n, n_experts = known.shape[1], max(int(known.max()) + 1, known.shape[1])
         slots = torch.nn.functional.one_hot(known, n_experts)
-        ranks = (slots * torch.arange(n, 0, -1)[:, None]).amax(1)
+        ranks = (slots * torch.arange(n + 1, 1, -1)[:, None]).amax(1)
         table = lambda x: Node("embed", [], n_experts, 1, {"ids": "tokens"},
                                {"weight": (Const.literal(x.float()), None)})
-        self.times, self.n_experts = table(slots.sum(1)), n_experts
+        self.times = table(slots.sum(1))
         place = Node("top", [(table(ranks), 1)], n, 1, {"n": n})
         super().__init__(place, Rows.of(place, shape).dims)
 
