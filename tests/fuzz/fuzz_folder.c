@@ -97,12 +97,13 @@ static void put_weights(const char *base, struct span header)
         return;
     memcpy(&n_header, all, sizeof n_header);
     const char *numbers = all + sizeof n_header + n_header;
-    const size_t n_numbers = n - sizeof n_header - n_header, n_given = header.n;
+    const size_t n_numbers = n - sizeof n_header - n_header, n_given = (header.n + 7) / 8 * 8; /* spaces behind it */
     char *made = malloc(sizeof n_given + n_given + n_numbers);
     if (!made)
         abort();
     memcpy(made, &n_given, sizeof n_given);
-    memcpy(made + sizeof n_given, header.p, n_given);
+    memset(made + sizeof n_given, ' ', n_given);
+    memcpy(made + sizeof n_given, header.p, header.n);
     memcpy(made + sizeof n_given + n_given, numbers, n_numbers);
     put(weights, made, sizeof n_given + n_given + n_numbers);
     free(made);

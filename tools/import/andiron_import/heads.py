@@ -121,7 +121,8 @@ def arguments(model, tokens, positions=None):
     given = {"input_ids": tokens}
     if "position_ids" in takes and positions is not None and not counts:
         given["position_ids"] = positions
-    if "use_cache" in takes:
+    words = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    if "use_cache" in takes or words and type(inner).__name__.endswith(("ForCausalLM", "LMHeadModel")):
         given["use_cache"] = False
     return given
 
