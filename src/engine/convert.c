@@ -151,6 +151,8 @@ static andiron_status open_folder(struct conversion *c, const char *dir, const c
     if (!s)
         s = hf_model_file(c->model, &c->file, error);
     if (!s)
+        s = kernels_choose(&c->kernels, NULL, error);
+    if (!s)
         c->type = type ? find_type(type) : usual_type(c->file);
     if (!s && !c->type)
         s = error_set(error, ANDIRON_E_ARGUMENT,

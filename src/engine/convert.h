@@ -5,6 +5,7 @@
 #include "base/types.h"
 #include "engine/hf_internal.h"
 #include "files/gguf_write.h"
+#include "kernels/kernels.h"
 
 struct convert_type {
     const char *name;
@@ -19,6 +20,7 @@ struct conversion {
     struct tokenizer *tokenizer;
     json_t *root; /* tokenizer.json */
     const struct convert_type *type;
+    struct kernels kernels;
     struct gguf_values values;
     struct gguf_tensor *tensors; /* as they will be; data: what they come of */
     size_t n_tensors;

@@ -100,6 +100,7 @@ static bool fits(enum weight_type type, const float *x, uint64_t n)
 struct rows {
     uint64_t n, width;
     struct order order;
+    const struct kernels *kernels;
     float *numbers;
     void *packed;
     size_t row_bytes;
@@ -117,7 +118,7 @@ static andiron_status write_rows(const struct rows *rows, const struct gguf_tens
             return error_set(error, ANDIRON_E_ARGUMENT,
                              "%.*s has a number that %s cannot hold; choose --type f32 or bf16", (int)from->name.n,
                              from->name.p, type_info(to->type)->name);
-        pack_row(to->type, rows->numbers, rows->width, rows->packed);
+        pack_row(rows->kernels, to->type, rows->numbers, rows->width, rows->packed);
         s = gguf_write_data(w, rows->packed, rows->row_bytes, error);
     }
     return s;
@@ -129,6 +130,7 @@ static andiron_status write_tensor(struct conversion *c, size_t i, struct gguf_w
     struct arena arena;
     struct rows rows = {.n = from->dims[1] * from->dims[2] * from->dims[3], .width = from->dims[0]};
     rows.order = order_of(c, from->name);
+    rows.kernels = &c->kernels;
     if (from->type == to->type && !rows.order.head)
         return gguf_write_data(w, from->data, to->n_bytes, error);
     if (rows.order.head && from->n_dims == 1) {
