@@ -87,10 +87,10 @@ struct rows {
 /* Can rows of this type hold them? Blocks have factors of 16 bits. */
 static bool fits(enum weight_type type, const float *x, uint64_t n)
 {
-    bool all = true;
+    int others = 0; /* NaN is one */
     for (uint64_t i = 0; i < n && type != TYPE_F32 && type != TYPE_BF16; i++)
-        all = all && x[i] > -65520.0f && x[i] < 65520.0f;
-    return all;
+        others |= !(__builtin_fabsf(x[i]) < 65520.0f);
+    return !others;
 }
 
 static void pack_chunk(void *context, size_t phase, uint32_t chunk, int thread)

@@ -65,6 +65,11 @@ class Quant(Case):
         text = ("the of and", "--quant", "q8_0")
         self.assertEqual(self.ok("tokenize", FOLDER, *text), self.ok("tokenize", FOLDER, text[0]))
 
+    def test_packed_weights_stay(self):
+        """GPTQ's 4 bits are Q4_0 already; only the table and the head change."""
+        shown = self.ok("show", GOLDEN / "hf_packed" / "gptq", "--quant", "q4_k", "--tensors").decode()
+        self.assertEqual((shown.count(" Q4_0 "), shown.count(" Q8_0 ")), (7, 1), shown)
+
     def test_what_is_left_is_removed(self):
         CACHE.mkdir(parents=True)
         left = CACHE / "0123456789abcdef.gguf.partial-abcdef"

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "andiron.h"
+#include "base/alloc.h"
 
 #define FOLDER SOURCE_DIR "/tests/golden/hf_models/qwen2"
 
@@ -53,6 +54,37 @@ static void progress_is_told_once(void **state)
     assert_int_equal(told.n, n);
 }
 
+static void remove_results(void)
+{
+    char folder[64], path[512];
+    snprintf(folder, sizeof folder, "%s/quant", cache);
+    DIR *dir = opendir(folder);
+    for (struct dirent *d; dir && (d = readdir(dir)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", folder, d->d_name);
+        unlink(path);
+    }
+    if (dir)
+        closedir(dir);
+    rmdir(folder);
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    const andiron_model_options options = {.quant = "q5_k", .cache_dir = cache};
+    andiron_status s = ANDIRON_E_MEMORY;
+    (void)state;
+    for (int64_t n = 0; s && n < 100000; n++) {
+        andiron_error e = {0};
+        remove_results();
+        alloc_fail_after(n);
+        s = open_and_close(FOLDER, options, &e);
+        alloc_fail_after(-1);
+        if (s && (s != ANDIRON_E_MEMORY || !e.text[0]))
+            fail_msg("allocation %d: %d \"%s\"", (int)n, (int)s, e.text);
+    }
+    assert_int_equal(s, ANDIRON_OK);
+}
+
 static void a_vocabulary_needs_none(void **state)
 {
     andiron_error e = {0};
@@ -86,28 +118,15 @@ static void others_are_refused(void **state)
     }
 }
 
-static void remove_cache(void)
-{
-    char folder[64], path[512];
-    snprintf(folder, sizeof folder, "%s/quant", cache);
-    DIR *dir = opendir(folder);
-    for (struct dirent *d; dir && (d = readdir(dir)) != NULL;) {
-        snprintf(path, sizeof path, "%s/%s", folder, d->d_name);
-        unlink(path);
-    }
-    if (dir)
-        closedir(dir);
-    rmdir(folder);
-    rmdir(cache);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(progress_is_told_once),
+                                       cmocka_unit_test(each_allocation_may_fail),
                                        cmocka_unit_test(a_vocabulary_needs_none), cmocka_unit_test(others_are_refused)};
     if (!mkdtemp(cache))
         return 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    remove_cache();
+    remove_results();
+    rmdir(cache);
     return failed;
 }
