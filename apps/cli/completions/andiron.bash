@@ -21,7 +21,7 @@ _andiron()
     perplexity) words="--ctx -c --chunks --kv-type --json --threads -t --cpu --arch --quant --verbose -h --help" ;;
     embed) words="--lines --file -f --tokens --pooling --raw --ctx -c --threads -t --cpu --arch --quant --verbose -h --help" ;;
     convert) words="--type -t --threads --force --verbose -v -h --help" ;;
-    import) words="--type -t -h --help" ;;
+    import) words="--type -t --trust-remote-code -h --help" ;;
     bench) words="--prompt -p --generate -n --depth -d --sequences -s --repetitions -r --ubatch --kv-type --json --threads -t --cpu --arch --quant --verbose -h --help" ;;
     esac
     if [[ $now == -* ]]; then

@@ -91,6 +91,7 @@ complete -c andiron -n '__fish_seen_subcommand_from convert' -l threads -r -d 't
 complete -c andiron -n '__fish_seen_subcommand_from convert' -l force -d 'replace a file that is there already'
 complete -c andiron -n '__fish_seen_subcommand_from convert' -l verbose -s v -d 'tell what the library says'
 complete -c andiron -n '__fish_seen_subcommand_from import' -l type -s t -r -f -a 'f32 f16 bf16 q8_0 q4_0 q4_1' -d 'the type of matrices; default: f16'
+complete -c andiron -n '__fish_seen_subcommand_from import' -l trust-remote-code -d 'run Python files of the folder, which may do anything: read them first'
 complete -c andiron -n '__fish_seen_subcommand_from bench' -l prompt -s p -r -d 'tokens of a prompt; 0: do not measure; default: 512'
 complete -c andiron -n '__fish_seen_subcommand_from bench' -l generate -s n -r -d 'tokens to generate; 0: do not measure; default: 64'
 complete -c andiron -n '__fish_seen_subcommand_from bench' -l depth -s d -r -d 'tokens of context before both; default: 0'
