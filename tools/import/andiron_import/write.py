@@ -61,12 +61,14 @@ def write(path, imported, load, directory, kind="f32"):
     out.write_ti_data_to_file()
     for stem, const in emitter.names.tensors.items():
         with torch.no_grad():
-            array = const.compute(load).detach().float().contiguous().numpy()
-        out.write_tensor_data(packed(array, types[stem]))
+            out.write_tensor_data(packed(const.compute(load).detach().float().contiguous(), types[stem]))
     out.close()
 
 
-def packed(array, kind):
+def packed(tensor, kind):
+    """float32 as the file has it."""
     if kind == KINDS["f16"]:
-        return array.astype(np.float16)
-    return array if kind == KINDS["f32"] else gguf.quants.quantize(array, kind)
+        return tensor.half().numpy()
+    if kind == KINDS["bf16"]:
+        return tensor.bfloat16().view(torch.int16).numpy()
+    return tensor.numpy() if kind == KINDS["f32"] else gguf.quants.quantize(tensor.numpy(), kind)
