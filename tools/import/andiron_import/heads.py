@@ -19,7 +19,12 @@ def class_of(directory, trust=False):
     """(class, configuration): what config.json names, where this package knows what it gives. trust: the folder's own
     Python files may run."""
     directory = pathlib.Path(directory)
-    said = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    try:
+        said = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as e:
+        raise Refused("the folder has no config.json") from e
+    except ValueError as e:
+        raise Refused(f"config.json: {e}") from e
     own = {} if said.get("model_type") in CONFIG_MAPPING else said.get("auto_map") or {}
     if own and not trust:
         raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(set(own.values())))}); read "
