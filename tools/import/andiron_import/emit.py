@@ -320,7 +320,7 @@ class Emitter:
         scope.local |= loop.held
         for node in self.segment(self.n_layers):
             scope.put(node, 2 if node is not self.output and self.uses(node) > 1 else 1)
-        self.longest, self.kind_of_layer = loop.most_variables(), loop.kind_of_layer
+        self.longest, self.kind_of_layer, self.numbers = loop.most_variables(), loop.kind_of_layer, loop.numbers
         return self.whole(list(loop.kinds), loop.lines, scope)
 
     def scope(self, *of):

@@ -1,6 +1,7 @@
 """Layers as one loop: those of equal text are one block; one that gives several values stands in the loop itself."""
 import itertools
 
+from .depth import by_depth
 from .values import Refused
 
 
@@ -38,6 +39,7 @@ class Loop:
         self.emitter, self.layers, self.scope = emitter, layers, scope
         self.kinds = {}  # a block's text: its number
         self.held, self.lines, self.kind_of_layer, self.slots = {}, [], [], set()
+        self.numbers = by_depth(layers)
         if layers:
             self.tell()
 

@@ -48,6 +48,8 @@ def write(path, imported, load, directory, kind="f32"):
     add_texts(out, directory)
     if len(set(emitter.kind_of_layer)) > 1:
         out.add_array("andiron.layer_kind", emitter.kind_of_layer)
+    for key, numbers in emitter.numbers.items():
+        out.add_array(key, [int(n) for n in numbers] if all(n == int(n) for n in numbers) else numbers)
     if emitter.again:
         out.add_array("andiron.layer_of", emitter.home)
     types = {stem: type_of(const.shape, kind if emitter.names.products.get(stem) else "f32")
