@@ -292,7 +292,7 @@ class Emitter:
         return self.home[place] if place is not None and 0 <= place < self.n_layers else place
 
     def is_read_after(self, node, layer):
-        return any(self.place[u] > layer for u in self.users[node])
+        return node is self.output or any(self.place[u] > layer for u in self.users[node])
 
     def segment(self, layer):
         return [n for n in self.nodes if self.place[n] == layer]
