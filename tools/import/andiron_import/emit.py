@@ -14,6 +14,7 @@ from .loop import Layer, Loop
 from .values import STATEFUL, Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
+LONGEST = 44  # characters of a tensor's name in its layer: whole names have at most 64
 MOST_LINES = 40  # the language has 48 variables a block
 
 
@@ -99,6 +100,7 @@ class Names:
         alone = not weight.parameters and self.readers[weight.key] <= {layer}
         of = layer if inside or alone else None
         base = re.sub(r"\W", "_", inside[1] if inside else path.removeprefix("model."))
+        base = base[-LONGEST:].lstrip("_0123456789") or "of"
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base
         while name + ".weight" in self.tensors:
