@@ -33,6 +33,8 @@ struct arch_source {
     /* Number `i` of the key (a scalar is an array of one); false: absent, not a number, or past the end. *n, if not
      * NULL, is the count. Bools are 0 and 1. */
     bool (*number)(void *user, const char *key, uint64_t i, double *out, uint64_t *n);
+    /* Likewise, whole numbers of 64 bits without a sign. */
+    bool (*whole)(void *user, const char *key, uint64_t i, uint64_t *out, uint64_t *n);
     bool (*text)(void *user, const char *key, struct span *out);
     /* The tensor of that full name ("blk.0.attn_q.weight"), or NULL; lives as long as the graph. */
     const struct weight *(*weight)(void *user, const char *name);

@@ -1,6 +1,8 @@
 /* call.c - calls of blocks, and of ops, which make nodes. */
 #include "arch/expand.h"
 #include "base/error.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- nodes ---- */
@@ -104,6 +106,34 @@ static andiron_status set_cache(const struct arguments *a, const struct op_arg *
     return ANDIRON_OK;
 }
 
+/* Whole numbers of the metadata, by their key. */
+static andiron_status set_list(const struct arguments *a, const struct op_arg *arg, const struct value *v,
+                               union arg *to)
+{
+    enum { MOST = 1024 };
+    const struct arch_source *source = a->x->source;
+    char key[MAX_STEM];
+    uint64_t n, first;
+    if (v->kind != VALUE_TEXT || v->text.n >= MAX_STEM)
+        return expected_for(a, "a key of the metadata", arg->name, v);
+    snprintf(key, sizeof key, "%.*s", (int)v->text.n, v->text.p);
+    if (!source->whole(source->user, key, 0, &first, &n) || n > MOST)
+        return expand_error(a->x, a->f, a->e->line,
+                            "%s: expected \"%.*s\" to be at most %d whole numbers in the file's metadata", arg->name,
+                            cut(v->text), v->text.p, MOST);
+    uint64_t *at = arena_alloc(a->x->arena, n, sizeof *at);
+    struct wholes *list = arena_alloc(a->x->arena, 1, sizeof *list);
+    if (!at || !list)
+        return error_memory(a->x->error, n * sizeof *at, "whole numbers of the metadata");
+    for (uint64_t i = 0; i < n; i++)
+        if (!source->whole(source->user, key, i, &at[i], NULL))
+            return expand_error(a->x, a->f, a->e->line, "%s: number %" PRIu64 " of \"%.*s\" is not a whole one",
+                                arg->name, i, cut(v->text), v->text.p);
+    *list = (struct wholes){at, n};
+    to->list = list;
+    return ANDIRON_OK;
+}
+
 static andiron_status set_argument(const struct arguments *a, const struct op_arg *arg, const struct value *v,
                                    union arg *to)
 {
@@ -111,6 +141,7 @@ static andiron_status set_argument(const struct arguments *a, const struct op_ar
     case ARG_WEIGHT: return set_weight(a, arg, v, to);
     case ARG_CHOICE: return set_choice(a, arg, v, to);
     case ARG_CACHE: return set_cache(a, arg, v, to);
+    case ARG_LIST: return set_list(a, arg, v, to);
     case ARG_VALUE:
         if (v->kind == VALUE_NONE && arg->optional)
             return ANDIRON_OK;

@@ -63,8 +63,8 @@ static andiron_status evaluate_name(struct expansion *x, struct frame *f, const 
     if (s || found)
         return s;
     *out = (struct value){.kind = VALUE_STEM, .text = e->text};
-    if (span_is(e->text, "positions"))
-        *out = (struct value){.kind = VALUE_NODE, .node = 1};
+    if (span_is(e->text, "tokens") || span_is(e->text, "positions"))
+        *out = (struct value){.kind = VALUE_NODE, .node = span_is(e->text, "positions")};
     else if (span_is(e->text, "none"))
         *out = (struct value){.kind = VALUE_NONE};
     return ANDIRON_OK;

@@ -125,6 +125,7 @@ static void place_rows(andiron_batch *b)
             b->place[i] = (uint32_t)n_placed;
             b->rows[n_placed++] = (struct batch_row){
                 .token = b->added[i].token,
+                .tokens = s->tokens,
                 .position = (uint32_t)position,
                 .n_ctx = (uint32_t)s->n_ctx,
                 .layout = s->layout,

@@ -37,6 +37,16 @@ static bool source_number(void *user, const char *key, uint64_t i, double *out, 
     return true;
 }
 
+static bool source_whole(void *user, const char *key, uint64_t i, uint64_t *out, uint64_t *n)
+{
+    const struct gguf_value *v = find_key(user, key);
+    if (!v || !gguf_item_u64(v, i, out))
+        return false;
+    if (n)
+        *n = v->n;
+    return true;
+}
+
 static bool source_text(void *user, const char *key, struct span *out)
 {
     const struct gguf_value *v = find_key(user, key);
@@ -124,7 +134,7 @@ static andiron_status expand(andiron_model *model, const struct definition *defi
     andiron_status s = arch_open(&arch, definition->text, definition->file, arch_builtin, NULL, error);
     if (s)
         return s;
-    struct arch_source source = {model, source_number, source_text, source_weight};
+    struct arch_source source = {model, source_number, source_whole, source_text, source_weight};
     s = arch_expand(arch, &source, &model->arena, &model->graph, error);
     arch_close(arch);
     return s;

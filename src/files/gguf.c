@@ -363,19 +363,24 @@ bool gguf_get_f64(const struct gguf *g, const char *key, double *out)
     return v && v->type != GGUF_ARRAY && v->type != GGUF_BOOL && gguf_item_f64(v, 0, out);
 }
 
-bool gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out)
+bool gguf_item_u64(const struct gguf_value *v, uint64_t i, uint64_t *out)
 {
-    const struct gguf_value *v = gguf_find(g, key);
     double x;
-    if (!v || v->type == GGUF_ARRAY || v->type == GGUF_BOOL || v->type == GGUF_F32 || v->type == GGUF_F64)
+    if (v->item_type == GGUF_BOOL || v->item_type == GGUF_F32 || v->item_type == GGUF_F64)
         return false;
-    if (!gguf_item_f64(v, 0, &x) || x < 0)
+    if (!gguf_item_f64(v, i, &x) || x < 0)
         return false;
-    if (v->type == GGUF_U64 || v->type == GGUF_I64) /* a double would round them */
-        memcpy(out, v->bytes.p, sizeof *out);
+    if (v->item_type == GGUF_U64 || v->item_type == GGUF_I64) /* a double would round them */
+        memcpy(out, v->bytes.p + i * sizeof *out, sizeof *out);
     else
         *out = (uint64_t)x;
     return true;
+}
+
+bool gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out)
+{
+    const struct gguf_value *v = gguf_find(g, key);
+    return v && v->type != GGUF_ARRAY && gguf_item_u64(v, 0, out);
 }
 
 bool gguf_get_bool(const struct gguf *g, const char *key, bool *out)

@@ -76,6 +76,8 @@ bool gguf_get_bool(const struct gguf *g, const char *key, bool *out);
 bool gguf_get_text(const struct gguf *g, const char *key, struct span *out);
 /* Item `i` of an array (or scalar) of numbers or bools, as a double. False: no number, or i >= n. */
 bool gguf_item_f64(const struct gguf_value *v, uint64_t i, double *out);
+/* The same of integers that are not negative. */
+bool gguf_item_u64(const struct gguf_value *v, uint64_t i, uint64_t *out);
 /* Walk an array of strings: set *cursor to 0, then call until false. Payload was checked when the file was opened. */
 bool gguf_next_text(const struct gguf_value *v, size_t *cursor, struct span *out);
 const char *gguf_type_name(enum gguf_value_type type); /* "u32", "string" */

@@ -3,7 +3,7 @@
 #include "kernels/half.h"
 #include <string.h>
 
-enum { Q, K, WEIGHTS, N, SPAN, LOCAL }; /* of choose's arguments */
+enum { Q, K, WEIGHTS, N, SPAN, LOCAL, BY }; /* of choose's arguments */
 
 /* A span of positions that was chosen. */
 struct pick {
@@ -13,8 +13,8 @@ struct pick {
 
 /* What a thread needs. */
 struct chooser {
-    struct pick *picks; /* a heap: the worst first */
-    size_t n, most;
+    struct pick *picks;          /* a heap: the worst first */
+    size_t n, most, room;        /* chosen; of the result; that may be chosen so far */
     float *keys, *scores, *dots; /* [d][KV_PAGE] as the cache has them; [KV_PAGE] */
 };
 
@@ -62,7 +62,7 @@ static void sink(struct pick *heap, size_t n, size_t at, struct pick x)
 static void offer(struct chooser *c, float score, uint32_t span)
 {
     const struct pick x = {score == score ? score : -__builtin_inff(), span};
-    if (c->n == c->most) {
+    if (c->n == c->room) {
         if (worse(c->picks[0], x))
             sink(c->picks, c->n, 0, x);
         return;
@@ -136,16 +136,21 @@ static void choose(const struct run *r, const struct step *s, const struct batch
 {
     const uint32_t span = (uint32_t)s->node->arg[SPAN].number, local = (uint32_t)s->node->arg[LOCAL].number,
                    last = row->position / span;
+    const bool by_last = s->node->arg[BY].number != 0;
     float best = -__builtin_inff();
     c->n = 0;
+    c->room = c->most - by_last;
     for (uint32_t p = 0; p <= row->position; p++) {
         if (p % KV_PAGE == 0)
             score_page(r, s, page_keys(r, row, s->node->state, p / KV_PAGE, s->in[Q].size, c->keys), q, weights, at, c);
         const float score = c->scores[p % KV_PAGE];
-        best = score > best ? score : best;
-        if ((p + 1) % span != 0 && p != row->position)
+        const bool whole = (p + 1) % span == 0;
+        best = score > best || by_last ? score : best;
+        if (!whole && p != row->position)
             continue;
-        offer(c, last - p / span < local ? __builtin_inff() : best, p / span);
+        const bool always = last - p / span < local || (by_last && !whole);
+        c->room = whole ? c->room : c->most;
+        offer(c, always ? __builtin_inff() : best, p / span);
         best = -__builtin_inff();
     }
 }

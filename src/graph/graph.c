@@ -64,7 +64,7 @@ uint64_t graph_state_items(const struct graph *g, const struct node *n)
     switch (n->op) {
     case OP_previous:
     case OP_peak: return out;
-    case OP_conv: return (n->arg[1].weight->dims[0] - 1) * out;
+    case OP_conv: return (n->arg[1].weight->dims[0] - 1) * (uint64_t)n->arg[3].number * out;
     case OP_scan: return (uint64_t)g->nodes[n->arg[1].value].shape.dims[0] * out;
     case OP_selective_scan: return n->arg[2].weight->dims[0] * out;
     default: return 0;

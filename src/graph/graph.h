@@ -46,6 +46,7 @@ enum arg_kind {
     ARG_NUMBER,
     ARG_CHOICE, /* one of some words; stored as a number: the word's place in `choices` */
     ARG_CACHE,  /* a layer's KV cache; stored as a number: which cache */
+    ARG_LIST,   /* whole numbers; in the language the key of the metadata that holds them */
 };
 
 enum { OP_MAX_ARGS = 16 };
@@ -75,10 +76,17 @@ const struct op_info *op_find(struct span name);
 
 typedef int32_t node_id; /* place in the graph; -1: none */
 
+/* Whole numbers that a double cannot hold; they live as long as the graph. */
+struct wholes {
+    const uint64_t *at;
+    size_t n;
+};
+
 union arg {
     node_id value;               /* -1: left out */
     const struct weight *weight; /* NULL: left out */
     double number;               /* NUMBER, CHOICE, CACHE */
+    const struct wholes *list;   /* NULL: left out */
 };
 
 struct node {

@@ -38,6 +38,8 @@ static bool is_given(const struct op_arg *arg, union arg a)
         return a.value >= 0;
     if (arg->kind == ARG_WEIGHT)
         return a.weight != NULL;
+    if (arg->kind == ARG_LIST)
+        return a.list != NULL;
     return !arg->optional || a.number != arg->fallback;
 }
 
@@ -52,7 +54,9 @@ static void add_argument(struct buffer *out, const struct op_arg *arg, union arg
         return;
     }
     buffer_printf(out, "%s: ", arg->name);
-    if (arg->kind == ARG_CHOICE)
+    if (arg->kind == ARG_LIST)
+        buffer_printf(out, "%zu numbers", a.list->n);
+    else if (arg->kind == ARG_CHOICE)
         add_word(out, arg->choices, (size_t)a.number);
     else
         buffer_printf(out, "%.9g", a.number);

@@ -368,6 +368,14 @@ static struct view lower_ids(struct lower *l, const struct node *n)
     return lower_emit(l, s, n->shape.dims[0], 1, 0);
 }
 
+static struct view lower_ngrams(struct lower *l, const struct node *n)
+{
+    struct step s = lower_step(STEP_NGRAMS, no_view);
+    s.node = n;
+    s.weight = n->arg[1].weight;
+    return lower_emit(l, s, n->shape.dims[0], n->shape.dims[1], 0);
+}
+
 static struct view lower_flat(struct lower *l, const struct node *n)
 {
     struct view v = lower_packed(l, lower_input(l, n->arg[0].value), false);
@@ -403,7 +411,7 @@ struct view lower_node(struct lower *l, const struct node *n)
         [OP_peak] = lower_peak,         [OP_conv] = lower_conv,
         [OP_scan] = lower_scan,         [OP_selective_scan] = lower_selective_scan,
         [OP_add] = lower_binary,        [OP_mul] = lower_binary,
-        [OP_div] = lower_binary,
+        [OP_div] = lower_binary,        [OP_ngrams] = lower_ngrams,
     };
     const size_t n_ops = sizeof by_op / sizeof *by_op;
     return ((size_t)n->op < n_ops && by_op[n->op] ? by_op[n->op] : lower_function)(l, n);

@@ -216,6 +216,8 @@ static uint64_t weight_bytes(const struct program *p)
         if (!s->weight)
             continue;
         uint64_t rows = step_kind(s->op) == PHASE_LINEAR ? s->weight->dims[1] : 1;
+        if (s->op == STEP_NGRAMS)
+            rows = s->out.heads;
         if (step_kind(s->op) == PHASE_EXPERTS)
             rows = s->weight->dims[1] * s->n_places;
         bytes += s->weight->row_bytes * rows;

@@ -23,7 +23,8 @@ andiron_status kv_layout_init(struct kv_layout *out, const struct graph *g, enum
 
 /* One token of a step. Rows of one session stand together, in the order of their positions. */
 struct batch_row {
-    int32_t token; /* in [0, n_vocab), checked by the caller */
+    int32_t token;         /* in [0, n_vocab), checked by the caller */
+    const int32_t *tokens; /* of the text, up to this one */
     uint32_t position;
     uint32_t n_ctx; /* of its session: chooses LongRoPE's factors */
     const struct kv_layout *layout;

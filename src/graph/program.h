@@ -38,12 +38,12 @@ struct view {
 static inline bool view_given(struct view v) { return v.table >= 0 || v.constant; }
 static inline uint32_t view_items(struct view v) { return v.size * v.heads; }
 
-/* Rotary positions: pair i turns by position * frequency[i]. */
+/* Rotary positions: pair i turns by (position - back) * frequency[i]. */
 struct rope {
     uint32_t dims; /* numbers of a head that turn; 2 for each pair */
     bool halves;
     const float *frequency[2]; /* [dims / 2]; the second for contexts beyond original_context */
-    float magnitude;
+    float magnitude, back;
     double original_context;
     const struct node *node; /* whose arguments these are */
     struct view table;       /* cos [dims / 2], sin [dims / 2] */
@@ -52,6 +52,7 @@ struct rope {
 enum step_op {
     /* one row at a time */
     STEP_EMBED,
+    STEP_NGRAMS,
     STEP_RMSNORM,
     STEP_LAYERNORM,
     STEP_QUANTIZE,

@@ -5,7 +5,7 @@
 #include "kernels/math.h"
 
 /* Places of rope's arguments in ops.def. */
-enum { X, DIMS, BASE, STYLE, FACTORS, FACTORS_LONG, LINEAR, YARN, ORIGINAL, BETA_FAST, BETA_SLOW, MAGNITUDE };
+enum { X, DIMS, BASE, STYLE, FACTORS, FACTORS_LONG, LINEAR, YARN, ORIGINAL, BETA_FAST, BETA_SLOW, MAGNITUDE, BACK };
 
 /* NaN gives `least`. */
 static double clamp(double x, double least, double most) { return x > least ? (x < most ? x : most) : least; }
@@ -66,6 +66,7 @@ andiron_status rope_init(struct rope *out, const struct node *node, struct arena
                      : yarn > 1    ? (float)(0.1 * math_log(yarn) + 1)
                                    : 1.0f,
         .original_context = node->arg[ORIGINAL].number,
+        .back = (float)node->arg[BACK].number,
         .node = node,
     };
     out->frequency[0] = frequencies(node, factors, arena);
@@ -80,7 +81,7 @@ void rope_angles(const struct rope *r, uint32_t position, uint32_t n_ctx, float 
     const float *frequency = r->frequency[r->original_context > 0 && n_ctx > r->original_context];
     for (size_t i = 0; i < r->dims / 2; i++) {
         double s, c;
-        math_sincos((double)((float)position * frequency[i]), &s, &c);
+        math_sincos((double)(((float)position - r->back) * frequency[i]), &s, &c);
         cos[i] = (float)c * r->magnitude;
         sin[i] = (float)s * r->magnitude;
     }

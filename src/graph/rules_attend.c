@@ -5,10 +5,10 @@
 
 andiron_status rules_rope(struct check *c)
 {
-    enum { DIMS = 1, BASE, FACTORS = 4, FACTORS_LONG, LINEAR, YARN, ORIGINAL, FAST, SLOW, MAGNITUDE };
-    static const uint8_t rules[][2] = {{DIMS, COUNT},        {BASE, POSITIVE},         {LINEAR, POSITIVE},
-                                       {YARN, NOT_NEGATIVE}, {ORIGINAL, COUNT},        {FAST, POSITIVE},
-                                       {SLOW, POSITIVE},     {MAGNITUDE, NOT_NEGATIVE}};
+    enum { DIMS = 1, BASE, FACTORS = 4, FACTORS_LONG, LINEAR, YARN, ORIGINAL, FAST, SLOW, MAGNITUDE, BACK };
+    static const uint8_t rules[][2] = {{DIMS, COUNT},        {BASE, POSITIVE},          {LINEAR, POSITIVE},
+                                       {YARN, NOT_NEGATIVE}, {ORIGINAL, COUNT},         {FAST, POSITIVE},
+                                       {SLOW, POSITIVE},     {MAGNITUDE, NOT_NEGATIVE}, {BACK, COUNT}};
     andiron_status s = rule_numbers(c, sizeof rules / sizeof *rules, rules);
     if (s)
         return s;
@@ -28,9 +28,9 @@ andiron_status rules_rope(struct check *c)
     return rule_same(c);
 }
 
-/* The place of attend's arguments, and one of choose's. */
+/* The place of attend's arguments, and of some of choose's. */
 enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE, ONLY, ONLY_SPAN, NEAR };
-enum { CHOOSE_SPAN = 4 };
+enum { CHOOSE_N = 3, CHOOSE_SPAN, CHOOSE_BY = 6 };
 
 static andiron_status refuse_second(const struct check *c, double cache)
 {
@@ -116,9 +116,22 @@ static andiron_status check_sight(const struct check *c, uint32_t n_heads, uint3
                        shape_text(rule_shape(c, NEAR), text));
 }
 
+/* How many spans are chosen, and how long they are. */
+static andiron_status check_spans(const struct check *c)
+{
+    enum { MOST = 1 << 16 };
+    if (!rule_is_count(rule_number(c, CHOOSE_N), 1) || rule_number(c, CHOOSE_N) > MOST)
+        return rule_refuse_number(c, CHOOSE_N, "a whole number from 1 to 65536");
+    if (rule_number(c, CHOOSE_BY) != 0 && rule_number(c, CHOOSE_N) < 2)
+        return rule_refuse_number(c, CHOOSE_N, "at least 2, one of them for the row's own span");
+    if (!rule_is_count(rule_number(c, CHOOSE_SPAN), 1) || rule_number(c, CHOOSE_SPAN) > MOST)
+        return rule_refuse_number(c, CHOOSE_SPAN, "a whole number from 1 to 65536");
+    return ANDIRON_OK;
+}
+
 andiron_status rules_choose(struct check *c)
 {
-    enum { WEIGHTS = 2, N, LOCAL = 5, MOST = 1 << 16 };
+    enum { WEIGHTS = 2, LOCAL = 5 };
     static const uint8_t rules[][2] = {{LOCAL, COUNT}};
     const struct shape q = rule_shape(c, Q), k = rule_shape(c, K);
     char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT];
@@ -132,13 +145,12 @@ andiron_status rules_choose(struct check *c)
     if (weighed && shape_items(rule_shape(c, WEIGHTS)) != q.dims[1])
         return rule_refuse(c, "expected a weight for each of %" PRIu32 " heads, got %s", q.dims[1],
                            shape_text(rule_shape(c, WEIGHTS), k_text));
-    if (!rule_is_count(rule_number(c, N), 1) || rule_number(c, N) > MOST)
-        return rule_refuse_number(c, N, "a whole number from 1 to 65536");
-    if (!rule_is_count(rule_number(c, CHOOSE_SPAN), 1) || rule_number(c, CHOOSE_SPAN) > MOST)
-        return rule_refuse_number(c, CHOOSE_SPAN, "a whole number from 1 to 65536");
+    s = check_spans(c);
+    if (s)
+        return s;
     if (c->g->n_caches >= GRAPH_MAX_CACHES)
         return rule_refuse(c, "expected at most %d caches, got one more", GRAPH_MAX_CACHES);
-    return rule_give(c, 2, (uint64_t)rule_number(c, N), weighed ? 1 : q.dims[1]);
+    return rule_give(c, 2, (uint64_t)rule_number(c, CHOOSE_N), weighed ? 1 : q.dims[1]);
 }
 
 andiron_status rules_attend(struct check *c)

@@ -28,9 +28,12 @@ andiron_status rules_peak(struct check *c)
 
 andiron_status rules_conv(struct check *c)
 {
+    enum { STEP = 3 };
     const uint64_t d = shape_items(rule_shape(c, 0)), taps = rule_weight(c, 1)->dims[0];
     if (taps > 64)
         return rule_refuse_weight(c, rule_weight(c, 1), "at most 64 taps");
+    if (!rule_is_count(rule_number(c, STEP), 1) || rule_number(c, STEP) > 64)
+        return rule_refuse_number(c, STEP, "a whole number from 1 to 64");
     andiron_status s = check_matrix_f32(c, 1, taps, d);
     if (!s)
         s = rule_vector(c, 2, d);

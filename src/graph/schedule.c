@@ -31,6 +31,7 @@ const char *step_name(enum step_op op)
 {
     static const char *const names[N_STEP_OPS] = {
         [STEP_EMBED] = "embed",
+        [STEP_NGRAMS] = "ngrams",
         [STEP_RMSNORM] = "rmsnorm",
         [STEP_LAYERNORM] = "layernorm",
         [STEP_QUANTIZE] = "quantize",

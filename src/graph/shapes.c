@@ -61,12 +61,28 @@ static andiron_status check_value(const struct check *c, size_t i)
     if (v < 0 || (size_t)v >= c->g->n_nodes)
         return rule_refuse(c, "expected a value for %s, got %s", arg->name, v == -1 ? "none" : "no node of this graph");
     bool ids = c->g->nodes[v].op == OP_tokens || c->g->nodes[v].op == OP_positions;
-    const bool takes_ids = c->node->op == OP_embed || c->node->op == OP_numbers;
+    const bool takes_ids = c->node->op == OP_embed || c->node->op == OP_numbers || c->node->op == OP_ngrams;
     if (ids != takes_ids)
         return rule_refuse(c,
                            ids ? "expected %s to be numbers, got %s; put them through embed or numbers"
                                : "expected %s to be tokens or positions, got the value of %s",
                            arg->name, op_infos[c->g->nodes[v].op].name);
+    return ANDIRON_OK;
+}
+
+/* As large as a plan counts with; a table of n-grams may have more rows than others. */
+static andiron_status check_size(const struct check *c, const struct weight *w)
+{
+    const uint64_t most = c->node->op == OP_ngrams ? UINT32_MAX : GRAPH_MAX_ITEMS;
+    uint64_t rows = 1;
+    char expected[96];
+    snprintf(expected, sizeof expected, "a tensor of at most %" PRIu64 " rows of 1 to %d numbers", most,
+             GRAPH_MAX_ITEMS);
+    if (w->dims[0] < 1 || w->dims[0] > GRAPH_MAX_ITEMS)
+        return rule_refuse_weight(c, w, expected);
+    for (uint32_t d = 1; d < w->n_dims; d++)
+        if (w->dims[d] < 1 || w->dims[d] > most || (rows *= w->dims[d]) > most)
+            return rule_refuse_weight(c, w, expected);
     return ANDIRON_OK;
 }
 
@@ -80,11 +96,9 @@ static andiron_status check_weight(const struct check *c, size_t i)
         return rule_refuse(c, "expected a tensor for %s, got none", c->info->arg[i].name);
     if (w->n_dims < 1 || w->n_dims > 4)
         return rule_refuse_weight(c, w, "a tensor of 1 to 4 dimensions");
-    uint64_t rows = 1;
-    for (uint32_t d = 0; d < w->n_dims; d++) {
-        if (w->dims[d] < 1 || w->dims[d] > GRAPH_MAX_ITEMS || (d && (rows *= w->dims[d]) > GRAPH_MAX_ITEMS))
-            return rule_refuse_weight(c, w, "a tensor of at most 16777216 rows of 1 to 16777216 numbers");
-    }
+    andiron_status s = check_size(c, w);
+    if (s)
+        return s;
     const struct type_info *type = type_info(w->type);
     if (!type || !type->runs) {
         rule_refuse_weight(c, w, "a tensor of a type that this build can compute with");
@@ -114,6 +128,10 @@ static andiron_status check_argument(const struct check *c, size_t i)
     switch (arg->kind) {
     case ARG_VALUE: return check_value(c, i);
     case ARG_WEIGHT: return check_weight(c, i);
+    case ARG_LIST:
+        return c->node->arg[i].list && c->node->arg[i].list->n
+                   ? ANDIRON_OK
+                   : rule_refuse(c, "expected whole numbers for %s, got none", arg->name);
     case ARG_CHOICE:
         x = rule_number(c, i);
         return rule_is_count(x, 0) && x < (double)n_words(arg->choices)

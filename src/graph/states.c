@@ -60,20 +60,21 @@ static void peak(const struct run *r, const struct step *s, struct tile run, siz
     }
 }
 
-/* The state holds the last taps - 1 rows, oldest first. */
+/* The state holds the last (taps - 1) * step rows, oldest first. */
 static void conv(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
 {
     const struct kernels *k = r->plan->kernels;
-    const size_t d = view_items(s->out), before = s->weight->dims[0] - 1;
+    const size_t d = view_items(s->out), taps = s->weight->dims[0], step = (size_t)s->node->arg[3].number,
+                 before = (taps - 1) * step;
     float *state = r->plan->rows[run.first].state + s->node->state + from;
     for (size_t i = 0; i < before && r->plan->rows[run.first].position == 0; i++)
         memset(state + i * d, 0, n * sizeof *state);
     for (size_t at = 0; at < run.n; at++) {
         float *y = run_row(r, s->out, run.first + at, 0) + from;
         memset(y, 0, n * sizeof *y);
-        for (size_t tap = 0; tap <= before; tap++) { /* row at - before + tap */
-            const float *x = at + tap < before ? state + (at + tap) * d
-                                               : run_row(r, s->in[0], run.first + at + tap - before, 0) + from;
+        for (size_t tap = 0; tap < taps; tap++) {
+            const size_t of = at + tap * step; /* counted from the oldest in the state */
+            const float *x = of < before ? state + of * d : run_row(r, s->in[0], run.first + of - before, 0) + from;
             k->muladd(y, x, s->turned + tap * d + from, n);
         }
         if (s->bias)

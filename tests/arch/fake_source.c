@@ -62,6 +62,15 @@ static bool number(void *user, const char *key, uint64_t i, double *out, uint64_
     return i < count;
 }
 
+static bool whole(void *user, const char *key, uint64_t i, uint64_t *out, uint64_t *n)
+{
+    double x;
+    if (!number(user, key, i, &x, n) || !(x >= 0 && x < 0x1p53) || x != (double)(uint64_t)x)
+        return false;
+    *out = (uint64_t)x;
+    return true;
+}
+
 static bool text(void *user, const char *key, struct span *out)
 {
     struct fake_source *s = user;
@@ -112,5 +121,5 @@ void fake_source_init(struct fake_source *s, struct span definition)
 {
     memset(s, 0, sizeof *s);
     s->text = definition;
-    s->source = (struct arch_source){s, number, text, weight};
+    s->source = (struct arch_source){s, number, whole, text, weight};
 }

@@ -22,6 +22,16 @@ static bool number(void *user, const char *key, uint64_t i, double *out, uint64_
     return true;
 }
 
+static bool whole(void *user, const char *key, uint64_t i, uint64_t *out, uint64_t *n)
+{
+    const struct gguf_value *v = find(user, key);
+    if (!v || !gguf_item_u64(v, i, out))
+        return false;
+    if (n)
+        *n = v->n;
+    return true;
+}
+
 static bool text(void *user, const char *key, struct span *out)
 {
     const struct gguf_value *v = find(user, key);
@@ -45,7 +55,7 @@ static const struct weight *weight(void *user, const char *name)
 bool file_source_open(struct file_source *s, const char *path, andiron_error *error)
 {
     struct span name;
-    *s = (struct file_source){.source = {s, number, text, weight}};
+    *s = (struct file_source){.source = {s, number, whole, text, weight}};
     arena_init(&s->arena, 16 << 20);
     if (gguf_open(&s->file, path, error) || !gguf_get_text(s->file, "general.architecture", &name))
         return false;

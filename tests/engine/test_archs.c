@@ -20,7 +20,7 @@ static const double limit = 1e-3; /* llama.cpp takes GELU from a table of 16-bit
 /* What cannot be compared; APART in tools/oracle/peer_variants.py and docs/models.md tell why. */
 static bool stands_apart(const char *name)
 {
-    static const char *const names[] = {"phimoe", "hunyuan_vl", "qwen4exp", "qwen4exp.ple"};
+    static const char *const names[] = {"phimoe", "hunyuan_vl", "qwen4exp"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i]))
             return true;

@@ -213,13 +213,15 @@ static void tiny_models_give_the_same_bits(void **state)
         }
 }
 
-/* Weights of 8 and of 4 bits. Their bits are not committed: each way is held to ref's. */
-static void tiny_quantized_models_give_the_same_bits(void **state)
+/* Weights of 8 and of 4 bits; n-grams, states and chosen positions. Their bits are not committed: each way is held to
+ * ref's. */
+static void more_tiny_models_give_the_same_bits(void **state)
 {
     (void)state;
     uint64_t h;
     check_ways(TINY("llama_q8_0"), 40, "q8_0", true, &h);
     check_ways(TINY("qwen2_q4_0"), 40, "f16", true, &h);
+    check_ways(TINY("imports/qwen4_exp_text"), 40, "q8_0", true, &h);
 }
 
 /* Where all is slow a few tokens of one model must do. */
@@ -254,7 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiny_models_give_the_same_bits),
-        cmocka_unit_test(tiny_quantized_models_give_the_same_bits),
+        cmocka_unit_test(more_tiny_models_give_the_same_bits),
         cmocka_unit_test(smollm2_gives_the_same_bits),
         cmocka_unit_test(gemma3_gives_the_same_bits),
     };

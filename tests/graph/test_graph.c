@@ -209,6 +209,52 @@ static void embed(void **state)
     end(&b);
 }
 
+static struct node hashed(const struct weight *table, const struct wholes *by, const struct wholes *sizes,
+                          const struct wholes *offsets)
+{
+    struct node n = with_weight(unary(OP_ngrams, 0), 1, table);
+    n.arg[2].list = by;
+    n.arg[3].list = sizes;
+    n.arg[4].list = offsets;
+    return with_number(n, 5, 3);
+}
+
+static void ngrams(void **state)
+{
+    (void)state;
+    static const uint64_t by[] = {UINT64_MAX, 1, 7, 9}, sizes[] = {5, 1, 1000, 7}, offsets[] = {0, 994, 0, 993},
+                          zero[] = {5, 0}, far[] = {0, UINT64_MAX}, late[] = {996, 0};
+    const struct wholes three = {by, 3}, two = {by, 2}, one = {by, 1}, four = {sizes, 4}, pair = {sizes, 2},
+                        starts = {offsets, 4}, first = {offsets, 2}, none = {zero, 2}, beyond = {far, 2},
+                        last = {late, 2}, nothing = {by, 0};
+    struct bench b;
+    struct weight table = tensor(TYPE_Q8_0, 32, 1000), wide = tensor(TYPE_F16, 32, UINT32_MAX), line = table;
+    begin(&b);
+    assert_shape(&b, added(&b, hashed(&table, &three, &four, &starts)), 2, 32, 4);
+    assert_shape(&b, added(&b, hashed(&wide, &two, &pair, &first)), 2, 32, 2); /* more rows than other tables have */
+    refused(&b, with_value(hashed(&table, &three, &four, &starts), 0, 1), "expected ids to be tokens, got positions");
+    refused(&b, with_value(hashed(&table, &three, &four, &starts), 0, 2), "got the value of ngrams");
+    refused(&b, hashed(&table, NULL, &four, &starts), "expected whole numbers for multipliers, got none");
+    refused(&b, hashed(&table, &three, &nothing, &starts), "expected whole numbers for sizes, got none");
+    refused(&b, hashed(&table, &one, &four, &starts), "expected 2 to 16 multipliers, got 1");
+    refused(&b, hashed(&table, &three, &four, &first), "2 times as many sizes, 1024 at most, and as many offsets");
+    refused(&b, hashed(&table, &two, &none, &first), "the 0 rows of head 1 from 994 on to be within the table's 1000");
+    refused(&b, hashed(&table, &two, &pair, &beyond), "rows of head 1 from 18446744073709551615 on to be within");
+    refused(&b, hashed(&table, &two, &pair, &last), "the 5 rows of head 0 from 996 on to be within");
+    refused(&b, with_number(hashed(&table, &two, &pair, &first), 5, -1), "expected end to be a token");
+    refused(&b, with_number(hashed(&table, &two, &pair, &first), 5, 0x1p200), "expected end to be a finite number");
+    line.n_dims = 1;
+    refused(&b, hashed(&line, &two, &pair, &first), "a matrix of 2 dimensions");
+    wide.dims[1]++;
+    refused(&b, hashed(&wide, &two, &pair, &first), "at most 4294967295 rows");
+    struct buffer out;
+    buffer_init(&out, 1 << 16);
+    assert_true(graph_print(&b.g, &out));
+    assert_non_null(strstr(out.data, "multipliers: 3 numbers, sizes: 4 numbers, offsets: 4 numbers, end: 3)"));
+    buffer_reset(&out);
+    end(&b);
+}
+
 static void tensors_must_be_usable(void **state)
 {
     (void)state;
@@ -339,7 +385,7 @@ static void views(void **state)
 
 /* ---- positions and attention ---- */
 
-enum { DIMS = 1, BASE, STYLE, FACTORS, FACTORS_LONG, LINEAR, YARN, ORIGINAL, FAST, SLOW, MAGNITUDE };
+enum { DIMS = 1, BASE, STYLE, FACTORS, FACTORS_LONG, LINEAR, YARN, ORIGINAL, FAST, SLOW, MAGNITUDE, BACK };
 
 static void rope(void **state)
 {
@@ -381,6 +427,8 @@ static void rope(void **state)
         {FAST, 0, "beta_fast to be above 0"},
         {SLOW, 0, "beta_slow to be above 0"},
         {MAGNITUDE, -1, "magnitude to be at least 0"},
+        {BACK, -1, "back to be a whole number"},
+        {BACK, 0.5, "back to be a whole number"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         refused(&b, with_number(n, bad[i].i, bad[i].x), bad[i].words);
@@ -449,6 +497,24 @@ static void peak(void **state)
     end(&b);
 }
 
+static void conv(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t, w = tensor(TYPE_F32, 4, 8), many = tensor(TYPE_F32, 65, 8);
+    begin(&b);
+    struct node n = with_weight(unary(OP_conv, row(&b, &t, 8)), 1, &w);
+    assert_shape(&b, added(&b, n), 1, 8, 1);
+    assert_int_equal(b.g.n_state, 24); /* rows before: 3 */
+    added(&b, with_number(n, 3, 3));
+    assert_int_equal(b.g.n_state, 24 + 72); /* 9 */
+    refused(&b, with_number(n, 3, 0), "step to be a whole number from 1 to 64");
+    refused(&b, with_number(n, 3, 65), "step to be a whole number from 1 to 64");
+    refused(&b, with_number(n, 3, 1.5), "step to be a whole number from 1 to 64");
+    refused(&b, with_weight(n, 1, &many), "at most 64 taps");
+    end(&b);
+}
+
 static void choose(void **state)
 {
     (void)state;
@@ -474,6 +540,9 @@ static void choose(void **state)
     refused(&b, choice(q, key, four, 8, 1), "a weight for each of 6 heads, got [4]");
     refused(&b, choice(q, key, six, 0, 1), "n to be a whole number from 1 to 65536");
     refused(&b, choice(q, key, six, 65537, 1), "n to be a whole number from 1 to 65536");
+    assert_shape(&b, added(&b, with_number(choice(q, key, six, 2, 4), 6, 1)), 2, 2, 1); /* by the last */
+    refused(&b, with_number(choice(q, key, six, 1, 4), 6, 1), "n to be at least 2, one of them for the row's own");
+    refused(&b, with_number(choice(q, key, six, 2, 4), 6, 2), "by to be one of: largest last");
     refused(&b, choice(q, key, six, 8, 0.5), "span to be a whole number from 1 to 65536");
     end(&b);
 }
@@ -707,6 +776,7 @@ int main(void)
         cmocka_unit_test(a_new_graph_holds_its_inputs),
         cmocka_unit_test(values_must_exist),
         cmocka_unit_test(embed),
+        cmocka_unit_test(ngrams),
         cmocka_unit_test(tensors_must_be_usable),
         cmocka_unit_test(linear),
         cmocka_unit_test(norms),
@@ -714,6 +784,7 @@ int main(void)
         cmocka_unit_test(rope),
         cmocka_unit_test(attend),
         cmocka_unit_test(peak),
+        cmocka_unit_test(conv),
         cmocka_unit_test(choose),
         cmocka_unit_test(caches_have_a_limit),
         cmocka_unit_test(add_and_mul),

@@ -37,9 +37,14 @@ MORE = {"modernbert": {"local_attention": 8},
         "inkling_text": {"swa_num_attention_heads": 4, "swa_num_key_value_heads": 2, "swa_head_dim": 8, "d_rel": 8,
                          "rel_extent": 10, "sliding_window_size": 6, "log_scaling_n_floor": 4,
                          "layer_types": ["hybrid", "hybrid_sliding"]},
+        "qwen4_exp_text": {"layer_types": ["linear_attention", "indexed_attention"], "hc_count": 3, "hc_lowrank": 8,
+                           "ple_layer_ids": [1], "ple_embed_dim": 16, "heads_per_ngram": 2, "eos_token_id": 21,
+                           "ngram_vocab_size_base": 40, "make_ngram_vocab_size_divisible_by": 8, "indexer_n_heads": 4,
+                           "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 6,
+                           "indexer_compress_ratio": 3},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
-         "rwkv", "hrm_text", "inkling_text",
+         "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text",
          "modernbert-masked", "mpnet-masked", "bert-classes", "qwen2-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification}
 

@@ -36,7 +36,8 @@ VARIANTS = {
                                                                       "embedding_length_per_layer_input": 0,
                                                                       "attention.shared_kv_layers": 0},
     "qwen4exp.ple": {"ple.layers": [0], "ple.ngram_size": 3, "ple.heads_per_ngram": 2, "ple.conv_kernel": 4,
-        "ple.eos_token_id": 0, "embedding_length_per_layer_input": 16, "ple.layer_multipliers": ("u64[]", [1, 3, 5]),
+        "ple.eos_token_id": 21, "embedding_length_per_layer_input": 16, "attention.indexer.top_k": 64,
+        "ple.layer_multipliers": ("u64[]", [9007199254740993, 1152921504606846977, 5]),
         "ple.head_offsets": ("u64[]", [0, 64, 128, 192]), "ple.head_vocab_sizes": ("u64[]", [64, 61, 59, 53])},
     "gemma4.kv": {"+lack": {"attn_v.weight": [2]}, "attention.shared_kv_layers": 0,
         "embedding_length_per_layer_input": 0},
@@ -106,6 +107,5 @@ CANNOT = {
 APART = {
     "phimoe": "llama.cpp takes RMS norms where Transformers has layer norms",
     "hunyuan_vl": "llama.cpp gives the last quarter of RoPE the position 0",
-    "qwen4exp": "andiron reads all positions, not only those of the blocks that an indexer chooses",
-    "qwen4exp.ple": "andiron refuses it: embeddings of n-grams are not computed",
+    "qwen4exp": "where less than a block follows the last whole one, llama.cpp also reads some of one block more",
 }

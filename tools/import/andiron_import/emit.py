@@ -81,14 +81,18 @@ class Names:
 
     def __init__(self, layers):
         self.layers, self.tensors, self.stem_of, self.products = layers, {}, {}, {}
+        self.lists = {}  # of whole numbers: their keys in the metadata
         self.readers = collections.defaultdict(set)  # of a tensor: the layers
+
+    def list(self, numbers):
+        return self.lists.setdefault(numbers, f"andiron.whole.{len(self.lists)}")
 
     def stem(self, op, weight, bias, layer):
         """The stem of a tensor that an op reads; matrices of products may be of any type, all others are F32."""
         key = weight.key, bias.key if bias is not None else None
         if key not in self.stem_of:
             self.stem_of[key] = self._new(weight, bias, layer)
-        if op in ("linear", "head_linear", "experts") or op == "embed" and weight.learned:
+        if op in ("linear", "head_linear", "experts") or op in ("embed", "ngrams") and weight.learned:
             self.products[self.stem_of[key] + ".weight"] = True
         return self.stem_of[key]
 
@@ -168,10 +172,14 @@ class Scope:
             return f"selective_scan({', '.join([*ins[:2], stems['A'], *ins[2:]])})"
         if node.op == "scan":
             ins[4:] = [f"{k}: {v}" for k, v in zip("ab", ins[4:])]
+        if node.op == "ngrams":
+            keys = [f'".{self.emitter.names.list(attrs[k])}"' for k in ("multipliers", "sizes", "offsets")]
+            return f"ngrams({', '.join(['tokens', stems['weight'], *keys, said(attrs['end'])])})"
         if node.op in ("linear", "head_linear", "experts", "conv"):
-            return f"{node.op}({', '.join([*ins, stems['weight']])})"
+            step = [f"step: {said(attrs['step'])}"] if attrs.get("step", 1) > 1 else []
+            return f"{node.op}({', '.join([*ins, stems['weight'], *step])})"
         if node.op == "rope":
-            more = [f"magnitude: {said(attrs['magnitude'])}"] if "magnitude" in attrs else []
+            more = [f"{k}: {said(attrs[k])}" for k in ("magnitude", "back") if k in attrs]
             more += [f"factors: {stems['factors']}"] if stems else []
             where = f"{ins[0]}, {said(attrs['dims'])}, {said(attrs['base'])}"
             return f"rope({', '.join([where, 'style: ' + chr(34) + attrs['style'] + chr(34), *more])})"

@@ -28,15 +28,35 @@ def scale_of(node):
     return node, 1.0
 
 
-def frequencies(angle):
-    """The [d / 2] frequencies where the node is (positions * frequencies, twice), or None."""
-    if not of(angle, "concat", 2) or angle.inputs[0][0] is not angle.inputs[1][0]:
+def rows_back(node):
+    """k where the node is positions - k, a whole number from 0 on, or None."""
+    if of(node, "add", 1):
+        k = -node.attrs["number"]
+        return k if rows_back(node.inputs[0][0]) == 0 and k >= 0 and k == int(k) else None
+    return 0 if node.op == "numbers" and node.attrs == {"ids": "positions"} else None
+
+
+def half_of(node):
+    """The row that the node is twice, or None."""
+    return node.inputs[0][0] if of(node, "concat", 2) and node.inputs[0][0] is node.inputs[1][0] else None
+
+
+def angles_of(node, op):
+    """(angles, m) where the node is m * op(angles), twice, or None."""
+    whole, by = scale_of(node)
+    inner, more = scale_of(half_of(whole) or whole)
+    if inner.op != op:
         return None
-    half, by = scale_of(angle.inputs[0][0])
-    pair = times(half, lambda n: n.op == "constant",
-                 lambda n: n.op == "numbers" and n.attrs == {"ids": "positions"})
+    half = inner.inputs[0][0] if inner is not whole else half_of(inner.inputs[0][0])
+    return half and (half, by * more)
+
+
+def frequencies(angles):
+    """(the [d / 2] frequencies, k) where the node is (positions - k) * frequencies, or None."""
+    half, by = scale_of(angles)
+    pair = times(half, lambda n: n.op == "constant", lambda n: rows_back(n) is not None)
     known = pair and pair[0].weights["weight"][0].known()
-    return None if known is None else known.reshape(-1).double() * by
+    return None if known is None else (known.reshape(-1).double() * by, rows_back(pair[1]))
 
 
 def turned_by(node):
@@ -73,6 +93,10 @@ def base_of(f):
     return base, torch.where(f > 0, powers(base) / f, STILL)
 
 
+def other_of(node, x):
+    return next(n for n, _ in node.inputs if n is not x)
+
+
 def rope(node):
     """x * cos + turned x * sin, as rope (Su et al. 2021); None: it is not."""
     if not of(node, "add", 2):
@@ -85,22 +109,23 @@ def rope(node):
         if x is None:
             continue
         heads = turned[1]
-        (cos, m), (sin, k) = (scale_of(next(n for n, _ in p.inputs if n is not q)) for p, q in
-                              ((a, x), (b, next(n for n, _ in b.inputs if turned_by(n)))))
-        if cos.op != "cos" or sin.op != "sin" or m != k or cos.inputs[0][0] is not sin.inputs[0][0]:
+        by = angles_of(other_of(a, x), "cos")
+        if not by or by != angles_of(other_of(b, next(n for n, _ in b.inputs if turned_by(n))), "sin"):
             continue
-        f = frequencies(cos.inputs[0][0])
+        f, back = frequencies(by[0]) or (None, 0)
         if f is None or 2 * len(f) * heads != x.n or not (f >= 0).all():
             continue
-        return rope_node(x, heads, f, m)
+        return rope_node(x, heads, f, by[1], back)
     return None
 
 
-def rope_node(x, heads, f, magnitude):
+def rope_node(x, heads, f, magnitude, back):
     base, factors = base_of(f)
     attrs = {"dims": 2 * len(f), "base": base, "style": "halves"}
     if magnitude != 1:
         attrs["magnitude"] = magnitude
+    if back:
+        attrs["back"] = back
     weights = {} if factors is None else {"factors": (Const.literal(factors.float()), None)}
     return Node("rope", [(x, heads)], x.n, heads, attrs, weights)
 

@@ -9,7 +9,7 @@ import types
 
 import torch
 
-from .hooks import choose, expert_linear, faded_sum, mix
+from .hooks import choose, conv, earlier, expert_linear, faded_sum, mix, ngrams, seen
 
 
 def gated(self, hidden_states, top_k_index, top_k_weights):
@@ -85,9 +85,31 @@ def block_indexer(self, hidden_states, position_embeddings, *_):
     return choose(q, k, self.topk_blocks, self.block_size, self.local_blocks)
 
 
+# ---- an indexer that chooses whole blocks by the mean of their keys, and what follows the last (Qwen 4, 2026)
+
+def pooled_indexer(self, hidden_states, position_embeddings, *_):
+    d, n = self.index_head_dim, self.compress_ratio
+    turned = sys.modules[type(self).__module__].apply_rotary_pos_emb
+    q, k = self.index_qk_proj(hidden_states).split([self.index_n_heads * d, d], dim=-1)
+    k = conv(k.transpose(1, 2), torch.full((d, n), 1 / n), None, "").transpose(1, 2)  # in a block's last row: its mean
+    q, k = (x.view(*x.shape[:2], -1, d) for x in (q, k))
+    here, first = position_embeddings, [earlier(x, n - 1) for x in position_embeddings]
+    q = turned(self.q_layernorm(q), cos=here[0], sin=here[1], unsqueeze_dim=2)
+    k = turned(self.k_layernorm(k), cos=first[0], sin=first[1], unsqueeze_dim=2)
+    return seen(q.transpose(1, 2), k.transpose(1, 2), self.block_topk + 1, n)
+
+
+# ---- rows of a table at hashes of neighbouring tokens (the same)
+
+def hashed(self, input_ids, *_):
+    return ngrams(input_ids, self.ngram_embedding.weight, self.layer_multipliers, self.ngram_heads_vocab_sizes,
+                  self.ngram_heads_offsets, self.eos_token_id, self.unigram_vocab_size).flatten(-2)
+
+
 METHODS = {"DbrxExperts": {"forward": dbrx}, "JetMoeTopKGating": {"forward": jetmoe_router},
            "JetMoeMoE": {"forward": jetmoe_experts}, "JetMoeMoA": {"map": jetmoe_map, "reduce": jetmoe_reduce},
-           "MiniMaxLightningAttention": {"forward": lightning}, "MiniMaxM3VLIndexer": {"forward": block_indexer}}
+           "MiniMaxLightningAttention": {"forward": lightning}, "MiniMaxM3VLIndexer": {"forward": block_indexer},
+           "Qwen4ExpTextQSAIndexer": {"forward": pooled_indexer}, "Qwen4ExpTextNGramEmbedding": {"forward": hashed}}
 
 
 def methods_of(module):

@@ -3,8 +3,8 @@ import operator
 
 import torch
 
-from . import by_key, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, text, texts  # noqa: F401
-from . import trace, whole
+from . import by_key, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, seen, text  # noqa: F401
+from . import texts, trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -105,7 +105,7 @@ class Lowering:
 
     def plain(self, at, x):
         keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",
-                 "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default")
+                 "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default", "ngrams.default")
         return x if at.name in keeps else numbers(x)
 
     def arg(self, a):

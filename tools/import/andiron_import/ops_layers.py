@@ -105,6 +105,19 @@ def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), *more):
     return combine("add", y, column, t.shape) if bias else y
 
 
+@op("ngrams.default")
+def _(t, ids, table, multipliers, sizes, offsets, end, n_tokens):
+    """ids [1, text], table [rows, d]; of the hashes; the token that ends a text."""
+    multipliers, sizes, offsets = (tuple(c.known().tolist()) for c in (multipliers, sizes, offsets))
+    if not isinstance(ids, Ids) or ids.source != "tokens" or ids.plus:
+        raise Refused("n-grams of other numbers than tokens")
+    if min(multipliers) < 0 or max(multipliers) * n_tokens >= 1 << 63:
+        raise Refused("hashes of n-grams that may have a sign")
+    attrs = {"multipliers": multipliers, "sizes": sizes, "offsets": offsets, "end": end}
+    n = len(sizes) * table.shape[1]
+    return Rows.of(Node("ngrams", [], n, len(sizes), attrs, {"weight": (table, None)}), t.shape)
+
+
 # ---- choosing experts
 
 @op("gather.default")

@@ -226,6 +226,10 @@ def _(t, *_, **__):
     return Fill(0.0, t.shape)
 
 
+def is_same(x, y):
+    return x.node is y.node and x.start == y.start and x.dims == y.dims
+
+
 @op("slice_scatter.default")
 def _(t, x, y, dim=0, start=0, end=None, step=1):
     size, dim = t.shape[dim], dim % len(t.shape)
@@ -233,6 +237,8 @@ def _(t, x, y, dim=0, start=0, end=None, step=1):
     n = y.shape[dim]
     if n == size:
         return y
+    if isinstance(x, Rows) and isinstance(y, Rows) and is_same(x.narrow(dim, start, n, step), y):
+        return x
     if step != 1:  # places between them stay
         x, y = as_rows(x).expand(t.shape), as_rows(y)
         last_place = start + (n - 1) * step

@@ -137,6 +137,11 @@ def _(t, x):
     return combine("add", apply("relu", x), apply("relu", combine("mul", x, -1.0, t.shape)), t.shape)
 
 
+@op("sign.default", "sgn.default")
+def _(t, x):
+    return apply("clamp", combine("mul", x, BIG, t.shape), low=-1.0, high=1.0)
+
+
 @op("maximum.default", "max.other")
 def _(t, a, b):  # a + relu(b - a)
     return combine("add", a, apply("relu", combine("add", b, combine("mul", a, -1.0, a.shape), t.shape)), t.shape)
@@ -286,7 +291,7 @@ def _(t, m):
     return opposite(m, t.shape)
 
 
-@op("bitwise_and.Tensor", "logical_and.default")
+@op("bitwise_and.Tensor", "__and__.Tensor", "logical_and.default")
 def _(t, a, b):
     return combine("mul", a, b, t.shape)
 

@@ -2,7 +2,7 @@
 from . import text
 from .ops_moves import Ids, numbers
 from .rows import apply, as_rows, combine, joined, op, ordered
-from .values import TEXT, Node, Rows
+from .values import STATEFUL, TEXT, Node, Refused, Rows
 
 
 def of(name, *args):
@@ -34,6 +34,20 @@ def peak(x, decay):
 def previous(x):
     node = ordered(x)
     return Rows.like(Node("previous", [(node, node.heads)], node.n, node.heads), x)
+
+
+@op("earlier.default")
+def _(t, x, n):
+    """What the row n before has, of numbers that positions alone make: the same of positions less n."""
+    return Rows.like(at_earlier(ordered(x), n), x)
+
+
+def at_earlier(node, n):
+    if node.op == "numbers" and node.attrs["ids"] == "positions":
+        return Node("add", [(node, 1)], attrs={"number": -float(n)})
+    if node.op in STATEFUL or node.attrs.get("ids"):
+        raise Refused("numbers of an earlier row that depend on tokens")
+    return Node(node.op, [(at_earlier(i, n), h) for i, h in node.inputs], node.n, node.heads, node.attrs, node.weights)
 
 
 @op("recur.default")

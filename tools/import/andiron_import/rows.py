@@ -108,9 +108,16 @@ def unary(name, x, **attrs):
     return Node(name, [(node, node.heads)], node.n, node.heads, attrs)
 
 
+def without_copies(*rows):
+    """Rows of one shape, of dimensions that repeat the same numbers in all of them the first place alone."""
+    once = lambda i: all(stride == 0 for r in rows for _, stride in r.dims[i])
+    return [Rows(r.node, [[] if once(i) else d for i, d in enumerate(r.dims)], r.start) for r in rows]
+
+
 def apply(name, x, **attrs):
     x = as_rows(x)
-    return Rows.like(unary(name, x, **attrs), x)
+    one, = without_copies(x)
+    return Rows.like(unary(name, one, **attrs), one).expand(x.shape)
 
 
 def broadcast(a, b):
@@ -159,7 +166,7 @@ def b_as_seen(x, b):
 
 def binary(name, a, b):
     shape = broadcast(a.shape, b.shape)
-    a, b = a.expand(shape), b.expand(shape)
+    a, b = without_copies(a.expand(shape), b.expand(shape))
     full = lambda x: all(t for _, t in raw_axes(x))
     if name in COMMUTES and not full(a) and full(b):
         a, b = b, a
@@ -167,7 +174,7 @@ def binary(name, a, b):
     node, heads, seen = b_as_seen(Rows.like(Node("", n=x.n), a), b)
     if heads is None:
         heads = seen = x.heads
-    return Rows.like(Node(name, [(x, heads), (node, seen)], x.n, heads), a)
+    return Rows.like(Node(name, [(x, heads), (node, seen)], x.n, heads), a).expand(shape)
 
 
 def combine(name, a, b, shape):

@@ -32,7 +32,7 @@ class Longer:
         if self.before == 0 and self.early is not None and self.x.node.op == "conv":
             node, bias = self.x.node, self.early.then(lambda e: e.reshape(-1), (self.x.node.n,), "flat")
             weights = {"weight": (node.weights["weight"][0], bias)}
-            return Rows(Node("conv", node.inputs, node.n, 1, {}, weights), self.x.dims)
+            return Rows(Node("conv", node.inputs, node.n, 1, node.attrs, weights), self.x.dims)
         x = self.x
         for _ in range(self.before):
             x = previous(x)
@@ -129,15 +129,16 @@ def padded_rows(x, dim, before, after, value):
     return joined([*more(before), x, *more(after)], dim, shape)
 
 
-def taps_of(x, weight, groups):
-    """Each row with its neighbours before it, times weight [out, in / groups, taps]."""
+def taps_of(x, weight, groups, step):
+    """Each row with neighbours before it, `step` apart, times weight [out, in / groups, taps]."""
     outs, ins, taps = weight.shape
     if groups == outs and ins == 1:
         matrix = weight.then(lambda w: w.reshape(outs, taps), (outs, taps), "v")
-        return Node("conv", [(ordered(x), 1)], outs, 1, {}, {"weight": (matrix, None)})
+        return Node("conv", [(ordered(x), 1)], outs, 1, {"step": step}, {"weight": (matrix, None)})
     near = node = ordered(x)
     for _ in range(taps - 1):
-        near = Node("previous", [(near, near.heads)], near.n, near.heads)
+        for _ in range(step):
+            near = Node("previous", [(near, near.heads)], near.n, near.heads)
         node = Node("concat", [(near, groups), (node, groups)], near.n + node.n, groups)
     name, shape = ("linear", (outs, taps * ins)) if groups == 1 else (
         "head_linear", (groups, outs // groups, taps * ins))
@@ -168,17 +169,19 @@ def _(t, x, dims):
 @op("conv1d.default")
 def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), groups=1):
     """x [1, in, text]; weight [out, in / groups, taps]."""
-    if not along_text(x, -1) or tuple(stride) != (1,) or tuple(dilation) != (1,):
+    if not along_text(x, -1) or tuple(stride) != (1,):
         raise Refused("a convolution with steps, or not along the text")
-    whole, taps, outs = longer(x), weight.shape[-1], weight.shape[0]
+    whole, taps, outs, step = longer(x), weight.shape[-1], weight.shape[0], dilation[0]
+    reach = (taps - 1) * step
     if whole.early is not None and padding[0]:
         raise Refused("a convolution's text padded once more")
     early = None
     if whole.early is not None:
-        spread = whole.early.then(lambda e: e.expand(-1, -1, taps), (*whole.early.shape[:2], taps), f"{taps} times")
-        early = Const.op(torch.ops.aten.conv1d.default, (spread, weight, bias, [1], [0], [1], groups), {}, (1, outs, 1),
-                         None)
+        n = reach + 1
+        spread = whole.early.then(lambda e: e.expand(-1, -1, n), (*whole.early.shape[:2], n), f"{n} times")
+        early = Const.op(torch.ops.aten.conv1d.default, (spread, weight, bias, [1], [0], [step], groups), {},
+                         (1, outs, 1), None)
     elif bias is not None:
         early = bias.then(lambda b: b.reshape(1, -1, 1), (1, outs, 1), "column")
-    y = Rows.of(taps_of(whole.x, weight, groups), (1, outs, text.ROWS))
-    return Longer(y, whole.before + padding[0] - taps + 1, t.shape[-1], early).plain()
+    y = Rows.of(taps_of(whole.x, weight, groups, step), (1, outs, text.ROWS))
+    return Longer(y, whole.before + padding[0] - reach, t.shape[-1], early).plain()

@@ -52,6 +52,8 @@ def write(path, imported, load, directory, kind="f32"):
         out.add_array(key, [int(n) for n in numbers] if all(n == int(n) for n in numbers) else numbers)
     if emitter.again:
         out.add_array("andiron.layer_of", emitter.home)
+    for numbers, key in emitter.names.lists.items():
+        out.add_key_value(key, list(numbers), gguf.GGUFValueType.ARRAY, sub_type=gguf.GGUFValueType.UINT64)
     types = {stem: type_of(const.shape, kind if emitter.names.products.get(stem) else "f32")
              for stem, const in emitter.names.tensors.items()}
     for stem, const in emitter.names.tensors.items():
