@@ -130,7 +130,11 @@ def numbers(output):
     """Of a model's output: [1, text, n], or [1, n]."""
     if torch.is_tensor(output):
         return output
-    return output.logits if getattr(output, "logits", None) is not None else output.last_hidden_state
+    if isinstance(output, dict):  # Transformers' outputs are
+        return output["logits"] if output.get("logits") is not None else output["last_hidden_state"]
+    if isinstance(output, (tuple, list)):
+        return numbers(next(x for x in output if x is not None))
+    raise Refused(f"the model gives a {type(output).__name__}, in which no scores are found")
 
 
 def padding(model):

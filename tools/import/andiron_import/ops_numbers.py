@@ -3,9 +3,9 @@ import math
 
 import torch
 
-from . import text
+from . import places, text
 from .rows import BIG, OPS, apply, as_rows, combine, joined, number_of, op, ordered, reciprocal
-from .values import Complex, Fill, Mask, Node, Refused, Rows
+from .values import Complex, Const, Fill, Mask, Node, Refused, Rows
 
 @op("add.Tensor", "add.Scalar")
 def _(t, a, b, alpha=1):
@@ -332,6 +332,8 @@ def _(t, x):
 
 
 def complex_product(t, a, b):
+    if isinstance(b, Const) and not b.learned and b.known().is_complex():
+        b = places.parts_of(b)
     if not isinstance(b, Complex):
         return Complex(combine("mul", a.re, b, t.shape), combine("mul", a.im, b, t.shape))
     of = lambda x, y: combine("mul", x, y, t.shape)
