@@ -183,9 +183,23 @@ def grouped(node):
     return None
 
 
+def by_erf(node):
+    """x * (1 + erf(x / sqrt(2))) as 2 * gelu(x)."""
+    for (a, _), (b, _) in (node.inputs, reversed(node.inputs)) if of(node, "mul", 2) else ():
+        inner, by = scale_of(b)
+        erf = inner.inputs[0][0] if of(inner, "add", 1) and inner.attrs["number"] == 1 else None
+        x, s = scale_of(erf.inputs[0][0]) if erf is not None and erf.op == "erf" else (None, 0)
+        y, more = scale_of(a)
+        if x is y and abs(s * 2 ** 0.5 - 1) < 1e-6:
+            gelu = Node("gelu", [(y, y.heads)], y.n, y.heads)
+            gelu.module, gelu.order = node.module, node.order - 0.5
+            return Node("mul", [(gelu, gelu.heads)], y.n, y.heads, {"number": 2 * by * more})
+    return None
+
+
 def fused(node):
     """What says the same as the node in fewer ops, in its place, or the node."""
-    new = part_of_joined(node) or rope(node) or wider_rope(node) or grouped(node)
+    new = part_of_joined(node) or by_erf(node) or rope(node) or wider_rope(node) or grouped(node)
     if new is None:
         return node
     if new.order > node.order:  # else it stood there before

@@ -1,4 +1,5 @@
 """What a model gives: scores after each token or at each place, hidden states, or one vector for the text."""
+import contextlib
 import inspect
 import json
 import pathlib
@@ -145,6 +146,14 @@ def padding(model):
     return {i for i in ids if isinstance(i, int)}
 
 
+def n_tokens(model):
+    """How many there are, where the model has not said which table is theirs: that of the configuration, or the first."""
+    with contextlib.suppress(AttributeError, NotImplementedError):
+        return model.get_input_embeddings().weight.shape[0]
+    tables = [m.num_embeddings for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    return getattr(model.config, "vocab_size", None) or tables[0]
+
+
 def some_tokens(model, n, generator):
-    known = [i for i in range(model.get_input_embeddings().weight.shape[0]) if i not in padding(model)]
+    known = [i for i in range(n_tokens(model)) if i not in padding(model)]
     return torch.tensor(known)[torch.randint(0, len(known), (1, n), generator=generator)]

@@ -6,19 +6,36 @@ import torch
 
 from . import emit, heads, lower, ops_text, text, trace, weights, write
 from .rows import ordered
-from .values import Node
+from .values import STATEFUL, Node
+
+
+def lists_of(model):
+    """{a module: its numbered parts}: lists, sequences, dictionaries, and what a model calls block0, block1, ..."""
+    out = {}
+    for name, m in model.named_modules():
+        parts = [part for part, _ in m.named_children()]
+        if not isinstance(m, (torch.nn.ModuleList, torch.nn.Sequential, torch.nn.ModuleDict)):
+            parts = [p for p in parts if p[-1:].isdigit()]
+        kinds = {re.sub(r"\d+", "", p) for p in parts}
+        for kind in kinds if kinds != {""} else ():
+            out[name, kind] = [p for p in parts if re.sub(r"\d+", "", p) == kind]
+        if kinds == {""}:
+            out[name, ""] = parts
+    return {k: [f"{k[0]}.{p}".lstrip(".") for p in v] for k, v in out.items()}
 
 
 def layers_of(model, nodes):
-    """Names of the lists of modules that the layers are: of those that nodes stand in, outside of others, the longest
-    and its like."""
-    runs = {n.module for n in nodes}
-    lists = [(n, m) for n, m in model.named_modules()
-             if isinstance(m, torch.nn.ModuleList) and any(r.startswith(n + ".") for r in runs)]
-    outer = [(n, m) for n, m in lists if not any(n.startswith(o + ".") for o, _ in lists if o != n)]
-    kinds = {n: {type(layer) for layer in m} for n, m in outer}
-    longest = max(outer, key=lambda pair: len(pair[1]), default=("", ()))[0]
-    return [n for n, _ in outer if kinds[n] == kinds[longest]]
+    """Lists of names of modules, the layers: of those that nodes stand in, outside of others, all that read other rows,
+    or the longest and its like; and modules outside of them that do."""
+    runs, states = {n.module for n in nodes}, {n.module for n in nodes if n.op in STATEFUL and n.module}
+    inside = lambda path, names: any(path == n or path.startswith(n + ".") for n in names)
+    lists = [v for v in lists_of(model).values() if any(inside(r, v) for r in runs)]
+    outer = [v for v in lists if not any(inside(v[0], o) for o in lists if o is not v)]
+    kind = lambda names: {type(model.get_submodule(n)) for n in names}
+    longest = max((v for v in outer if any(inside(s, v) for s in states) or not states), key=len, default=[])
+    chosen = [v for v in outer if kind(v) == kind(longest) or any(inside(s, v) for s in states)]
+    alone = sorted({s for s in states if not any(inside(s, v) for v in chosen)})
+    return chosen + [[s] for s in alone if not inside(s, [a for a in alone if a != s])]
 
 
 class Imported:

@@ -3,7 +3,7 @@ import operator
 
 import torch
 
-from . import by_key, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, text, texts  # noqa: F401
+from . import by_key, einsum, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, text, texts  # noqa: F401
 from . import trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered

@@ -74,7 +74,7 @@ def _(t, base, x):
 
 for torch_name, name in {"silu.default": "silu", "relu.default": "relu", "sigmoid.default": "sigmoid",
                          "tanh.default": "tanh", "exp.default": "exp", "log.default": "log", "sqrt.default": "sqrt",
-                         "floor.default": "floor", "cos.default": "cos", "sin.default": "sin"}.items():
+                         "floor.default": "floor", "erf.default": "erf", "cos.default": "cos", "sin.default": "sin"}.items():
     OPS[torch_name] = lambda t, x, name=name: apply(name, x)
 
 
@@ -100,6 +100,23 @@ def _(t, x, order=2, dims=None, keep=False, **_):
     if order != 2:
         raise Refused(f"a norm of order {order}")
     return apply("sqrt", summed(combine("mul", x, x, x.shape), dims).view(t.shape))
+
+
+@op("elu.default")
+def _(t, x, alpha=1.0, scale=1.0, input_scale=1.0):
+    below = apply("exp", minus_part(combine("mul", x, float(input_scale), t.shape)))
+    below = combine("mul", combine("add", below, -1.0, t.shape), float(alpha), t.shape)
+    return combine("mul", combine("add", apply("relu", x), below, t.shape), float(scale), t.shape)
+
+
+@op("leaky_relu.default")
+def _(t, x, slope=0.01):
+    return combine("add", apply("relu", x), combine("mul", minus_part(x), float(slope), t.shape), t.shape)
+
+
+def minus_part(x):
+    """x where it is below 0."""
+    return apply("clamp", x, low=-BIG, high=0.0)
 
 
 @op("square.default")

@@ -6,7 +6,7 @@ from .fuse import scale_of
 from .ops_layers import own_heads, relative_of, sight
 from .ops_moves import Ids
 from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, per_row, text_dim
-from .values import TEXT, Const, Mask, Node, Refused, Rows
+from .values import TEXT, Aside, Const, Mask, Node, Refused, Rows
 
 FAR = -9e3  # a score below is one of a place that is not seen
 
@@ -20,8 +20,15 @@ class Scores:
 
     def __init__(self, q, k, layout, **of):
         self.q, self.k, self.layout, self.shape = q, k, layout, layout.shape
-        self.scale, self.cap, self.words, self.alibi, self.bias, self.summed = 1.0, 0.0, (), 0.0, None, False
+        self.scale, self.cap, self.words, self.alibi, self.bias = 1.0, 0.0, (), 0.0, None
+        self.exp = self.summed = False
         self.__dict__.update(of)
+
+    def permute(self, order):
+        return self.but(layout=self.layout.permute(order))
+
+    def view(self, shape):
+        return self.but(layout=self.layout.view(shape))
 
     def but(self, **of):
         mine = {k: v for k, v in self.__dict__.items() if k not in ("q", "k", "shape", "layout")}
@@ -183,6 +190,29 @@ def finished(s, v, shape):
     return Rows(node, [*map(in_head, s.layout.dims[:-1]), [(d, 1)]]).view(shape)
 
 
+def exponentials(name, args):
+    """A softmax that is written out: exp(s), perhaps less the largest, by its sum."""
+    s, other = args[0], args[1] if len(args) > 1 else None
+    if name in ("amax.default", "max.dim", "sum.dim_IntList"):
+        of_exp = name == "sum.dim_IntList"
+        dims = other if isinstance(other, (list, tuple)) else [other]
+        if s.exp != of_exp or s.summed or [s.layout.dims[d] for d in dims] != [[(text.ROWS, KEYS)]]:
+            raise Refused("a sum of scores, or the largest of them, over other dimensions than the keys")
+        return [Over(s), None] if name == "max.dim" else Over(s)
+    if name == "exp.default":
+        return s.but(exp=True)
+    if name in ("sub.Tensor", "div.Tensor") and isinstance(other, Over) and s.exp == (name == "div.Tensor"):
+        return s.but(summed=s.exp, exp=False)
+    return None
+
+
+class Over(Aside):
+    """The largest of the scores, or their sum, that a softmax would find."""
+
+    def __init__(self, of):
+        self.of = of
+
+
 MOVES = {"view.default", "_unsafe_view.default", "reshape.default", "expand.default", "unsqueeze.default",
          "squeeze.dim", "squeeze.default", "permute.default", "transpose.int", "unflatten.int", "flatten.using_ints"}
 KEEPS = {"to.dtype", "_to_copy.default", "dropout.default", "type_as.default", "clone.default", "contiguous.default",
@@ -193,7 +223,11 @@ def step(at, name, args, kwargs):
     """An op that reads scores."""
     if any(isinstance(a, indexer.Relevance) for a in args):
         return indexer.step(at, name, args)
-    s = args[0]
+    if name == "einsum.default":
+        return OPS[name](at, *args)
+    s, by_hand = args[0], exponentials(name, args)
+    if by_hand is not None:
+        return by_hand
     if name in KEEPS:
         return s
     if name in MOVES:
