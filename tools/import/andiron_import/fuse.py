@@ -184,16 +184,14 @@ def grouped(node):
 
 
 def by_erf(node):
-    """x * (1 + erf(x / sqrt(2))) as 2 * gelu(x)."""
-    for (a, _), (b, _) in (node.inputs, reversed(node.inputs)) if of(node, "mul", 2) else ():
-        inner, by = scale_of(b)
-        erf = inner.inputs[0][0] if of(inner, "add", 1) and inner.attrs["number"] == 1 else None
-        x, s = scale_of(erf.inputs[0][0]) if erf is not None and erf.op == "erf" else (None, 0)
-        y, more = scale_of(a)
-        if x is y and abs(s * 2 ** 0.5 - 1) < 1e-6:
-            gelu = Node("gelu", [(y, y.heads)], y.n, y.heads)
-            gelu.module, gelu.order = node.module, node.order - 0.5
-            return Node("mul", [(gelu, gelu.heads)], y.n, y.heads, {"number": 2 * by * more})
+    """x / 2 * (1 + erf(x / sqrt(2))) as gelu(x)."""
+    product, outer = scale_of(node)
+    for (a, _), (b, _) in (product.inputs, reversed(product.inputs)) if of(product, "mul", 2) else ():
+        (x, first), (inner, second) = scale_of(a), scale_of(b)
+        erf = inner.inputs[0][0] if of(inner, "add", 1) and inner.attrs["number"] == 1 else inner
+        y, s = scale_of(erf.inputs[0][0]) if erf.op == "erf" else (None, 0)
+        if x is y and abs(s * 2 ** 0.5 - 1) < 1e-6 and abs(2 * outer * first * second - 1) < 1e-6:
+            return Node("gelu", [(x, x.heads)], x.n, x.heads)
     return None
 
 

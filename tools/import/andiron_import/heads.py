@@ -147,7 +147,7 @@ def padding(model):
 
 
 def n_tokens(model):
-    """How many there are, where the model has not said which table is theirs: that of the configuration, or the first."""
+    """How many there are; where a model does not say which table is theirs, as the configuration says, or the first."""
     with contextlib.suppress(AttributeError, NotImplementedError):
         return model.get_input_embeddings().weight.shape[0]
     tables = [m.num_embeddings for m in model.modules() if isinstance(m, torch.nn.Embedding)]

@@ -1,4 +1,5 @@
 """A traced model: its definition, and the file that carries it."""
+import collections
 import pathlib
 import re
 
@@ -10,18 +11,19 @@ from .values import STATEFUL, Node
 
 
 def lists_of(model):
-    """{a module: its numbered parts}: lists, sequences, dictionaries, and what a model calls block0, block1, ..."""
-    out = {}
+    """Names of modules that stand side by side: lists, sequences, dictionaries of a kind, block0, block1, ..."""
+    out = []
     for name, m in model.named_modules():
-        parts = [part for part, _ in m.named_children()]
-        if not isinstance(m, (torch.nn.ModuleList, torch.nn.Sequential, torch.nn.ModuleDict)):
-            parts = [p for p in parts if p[-1:].isdigit()]
-        kinds = {re.sub(r"\d+", "", p) for p in parts}
-        for kind in kinds if kinds != {""} else ():
-            out[name, kind] = [p for p in parts if re.sub(r"\d+", "", p) == kind]
-        if kinds == {""}:
-            out[name, ""] = parts
-    return {k: [f"{k[0]}.{p}".lstrip(".") for p in v] for k, v in out.items()}
+        path = lambda part: f"{name}.{part}".lstrip(".")
+        if isinstance(m, torch.nn.ModuleList):
+            out.append([path(part) for part, _ in m.named_children()])
+            continue
+        kinds = collections.defaultdict(list)
+        for part, child in m.named_children():
+            alike = isinstance(m, (torch.nn.Sequential, torch.nn.ModuleDict))
+            kinds[type(child) if alike else re.sub(r"\d+", "", part)].append(path(part))
+        out += [parts for parts in kinds.values() if len(parts) > 1]
+    return out
 
 
 def layers_of(model, nodes):
@@ -29,7 +31,7 @@ def layers_of(model, nodes):
     or the longest and its like; and modules outside of them that do."""
     runs, states = {n.module for n in nodes}, {n.module for n in nodes if n.op in STATEFUL and n.module}
     inside = lambda path, names: any(path == n or path.startswith(n + ".") for n in names)
-    lists = [v for v in lists_of(model).values() if any(inside(r, v) for r in runs)]
+    lists = [v for v in lists_of(model) if any(inside(r, v) for r in runs)]
     outer = [v for v in lists if not any(inside(v[0], o) for o in lists if o is not v)]
     kind = lambda names: {type(model.get_submodule(n)) for n in names}
     longest = max((v for v in outer if any(inside(s, v) for s in states) or not states), key=len, default=[])

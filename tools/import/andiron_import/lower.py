@@ -3,8 +3,9 @@ import operator
 
 import torch
 
-from . import by_key, einsum, indexer, near, ops_layers, ops_places, ops_states, ops_text, scores, text, texts  # noqa: F401
-from . import trace, whole
+from . import by_key, einsum, indexer, near, ops_complex, ops_layers, ops_places, ops_states  # noqa: F401
+from . import ops_text, routed  # noqa: F401
+from . import scores, text, texts, trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -29,7 +30,8 @@ def spread_to(x, shape):
 class Lowering:
     def __init__(self, traced):
         self.traced, self.value = traced, {}
-        reads = [n.args for n in traced.nodes if n.op == "call_function" and trace.name_of(n.target) == "embedding.default"]
+        calls = [n for n in traced.nodes if n.op == "call_function"]
+        reads = [n.args for n in calls if trace.name_of(n.target) == "embedding.default"]
         self.n_tokens = max((t.meta["val"].shape[0] for t, i, *_ in reads if i.op == "placeholder"), default=0)
 
     def placeholder(self, node):

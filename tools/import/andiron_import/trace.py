@@ -5,7 +5,8 @@ import re
 import torch
 from torch._guards import detect_fake_mode
 
-from . import heads, hooks, hooks_methods, hooks_states, text  # noqa: F401 - hooks_states adds to the tables
+from . import hooks_states  # noqa: F401 - adds to the tables
+from . import heads, hooks, hooks_loops, hooks_methods, text
 from .rows import OPS
 
 
@@ -40,7 +41,8 @@ class Trace:
         with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
             inputs = (torch.zeros(1, text.ROWS, dtype=torch.long), torch.arange(text.ROWS)[None])
         with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
-            program = torch.export.export(_Numbers(model), inputs, strict=False)
+            with hooks_loops.Loops():
+                program = torch.export.export(_Numbers(model), inputs, strict=False)
             program = program.run_decompositions({})
             program = program.run_decompositions(smaller(program.graph))
         signature = program.graph_signature
