@@ -6,9 +6,9 @@ of values that come from outside (its arguments) and of values that later text r
 import collections
 import re
 
-from . import parts
+from . import experts, parts
 from .fuse import fused, join_attends
-from .latent import with_latents
+from .latent import put_in_place, with_latents
 from .layers import Layers
 from .loop import Layer, Loop
 from .values import STATEFUL, Refused
@@ -104,7 +104,8 @@ class Names:
         alone = not weight.parameters and self.readers[weight.key] <= {layer}
         of = layer if inside or alone else None
         base = re.sub(r"\W", "_", inside[1] if inside else path.removeprefix("model."))
-        base = base[-LONGEST:].lstrip("_0123456789") or "of"
+        base = base[-LONGEST:].lstrip("_")
+        base = f"part{base}" if base[:1].isdigit() else base or "weight"
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base
         while name + ".weight" in self.tensors:
@@ -246,6 +247,8 @@ class Emitter:
     def __init__(self, output, layers, name, n_ctx, embeds=False):
         layers = Layers(layers)
         layers.visit(in_order(output))
+        output = experts.with_experts(in_order(merged(output, layers)[0]), put_in_place)
+        output = experts.without_shares(in_order(output), put_in_place)
         output = with_latents(in_order(merged(output, layers)[0]))
         output, self.free = merged(output, layers)
         join_attends(in_order(output))

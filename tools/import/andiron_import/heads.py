@@ -1,4 +1,5 @@
 """What a model gives: scores after each token or at each place, hidden states, or one vector for the text."""
+import contextlib
 import inspect
 import json
 import pathlib
@@ -139,7 +140,11 @@ def numbers(output):
     """Of a model's output: [1, text, n], or [1, n]."""
     if torch.is_tensor(output):
         return output
-    return output.logits if getattr(output, "logits", None) is not None else output.last_hidden_state
+    if isinstance(output, dict):  # Transformers' outputs are
+        return output["logits"] if output.get("logits") is not None else output["last_hidden_state"]
+    if isinstance(output, (tuple, list)):
+        return numbers(next(x for x in output if x is not None))
+    raise Refused(f"the model gives a {type(output).__name__}, in which no scores are found")
 
 
 def padding(model):
@@ -150,6 +155,14 @@ def padding(model):
     return {i for i in ids if isinstance(i, int)}
 
 
+def n_tokens(model):
+    """How many there are; where a model does not say which table is theirs, as the configuration says, or the first."""
+    with contextlib.suppress(AttributeError, NotImplementedError):
+        return model.get_input_embeddings().weight.shape[0]
+    tables = [m.num_embeddings for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    return getattr(model.config, "vocab_size", None) or tables[0]
+
+
 def some_tokens(model, n, generator):
-    known = [i for i in range(model.get_input_embeddings().weight.shape[0]) if i not in padding(model)]
+    known = [i for i in range(n_tokens(model)) if i not in padding(model)]
     return torch.tensor(known)[torch.randint(0, len(known), (1, n), generator=generator)]
