@@ -54,6 +54,9 @@ ANDIRON_API const char *andiron_version(void);
 /* Where describing calls write: called with successive pieces of text; return false to stop early. */
 typedef bool (*andiron_write_fn)(void *user, const char *text, size_t n);
 
+/* Told now and then while something long is done: which part of it is, from 0 to 1. */
+typedef void (*andiron_progress_fn)(void *user, double done);
+
 /* ---- model ---- */
 
 typedef struct andiron_model andiron_model;
@@ -70,7 +73,13 @@ typedef struct {
     size_t max_step_tokens; /* most tokens of one step (ubatch); 0: 512 */
     bool vocab_only;        /* read metadata and tokenizer only; no session can be opened */
     bool embeddings;        /* for andiron_session_embed: of a model that gives scores, take its last row instead */
-} andiron_model_options;    /* all zero is a good default */
+    /* Of a Hugging Face folder: quantize it to a type of andiron_convert, kept as cache_dir/quant/DIGEST.gguf and found
+     * there next time, unless a file of the folder has changed in size or time. NULL: the weights as they are. */
+    const char *quant;
+    const char *cache_dir;
+    andiron_progress_fn progress; /* while that takes place; first with 0. NULL: silence */
+    void *user;
+} andiron_model_options; /* all zero is a good default */
 
 typedef struct {
     const char *architecture; /* "llama" */
@@ -109,13 +118,18 @@ ANDIRON_API andiron_status andiron_describe(const char *path, const andiron_mode
 /* ---- conversion ---- */
 
 typedef struct {
-    const char *type; /* of matrices: "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1" or "q4_0"; NULL: "bf16" where
-                         the folder holds BF16, else "f16" */
+    const char *type; /* of matrices: "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"; "q6_k", "q5_k",
+                         "q4_k", "q3_k" or "q2_k", and llama.cpp's names of their mixes ("q4_k_s", ...; without the
+                         last letter: _m); NULL: "bf16" where the folder holds BF16, else "f16" */
     bool overwrite;   /* a file that is there already */
+    int n_threads;    /* 0: one for each physical core this process may use */
+    andiron_progress_fn progress;
+    void *user;
 } andiron_convert_options; /* all zero is a good default */
 
 /* Write the Hugging Face folder `dir` as the GGUF file `path`, which appears whole or not at all. Vectors, routers and
- * positions stay F32; tables of tokens become Q8_0 where others have fewer bits. ANDIRON_E_ARGUMENT: `path` is there
+ * positions stay F32; tables of tokens become Q8_0 where others have 4 or 5 bits; a mix takes more bits where
+ * llama.cpp's does. The bytes do not depend on threads or machine. ANDIRON_E_ARGUMENT: `path` is there
  * already, `dir` is no folder, the type is not known or cannot hold a weight. ANDIRON_E_SUPPORT: a model that does not
  * run here, or a tokenizer that GGUF has no words for. ANDIRON_E_FORMAT: the folder contradicts itself. ANDIRON_E_IO,
  * ANDIRON_E_MEMORY. A folder without a tokenizer.json gives a file that takes token ids only. */

@@ -88,9 +88,9 @@ static bool write_stderr(void *user, const char *text, size_t n)
 static void show(const struct chat *c)
 {
     andiron_error error;
-    char arch_dir[4096];
+    struct model_paths paths;
     const struct run_args *args = c->answerer->args;
-    andiron_model_options options = model_options(&args->model, arch_dir, sizeof arch_dir);
+    andiron_model_options options = model_options(&args->model, &paths);
     if (andiron_describe(c->path, &options, args->ctx, args->kv_type, 0, write_stderr, NULL, &error))
         fail_with(&error);
 }

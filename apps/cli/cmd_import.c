@@ -1,6 +1,7 @@
 /* cmd_import.c - andiron import: hands over to the Python package in tools/import, which traces with Transformers. */
 #include "options.h"
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,16 @@
 
 struct import_args {
     const char *type;
+    bool trust;
 };
+
+/* This very program, which checks what was imported; by its name where the system does not tell its path. */
+static const char *own_path(char path[PATH_MAX])
+{
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    path[n < 0 ? 0 : n] = 0;
+    return n > 0 ? path : "andiron";
+}
 
 static int run_import(const struct command *command, int argc, char **argv)
 {
@@ -19,7 +29,15 @@ static int run_import(const struct command *command, int argc, char **argv)
     case PARSE_USAGE: return EXIT_USAGE;
     case PARSE_OK: break;
     }
-    execlp("andiron-import", "andiron-import", "--type", args.type, "--", given.items[0], given.items[1], (char *)NULL);
+    char path[PATH_MAX];
+    const char *words[10] = {"andiron-import", "--type", args.type, "--andiron", own_path(path)};
+    size_t n = 5;
+    if (args.trust)
+        words[n++] = "--trust-remote-code";
+    words[n++] = "--";
+    words[n++] = given.items[0];
+    words[n++] = given.items[1];
+    execvp(words[0], (char *const *)(uintptr_t)words);
     fprintf(stderr,
             "andiron: the program andiron-import cannot be started (%s); install it with: pip install tools/import\n",
             strerror(errno));
@@ -29,6 +47,9 @@ static int run_import(const struct command *command, int argc, char **argv)
 static const struct option_row options[] = {
     {"type", 't', OPTION_TEXT, "f32|f16|bf16|q8_0|q4_0|q4_1", "the type of matrices; default: f16",
      offsetof(struct import_args, type), 0, 0},
+    {"trust-remote-code", 0, OPTION_FLAG, NULL,
+     "run Python files of the folder, which may do anything: read them first", offsetof(struct import_args, trust), 0,
+     0},
 };
 
 const struct command command_import = {

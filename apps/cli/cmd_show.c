@@ -20,7 +20,7 @@ static int run_show(const struct command *command, int argc, char **argv)
 {
     struct show_args args = {0};
     struct arguments given;
-    char arch_dir[4096];
+    struct model_paths paths;
     andiron_error error;
     enum parse_result parsed = options_parse(command, argc, argv, &args, &given);
     if (parsed != PARSE_OK)
@@ -30,7 +30,7 @@ static int run_show(const struct command *command, int argc, char **argv)
         return EXIT_FAILED;
     unsigned flags = (args.metadata ? ANDIRON_DESCRIBE_METADATA : 0) | (args.tensors ? ANDIRON_DESCRIBE_TENSORS : 0) |
                      (args.graph ? ANDIRON_DESCRIBE_GRAPH : 0) | (args.json ? ANDIRON_DESCRIBE_JSON : 0);
-    andiron_model_options options = model_options(&args.model, arch_dir, sizeof arch_dir);
+    andiron_model_options options = model_options(&args.model, &paths);
     model_say_log(args.model.verbose);
     if (andiron_describe(path, &options, args.ctx, args.kv_type, flags, write_stdout, NULL, &error))
         return fail_with(&error), EXIT_FAILED;

@@ -14,9 +14,23 @@ static int format_option(const struct option_row *row, char *out, size_t n)
     return snprintf(out, n, "%s--%s%s%s", letter, row->name, row->value ? " " : "", row->value ? row->value : "");
 }
 
+/* A form too long to have its help beside it: over as many lines as its choices need, the help below. */
+static void print_long(const char *form, int widest, const char *help)
+{
+    int column = printf("  ");
+    while (*form) {
+        const int n = (int)strcspn(form, "|") + (strchr(form, '|') != NULL);
+        if (column + n > 110)
+            column = printf("\n      ") - 1;
+        column += printf("%.*s", n, form);
+        form += n;
+    }
+    printf("\n  %-*s  %s\n", widest, "", help);
+}
+
 static void print_options(const struct command *command)
 {
-    char form[128];
+    char form[256];
     int widest = 10;
     for (size_t i = 0; i < command->n_options; i++) {
         int n = format_option(&command->options[i], form, sizeof form);
@@ -26,7 +40,10 @@ static void print_options(const struct command *command)
     printf("\nOptions:\n");
     for (size_t i = 0; i < command->n_options; i++) {
         format_option(&command->options[i], form, sizeof form);
-        printf("  %-*s  %s\n", widest, form, command->options[i].help);
+        if (strlen(form) > 64)
+            print_long(form, widest, command->options[i].help);
+        else
+            printf("  %-*s  %s\n", widest, form, command->options[i].help);
     }
     printf("  %-*s  %s\n", widest, "-h, --help", "this text");
 }

@@ -2,9 +2,11 @@
 #include "model.h"
 #include "resolve.h"
 #include "text.h"
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static double started;
 
@@ -33,46 +35,65 @@ void model_say_log(bool verbose)
     andiron_set_log(say, &kept);
 }
 
-/* The user's own definitions: $XDG_DATA_HOME/andiron/arch, which without the variable is ~/.local/share/andiron/arch.
- */
-static const char *find_arch_dir(char *out, size_t n)
+/* $VARIABLE/name, which without the variable is ~/otherwise/name. */
+static const char *find_dir(char out[4096], const char *variable, const char *otherwise, const char *name)
 {
-    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    const char *base = getenv(variable), *home = getenv("HOME");
     int length = -1;
-    if (data && *data)
-        length = snprintf(out, n, "%s/andiron/arch", data);
+    if (base && *base)
+        length = snprintf(out, 4096, "%s/%s", base, name);
     else if (home && *home)
-        length = snprintf(out, n, "%s/.local/share/andiron/arch", home);
-    return length > 0 && (size_t)length < n ? out : NULL;
+        length = snprintf(out, 4096, "%s/%s/%s", home, otherwise, name);
+    return length > 0 && length < 4096 ? out : NULL;
 }
 
-andiron_model_options model_options(const struct model_args *args, char *arch_dir, size_t n)
+andiron_model_options model_options(const struct model_args *args, struct model_paths *paths)
 {
     return (andiron_model_options){
         .arch_path = args->arch,
-        .arch_dir = find_arch_dir(arch_dir, n),
+        .arch_dir = find_dir(paths->arch_dir, "XDG_DATA_HOME", ".local/share", "andiron/arch"),
         .cpu = args->cpu,
         .n_threads = args->threads,
+        .quant = args->quant,
+        .cache_dir = find_dir(paths->cache_dir, "XDG_CACHE_HOME", ".cache", "andiron"),
+        .progress = model_show_progress,
+        .user = (void *)(uintptr_t) "quantizing the weights (kept for next time)",
     };
+}
+
+void model_show_progress(void *user, double done)
+{
+    static double shown;
+    const char *what = user;
+    const bool moves = isatty(STDERR_FILENO);
+    if (done == 0)
+        shown = 0;
+    if (moves && (done == 0 || done == 1 || model_seconds() - shown > 0.2)) {
+        fprintf(stderr, "\randiron: %s: %3.0f %%%s", what, 100 * done, done == 1 ? "\n" : "");
+        shown = model_seconds();
+    } else if (!moves && done == 0) {
+        fprintf(stderr, "andiron: %s\n", what);
+    }
 }
 
 /* What differs between commands is in `options` already. */
 static bool open_with(andiron_model **out, const char *name, const struct model_args *args,
                       andiron_model_options options)
 {
-    char arch_dir[4096];
+    struct model_paths paths;
     andiron_error error;
     const char *path = resolve_model(name);
     if (!path)
         return false;
-    andiron_model_options common = model_options(args, arch_dir, sizeof arch_dir);
+    andiron_model_options common = model_options(args, &paths);
     common.max_step_tokens = options.max_step_tokens;
     common.vocab_only = options.vocab_only;
     common.embeddings = options.embeddings;
     model_say_log(args->verbose);
-    if (andiron_model_open(out, path, &common, &error))
-        return fail_with(&error);
-    return true;
+    const andiron_status s = andiron_model_open(out, path, &common, &error);
+    if (s == ANDIRON_E_IO && args->quant)
+        return fail("%s; XDG_CACHE_HOME says where quantized models are kept", error.text);
+    return s ? fail_with(&error) : true;
 }
 
 bool model_open(andiron_model **out, const char *name, const struct model_args *args, size_t max_step_tokens,

@@ -11,8 +11,13 @@ struct model_args {
     int threads;
     const char *cpu;
     const char *arch;
+    const char *quant;
     bool verbose;
 };
+
+/* What weights may become. */
+#define WEIGHT_TYPES \
+    "f32|f16|bf16|q8_0|q6_k|q5_k|q5_k_m|q5_k_s|q5_1|q5_0|q4_k|q4_k_m|q4_k_s|q4_1|q4_0|q3_k|q3_k_l|q3_k_m|q3_k_s|q2_k"
 
 /* Rows for a command whose struct `type` has a `struct model_args model`. */
 #define MODEL_OPTION_ROWS(type)                                                                                      \
@@ -28,6 +33,14 @@ struct model_args {
          0},                                                                                                         \
         {"arch", 0, OPTION_FILE, "FILE", "read the architecture from this .arch file", offsetof(type, model.arch),   \
          0,      0},                                                                                                 \
+        {"quant",                                                                                                    \
+         0,                                                                                                          \
+         OPTION_TEXT,                                                                                                \
+         WEIGHT_TYPES,                                                                                               \
+         "quantize a folder's weights; the result is kept for next time",                                            \
+         offsetof(type, model.quant),                                                                                \
+         0,                                                                                                          \
+         0},                                                                                                         \
     {                                                                                                                \
         "verbose", 0, OPTION_FLAG, NULL, "say more on stderr", offsetof(type, model.verbose), 0, 0                   \
     }
@@ -46,8 +59,13 @@ bool model_open(andiron_model **out, const char *name, const struct model_args *
 /* The same for a model whose vectors are wanted. */
 bool model_open_embeddings(andiron_model **out, const char *name, const struct model_args *args,
                            size_t max_step_tokens);
-/* The library's view of `args`; `arch_dir` has room for the path of the user's .arch files. */
-andiron_model_options model_options(const struct model_args *args, char *arch_dir, size_t n);
+/* The library's view of `args`, which lives as long as `args` and `paths`. */
+struct model_paths {
+    char arch_dir[4096], cache_dir[4096];
+};
+andiron_model_options model_options(const struct model_args *args, struct model_paths *paths);
+/* For andiron_progress_fn, with what is done as `user`: a line on stderr, with figures where it is a terminal. */
+void model_show_progress(void *user, double done);
 size_t model_n_vocab(const andiron_model *model);
 size_t model_n_embedded(const andiron_model *model);
 /* Let the library's warnings, and with `verbose` what else it says, appear on stderr. */

@@ -8,25 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct convert_type types[] = {
-    {"f32", TYPE_F32, 0},   {"f16", TYPE_F16, 1},   {"bf16", TYPE_BF16, 32}, {"q8_0", TYPE_Q8_0, 7},
-    {"q5_1", TYPE_Q5_1, 9}, {"q5_0", TYPE_Q5_0, 8}, {"q4_1", TYPE_Q4_1, 3},  {"q4_0", TYPE_Q4_0, 2},
-};
-
-static const struct convert_type *find_type(const char *name)
-{
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (!strcmp(types[i].name, name))
-            return &types[i];
-    return NULL;
-}
-
 static const struct convert_type *usual_type(const struct gguf *file)
 {
     for (size_t i = 0; i < gguf_n_tensors(file); i++)
         if (gguf_tensor_at(file, i)->type == TYPE_BF16)
-            return find_type("bf16");
-    return find_type("f16");
+            return convert_type_named("bf16");
+    return convert_type_named("f16");
 }
 
 /* ---- metadata ---- */
@@ -128,7 +115,7 @@ static void put_experts(struct conversion *c)
         }
 }
 
-static andiron_status put_all(struct conversion *c, andiron_error *error)
+static void put_all(struct conversion *c)
 {
     buffer_init(&c->values.bytes, SIZE_MAX);
     for (size_t i = 0; i < gguf_n_values(c->file); i++)
@@ -138,24 +125,26 @@ static andiron_status put_all(struct conversion *c, andiron_error *error)
         put_more(c, "attention.layer_norm_epsilon", GGUF_F32, 1e-5); /* config.json does not say it */
     gguf_put_number(&c->values, "general.file_type", GGUF_U32, c->type->file_type);
     gguf_put_number(&c->values, "general.quantization_version", GGUF_U32, 2);
-    return put_tokenizer(c, error);
 }
 
 /* ---- the whole ---- */
 
 static andiron_status open_folder(struct conversion *c, const char *dir, const char *type, andiron_error *error)
 {
+    char names[256];
     if (!hf_is_dir(dir))
         return error_set(error, ANDIRON_E_ARGUMENT, "%s is no folder; expected one with a config.json", dir);
     andiron_status s = hf_model_open(&c->model, dir, true, error);
     if (!s)
         s = hf_model_file(c->model, &c->file, error);
     if (!s)
-        c->type = type ? find_type(type) : usual_type(c->file);
-    if (!s && !c->type)
-        s = error_set(error, ANDIRON_E_ARGUMENT,
-                      "no weights are written as \"%s\"; expected f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0",
-                      type);
+        s = kernels_choose(&c->kernels, NULL, error);
+    if (!s)
+        c->type = type ? convert_type_named(type) : usual_type(c->file);
+    if (!s && !c->type) {
+        convert_type_names(names, sizeof names);
+        s = error_set(error, ANDIRON_E_ARGUMENT, "no weights are written as \"%s\"; expected %s", type, names);
+    }
     return s;
 }
 
@@ -169,17 +158,17 @@ static void close_all(struct conversion *c)
     arena_reset(&c->arena);
 }
 
-andiron_status andiron_convert(const char *dir, const char *path, const andiron_convert_options *options,
-                               andiron_error *error)
+andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options, bool bare,
+                              andiron_error *error)
 {
-    static const andiron_convert_options usual = {0};
-    struct conversion c = {0};
+    struct conversion c = {.options = options};
     struct gguf_writer *w = NULL;
-    options = options ? options : &usual;
     arena_init(&c.arena, memory_available_bytes());
     andiron_status s = open_folder(&c, dir, options->type, error);
-    if (!s)
-        s = put_all(&c, error);
+    if (!s) {
+        put_all(&c);
+        s = bare ? ANDIRON_OK : put_tokenizer(&c, error);
+    }
     if (!s)
         s = convert_plan(&c, error);
     if (!s)
@@ -190,8 +179,15 @@ andiron_status andiron_convert(const char *dir, const char *path, const andiron_
         gguf_write_abandon(w);
     else
         s = gguf_write_finish(w, error);
-    if (!s && !c.tokenizer)
+    if (!s && !bare && !c.tokenizer)
         log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json, so the file takes token ids only", dir);
     close_all(&c);
     return s;
+}
+
+andiron_status andiron_convert(const char *dir, const char *path, const andiron_convert_options *options,
+                               andiron_error *error)
+{
+    static const andiron_convert_options usual = {0};
+    return convert_folder(dir, path, options ? options : &usual, false, error);
 }

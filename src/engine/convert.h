@@ -1,31 +1,47 @@
-/* convert.h - what convert.c (metadata) and convert_weights.c share. */
+/* convert.h - what convert.c (metadata), convert_types.c and convert_weights.c share. */
 #ifndef ENGINE_CONVERT_H
 #define ENGINE_CONVERT_H
 
+#include "base/threads.h"
 #include "base/types.h"
 #include "engine/hf_internal.h"
 #include "files/gguf_write.h"
+#include "kernels/kernels.h"
+
+enum { CONVERT_VERSION = 1 }; /* raised when other bytes are written */
 
 struct convert_type {
     const char *name;
     enum weight_type type;
-    uint32_t file_type; /* general.file_type, a number of llama.cpp's */
+    uint32_t file_type;    /* general.file_type, a number of llama.cpp's */
+    const struct mix *mix; /* K-quants: which matrices take other types */
 };
 
 struct conversion {
+    const andiron_convert_options *options;
+    struct pool *pool; /* while weights are written */
     struct arena arena;
     struct hf_model *model;
     struct gguf *file; /* the folder */
     struct tokenizer *tokenizer;
     json_t *root; /* tokenizer.json */
     const struct convert_type *type;
+    struct kernels kernels;
     struct gguf_values values;
     struct gguf_tensor *tensors; /* as they will be; data: what they come of */
     size_t n_tensors;
+    uint64_t n_bytes, n_done;                 /* of tensors; and so far */
+    uint64_t n_layers, n_experts, heads_each; /* heads of queries that share one of keys */
 };
 
+const struct convert_type *convert_type_named(const char *name); /* NULL: there is none */
+void convert_type_names(char *out, size_t n);                    /* all, as a sentence has them */
+enum weight_type convert_type_of(const struct conversion *c, const struct gguf_tensor *t);
 /* Fills c->tensors. */
 andiron_status convert_plan(struct conversion *c, andiron_error *error);
+/* andiron_convert, where `bare` without a vocabulary: who opens the file reads that of the folder. */
+andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options, bool bare,
+                              andiron_error *error);
 andiron_status convert_weights(struct conversion *c, struct gguf_writer *w, andiron_error *error);
 
 #endif

@@ -1,48 +1,36 @@
-/* convert_weights.c - tensors of a folder as a GGUF file has them: which type each becomes, and rows of queries and
- * keys in pairs where architecture's files hold pairs. */
+/* convert_weights.c - tensors of a folder as a GGUF file has them, rows of queries and keys in pairs where the
+ * architecture's files hold pairs. */
 #include "base/checked.h"
 #include "base/error.h"
 #include "engine/convert.h"
 #include "kernels/pack.h"
 #include <stdio.h>
 
-/* ---- types ---- */
-
-/* What llama.cpp keeps whole, too: vectors, routers, positions. */
-static bool stays_whole(const struct gguf_tensor *t)
+static bool number(const struct conversion *c, const char *name, uint64_t *out)
 {
-    static const char *const names[] = {"ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "position_embd.weight",
-                                        "token_types.weight"};
-    bool whole = t->n_dims < 2 || !span_ends(t->name, ".weight");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        whole = whole || span_ends(t->name, names[i]);
-    return whole;
-}
-
-/* Tables of tokens have 8 bits where others have fewer; rows that are no whole blocks have 16. */
-static enum weight_type type_for(const struct conversion *c, const struct gguf_tensor *t)
-{
-    const enum weight_type type = c->type->type;
-    const uint32_t items = type_info(type)->block_items;
-    if (stays_whole(t))
-        return TYPE_F32;
-    if (t->dims[0] % items)
-        return TYPE_F16;
-    return items > 1 && (span_is(t->name, "token_embd.weight") || span_is(t->name, "output.weight")) ? TYPE_Q8_0 : type;
+    char key[128];
+    snprintf(key, sizeof key, "%s.%s", c->model->kind->architecture, name);
+    return gguf_get_u64(c->file, key, out);
 }
 
 andiron_status convert_plan(struct conversion *c, andiron_error *error)
 {
+    uint64_t heads = 0, heads_kv = 0;
     c->n_tensors = gguf_n_tensors(c->file);
     c->tensors = arena_alloc(&c->arena, c->n_tensors, sizeof *c->tensors);
     if (!c->tensors)
         return error_memory(error, c->n_tensors * sizeof *c->tensors, "the list of tensors");
+    number(c, "block_count", &c->n_layers);
+    number(c, "expert_count", &c->n_experts);
+    if (hf_heads(c->model, &heads, &heads_kv) && heads_kv)
+        c->heads_each = heads / heads_kv;
     for (size_t i = 0; i < c->n_tensors; i++) {
         struct gguf_tensor *t = &c->tensors[i];
         *t = *gguf_tensor_at(c->file, i);
-        t->type = type_for(c, t);
+        t->type = convert_type_of(c, t);
         const struct type_info *info = type_info(t->type);
         t->n_bytes = t->dims[0] / info->block_items * info->block_bytes * t->dims[1] * t->dims[2] * t->dims[3];
+        c->n_bytes += t->n_bytes;
     }
     return ANDIRON_OK;
 }
@@ -52,13 +40,6 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
 struct order {
     uint64_t head, rotated; /* rows of a head, and how many of them RoPE turns; head 0: rows stay where they are */
 };
-
-static bool number(const struct conversion *c, const char *name, uint64_t *out)
-{
-    char key[128];
-    snprintf(key, sizeof key, "%s.%s", c->model->kind->architecture, name);
-    return gguf_get_u64(c->file, key, out);
-}
 
 static struct order order_of(const struct conversion *c, struct span name)
 {
@@ -88,71 +69,104 @@ static uint64_t row_of(struct order o, uint64_t r)
 
 /* ---- numbers ---- */
 
+enum { CHUNK_ROWS = 8, BATCH_BYTES = 8 << 20 };
+
+/* Rows of one tensor, packed by all threads, a batch at a time. */
+struct rows {
+    const struct conversion *c;
+    const struct gguf_tensor *from, *to;
+    struct order order;
+    uint64_t n, width;
+    size_t from_bytes, to_bytes; /* of a row */
+    uint64_t first, n_batch;
+    float *numbers; /* a row for each thread */
+    char *packed;   /* a batch */
+    _Atomic bool too_large;
+};
+
 /* Can rows of this type hold them? Blocks have factors of 16 bits. */
 static bool fits(enum weight_type type, const float *x, uint64_t n)
 {
-    bool all = true;
+    int others = 0; /* NaN is one */
     for (uint64_t i = 0; i < n && type != TYPE_F32 && type != TYPE_BF16; i++)
-        all = all && x[i] > -65520.0f && x[i] < 65520.0f;
-    return all;
+        others |= !(__builtin_fabsf(x[i]) < 65520.0f);
+    return !others;
 }
 
-struct rows {
-    uint64_t n, width;
-    struct order order;
-    float *numbers;
-    void *packed;
-    size_t row_bytes;
-};
-
-static andiron_status write_rows(const struct rows *rows, const struct gguf_tensor *from, const struct gguf_tensor *to,
-                                 struct gguf_writer *w, andiron_error *error)
+static void pack_chunk(void *context, size_t phase, uint32_t chunk, int thread)
 {
-    andiron_status s = ANDIRON_OK;
-    for (uint64_t r = 0; r < rows->n && !s; r++) {
-        const uint64_t at = row_of(rows->order, r) * rows->width;
-        for (uint64_t i = 0; i < rows->width; i++)
-            rows->numbers[i] = hf_number(from, at + i);
-        if (!fits(to->type, rows->numbers, rows->width))
-            return error_set(error, ANDIRON_E_ARGUMENT,
-                             "%.*s has a number that %s cannot hold; choose --type f32 or bf16", (int)from->name.n,
-                             from->name.p, type_info(to->type)->name);
-        pack_row(to->type, rows->numbers, rows->width, rows->packed);
-        s = gguf_write_data(w, rows->packed, rows->row_bytes, error);
+    struct rows *rows = context;
+    const struct kernels *k = &rows->c->kernels;
+    float *numbers = rows->numbers + (size_t)thread * rows->width;
+    (void)phase;
+    for (uint64_t r = (uint64_t)chunk * CHUNK_ROWS; r < rows->n_batch && r < (chunk + 1ull) * CHUNK_ROWS; r++) {
+        const char *from = (const char *)rows->from->data + row_of(rows->order, rows->first + r) * rows->from_bytes;
+        char *to = rows->packed + r * rows->to_bytes;
+        if (rows->from->type == rows->to->type) {
+            memcpy(to, from, rows->to_bytes);
+            continue;
+        }
+        kernels_dequantize(k, rows->from->type)(numbers, from, rows->width);
+        if (fits(rows->to->type, numbers, rows->width))
+            pack_row(k, rows->to->type, numbers, rows->width, to);
+        else
+            rows->too_large = true;
     }
+}
+
+static void tell(const struct conversion *c)
+{
+    if (c->options->progress)
+        c->options->progress(c->options->user, (double)c->n_done / (double)c->n_bytes);
+}
+
+static andiron_status write_rows(struct rows *rows, struct conversion *c, struct gguf_writer *w, andiron_error *error)
+{
+    const uint64_t fit = BATCH_BYTES / rows->to_bytes, most = fit > CHUNK_ROWS ? fit : CHUNK_ROWS;
+    struct arena arena;
+    arena_init(&arena, SIZE_MAX);
+    rows->numbers = arena_alloc(&arena, (size_t)pool_threads(c->pool) * rows->width, sizeof *rows->numbers);
+    rows->packed = arena_alloc(&arena, most < rows->n ? most : rows->n, rows->to_bytes);
+    andiron_status s = rows->numbers && rows->packed ? ANDIRON_OK : error_memory(error, BATCH_BYTES, "rows of weights");
+    for (rows->first = 0; rows->first < rows->n && !s; rows->first += rows->n_batch) {
+        rows->n_batch = rows->n - rows->first < most ? rows->n - rows->first : most;
+        const uint32_t n_chunks = (uint32_t)((rows->n_batch + CHUNK_ROWS - 1) / CHUNK_ROWS);
+        pool_run(c->pool, &(struct work){rows, 1, &n_chunks, pack_chunk});
+        if (rows->too_large)
+            s = error_set(error, ANDIRON_E_ARGUMENT, "%.*s has a number that %s cannot hold; choose type f32 or bf16",
+                          (int)rows->from->name.n, rows->from->name.p, type_info(rows->to->type)->name);
+        else
+            s = gguf_write_data(w, rows->packed, rows->n_batch * rows->to_bytes, error);
+        c->n_done += rows->n_batch * rows->to_bytes;
+        tell(c);
+    }
+    arena_reset(&arena);
     return s;
 }
 
 static andiron_status write_tensor(struct conversion *c, size_t i, struct gguf_writer *w, andiron_error *error)
 {
     const struct gguf_tensor *from = gguf_tensor_at(c->file, i), *to = &c->tensors[i];
-    struct arena arena;
-    struct rows rows = {.n = from->dims[1] * from->dims[2] * from->dims[3], .width = from->dims[0]};
-    rows.order = order_of(c, from->name);
-    if (from->type == to->type && !rows.order.head)
-        return gguf_write_data(w, from->data, to->n_bytes, error);
+    struct rows rows = {.c = c, .from = from, .to = to, .order = order_of(c, from->name), .width = from->dims[0]};
+    rows.n = from->dims[1] * from->dims[2] * from->dims[3];
     if (rows.order.head && from->n_dims == 1) {
         rows.n = rows.width;
         rows.width = 1;
     }
-    rows.row_bytes = to->n_bytes / rows.n;
+    rows.from_bytes = from->n_bytes / rows.n;
+    rows.to_bytes = to->n_bytes / rows.n;
     if (rows.order.head && (rows.n % rows.order.head || rows.order.rotated % 2))
         return error_set(error, ANDIRON_E_FORMAT, "%.*s has rows that are no whole heads", (int)from->name.n,
                          from->name.p);
-    arena_init(&arena, SIZE_MAX);
-    rows.numbers = arena_alloc(&arena, rows.width, sizeof *rows.numbers);
-    rows.packed = arena_alloc(&arena, rows.row_bytes, 1);
-    andiron_status s = rows.numbers && rows.packed
-                           ? write_rows(&rows, from, to, w, error)
-                           : error_memory(error, rows.width * sizeof *rows.numbers, "a row of weights");
-    arena_reset(&arena);
-    return s;
+    return write_rows(&rows, c, w, error);
 }
 
 andiron_status convert_weights(struct conversion *c, struct gguf_writer *w, andiron_error *error)
 {
-    andiron_status s = ANDIRON_OK;
+    andiron_status s = pool_open(&c->pool, c->options->n_threads, error);
+    tell(c);
     for (size_t i = 0; i < c->n_tensors && !s; i++)
         s = write_tensor(c, i, w, error);
+    pool_close(c->pool);
     return s;
 }

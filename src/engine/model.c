@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "engine/engine.h"
+#include "engine/quant.h"
 #include "engine/vocab.h"
 #include "files/hf_dir.h"
 #include <stdio.h>
@@ -85,15 +86,28 @@ static andiron_status open_plan(andiron_model *model, const andiron_model_option
     return s;
 }
 
-static andiron_status open_file(andiron_model *model, const struct model_source *source, bool with_weights,
-                                andiron_error *error)
+/* The folder's own weights, or what options->quant makes of them; none where there is only a vocabulary to read. */
+static andiron_status open_folder(andiron_model *model, const char *dir, const andiron_model_options *options,
+                                  andiron_error *error)
+{
+    const bool quantized = options->quant && !options->vocab_only;
+    andiron_status s = hf_model_open(&model->hf, dir, !options->vocab_only && !quantized, error);
+    if (s)
+        return s;
+    return quantized ? quant_open(&model->file, dir, options, error) : hf_model_file(model->hf, &model->file, error);
+}
+
+static andiron_status open_file(andiron_model *model, const struct model_source *source,
+                                const andiron_model_options *options, andiron_error *error)
 {
     if (!source->path)
         return gguf_open_memory(&model->file, source->bytes, error);
-    if (!hf_is_dir(source->path))
-        return gguf_open(&model->file, source->path, error);
-    andiron_status s = hf_model_open(&model->hf, source->path, with_weights, error);
-    return s ? s : hf_model_file(model->hf, &model->file, error);
+    if (hf_is_dir(source->path))
+        return open_folder(model, source->path, options, error);
+    if (options->quant)
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "%s is no folder: only a Hugging Face folder is quantized while it is opened", source->path);
+    return gguf_open(&model->file, source->path, error);
 }
 
 static andiron_status open_tokenizer(andiron_model *model, andiron_error *error)
@@ -108,7 +122,7 @@ static andiron_status open_parts(andiron_model *model, const struct model_source
 {
     andiron_status s = kernels_choose(&model->kernels, options->cpu, error);
     if (!s)
-        s = open_file(model, source, !options->vocab_only, error);
+        s = open_file(model, source, options, error);
     if (!s)
         s = model_read_names(model, error);
     if (!s)
@@ -139,7 +153,7 @@ andiron_status model_open_file(andiron_model **out, const struct model_source *s
     andiron_model *model = *out = new_model(error);
     if (!model)
         return ANDIRON_E_MEMORY;
-    andiron_status s = open_file(model, source, true, error);
+    andiron_status s = open_file(model, source, &(andiron_model_options){0}, error);
     if (!s && model_read_names(model, NULL))
         model->architecture = model->name = "";
     if (s) {

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -127,6 +128,17 @@ static andiron_status put(struct gguf_writer *w, const void *p, size_t n, andiro
     return n == 0 || fwrite(p, 1, n, w->file) == n ? ANDIRON_OK : failed(w, "cannot be written", error);
 }
 
+/* All of the file's room at once: where it is not there, that is told now. Not all file systems know how. */
+static andiron_status take_room(const struct gguf_writer *w, uint64_t n, andiron_error *error)
+{
+    for (size_t i = 0; i < w->n_tensors; i++)
+        n += w->tensors[i].n_bytes + padding(w->tensors[i].n_bytes);
+    if (!fallocate(fileno(w->file), 0, 0, (off_t)n) || (errno != ENOSPC && errno != EDQUOT && errno != EFBIG))
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_IO, "%s: its %.1f MiB cannot be written: %s", w->path, (double)n / (1 << 20),
+                     strerror(errno));
+}
+
 static andiron_status put_header(struct gguf_writer *w, const struct gguf_values *values, andiron_error *error)
 {
     static const char zeros[ALIGNMENT];
@@ -140,7 +152,9 @@ static andiron_status put_header(struct gguf_writer *w, const struct gguf_values
     put_infos(&out, w->tensors, w->n_tensors);
     buffer_add(&out, zeros, padding(out.n));
     andiron_status s = out.failed || values->bytes.failed ? error_memory(error, out.n, "a file's header")
-                                                          : put(w, out.data, out.n, error);
+                                                          : take_room(w, out.n, error);
+    if (!s)
+        s = put(w, out.data, out.n, error);
     buffer_reset(&out);
     return s;
 }

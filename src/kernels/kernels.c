@@ -20,6 +20,7 @@ static void overlay_ref(struct kernels *k)
     kv_store_overlay_ref(k);
     attend_overlay_ref(k);
     float_products_overlay_ref(k);
+    pack_k_overlay_ref(k);
     products_overlay_ref(k);
     dequantize_overlay(k);
 }
@@ -42,6 +43,7 @@ static void overlay_avx2(struct kernels *k)
     kv_store_overlay_avx2(k);
     attend_overlay_avx2(k);
     float_products_overlay_avx2(k);
+    pack_k_overlay_avx2(k);
     products_overlay_avx2(k);
 }
 
@@ -60,6 +62,7 @@ static void overlay_avx512(struct kernels *k)
     kv_store_overlay_avx512(k);
     attend_overlay_avx512(k);
     float_products_overlay_avx512(k);
+    pack_k_overlay_avx512(k);
     products_overlay_avx512(k);
 }
 #elif defined(__aarch64__)
@@ -73,6 +76,7 @@ static void overlay_neon(struct kernels *k)
     kv_store_overlay_neon(k);
     attend_overlay_neon(k);
     float_products_overlay_neon(k);
+    pack_k_overlay_neon(k);
     products_overlay_neon(k);
 }
 

@@ -133,10 +133,23 @@ static void (*const packers[TYPE_LIMIT])(const float *x, void *out) = {
     [TYPE_Q4_1] = pack_q4_1, [TYPE_Q5_0] = pack_q5_0, [TYPE_Q5_1] = pack_q5_1, [TYPE_Q8_0] = pack_q8_0,
 };
 
-bool pack_can(enum weight_type type) { return type < TYPE_LIMIT && packers[type]; }
+static bool is_k(enum weight_type type) { return type >= TYPE_Q2_K && type <= TYPE_Q6_K; }
 
-void pack_row(enum weight_type type, const float *x, size_t n, void *out)
+bool pack_can(enum weight_type type) { return type < TYPE_LIMIT && (packers[type] || is_k(type)); }
+
+static void pack_k(const struct kernels *k, enum weight_type type, const float *x, size_t n, void *out)
 {
+    void (*const all[])(void *out, const float *x, size_t n) = {k->pack_q2_k, k->pack_q3_k, k->pack_q4_k, k->pack_q5_k,
+                                                                k->pack_q6_k};
+    all[type - TYPE_Q2_K](out, x, n);
+}
+
+void pack_row(const struct kernels *k, enum weight_type type, const float *x, size_t n, void *out)
+{
+    if (is_k(type)) {
+        pack_k(k, type, x, n, out);
+        return;
+    }
     const struct type_info *info = type_info(type);
     for (size_t i = 0; i < n / info->block_items; i++)
         packers[type](x + i * info->block_items, (char *)out + i * info->block_bytes);

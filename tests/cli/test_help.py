@@ -58,7 +58,7 @@ class Help(Case):
             "show": "metadata tensors graph json ctx", "tokenize": "detokenize special pieces",
             "logits": "tokens prompt ubatch decode output", "perplexity": "ctx", "embed": "lines pooling raw tokens",
             "convert": "type force",
-            "import": "type",
+            "import": "type trust-remote-code",
             "bench": "prompt depth sequences json"}
         dump = json.loads(self.ok("help", "--dump"))
         for command in dump["commands"]:

@@ -149,8 +149,9 @@ static void fewer_bits_are_near(void **state)
     static const struct {
         const char *type;
         double far;
-    } types[] = {{"f16", 2e-3}, {"bf16", 2e-2}, {NULL, 2e-3},  {"q8_0", 5e-2},
-                 {"q5_1", 0.4}, {"q5_0", 0.4},  {"q4_1", 0.8}, {"q4_0", 0.8}};
+    } types[] = {{"f16", 2e-3}, {"bf16", 2e-2},  {NULL, 2e-3},  {"q8_0", 5e-2}, {"q5_1", 0.4},
+                 {"q5_0", 0.4}, {"q4_1", 0.8},   {"q4_0", 0.8}, {"q6_k", 0.4},  {"q5_k_s", 0.4},
+                 {"q4_k", 0.4}, {"q3_k_l", 0.8}, {"q2_k", 0.8}};
     (void)state;
     take("qwen2", NULL);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "fill.h"
+#include "kernels/pack.h"
 #include "kernels/probe.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,8 @@ static void run_product(struct bench *b)
 
 static void run_dequantize(struct bench *b) { kernels_dequantize(b->k, b->type)(b->y, b->weights, NUMBERS); }
 
+static void run_pack(struct bench *b) { pack_row(b->k, b->type, b->x, NUMBERS, b->y); }
+
 static void bench_types(struct bench *b)
 {
     for (size_t i = 0; i < n_run_types; i++) {
@@ -83,6 +86,8 @@ static void bench_types(struct bench *b)
         }
         printf("%-7s %-8s  dequantize %8.2f G items/s\n", b->k->cpu, info->name,
                1e-9 * NUMBERS / fastest(run_dequantize, b));
+        if (pack_can(b->type))
+            printf("%-7s %-8s  pack %8.1f M items/s\n", b->k->cpu, info->name, 1e-6 * NUMBERS / fastest(run_pack, b));
     }
 }
 

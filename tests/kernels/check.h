@@ -49,5 +49,6 @@ void check_values(const struct pair *p);
 void check_products(const struct pair *p);
 void check_attention(const struct pair *p);
 void check_scans(const struct pair *p);
+void check_packs(const struct pair *p);
 
 #endif

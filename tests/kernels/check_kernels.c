@@ -16,6 +16,7 @@ static void check_level(const struct kernels *ref, const struct kernels *k)
     check_products(&p);
     check_attention(&p);
     check_scans(&p);
+    check_packs(&p);
     check_complete(k);
     const int failed = check_failures() - before;
     if (failed)

@@ -72,9 +72,10 @@ def main():
     transformers.utils.logging.disable_progress_bar()
     try:
         worst = run(args.model, args.out, args.type, args.andiron, args.trust_remote_code)
-    except (Refused, NotImplementedError, OSError, ValueError, RuntimeError) as e:
+    except Exception as e:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
         why = str(e).strip().split("\n")[0][:400]  # torch's messages are pages
-        sys.exit(f"andiron import: {args.model}: {why or type(e).__name__}; nothing was written")
+        known = isinstance(e, (Refused, NotImplementedError, OSError))
+        sys.exit(f"andiron import: {args.model}: {why if known else type(e).__name__ + ': ' + why}; nothing was written")
     print(f"{args.out}: its numbers are within {worst:.1e} of Transformers' (prompt, and token by token)")
 
 

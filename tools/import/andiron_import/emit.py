@@ -6,14 +6,15 @@ of values that come from outside (its arguments) and of values that later text r
 import collections
 import re
 
-from . import parts
+from . import experts, parts
 from .fuse import fused, join_attends
-from .latent import with_latents
+from .latent import put_in_place, with_latents
 from .layers import Layers
 from .loop import Layer, Loop
 from .values import STATEFUL, Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
+LONGEST = 44  # characters of a tensor's name in its layer: whole names have at most 64
 MOST_LINES = 40  # the language has 48 variables a block
 
 
@@ -103,6 +104,8 @@ class Names:
         alone = not weight.parameters and self.readers[weight.key] <= {layer}
         of = layer if inside or alone else None
         base = re.sub(r"\W", "_", inside[1] if inside else path.removeprefix("model."))
+        base = base[-LONGEST:].lstrip("_")
+        base = f"part{base}" if base[:1].isdigit() else base or "weight"
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base
         while name + ".weight" in self.tensors:
@@ -249,6 +252,8 @@ class Emitter:
     def __init__(self, output, layers, name, n_ctx, embeds=False):
         layers = Layers(layers)
         layers.visit(in_order(output))
+        output = experts.with_experts(in_order(merged(output, layers)[0]), put_in_place)
+        output = experts.without_shares(in_order(output), put_in_place)
         output = with_latents(in_order(merged(output, layers)[0]))
         output, self.free = merged(output, layers)
         join_attends(in_order(output))
@@ -305,7 +310,7 @@ class Emitter:
         return self.home[place] if place is not None and 0 <= place < self.n_layers else place
 
     def is_read_after(self, node, layer):
-        return any(self.place[u] > layer for u in self.users[node])
+        return node is self.output or any(self.place[u] > layer for u in self.users[node])
 
     def segment(self, layer):
         return [n for n in self.nodes if self.place[n] == layer]
@@ -333,7 +338,7 @@ class Emitter:
         scope.local |= loop.held
         for node in self.segment(self.n_layers):
             scope.put(node, 2 if node is not self.output and self.uses(node) > 1 else 1)
-        self.longest, self.kind_of_layer = loop.most_variables(), loop.kind_of_layer
+        self.longest, self.kind_of_layer, self.numbers = loop.most_variables(), loop.kind_of_layer, loop.numbers
         return self.whole(list(loop.kinds), loop.lines, scope)
 
     def scope(self, *of):

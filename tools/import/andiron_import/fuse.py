@@ -208,9 +208,21 @@ def grouped(node):
     return None
 
 
+def by_erf(node):
+    """x / 2 * (1 + erf(x / sqrt(2))) as gelu(x)."""
+    product, outer = scale_of(node)
+    for (a, _), (b, _) in (product.inputs, reversed(product.inputs)) if of(product, "mul", 2) else ():
+        (x, first), (inner, second) = scale_of(a), scale_of(b)
+        erf = inner.inputs[0][0] if of(inner, "add", 1) and inner.attrs["number"] == 1 else inner
+        y, s = scale_of(erf.inputs[0][0]) if erf.op == "erf" else (None, 0)
+        if x is y and abs(s * 2 ** 0.5 - 1) < 1e-6 and abs(2 * outer * first * second - 1) < 1e-6:
+            return Node("gelu", [(x, x.heads)], x.n, x.heads)
+    return None
+
+
 def fused(node):
     """What says the same as the node in fewer ops, in its place, or the node."""
-    new = part_of_joined(node) or rope(node) or wider_rope(node) or grouped(node)
+    new = part_of_joined(node) or by_erf(node) or rope(node) or wider_rope(node) or grouped(node)
     if new is None:
         return node
     if new.order > node.order:  # else it stood there before

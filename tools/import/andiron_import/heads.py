@@ -1,4 +1,5 @@
 """What a model gives: scores after each token or at each place, hidden states, or one vector for the text."""
+import contextlib
 import inspect
 import json
 import pathlib
@@ -19,7 +20,15 @@ def class_of(directory, trust=False):
     """(class, configuration): what config.json names, where this package knows what it gives. trust: the folder's own
     Python files may run."""
     directory = pathlib.Path(directory)
-    said = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    try:
+        said = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as e:
+        raise Refused("the folder has no config.json") from e
+    except ValueError as e:
+        raise Refused(f"config.json: {e}") from e
+    if said.get("quantization_config"):
+        raise Refused(f"its weights are packed ({said['quantization_config'].get('quant_method', 'unknown')}), plain ones "
+                      "are read here; andiron run reads such a folder itself where it knows the type")
     own = {} if said.get("model_type") in CONFIG_MAPPING else said.get("auto_map") or {}
     if own and not trust:
         raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(set(own.values())))}); read "
@@ -121,7 +130,8 @@ def arguments(model, tokens, positions=None):
     given = {"input_ids": tokens}
     if "position_ids" in takes and positions is not None and not counts:
         given["position_ids"] = positions
-    if "use_cache" in takes:
+    words = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    if "use_cache" in takes or words and type(inner).__name__.endswith(("ForCausalLM", "LMHeadModel")):
         given["use_cache"] = False
     return given
 
@@ -130,7 +140,11 @@ def numbers(output):
     """Of a model's output: [1, text, n], or [1, n]."""
     if torch.is_tensor(output):
         return output
-    return output.logits if getattr(output, "logits", None) is not None else output.last_hidden_state
+    if isinstance(output, dict):  # Transformers' outputs are
+        return output["logits"] if output.get("logits") is not None else output["last_hidden_state"]
+    if isinstance(output, (tuple, list)):
+        return numbers(next(x for x in output if x is not None))
+    raise Refused(f"the model gives a {type(output).__name__}, in which no scores are found")
 
 
 def padding(model):
@@ -141,6 +155,14 @@ def padding(model):
     return {i for i in ids if isinstance(i, int)}
 
 
+def n_tokens(model):
+    """How many there are; where a model does not say which table is theirs, as the configuration says, or the first."""
+    with contextlib.suppress(AttributeError, NotImplementedError):
+        return model.get_input_embeddings().weight.shape[0]
+    tables = [m.num_embeddings for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    return getattr(model.config, "vocab_size", None) or tables[0]
+
+
 def some_tokens(model, n, generator):
-    known = [i for i in range(model.get_input_embeddings().weight.shape[0]) if i not in padding(model)]
+    known = [i for i in range(n_tokens(model)) if i not in padding(model)]
     return torch.tensor(known)[torch.randint(0, len(known), (1, n), generator=generator)]

@@ -243,8 +243,13 @@ ALL_EXPERTS_FUNCTIONS.register(NAME, experts)
 
 def use(model):
     """Have the model call these ops; what cannot be told stays as Transformers wrote it."""
-    with contextlib.suppress(ValueError):
-        model.set_attn_implementation(NAME)
+    parts = [m for m in model.modules() if hasattr(m, "set_attn_implementation")]
+    for part in parts:  # Transformers asks for one way of reading its registry; there are others
+        if hasattr(sys.modules[type(part).__module__], "ALL_ATTENTION_FUNCTIONS"):
+            type(part)._can_set_attn_implementation_cached_value = True
+    if any(m._can_set_attn_implementation() for m in parts if hasattr(m, "_can_set_attn_implementation")):
+        with contextlib.suppress(ValueError):
+            model.set_attn_implementation(NAME)
     for module in model.modules():
         config = getattr(module, "config", None)
         if getattr(config, "_experts_implementation_internal", None) not in (None, "eager"):

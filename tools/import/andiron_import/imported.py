@@ -1,4 +1,5 @@
 """A traced model: its definition, and the file that carries it."""
+import collections
 import pathlib
 import re
 
@@ -6,19 +7,37 @@ import torch
 
 from . import emit, heads, lower, ops_text, text, trace, weights, write
 from .rows import ordered
-from .values import Node
+from .values import STATEFUL, Node
+
+
+def lists_of(model):
+    """Names of modules that stand side by side: lists, sequences, dictionaries of a kind, block0, block1, ..."""
+    out = []
+    for name, m in model.named_modules():
+        path = lambda part: f"{name}.{part}".lstrip(".")
+        if isinstance(m, torch.nn.ModuleList):
+            out.append([path(part) for part, _ in m.named_children()])
+            continue
+        kinds = collections.defaultdict(list)
+        for part, child in m.named_children():
+            alike = isinstance(m, (torch.nn.Sequential, torch.nn.ModuleDict))
+            kinds[type(child) if alike else re.sub(r"\d+", "", part)].append(path(part))
+        out += [parts for parts in kinds.values() if len(parts) > 1]
+    return out
 
 
 def layers_of(model, nodes):
-    """Names of the lists of modules that the layers are: of those that nodes stand in, outside of others, the longest
-    and its like."""
-    runs = {n.module for n in nodes}
-    lists = [(n, m) for n, m in model.named_modules()
-             if isinstance(m, torch.nn.ModuleList) and any(r.startswith(n + ".") for r in runs)]
-    outer = [(n, m) for n, m in lists if not any(n.startswith(o + ".") for o, _ in lists if o != n)]
-    kinds = {n: {type(layer) for layer in m} for n, m in outer}
-    longest = max(outer, key=lambda pair: len(pair[1]), default=("", ()))[0]
-    return [n for n, _ in outer if kinds[n] == kinds[longest]]
+    """Lists of names of modules, the layers: of those that nodes stand in, outside of others, all that read other rows,
+    or the longest and its like; and modules outside of them that do."""
+    runs, states = {n.module for n in nodes}, {n.module for n in nodes if n.op in STATEFUL and n.module}
+    inside = lambda path, names: any(path == n or path.startswith(n + ".") for n in names)
+    lists = [v for v in lists_of(model) if any(inside(r, v) for r in runs)]
+    outer = [v for v in lists if not any(inside(v[0], o) for o in lists if o is not v)]
+    kind = lambda names: {type(model.get_submodule(n)) for n in names}
+    longest = max((v for v in outer if any(inside(s, v) for s in states) or not states), key=len, default=[])
+    chosen = [v for v in outer if kind(v) == kind(longest) or any(inside(s, v) for s in states)]
+    alone = sorted({s for s in states if not any(inside(s, v) for v in chosen)})
+    return chosen + [[s] for s in alone if not inside(s, [a for a in alone if a != s])]
 
 
 class Imported:

@@ -1,25 +1,25 @@
 """Which layer a module, a tensor or a node stands in. Layers that the trace comes to again are layers of their own."""
 import bisect
-import re
 
 
 class Layers:
     """names: of the lists of modules that the layers are."""
 
-    def __init__(self, names):
-        self.one = len(names) == 1
-        self.form = re.compile(f"({'|'.join(map(re.escape, names)) or '(?!)'})\\.(\\d+)(?:\\.(.*)|$)")
-        self.numbers, self.starts, self.visited, self.again = {}, [], [], False
+    def __init__(self, lists):
+        """lists: of names of modules, each of which is a layer."""
+        self.numbers = {name: i for i, name in enumerate(lists[0])} if len(lists) == 1 else {}
+        self.names = {name for names in lists for name in names}
+        self.starts, self.visited, self.again = [], [], False
 
     def split(self, path):
         """(number of the layer, the rest of the path), or None."""
-        found = self.form.match(path)
-        if not found:
+        at = len(path)
+        while at > 0 and path[:at] not in self.names:
+            at = path.rfind(".", 0, at)
+        if at <= 0:
             return None
-        number = int(found[2])
-        if not self.one:  # numbers in the order of the trace
-            number = self.numbers.setdefault((found[1], number), len(self.numbers))
-        return number, found[3] or ""
+        number = self.numbers.setdefault(path[:at], len(self.numbers))  # in the order of the trace
+        return number, path[at + 1:]
 
     def of(self, path):
         found = self.split(path)

@@ -2,6 +2,7 @@
 import itertools
 
 from . import names
+from .depth import by_depth
 from .values import Refused
 
 
@@ -42,6 +43,7 @@ class Loop:
         self.emitter, self.layers, self.scope = emitter, layers, scope
         self.kinds = {}  # a block's text: its number
         self.held, self.lines, self.kind_of_layer, self.slots = {}, [], [], set()
+        self.numbers = by_depth(layers)
         if layers:
             self.tell()
 

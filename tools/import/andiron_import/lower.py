@@ -3,8 +3,8 @@ import operator
 
 import torch
 
-from . import by_key, indexer, near, ops_blocks, ops_layers, ops_places, ops_states, ops_text, scores  # noqa: F401
-from . import seen, text, texts, trace, whole  # noqa: F401
+from . import by_key, einsum, indexer, near, ops_blocks, ops_complex, ops_layers, ops_places  # noqa: F401
+from . import ops_states, ops_text, routed, scores, seen, text, texts, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -22,12 +22,6 @@ class At:
         self.dtype = getattr(value[0] if several else value, "dtype", None)
 
 
-def name_of(target):
-    if not hasattr(target, "_schema"):
-        return target.__name__
-    return f"{target._schema.name.split('::')[1]}.{target._overloadname}"
-
-
 def spread_to(x, shape):
     return x.then(lambda b: b.expand(shape), shape, f"as {shape}")
 
@@ -35,7 +29,8 @@ def spread_to(x, shape):
 class Lowering:
     def __init__(self, traced):
         self.traced, self.value = traced, {}
-        reads = [n.args for n in traced.nodes if n.op == "call_function" and name_of(n.target) == "embedding.default"]
+        calls = [n for n in traced.nodes if n.op == "call_function"]
+        reads = [n.args for n in calls if trace.name_of(n.target) == "embedding.default"]
         self.n_tokens = max((t.meta["val"].shape[0] for t, i, *_ in reads if i.op == "placeholder"), default=0)
 
     def placeholder(self, node):
@@ -50,7 +45,7 @@ class Lowering:
         return Ids("tokens" if "tokens" in node.name else "positions", dims)
 
     def call(self, node):
-        at = At(node, name_of(node.target))
+        at = At(node, trace.name_of(node.target))
         if node.target is operator.getitem:
             return self.arg(node.args[0])[node.args[1]]
         args, kwargs = [self.arg(a) for a in node.args], {k: self.arg(v) for k, v in node.kwargs.items()}
@@ -125,7 +120,7 @@ class Lowering:
         raise Refused("the trace gives nothing")
 
     def step(self, node):
-        name = name_of(node.target)
+        name = trace.name_of(node.target)
         if name.startswith("_assert") or "sym_constrain" in name:
             return
         Node.place = trace.module_of(node)

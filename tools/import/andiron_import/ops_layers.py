@@ -15,12 +15,24 @@ def product(x, weight, bias, shape):
     """Each row of x's last dimension with weight [out, in]."""
     outs, ins = weight.shape
     node, n = last(x)
+    if outs < n and bias is None:
+        return by_columns(x, weight, shape)
     parts = [node] if n == 1 else [Node("slice", [(node, 1)], ins, 1, {"start": i * ins, "n": ins}) for i in range(n)]
     out = None
     for part in parts:
         y = Node("linear", [(part, part.heads)], outs, 1, {}, {"weight": (weight, bias)})
         out = y if out is None else Node("concat", [(out, 1), (y, 1)], out.n + outs)
     return Rows.of(out, shape)
+
+
+def by_columns(x, weight, shape):
+    """The same for few outputs of many rows: each is a sum of x's columns, as many numbers of weight tell."""
+    (outs, ins), n = weight.shape, len(x.dims)
+    columns = ordered(x.permute([n - 1, *range(n - 1)]))
+    def one(i):
+        by = weight.then(lambda w: w[i], (ins,), f"row{i}")
+        return Rows.of(Node("mix", [(columns, ins), (ordered(as_rows(by)), 1)], columns.n // ins), (*shape[:-1], 1))
+    return joined([one(i) for i in range(outs)], n - 1, shape)
 
 
 def head_product(x, weight, shape):
@@ -46,8 +58,8 @@ def _(t, bias, x, weight):
 
 @op("mm.default", "matmul.default", "bmm.default")
 def _(t, a, b):
-    if isinstance(a, Rows) and isinstance(b, Const) and len(b.shape) == 2:
-        return product(a, b.then(lambda w: w.t(), b.shape[::-1], "t"), None, t.shape)
+    if isinstance(a, Rows) and isinstance(b, Const) and math.prod(b.shape[:-2]) == 1:
+        return product(a, b.then(lambda w: w.reshape(w.shape[-2:]).t(), b.shape[:-3:-1], "t"), None, t.shape)
     if isinstance(a, Const) and isinstance(b, Rows) and len(a.shape) == 2:  # W x: the columns are rows of the text
         order = [*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2]
         y = b.permute(order)
@@ -284,6 +296,19 @@ def relative_of(bias, heads, both):
     return Const.parameter(bias.parameters[0], (n, heads))
 
 
+def own_heads(k, v):
+    """Keys and values [1, heads, text, d] without heads that repeat the one before, as often in both."""
+    def repeats(x):
+        axes, n = list(x.dims[1]), 1
+        while axes and axes[-1][1] == 0:
+            n *= axes.pop()[0]
+        return n
+    n = math.gcd(repeats(k), repeats(v))
+    heads = k.shape[1] // n
+    return [x if n == 1 else x.view((1, heads, n, *x.shape[2:])).narrow(2, 0, 1).view((1, heads, *x.shape[2:]))
+            for x in (k, v)]
+
+
 @op("attend.default")
 def _(t, q, k, v, mask, sinks, bias, scale, cap, causal, indices=None, most=0):
     if mask is not None and number_of(mask) == 0:  # nothing is kept out
@@ -298,7 +323,7 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal, indices=None, most=0):
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
     if bias is not None and number_of(bias) is None:
         weights["relative"] = (relative_of(bias, q.shape[1], "causal" not in words), None)
-    n = q.shape[1] * v.shape[3]
+    n, (k, v) = q.shape[1] * v.shape[3], own_heads(k, v)
     only = [] if indices is None else [indexer.only(indices, most)]
     attrs |= {"only_span": node.attrs["span"] for node, _ in only if "span" in node.attrs}
     node = Node("attend", [heads(q), heads(k), heads(v), *only], n, q.shape[1], attrs, weights)

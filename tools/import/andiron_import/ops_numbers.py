@@ -5,7 +5,7 @@ import torch
 
 from . import text
 from .rows import BIG, OPS, apply, as_rows, combine, joined, number_of, op, ordered, reciprocal
-from .values import Complex, Fill, Mask, Node, Refused, Rows
+from .values import Fill, Mask, Node, Refused, Rows
 
 @op("add.Tensor", "add.Scalar")
 def _(t, a, b, alpha=1):
@@ -25,8 +25,6 @@ def _(t, a, b, alpha=1):
 
 @op("mul.Tensor", "mul.Scalar", "multiply.Tensor")
 def _(t, a, b):
-    if isinstance(a, Complex) or isinstance(b, Complex):
-        return complex_product(t, a, b) if isinstance(a, Complex) else complex_product(t, b, a)
     return combine("mul", a, b, t.shape)
 
 
@@ -74,7 +72,8 @@ def _(t, base, x):
 
 for torch_name, name in {"silu.default": "silu", "relu.default": "relu", "sigmoid.default": "sigmoid",
                          "tanh.default": "tanh", "exp.default": "exp", "log.default": "log", "sqrt.default": "sqrt",
-                         "floor.default": "floor", "cos.default": "cos", "sin.default": "sin"}.items():
+                         "floor.default": "floor", "erf.default": "erf", "cos.default": "cos",
+                         "sin.default": "sin"}.items():
     OPS[torch_name] = lambda t, x, name=name: apply(name, x)
 
 
@@ -100,6 +99,23 @@ def _(t, x, order=2, dims=None, keep=False, **_):
     if order != 2:
         raise Refused(f"a norm of order {order}")
     return apply("sqrt", summed(combine("mul", x, x, x.shape), dims).view(t.shape))
+
+
+@op("elu.default")
+def _(t, x, alpha=1.0, scale=1.0, input_scale=1.0):
+    below = apply("exp", minus_part(combine("mul", x, float(input_scale), t.shape)))
+    below = combine("mul", combine("add", below, -1.0, t.shape), float(alpha), t.shape)
+    return combine("mul", combine("add", apply("relu", x), below, t.shape), float(scale), t.shape)
+
+
+@op("leaky_relu.default")
+def _(t, x, slope=0.01):
+    return combine("add", apply("relu", x), combine("mul", minus_part(x), float(slope), t.shape), t.shape)
+
+
+def minus_part(x):
+    """x where it is below 0."""
+    return apply("clamp", x, low=-BIG, high=0.0)
 
 
 @op("square.default")
@@ -316,29 +332,3 @@ def _(t, x, m, number):
     if isinstance(m, Mask) and m.hidden and isinstance(x, Rows) and number_of(number) < -1e4:
         return Mask(m.words, t.shape, added=True, bias=x)
     return chosen(m, number, x, t.shape)
-
-
-# ---- complex numbers
-
-@op("polar.default")
-def _(t, magnitude, angle):
-    part = lambda name: combine("mul", apply(name, angle), magnitude, t.shape)
-    return Complex(part("cos"), part("sin"))
-
-
-@op("view_as_complex.default")
-def _(t, x):
-    return Complex(*[x.narrow(len(x.dims) - 1, i, 1).view(t.shape) for i in (0, 1)])
-
-
-@op("view_as_real.default")
-def _(t, x):
-    return joined([as_rows(p).view([*t.shape[:-1], 1]) for p in (x.re, x.im)], len(t.shape) - 1, t.shape)
-
-
-def complex_product(t, a, b):
-    if not isinstance(b, Complex):
-        return Complex(combine("mul", a.re, b, t.shape), combine("mul", a.im, b, t.shape))
-    of = lambda x, y: combine("mul", x, y, t.shape)
-    return Complex(combine("add", of(a.re, b.re), combine("mul", of(a.im, b.im), -1.0, t.shape), t.shape),
-                   combine("add", of(a.re, b.im), of(a.im, b.re), t.shape))

@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from . import text
+from . import places, text
 from .values import TEXT, Const, Fill, Node, Refused, Rows
 
 OPS = {}
@@ -77,7 +77,7 @@ def as_rows(x):
     if isinstance(x, Const):
         n = math.prod(x.shape)
         if text.ROWS in x.shape:
-            raise Refused(f"a tensor {x.shape} that differs from place to place in the text and is computed of nothing")
+            return places.table_of(x)
         return Rows.of(Node("constant", n=n, weights={"weight": (x.then(lambda t: t.reshape(-1), (n,), "flat"), None)}),
                        x.shape)
     if isinstance(x, Fill):

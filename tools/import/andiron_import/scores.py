@@ -3,44 +3,74 @@ import torch
 
 from . import indexer, text
 from .fuse import scale_of
-from .ops_layers import relative_of, sight
+from .ops_layers import own_heads, relative_of, sight
 from .ops_moves import Ids
-from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, text_dim
-from .values import TEXT, Const, Mask, Node, Refused, Rows
+from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, per_row, text_dim
+from .values import TEXT, Aside, Const, Mask, Node, Refused, Rows
 
 FAR = -9e3  # a score below is one of a place that is not seen
 
 
-class Scores:
-    """scale * q . k and what followed. q, k: [1, heads, text, d] as rows."""
+KEYS = 1 << 40  # the stride of the keys' text in a layout
 
-    def __init__(self, q, k, shape, **of):
-        self.q, self.k, self.shape = q, k, tuple(shape)
-        self.scale, self.cap, self.words, self.alibi, self.bias, self.summed = 1.0, 0.0, (), 0.0, None, False
+
+class Scores:
+    """scale * q . k and what followed. q, k: [1, heads, text, d] as rows; layout: where the heads and both texts stand
+    among the dimensions of the scores, as the strides of rows that nobody has made."""
+
+    def __init__(self, q, k, layout, **of):
+        self.q, self.k, self.layout, self.shape = q, k, layout, layout.shape
+        self.scale, self.cap, self.words, self.alibi, self.bias = 1.0, 0.0, (), 0.0, None
+        self.exp = self.summed = False
         self.__dict__.update(of)
 
+    def permute(self, order):
+        return self.but(layout=self.layout.permute(order))
+
+    def view(self, shape):
+        return self.but(layout=self.layout.view(shape))
+
     def but(self, **of):
-        mine = {k: v for k, v in self.__dict__.items() if k not in ("q", "k", "shape")}
-        return Scores(self.q, self.k, of.pop("shape", self.shape), **(mine | of))
+        mine = {k: v for k, v in self.__dict__.items() if k not in ("q", "k", "shape", "layout")}
+        return Scores(self.q, self.k, of.pop("layout", self.layout), **(mine | of))
 
 
 def is_scores(a, b):
-    """[.., text, d] times [.., d, text]; or [1, text, heads, d] times [1, 1, d, text]."""
+    """[.., text, d] times [.., d, text]; or [.., text, heads, d] times [.., 1, d, text]."""
     both = isinstance(a, Rows) and isinstance(b, Rows)
-    return both and text_dim(b) == len(b.dims) - 1 and (
-        text_dim(a) == len(a.dims) - 2 or text_dim(a) == 1 and len(a.dims) == 4 == len(b.dims) and b.shape[1] == 1)
+    at = text_dim(a) if both else None
+    return both and text_dim(b) == len(b.dims) - 1 and at is not None and (
+        at == len(a.dims) - 2 or at == len(a.dims) - 3 and per_row(b.shape[:-2]) == 1)
 
 
-def with_heads(x, text_at):
-    """[heads, text, d] and [1, heads, text, d] alike, the text where it was."""
-    return x if len(x.dims) == 4 else x.view((1, *x.shape))
+def heads_of(x, dims):
+    """x as [1, heads, text, d]: the axes of those dimensions but the text are the heads, the outermost first."""
+    axes = [a for i in dims for a in x.dims[i] if a[1] is not TEXT]
+    return Rows(x.node, [[], axes, [(text.ROWS, TEXT)], x.dims[-1]], x.start)
 
 
-def begin(a, b, shape):
-    order = [*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2]
-    if text_dim(a) == 1 and len(a.dims) == 4:
-        a = a.permute([0, 2, 1, 3])
-    return Scores(with_heads(a, -2), with_heads(b.permute(order), -2), shape)
+def begin(a, b):
+    """a [.., queries, d] times b [.., d, keys]; heads may stand in one dimension with the queries."""
+    keys = b.permute([*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2])
+    lead, by = [*range(len(a.dims) - 2)], [*range(len(b.dims) - 2)]
+    fewer = next((i for i in by if a.shape[i] != b.shape[i]), len(by))
+    if len(a.dims) != len(b.dims) or any(b.shape[i] != 1 for i in by[fewer:]):  # heads that are not neighbours
+        wide = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, keys = a.expand((*wide, *a.shape[-2:])), keys.expand((*wide, *keys.shape[-2:]))
+        lead = by = [*range(len(wide))]
+    q, k = heads_of(a, [*lead, len(a.dims) - 2]), heads_of(keys, by)
+    return Scores(q, k, layout_of(a, q.shape[1]))
+
+
+def layout_of(a, heads):
+    """The queries' dimensions but the last, and one for the keys."""
+    dims, stride = [], heads
+    for d in a.dims[:-1]:
+        dims.append([])
+        for size, step in d:
+            stride = stride if step is TEXT else stride // size
+            dims[-1].append((size, TEXT if step is TEXT else stride))
+    return Rows(None, [*dims, [(text.ROWS, KEYS)]])
 
 
 def words_of(mask):
@@ -147,16 +177,44 @@ def masked(s, mask):
 def finished(s, v, shape):
     if not s.summed:
         raise Refused("scores that no softmax has seen, times values")
-    v = with_heads(v, -2)
+    if s.layout.dims[-1] != [(text.ROWS, KEYS)] or text_dim(v) != len(v.dims) - 2:
+        raise Refused("scores times values in another order than that of their places")
+    v = heads_of(v, range(len(v.dims) - 2))
     attrs = {"scale": s.scale, "cap": s.cap, "alibi": s.alibi} | sight(set(s.words))
-    ins = [(ordered(x), x.shape[1]) for x in (s.q, s.k, v)]
-    both = attrs.get("sees") == "all"
+    k, v = own_heads(s.k, v)
+    ins = [(ordered(x), x.shape[1]) for x in (s.q, k, v)]
+    both, d = attrs.get("sees") == "all", v.shape[3]
     weights = {"relative": (relative_of(s.bias, s.q.shape[1], both), None)} if s.bias else {}
-    node = Node("attend", ins, s.q.shape[1] * v.shape[3], s.q.shape[1], attrs, weights)
-    out = Rows.of(node, (1, text.ROWS, s.q.shape[1], v.shape[3])).permute([0, 2, 1, 3])
-    return out if len(shape) == 4 else out.view(shape)
+    node = Node("attend", ins, s.q.shape[1] * d, s.q.shape[1], attrs, weights)
+    in_head = lambda axes: [(size, stride if stride is TEXT else stride * d) for size, stride in axes]
+    return Rows(node, [*map(in_head, s.layout.dims[:-1]), [(d, 1)]]).view(shape)
 
 
+def exponentials(name, args):
+    """A softmax that is written out: exp(s), perhaps less the largest, by its sum."""
+    s, other = args[0], args[1] if len(args) > 1 else None
+    if name in ("amax.default", "max.dim", "sum.dim_IntList"):
+        of_exp = name == "sum.dim_IntList"
+        dims = other if isinstance(other, (list, tuple)) else [other]
+        if s.exp != of_exp or s.summed or [s.layout.dims[d] for d in dims] != [[(text.ROWS, KEYS)]]:
+            raise Refused("a sum of scores, or the largest of them, over other dimensions than the keys")
+        return [Over(s), None] if name == "max.dim" else Over(s)
+    if name == "exp.default":
+        return s.but(exp=True)
+    if name in ("sub.Tensor", "div.Tensor") and isinstance(other, Over) and s.exp == (name == "div.Tensor"):
+        return s.but(summed=s.exp, exp=False)
+    return None
+
+
+class Over(Aside):
+    """The largest of the scores, or their sum, that a softmax would find."""
+
+    def __init__(self, of):
+        self.of = of
+
+
+MOVES = {"view.default", "_unsafe_view.default", "reshape.default", "expand.default", "unsqueeze.default",
+         "squeeze.dim", "squeeze.default", "permute.default", "transpose.int", "unflatten.int", "flatten.using_ints"}
 KEEPS = {"to.dtype", "_to_copy.default", "dropout.default", "type_as.default", "clone.default", "contiguous.default",
          "alias.default", "to.dtype_layout", "detach.default"}
 
@@ -165,12 +223,15 @@ def step(at, name, args, kwargs):
     """An op that reads scores."""
     if any(isinstance(a, indexer.Relevance) for a in args):
         return indexer.step(at, name, args)
-    s = args[0]
+    if name == "einsum.default":
+        return OPS[name](at, *args)
+    s, by_hand = args[0], exponentials(name, args)
+    if by_hand is not None:
+        return by_hand
     if name in KEEPS:
         return s
-    if name in ("view.default", "_unsafe_view.default", "reshape.default", "expand.default", "unsqueeze.default",
-                "squeeze.dim"):
-        return s.but(shape=at.shape)
+    if name in MOVES:
+        return s.but(layout=OPS[name](at, s.layout, *args[1:]))
     if name in ("max.other", "maximum.default") and number_of(args[1]) is not None and number_of(args[1]) < FAR:
         return s  # what a mask has put there is as far away
     if name == "add.Tensor":
@@ -205,7 +266,7 @@ def products(name):
 
     def run(t, *args, **more):
         if is_scores(*args[:2]):
-            return begin(*args[:2], t.shape)
+            return begin(*args[:2])
         return plain(t, *args, **more)
     OPS[name] = run
 
@@ -217,7 +278,7 @@ for _name in ("matmul.default", "bmm.default"):
 @op("baddbmm.default")
 def _(t, bias, a, b, beta=1, alpha=1):
     if is_scores(a, b):
-        s = begin(a, b, t.shape).but(scale=float(alpha))
+        s = begin(a, b).but(scale=float(alpha))
         return s if beta == 0 else added(s, bias)
     y = combine("mul", OPS["bmm.default"](t, a, b), float(alpha), t.shape)
     return y if beta == 0 else combine("add", y, combine("mul", as_rows(bias), float(beta), bias.shape), t.shape)

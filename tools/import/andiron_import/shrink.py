@@ -20,7 +20,10 @@ def sizes_of(said):
 
 
 def is_size(name, value):
-    return type(value) is int and value >= SIZE and not any(word in str(name) for word in NO_SIZE)
+    """One number, or one for each layer."""
+    sizes = value if isinstance(value, list) else [value]
+    return bool(sizes) and all(type(n) is int and n >= SIZE for n in sizes) and not any(
+        word in str(name) for word in NO_SIZE)
 
 
 def smaller(said, sizes, by, old_layers, layers):
@@ -37,8 +40,9 @@ def smaller(said, sizes, by, old_layers, layers):
             value = VOCAB if "vocab" in name else value % VOCAB
         elif name in sizes and type(value) is int and value % by == 0:
             value //= by
-        elif isinstance(value, list) and len(value) == old_layers:
-            value = value[:layers]
+        elif isinstance(value, list):
+            value = value[:layers] if len(value) == old_layers else value
+            value = [n // by for n in value] if name in sizes else value
         out[key] = value
     return out
 

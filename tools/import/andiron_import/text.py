@@ -7,6 +7,7 @@ import math
 
 ROWS = 251
 MOST = 4096
+CONTEXTS = ("max_pos", "n_positions", "max_seq", "n_ctx", "block_size", "context_len", "seq_len")
 
 
 def numbers_of(x, name=""):
@@ -22,8 +23,13 @@ def context_of(config):
     """The longest text that a trace holds for: LongRoPE has other frequencies beyond the first training's."""
     ropes = getattr(config, "rope_parameters", None) or {}
     ropes = [r for r in [ropes, *ropes.values()] if isinstance(r, dict) and r.get("rope_type") == "longrope"]
-    longest = getattr(config, "max_position_embeddings", None) or 0
+    longest = getattr(config, "max_position_embeddings", None) or next(iter(contexts_in(config)), 0)
     return min([longest, *[r["original_max_position_embeddings"] for r in ropes]])
+
+
+def contexts_in(config):
+    """Lengths of texts, by the names that configurations give them."""
+    return [n for name, n in numbers_of(config.to_dict()) if n > 0 and any(c in name for c in CONTEXTS)]
 
 
 def choose(model):
@@ -32,8 +38,7 @@ def choose(model):
     said = numbers_of(model.config.to_dict())
     tensors = itertools.chain(model.parameters(), model.buffers())
     sizes = {n for t in tensors for n in t.shape} | {n for _, n in said}
-    contexts = ("max_pos", "n_positions", "max_seq", "n_ctx")
-    most = min([MOST, *[n for name, n in said if n > 0 and any(c in name for c in contexts)]])
+    most = min([MOST, *contexts_in(model.config)])
     windows = [n for name, n in said if "window" in name and n < most]
     fits = [n for n in range(3, most + 1)
             if all(n % d for d in range(2, math.isqrt(n) + 1)) and all(s % n or s == 0 for s in sizes)]

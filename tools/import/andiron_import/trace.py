@@ -5,7 +5,22 @@ import re
 import torch
 from torch._guards import detect_fake_mode
 
-from . import heads, hooks, hooks_blocks, hooks_methods, hooks_states, text  # noqa: F401 - they add to the tables
+from . import hooks_blocks, hooks_states  # noqa: F401 - they add to the tables
+from . import heads, hooks, hooks_loops, hooks_methods, text
+from .rows import OPS
+
+
+def smaller(graph):
+    """Torch's own decompositions of the ops that have no handler."""
+    known = torch.export.default_decompositions()
+    ops = {n.target for n in graph.nodes if n.op == "call_function" and hasattr(n.target, "_schema")}
+    return {op: known[op] for op in ops if op in known and name_of(op) not in OPS}
+
+
+def name_of(target):
+    if not hasattr(target, "_schema"):
+        return target.__name__
+    return f"{target._schema.name.split('::')[1]}.{target._overloadname}"
 
 
 class _Numbers(torch.nn.Module):
@@ -26,8 +41,10 @@ class Trace:
         with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
             inputs = (torch.zeros(1, text.ROWS, dtype=torch.long), torch.arange(text.ROWS)[None])
         with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
-            program = torch.export.export(_Numbers(model), inputs, strict=False)
+            with hooks_loops.Loops():
+                program = torch.export.export(_Numbers(model), inputs, strict=False)
             program = program.run_decompositions({})
+            program = program.run_decompositions(smaller(program.graph))
         signature = program.graph_signature
         self.padding = heads.padding(model)
         cut = lambda names: {k: v.removeprefix("model.") for k, v in names.items()}

@@ -34,6 +34,7 @@ class Const:
         """parameters: names in the model that it is made of; learned: do its numbers wait for the weights?"""
         self.shape, self.key, self.compute, self.parameters = tuple(shape), key, compute, tuple(parameters)
         self.learned = bool(parameters) if learned is None else learned
+        self.made_by = None  # (torch's op, its arguments, by name, which of its results)
 
     @staticmethod
     def parameter(name, shape):
@@ -67,7 +68,9 @@ class Const:
         said = lambda a: a.key if isinstance(a, Const) else "[" + ",".join(map(said, a)) + "]" if isinstance(
             a, (list, tuple)) else repr(a)
         key = f"{target}({','.join(said(a) for a in [*args, *kwargs.items()])}){'' if tag is None else tag}"
-        return Const(shape, key, compute, names, any(c.learned for c in consts))
+        out = Const(shape, key, compute, names, any(c.learned for c in consts))
+        out.made_by = target, args, kwargs, tag
+        return out
 
     def then(self, function, shape, tag):
         """function(tensor), named `tag`."""

@@ -3,6 +3,7 @@
 Transformers is given tensors that remember how they come about (Lazy): what it renames, stacks, cuts or casts on its
 way is done when a weight is asked for, one at a time. The model itself holds fake tensors: shapes without numbers.
 """
+import copy
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ from torch.utils._pytree import tree_map
 
 from .values import Refused
 
+MOST_LAYERS = 4096  # of the .arch language
 MODE = FakeTensorMode(allow_non_fake_inputs=True)
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
          "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
@@ -91,6 +93,8 @@ def checkpoint(directory):
     else:
         files = [p.name for p in sorted(directory.glob("model*.safetensors"))]
     out = {}
+    absent = [name for name in files if not (directory / pathlib.PurePath(name).name).exists()]
+    named("does not have", absent)
     for name in files:
         out |= safetensors(directory / pathlib.PurePath(name).name)
     for path in [] if files else sorted(directory.glob("pytorch_model*.bin")):
@@ -101,15 +105,35 @@ def checkpoint(directory):
     return out
 
 
+def named(what, names):
+    """All that is wrong with the weights in one sentence."""
+    if names:
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        raise Refused(f"the folder {what} {', '.join(names[:8])}{more}")
+
+
+def refuse_other_size(kind, config, n_given):
+    """What is missing Transformers makes, at its full size: so before that."""
+    layers = getattr(config.get_text_config(), "num_hidden_layers", None) or 0
+    if layers > MOST_LAYERS:
+        raise Refused(f"config.json describes {layers:,} layers; at most {MOST_LAYERS:,} can be told")
+    with torch.device("meta"):
+        n = sum(p.numel() for p in kind(copy.deepcopy(config)).parameters())
+    if n > 2 * n_given + 1_000_000:
+        raise Refused(f"config.json describes a model of {n:,} weights, the folder has {n_given:,}")
+
+
 def model_of(kind, config, directory):
     """The model with fake parameters, each of which numbers() gives."""
     os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"  # a dispatched op runs in the thread that asks
-    model, info = kind.from_pretrained(None, config=config, state_dict=checkpoint(pathlib.Path(directory)),
-                                       dtype=torch.float32, output_loading_info=True)
-    missing = sorted(info["missing_keys"])
-    if missing:
-        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
-        raise Refused(f"the folder has no weights for {', '.join(missing[:8])}{more}")
+    given = checkpoint(pathlib.Path(directory))
+    refuse_other_size(kind, config, sum(t.numel() for t in given.values()))
+    model, info = kind.from_pretrained(None, config=config, state_dict=given, dtype=torch.float32,
+                                       output_loading_info=True, ignore_mismatched_sizes=True)
+    named("has no weights for", sorted(info["missing_keys"]))
+    shape = lambda size: " x ".join(map(str, size))
+    named("has other sizes than config.json says:", [f"{name} is {shape(has)}, not {shape(wants)}"
+                                                     for name, has, wants in sorted(info["mismatched_keys"])])
     fakes = {}
     for module in model.modules():
         for name, p in module._parameters.items():

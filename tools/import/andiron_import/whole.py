@@ -30,6 +30,11 @@ class Whole(Rows):
         super().__init__(node, x.dims, x.start)
 
 
+    def turned(self, order):
+        """With its dimensions in another order."""
+        return Whole(self.permute(order), self.source, self.n, self.function)
+
+
 def whole(x, n_tokens):
     """x as such a value, if it is one."""
     if isinstance(x, Whole):

@@ -48,6 +48,8 @@ def write(path, imported, load, directory, kind="f32"):
     add_texts(out, directory)
     if len(set(emitter.kind_of_layer)) > 1:
         out.add_array("andiron.layer_kind", emitter.kind_of_layer)
+    for key, numbers in emitter.numbers.items():
+        out.add_array(key, [int(n) for n in numbers] if all(n == int(n) for n in numbers) else numbers)
     if emitter.again:
         out.add_array("andiron.layer_of", emitter.home)
     for numbers, key in emitter.names.lists.items():
@@ -63,12 +65,14 @@ def write(path, imported, load, directory, kind="f32"):
     out.write_ti_data_to_file()
     for stem, const in emitter.names.tensors.items():
         with torch.no_grad():
-            array = const.compute(load).detach().float().contiguous().numpy()
-        out.write_tensor_data(packed(array, types[stem]))
+            out.write_tensor_data(packed(const.compute(load).detach().float().contiguous(), types[stem]))
     out.close()
 
 
-def packed(array, kind):
+def packed(tensor, kind):
+    """float32 as the file has it."""
     if kind == KINDS["f16"]:
-        return array.astype(np.float16)
-    return array if kind == KINDS["f32"] else gguf.quants.quantize(array, kind)
+        return tensor.half().numpy()
+    if kind == KINDS["bf16"]:
+        return tensor.bfloat16().view(torch.int16).numpy()
+    return tensor.numpy() if kind == KINDS["f32"] else gguf.quants.quantize(tensor.numpy(), kind)

@@ -1,0 +1,154 @@
+"""Loops over experts (hooks_loops.py): a sum over all of them, each times the share that a row gives it.
+
+A `share` is the sum, over the row's places where the expert stands, of the places' weights, or of 1 (experts.py).
+"""
+from .rows import OPS, apply, as_rows, combine, op, ordered, per_row, text_dim
+from .texts import wrapped
+from .values import Aside, Fill, Node, Refused, Rows
+from .whole import Whole
+
+
+class Hot(Aside):
+    """one_hot of places [.., n]: which dimension is which is `order`, the experts' last."""
+
+    def __init__(self, places, experts, order=None):
+        self.places, self.experts, self.order = places, experts, order or list(range(len(places.dims) + 1))
+        sizes = [*places.shape, experts]
+        self.shape = tuple(sizes[i] for i in self.order)
+
+    def permute(self, order):
+        return Hot(self.places, self.experts, [self.order[i] for i in order])
+
+    def expert(self, dim, e):
+        if self.order[dim] != len(self.order) - 1:
+            raise Refused("a part of one_hot that is not one expert's")
+        mask = Whole(self.places, self.places.node, self.places.node.inputs[0][0].n, lambda v: v == e)
+        return mask.turned([i for i in self.order if i != len(self.order) - 1])
+
+
+@op("one_hot.default")
+def _(t, places, experts):
+    if not isinstance(places, Rows) or places.node.op != "top":
+        raise Refused("one_hot of what are no places of the largest numbers")
+    return Hot(places, experts)
+
+
+@wrapped("permute.default", "transpose.int", "select.int", "_to_copy.default", "to.dtype")
+def _(plain, t, x, *args, **more):
+    if isinstance(x, Whole) and t.name in ("permute.default", "transpose.int"):
+        return Whole(plain(t, x, *args, **more), x.source, x.n, x.function)
+    if not isinstance(x, Hot):
+        return plain(t, x, *args, **more)
+    if t.name == "select.int":
+        return x.expert(args[0] % len(x.shape), args[1])
+    if t.name in ("permute.default", "transpose.int"):
+        order = list(range(len(x.shape)))
+        a, b = args if t.name == "transpose.int" else (0, 0)
+        order[a], order[b] = order[b], order[a]
+        return x.permute(order if t.name == "transpose.int" else args[0])
+    return x
+
+
+class Where(Aside):
+    """Places of the text, of a dimension of a mask: rows where it holds."""
+
+    def __init__(self, mask, dim, shape):
+        self.mask, self.dim, self.shape = mask, dim, tuple(shape)
+        self.rows = dim == text_dim(mask)
+
+
+@op("where.default")
+def _(t, mask, dim):
+    if not isinstance(mask, Rows):
+        raise Refused("places where a mask holds that is not of rows")
+    return Where(mask, dim, t.shape)
+
+
+def is_choice(mask):
+    """Does it ask something of each of a row's places?"""
+    return isinstance(mask, Whole) and mask.source is not None and per_row(mask.shape) == mask.source.n
+
+
+def share(mask, weights=None):
+    """The sum of weights where the mask holds, as one number a row."""
+    one = mask.table.nonzero().flatten().tolist() if is_choice(mask) else []
+    if len(one) == 1:
+        ins = [(mask.source, 1)] + ([] if weights is None else [(ordered(weights), 1)])
+        return Node("share", ins, 1, 1, {"expert": one[0]})
+    both = ordered(mask if weights is None else combine("mul", weights, mask, mask.shape))
+    return both if both.n == 1 else Node("sum", [(both, 1)], 1)
+
+
+def column(node, shape):
+    return Rows.of(node, [s if i == 0 else 1 for i, s in enumerate(shape)])
+
+
+def along(indices):
+    """The Where of the rows among indices that are all of one mask, or None."""
+    found = [i for i in indices if isinstance(i, Where)]
+    same = found and all(f.mask is found[0].mask for f in found)
+    return next((f for f in found if f.rows), None) if same else None
+
+
+@wrapped("index.Tensor")
+def _(plain, t, x, indices):
+    rows = along(indices)
+    if rows is None:
+        return plain(t, x, indices)
+    if isinstance(x, Fill):
+        return Fill(x.number, t.shape)
+    slots = [i for i in indices if isinstance(i, Where) and not i.rows and i.mask.shape[i.dim] > 1]
+    if not slots:
+        return x.view(t.shape)
+    dims = [i.dim if isinstance(i, Where) else None for i in indices]
+    of_mask = None if None in dims else tuple(rows.mask.shape[d] for d in dims)
+    if of_mask is None or tuple(x.shape) != (*of_mask, *[1] * (len(x.shape) - len(dims))):
+        raise Refused("numbers read where a mask holds that is of another shape")
+    weights = as_rows(x).view(of_mask).permute([dims.index(d) for d in range(len(dims))])
+    return column(share(rows.mask, weights), t.shape)
+
+
+@op("index_add.default")
+def _(t, x, dim, places, values, alpha=1):
+    if not isinstance(places, Where) or not places.rows:
+        raise Refused("rows that are added at computed places")
+    return added(x, values, places, t.shape)
+
+
+@op("index_put.default")
+def _(t, x, indices, values, accumulate=False):
+    rows = along(indices)
+    if rows is None:
+        raise Refused("rows that are put at computed places")
+    values = as_rows(values).view(t.shape)
+    if accumulate:
+        return added(x, values, rows, t.shape)
+    node = ordered(values)
+    more = [i for i, _ in node.inputs if isinstance(x, Rows) and i is not ordered(x)]
+    if isinstance(x, Rows) and node.op == "add" and len(more) == 1 and len(node.inputs) == 2:  # x[rows] += more
+        return added(x, Rows.like(more[0], values), rows, t.shape)
+    if isinstance(x, Fill):
+        return added(x, combine("add", values, -x.number, t.shape), rows, t.shape)
+    return added(x, combine("add", values, combine("mul", x, -1.0, t.shape), t.shape), rows, t.shape)
+
+
+def is_shared(node, places, expert):
+    """Is it 0 where the row did not choose that expert?"""
+    if node.op == "share":
+        return node.inputs[0][0] is places and node.attrs["expert"] == expert
+    return node.op == "mul" and any(is_shared(i, places, expert) for i, _ in node.inputs)
+
+
+def added(x, values, rows, shape):
+    """x + values in the rows where the mask holds."""
+    values, hit = as_rows(values), share(rows.mask)
+    if hit.op != "share" or not is_shared(ordered(values), hit.inputs[0][0], hit.attrs["expert"]):
+        values = combine("mul", values, column(hit, shape), shape)
+    return combine("add", x, values, shape)
+
+
+@op("any.dim", "any.dims")
+def _(t, x, dim, keep=False):
+    if is_choice(x) and x.table.sum() == 1 and x.shape[dim] == x.source.n:
+        return Rows.of(share(x), t.shape)
+    return apply("clamp", OPS["sum.dim_IntList"](t, x, [dim], keep), low=0.0, high=1.0)
