@@ -88,6 +88,15 @@ static andiron_status set_choice(const struct arguments *a, const struct op_arg 
     return expected_for(a, what, arg->name, v);
 }
 
+/* A second set of keys and values in one softmax. */
+static bool joins(const struct arguments *a)
+{
+    for (size_t i = 0; i < a->e->n_arguments; i++)
+        if (span_is(a->e->arguments[i].name, "joins"))
+            return true;
+    return false;
+}
+
 static andiron_status set_cache(const struct arguments *a, const struct op_arg *arg, const struct value *v,
                                 union arg *to)
 {
@@ -98,10 +107,11 @@ static andiron_status set_cache(const struct arguments *a, const struct op_arg *
     }
     if (at < 0 || at != a->x->layer)
         return expected_for(a, "the layer at hand or an earlier one with a cache", arg->name, v);
-    if (a->x->layer_cached)
+    if (a->x->layer_cached && !joins(a))
         return expand_error(a->x, a->f, a->e->line, "a layer has one cache, and this is its second attend");
+    if (!a->x->layer_cached)
+        a->x->cache_of[at] = (uint16_t)(a->x->g->n_caches + 1);
     a->x->layer_cached = true;
-    a->x->cache_of[at] = (uint16_t)(a->x->g->n_caches + 1);
     to->number = (double)a->x->g->n_caches;
     return ANDIRON_OK;
 }

@@ -7,7 +7,25 @@
 enum { MAX_PART = 16 }; /* query heads of a group that are taken at once */
 
 /* Places of attend's arguments in ops.def. */
-enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE, ONLY, ONLY_SPAN };
+enum {
+    Q,
+    K,
+    V,
+    CACHE,
+    SCALE,
+    WINDOW,
+    CAP,
+    SEES,
+    WINDOW_STYLE,
+    SINKS,
+    ALIBI,
+    RELATIVE,
+    ONLY,
+    ONLY_SPAN,
+    NEAR,
+    EVERY,
+    OPEN
+};
 enum { BACK, CHUNKS, BOTH }; /* window_style */
 
 /* How an attend step is cut: the queries of a key/value head that are taken at once. */
@@ -59,6 +77,11 @@ uint32_t attention_chunks(const struct run *r, const struct step *s)
 {
     struct cut cut = cut_of(r, s);
     return (uint32_t)(r->plan->n_tiles * cut.n_kv * cut.n_parts);
+}
+
+static size_t value_size(const struct run *r, const struct step *s)
+{
+    return r->plan->graph->caches[(size_t)s->node->arg[CACHE].number].hd_v;
 }
 
 /* What a thread needs for TILE_QUERIES queries. */
@@ -148,12 +171,27 @@ static float alibi_slope(double most, size_t h, size_t n)
     return (float)math_pow(2, exponent);
 }
 
+/* What the sum of a query head begins with: nothing, a sink, or what another attend left open. */
+static void begin_sum(const struct run *r, const struct step *s, size_t row, size_t head, size_t at, struct queries *x)
+{
+    const size_t n = value_size(r, s);
+    const float *sinks = s->node->arg[SINKS].weight ? s->node->arg[SINKS].weight->data : NULL;
+    x->m[at] = sinks ? sinks[head] : -__builtin_inff();
+    x->l[at] = sinks ? 1 : 0;
+    memset(x->o + at * n, 0, n * sizeof *x->o);
+    if (!view_given(s->in[4]))
+        return;
+    const float *open = run_row(r, s->in[4], row, 0) + head * s->in[4].head_stride;
+    memcpy(x->o + at * n, open, n * sizeof *open);
+    x->m[at] = open[n];
+    x->l[at] = open[n + 1];
+}
+
 /* Query heads [head, head + n) of the tile's rows, packed, and what each sees. Returns how many. */
 static size_t take_queries(const struct run *r, const struct step *s, struct tile tile, size_t kv_head, size_t head,
                            size_t n, struct queries *x)
 {
     const size_t hd = s->in[0].size, hd32 = round_up(hd, Q_BLOCK);
-    const float *sinks = s->node->arg[SINKS].weight ? s->node->arg[SINKS].weight->data : NULL;
     const double alibi = s->node->arg[ALIBI].number;
     size_t at = 0;
     for (size_t row = tile.first; row < tile.first + tile.n; row++) {
@@ -163,8 +201,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
         for (size_t h = 0; h < n; h++, at++, q += s->in[0].head_stride) {
             memcpy(x->q + at * hd32, q, hd * sizeof *q);
             memset(x->q + at * hd32 + hd, 0, (hd32 - hd) * sizeof *q);
-            x->m[at] = sinks ? sinks[head + h] : -__builtin_inff();
-            x->l[at] = sinks ? 1 : 0;
+            begin_sum(r, s, row, head + h, at, x);
             x->position[at] = r->plan->rows[row].position;
             x->head[at] = (uint32_t)(head + h);
             x->slope[at] = alibi > 0 ? alibi_slope(alibi, head + h, s->in[0].heads) : 0;
@@ -175,7 +212,6 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
             see(s->node, x->position[at], tile.last, &x->first[at], &x->last[at]);
         }
     }
-    memset(x->o, 0, at * s->out.size * sizeof *x->o);
     if (r->plan->rows[tile.first].layout->type == KV_Q8_0)
         for (size_t j = 0; j < at; j++)
             r->plan->kernels->quantize_q8(q8_row(x->qq, j, hd32), x->q + j * hd32, hd32);
@@ -253,14 +289,55 @@ static bool keep_chosen(const struct step *s, struct queries *x, size_t n, uint3
     return any;
 }
 
+/* Of a page, queries see the last of so many neighbours only; false: there is none. */
+static bool keep_every(uint32_t every, struct queries *x, size_t n, uint32_t start)
+{
+    bool any = false;
+    for (size_t j = 0; j < n; j++) {
+        bool seen = false;
+        for (uint32_t p = x->lo[j]; p < x->hi[j]; p++) {
+            float *bias = &x->bias[j * KV_PAGE + p];
+            *bias = (start + p + 1) % every ? -__builtin_inff() : *bias;
+            seen = seen || *bias > -__builtin_inff();
+        }
+        if (!seen)
+            x->lo[j] = x->hi[j] = 0;
+        any = any || seen;
+    }
+    return any;
+}
+
+/* False: nothing of the page is seen. */
+static bool keep_some(const struct step *s, struct queries *x, size_t n, uint32_t start)
+{
+    const uint32_t every = (uint32_t)s->node->arg[EVERY].number;
+    return (!x->only[0] || keep_chosen(s, x, n, start)) && (every == 1 || keep_every(every, x, n, start));
+}
+
+static bool is_biased(const struct step *s, const struct queries *x)
+{
+    const struct node *n = s->node;
+    return n->arg[ALIBI].number > 0 || n->arg[RELATIVE].weight || x->only[0] || x->near[0] || n->arg[EVERY].number > 1;
+}
+
 static void give_outputs(const struct run *r, const struct step *s, struct tile tile, size_t head, size_t n,
                          const struct queries *x)
 {
+    const size_t hd_v = value_size(r, s);
     size_t at = 0;
     for (size_t row = tile.first; row < tile.first + tile.n; row++) {
         float *out = run_row(r, s->out, row, 0) + head * s->out.size;
-        for (size_t h = 0; h < n; h++, at++)
-            r->plan->kernels->scale(out + h * s->out.size, x->o + at * s->out.size, 1.0f / x->l[at], s->out.size);
+        for (size_t h = 0; h < n; h++, at++, out += s->out.size) {
+            const float *o = x->o + at * hd_v, l = x->l[at];
+            const bool open = s->node->arg[OPEN].number != 0;
+            if (open) {
+                memcpy(out, o, hd_v * sizeof *o);
+                out[hd_v] = x->m[at];
+                out[hd_v + 1] = l;
+            } else {
+                r->plan->kernels->scale(out, o, l > 0 ? 1.0f / l : 0.0f, hd_v); /* 0: nothing was seen */
+            }
+        }
     }
 }
 
@@ -277,16 +354,15 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         .qq = x->qq,
         .n_q = n,
         .hd_k = s->in[0].size,
-        .hd_v = s->out.size,
+        .hd_v = value_size(r, s),
         .lo = x->lo,
         .hi = x->hi,
         .cap = (float)s->node->arg[CAP].number,
-        .bias = s->node->arg[ALIBI].number > 0 || s->node->arg[RELATIVE].weight || x->only[0] || x->near[0] ? x->bias
-                                                                                                            : NULL,
+        .bias = is_biased(s, x) ? x->bias : NULL,
         .m = x->m,
         .l = x->l,
         .o = x->o,
-        .o_stride = s->out.size,
+        .o_stride = value_size(r, s),
         .scale = scale != 0 ? (float)scale : 1.0f / __builtin_sqrtf((float)s->in[0].size),
     };
     const size_t head = layout->offset[c] + kv_head * (key_bytes + layout->value_bytes[c]);
@@ -296,7 +372,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         bound_page(x, n, start);
         if (a.bias)
             bias_page(s, x, n, start);
-        if (x->only[0] && !keep_chosen(s, x, n, start))
+        if (!keep_some(s, x, n, start))
             continue;
         a.k = row->pages[page] + head;
         a.v = (const char *)a.k + key_bytes;
@@ -313,7 +389,7 @@ void attention_run(const struct run *r, const struct step *s, uint32_t chunk, in
     const struct tile tile = r->plan->tiles[chunk / cut.n_parts / cut.n_kv];
     const size_t head = kv_head * cut.group + at, n_heads = cut.group - at < cut.part ? cut.group - at : cut.part;
     struct queries x;
-    lay_out(r->plan->scratch + (size_t)thread * r->plan->scratch_bytes, s->in[0].size, s->out.size, &x);
+    lay_out(r->plan->scratch + (size_t)thread * r->plan->scratch_bytes, s->in[0].size, value_size(r, s), &x);
     size_t n = take_queries(r, s, tile, kv_head, head, n_heads, &x);
     attend_pages(r, s, &r->plan->rows[tile.first], kv_head, n, &x);
     give_outputs(r, s, tile, head, n_heads, &x);

@@ -196,7 +196,7 @@ static struct view lower_rope(struct lower *l, const struct node *n)
 
 static struct view lower_attend(struct lower *l, const struct node *n)
 {
-    enum { Q, K, V, CACHE, ONLY = 12, NEAR = 14 };
+    enum { Q, K, V, CACHE, ONLY = 12, NEAR = 14, JOINS = 17 };
     const size_t cache = (size_t)n->arg[CACHE].number;
     const struct view q = lower_input(l, n->arg[Q].value);
     if (n->arg[K].value >= 0) {
@@ -211,6 +211,8 @@ static struct view lower_attend(struct lower *l, const struct node *n)
         s.in[2] = lower_input(l, n->arg[ONLY].value);
     if (n->arg[NEAR].value >= 0)
         s.in[3] = lower_input(l, n->arg[NEAR].value);
+    if (n->arg[JOINS].value >= 0)
+        s.in[4] = lower_packed(l, lower_input(l, n->arg[JOINS].value), false);
     s.node = n;
     return lower_emit(l, s, n->shape.dims[0], q.heads, 0);
 }

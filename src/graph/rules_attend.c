@@ -29,7 +29,26 @@ andiron_status rules_rope(struct check *c)
 }
 
 /* The place of attend's arguments, and of some of choose's. */
-enum { Q, K, V, CACHE, SCALE, WINDOW, CAP, SEES, WINDOW_STYLE, SINKS, ALIBI, RELATIVE, ONLY, ONLY_SPAN, NEAR };
+enum {
+    Q,
+    K,
+    V,
+    CACHE,
+    SCALE,
+    WINDOW,
+    CAP,
+    SEES,
+    WINDOW_STYLE,
+    SINKS,
+    ALIBI,
+    RELATIVE,
+    ONLY,
+    ONLY_SPAN,
+    NEAR,
+    EVERY,
+    OPEN,
+    JOINS
+};
 enum { CHOOSE_N = 3, CHOOSE_SPAN, CHOOSE_BY = 6 };
 
 static andiron_status refuse_second(const struct check *c, double cache)
@@ -105,11 +124,32 @@ static andiron_status check_only(const struct check *c, uint32_t n_heads)
                              shape_text(only, text));
 }
 
-/* What is seen of the text, and scores of distances. */
-static andiron_status check_sight(const struct check *c, uint32_t n_heads, uint32_t n_kv_heads)
+/* One softmax with another attend, which left its sum open. */
+static andiron_status check_joins(const struct check *c, struct shape v, uint32_t n_heads)
 {
     char text[SHAPE_TEXT];
-    andiron_status s = check_only(c, n_kv_heads);
+    if (!rule_is_count(rule_number(c, EVERY), 1))
+        return rule_refuse_number(c, EVERY, "a whole number from 1 on");
+    if (rule_number(c, OPEN) != 0 && rule_number(c, OPEN) != 1)
+        return rule_refuse_number(c, OPEN, "0 or 1");
+    if (c->node->arg[JOINS].value < 0)
+        return ANDIRON_OK;
+    const struct node *other = &c->g->nodes[c->node->arg[JOINS].value];
+    if (other->op != OP_attend || other->arg[OPEN].number == 0 || rule_weight(c, SINKS))
+        return rule_refuse(c, "expected joins to be what an attend with open: 1 gave, and no sinks beside it");
+    if (other->shape.dims[0] != v.dims[0] + 2 || other->shape.dims[1] != n_heads)
+        return rule_refuse(c, "expected joins to be [%" PRIu32 ", %" PRIu32 "], got %s", v.dims[0] + 2, n_heads,
+                           shape_text(other->shape, text));
+    return ANDIRON_OK;
+}
+
+/* What is seen of the text, and scores of distances. */
+static andiron_status check_sight(const struct check *c, uint32_t n_heads, struct shape v)
+{
+    char text[SHAPE_TEXT];
+    andiron_status s = check_only(c, v.dims[1]);
+    if (!s)
+        s = check_joins(c, v, n_heads);
     if (s || c->node->arg[NEAR].value < 0 || rule_shape(c, NEAR).dims[1] == n_heads)
         return s;
     return rule_refuse(c, "expected near to have %" PRIu32 " heads, as q has, got %s", n_heads,
@@ -153,13 +193,26 @@ andiron_status rules_choose(struct check *c)
     return rule_give(c, 2, (uint64_t)rule_number(c, CHOOSE_N), weighed ? 1 : q.dims[1]);
 }
 
+/* What is expected of their shapes and not so, or NULL. */
+static const char *mismatch(struct shape q, struct shape k, struct shape v)
+{
+    if (q.n_dims != 2 || k.n_dims != 2 || v.n_dims != 2)
+        return "q, k and v to be heads: [head size, heads]";
+    if (q.dims[0] != k.dims[0])
+        return "q and k to have one head size";
+    if (k.dims[1] != v.dims[1])
+        return "k and v to have one number of heads";
+    if (q.dims[1] % k.dims[1])
+        return "q to have a multiple of k's heads";
+    return k.dims[0] > KV_HEAD_MAX || v.dims[0] > KV_HEAD_MAX ? "heads of at most 1024 numbers" : NULL;
+}
+
 andiron_status rules_attend(struct check *c)
 {
     static const uint8_t rules[][2] = {
         {SCALE, NOT_NEGATIVE}, {WINDOW, COUNT}, {CAP, NOT_NEGATIVE}, {ALIBI, NOT_NEGATIVE}};
     struct shape q = rule_shape(c, Q), k, v;
     char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT], v_text[SHAPE_TEXT];
-    const char *expected = NULL;
     andiron_status s = rule_numbers(c, sizeof rules / sizeof *rules, rules);
     if (!s)
         s = stored_shapes(c, &k, &v);
@@ -168,21 +221,12 @@ andiron_status rules_attend(struct check *c)
     if (!s)
         s = check_relative(c, q.dims[1]);
     if (!s)
-        s = check_sight(c, q.dims[1], k.dims[1]);
+        s = check_sight(c, q.dims[1], v);
     if (s)
         return s;
-    if (q.n_dims != 2 || k.n_dims != 2 || v.n_dims != 2)
-        expected = "q, k and v to be heads: [head size, heads]";
-    else if (q.dims[0] != k.dims[0])
-        expected = "q and k to have one head size";
-    else if (k.dims[1] != v.dims[1])
-        expected = "k and v to have one number of heads";
-    else if (q.dims[1] % k.dims[1])
-        expected = "q to have a multiple of k's heads";
-    else if (k.dims[0] > KV_HEAD_MAX || v.dims[0] > KV_HEAD_MAX)
-        expected = "heads of at most 1024 numbers";
+    const char *expected = mismatch(q, k, v);
     if (expected)
         return rule_refuse(c, "expected %s, got q %s, k %s, v %s", expected, shape_text(q, q_text),
                            shape_text(k, k_text), shape_text(v, v_text));
-    return rule_give(c, 2, v.dims[0], q.dims[1]);
+    return rule_give(c, 2, v.dims[0] + (rule_number(c, OPEN) != 0 ? 2 : 0), q.dims[1]);
 }

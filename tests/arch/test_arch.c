@@ -34,7 +34,7 @@ static andiron_status make_span(struct made *m, struct span text)
 {
     struct arch *a;
     memset(m, 0, sizeof *m);
-    arena_init(&m->arena, 64 << 20);
+    arena_init(&m->arena, 96 << 20);
     fake_source_init(&m->model, text);
     andiron_status s = arch_open(&a, text, "my.arch", find, NULL, &m->error);
     if (!s)
@@ -241,6 +241,10 @@ static const struct {
            "h = heads(x, 4) a = attend(h, h, h, cache: l) b = attend(h, h, h, cache: l) } "
            "return b"),
      "my.arch:3: a layer has one cache, and this is its second attend"},
+    {GRAPH("for l in layers(\"blk\", 2) { " EMBED
+           "h = heads(x, 4) a = attend(h, h, h, cache: l, open: 1)\nb = attend(h, h, h, cache: l, joins: a)\n"
+           "c = attend(h, h, h, cache: l) } return c"),
+     "my.arch:5: a layer has one cache, and this is its second attend"},
     {GRAPH("for l in layers(\"blk\", 2) { " EMBED " m = l } h = heads(x, 4) return attend(h, h, h, cache: m)"),
      "my.arch:3: attend: expected the layer at hand or an earlier one with a cache for cache, got the layer blk.1"},
     {"arch x\nblock a(x) { return x }\ngraph(tokens) { return a(1, 2) }", "my.arch:3: a: expected 1 arguments, got 2"},

@@ -222,6 +222,7 @@ static void more_tiny_models_give_the_same_bits(void **state)
     check_ways(TINY("llama_q8_0"), 40, "q8_0", true, &h);
     check_ways(TINY("qwen2_q4_0"), 40, "f16", true, &h);
     check_ways(TINY("imports/qwen4_exp_text"), 40, "q8_0", true, &h);
+    check_ways(TINY("imports/deepseek_v4"), 40, "f16", true, &h);
 }
 
 /* Where all is slow a few tokens of one model must do. */

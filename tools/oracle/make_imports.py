@@ -42,9 +42,14 @@ MORE = {"modernbert": {"local_attention": 8},
                            "ngram_vocab_size_base": 40, "make_ngram_vocab_size_divisible_by": 8, "indexer_n_heads": 4,
                            "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 6,
                            "indexer_compress_ratio": 3},
+        "deepseek_v4": {"layer_types": ["compressed_sparse_attention", "heavily_compressed_attention"],
+                        "compress_rates": {"compressed_sparse_attention": 2, "heavily_compressed_attention": 5},
+                        "mlp_layer_types": ["hash_moe", "moe"], "hc_mult": 2, "hc_sinkhorn_iters": 3,
+                        "index_n_heads": 6, "index_head_dim": 8, "index_topk": 3, "o_groups": 2, "o_lora_rank": 8,
+                        "head_dim": 16, "num_key_value_heads": 1, "sliding_window": 4},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
-         "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text",
+         "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
          "modernbert-masked", "mpnet-masked", "bert-classes", "qwen2-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification}
 

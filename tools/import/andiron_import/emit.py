@@ -124,6 +124,11 @@ def said(x):
     return str(int(x)) if abs(x) < 1e15 and x == int(x) else f"{x:.9g}".replace("e+", "e")
 
 
+def word_of(node):
+    """As what attend takes it."""
+    return "only" if node.op == "choose" else "joins" if node.attrs.get("open") else "near"
+
+
 class Scope:
     """One block, or the graph: its nodes' texts in terms of local names."""
 
@@ -192,7 +197,7 @@ class Scope:
         if node.op == "attend":
             own = 1 if "cache_of" in attrs else 3
             more = zip(ins[own:], node.inputs[own:])
-            ins[own:] = [f"{'only' if i.op == 'choose' else 'near'}: {v}" for v, (i, _) in more]
+            ins[own:] = [f"{word_of(i)}: {v}" for v, (i, _) in more]
         if node.op == "attend" and "cache_of" in attrs:
             where = f'cache: nth("blk", {self.emitter.place[attrs["cache_of"]]})'
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"{k}: {s}" for k, s in stems.items()]
@@ -318,7 +323,7 @@ class Emitter:
 
     def write(self):
         """The text, of lines as short as the number of variables allows."""
-        for self.width in WIDTHS:
+        for self.width, self.shortest in [*((w, False) for w in WIDTHS), (WIDTHS[1], True)]:
             text = self.written()
             if self.longest <= MOST_LINES:
                 break

@@ -167,7 +167,7 @@ delta = state_op("delta(Tensor q, Tensor k, Tensor v, Tensor g, Tensor beta, boo
                  lambda q, k, v, *_: v.new_empty(v.shape))
 choose = state_op("choose(Tensor q, Tensor k, int n, int span, int local) -> Tensor",
                   lambda q, k, n, *_: q.new_empty([*q.shape[:3], n], dtype=torch.long))
-seen = state_op("seen(Tensor q, Tensor k, int n, int span) -> Tensor",
+seen = state_op("seen(Tensor q, Tensor k, Tensor? weights, int n, int span) -> Tensor",
                 lambda q, k, *_: q.new_empty([1, 1, q.shape[2], k.shape[2]], dtype=torch.bool))
 earlier = state_op("earlier(Tensor x, int n) -> Tensor", lambda x, _: torch.empty_like(x))
 ngrams = state_op("ngrams(Tensor ids, Tensor table, Tensor multipliers, Tensor sizes, Tensor offsets, int end, "

@@ -97,7 +97,7 @@ def pooled_indexer(self, hidden_states, position_embeddings, *_):
     here, first = position_embeddings, [earlier(x, n - 1) for x in position_embeddings]
     q = turned(self.q_layernorm(q), cos=here[0], sin=here[1], unsqueeze_dim=2)
     k = turned(self.k_layernorm(k), cos=first[0], sin=first[1], unsqueeze_dim=2)
-    return seen(q.transpose(1, 2), k.transpose(1, 2), self.block_topk + 1, n)
+    return seen(q.transpose(1, 2), k.transpose(1, 2), None, self.block_topk + 1, n)
 
 
 # ---- rows of a table at hashes of neighbouring tokens (the same)

@@ -1,6 +1,7 @@
 """Layers as one loop: those of equal text are one block; one that gives several values stands in the loop itself."""
 import itertools
 
+from . import names
 from .depth import by_depth
 from .values import Refused
 
@@ -17,8 +18,11 @@ class Layer:
         self.emitter, self.number, self.segment = emitter, number, emitter.segment(number)
         self.gives = [n for n in self.segment if emitter.is_read_after(n, number)]
         scope = self.told(emitter.scope(number))
-        self.outside, self.n_lines = scope.outside, len(scope.lines)
-        text = "\n".join(f"  {line}" for line in [*scope.lines, f"return {scope.bare(self.gives[-1])}"])
+        lines, given, self.n_lines = scope.lines, scope.bare(self.gives[-1]), len(scope.lines)
+        if emitter.shortest:
+            lines, given, self.n_lines = names.reused(lines, given)
+        self.outside = scope.outside
+        text = "\n".join(f"  {line}" for line in [*lines, f"return {given}"])
         self.body = f"({', '.join(scope.local[n] for n in scope.outside)}, l) {{\n{text}\n}}"
 
     def told(self, scope):

@@ -3,7 +3,7 @@ import collections
 
 
 def stores(node):
-    return node.op == "attend" and "cache_of" not in node.attrs
+    return node.op == "attend" and "cache_of" not in node.attrs and not any(i.attrs.get("open") for i, _ in node.inputs)
 
 
 def part_of(segment, users):

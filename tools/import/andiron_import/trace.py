@@ -5,7 +5,7 @@ import re
 import torch
 from torch._guards import detect_fake_mode
 
-from . import hooks_states  # noqa: F401 - adds to the tables
+from . import hooks_blocks, hooks_states  # noqa: F401 - they add to the tables
 from . import heads, hooks, hooks_loops, hooks_methods, text
 from .rows import OPS
 

@@ -2,7 +2,7 @@
 import torch
 
 from .ops_moves import Ids
-from .rows import number_of
+from .rows import combine, number_of
 from .texts import wrapped
 from .values import Const, Node, Refused, Rows
 
@@ -81,6 +81,39 @@ def _(plain, t, weight, ids, *more):
         raise Refused("a table that is read at computed places")
     read = weight.then(lambda w: w[table], (n, weight.shape[1]), f"at{hash(tuple(table.tolist()))}")
     return Rows.of(Node("embed", [], weight.shape[1], 1, {"ids": "tokens"}, {"weight": (read, None)}), t.shape)
+
+
+@wrapped("index.Tensor")
+def _(plain, t, x, places):
+    """Experts of each token, x [tokens, n]: the places of the largest of numbers that say which comes when."""
+    known = x.known() if isinstance(x, Const) and len(x.shape) == 2 else None
+    by_token = known is not None and not known.is_floating_point() and isinstance(places[0], Ids) and len(places) == 1
+    if not by_token or places[0].source != "tokens" or places[0].plus:
+        return plain(t, x, places)
+    return Routes(known, t.shape)
+
+
+class Routes(Rows):
+    """The experts that a table has for each token; one that stands there twice counts twice, in its first place."""
+
+    def __init__(self, known, shape):
+        n, n_experts = known.shape[1], max(int(known.max()) + 1, known.shape[1])
+        slots = torch.nn.functional.one_hot(known, n_experts)
+        ranks = (slots * torch.arange(n, 0, -1)[:, None]).amax(1)
+        table = lambda x: Node("embed", [], n_experts, 1, {"ids": "tokens"},
+                               {"weight": (Const.literal(x.float()), None)})
+        self.times, self.n_experts = table(slots.sum(1)), n_experts
+        place = Node("top", [(table(ranks), 1)], n, 1, {"n": n})
+        super().__init__(place, Rows.of(place, shape).dims)
+
+
+@wrapped("gather.default")
+def _(plain, t, x, dim, places):
+    y = plain(t, x, dim, places)
+    if not isinstance(places, Routes):
+        return y
+    times = Node("pick", [(places.times, 1), (places.node, 1)], places.node.n)
+    return combine("mul", y, Rows.of(times, t.shape), t.shape)
 
 
 @wrapped("expert_linear.default")
