@@ -131,7 +131,8 @@ def man(dump):
         if command["details"]:
             out += [".PP\n" + roff(part) for part in command["details"].split("\n\n")]
         for option in command["options"]:
-            value = f" \\fI{roff(option['value'])}\\fR" if option["value"] else ""
+            words = roff(option["value"] or "").replace("|", "|\\:")  # a line may end there
+            value = f" \\fI{words}\\fR" if words else ""
             form = ", ".join(f"\\fB{roff(w)}\\fR" for w in reversed(words_of(option)))
             out.append(f".TP\n{form}{value}\n{roff(option['help'])}")
         out.append(".PP\nExamples:\n.PP\n.nf\n" + roff(command["examples"]) + "\n.fi")

@@ -74,8 +74,9 @@ def main():
         worst = run(args.model, args.out, args.type, args.andiron, args.trust_remote_code)
     except Exception as e:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
         why = str(e).strip().split("\n")[0][:400]  # torch's messages are pages
-        known = isinstance(e, (Refused, NotImplementedError, OSError))
-        sys.exit(f"andiron import: {args.model}: {why if known else type(e).__name__ + ': ' + why}; nothing was written")
+        if not isinstance(e, (Refused, NotImplementedError, OSError)):
+            why = f"{type(e).__name__}: {why}"
+        sys.exit(f"andiron import: {args.model}: {why}; nothing was written")
     print(f"{args.out}: its numbers are within {worst:.1e} of Transformers' (prompt, and token by token)")
 
 

@@ -101,7 +101,7 @@ class Names:
         inside = self.layers.split(path)
         if inside and self.readers[weight.key] - {layer}:
             inside = None
-        alone = not weight.parameters and self.readers[weight.key] <= {layer}
+        alone = not inside and layer is not None and self.readers[weight.key] <= {layer}
         of = layer if inside or alone else None
         base = re.sub(r"\W", "_", inside[1] if inside else path.removeprefix("model."))
         base = base[-LONGEST:].lstrip("_")
@@ -292,6 +292,10 @@ class Emitter:
             place[node] = n
         if any(node.op in STATEFUL for node in after):  # only a layer has a cache
             n += 1
+        for node in self.nodes:  # what no row changes, in the one layer that reads it
+            reads = {place[u] for u in self.users[node]}
+            if not node.inputs and node.op == "constant" and len(reads) == 1:
+                place[node] = min(reads)
         return place, n
 
     def read_by_layers(self):

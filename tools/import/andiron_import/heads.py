@@ -27,8 +27,8 @@ def class_of(directory, trust=False):
     except ValueError as e:
         raise Refused(f"config.json: {e}") from e
     if said.get("quantization_config"):
-        raise Refused(f"its weights are packed ({said['quantization_config'].get('quant_method', 'unknown')}), plain ones "
-                      "are read here; andiron run reads such a folder itself where it knows the type")
+        raise Refused("its weights are packed (quantization_config in config.json), plain ones are read here; andiron "
+                      "run reads such a folder itself where it knows the type")
     own = {} if said.get("model_type") in CONFIG_MAPPING else said.get("auto_map") or {}
     if own and not trust:
         raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(set(own.values())))}); read "
