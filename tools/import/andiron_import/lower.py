@@ -4,7 +4,7 @@ import operator
 import torch
 
 from . import by_key, einsum, indexer, near, ops_blocks, ops_complex, ops_layers, ops_places, ops_states  # noqa: F401
-from . import ops_text, routed, scores, seen, text, texts, trace, whole  # noqa: F401
+from . import ops_text, recurrence, routed, scores, seen, steps, text, texts, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -110,9 +110,15 @@ class Lowering:
 
     def run(self):
         """The node that gives the scores; each node knows the module whose op made it."""
+        loops = steps.Steps(self.traced.nodes)
         for node in self.traced.nodes:
             if node.op == "placeholder":
                 self.value[node] = self.placeholder(node)
+            elif node in loops.loops:
+                Node.place = trace.module_of(node)
+                self.value[node] = named(node, lambda n: recurrence.told(self, loops, loops.loops[n]))
+            elif loops.inside(node):
+                continue
             elif node.op == "call_function":
                 self.step(node)
             elif node.op == "output":
@@ -124,10 +130,35 @@ class Lowering:
         if name.startswith("_assert") or "sym_constrain" in name:
             return
         Node.place = trace.module_of(node)
-        try:
-            self.value[node] = self.call(node)
-        except (Refused, KeyError, IndexError, AttributeError, TypeError) as e:
-            raise Refused(f"{trace.module_of(node) or 'the model'}: {name}: {e}") from e
+        self.value[node] = named(node, self.call)
+
+    def step_of_loop(self, node, read):
+        """A node of a loop's step; read: what of the text it is (steps.py)."""
+        Node.place = trace.module_of(node)
+        if read:
+            self.value[node] = recurrence.row(self.value[read[0]], *read[1::2])
+            return
+        at = At(node, trace.name_of(node.target))
+        if at.name == "copy.default":
+            self.value[node] = self.arg(node.args[1])
+            return
+        args = [self.arg(a) for a in node.args]
+        if any(isinstance(v, (Rows, Aside)) for a in args for v in (a if isinstance(a, list) else [a])):
+            self.value[node] = named(node, lambda n: recurrence.call(self, at, args, n.kwargs))
+        else:
+            self.value[node] = named(node, self.call)
+
+
+def named(node, call):
+    """What call(node) gives; a refusal says which module and op it was."""
+    try:
+        return call(node)
+    except (Refused, KeyError, IndexError, AttributeError, TypeError) as e:
+        if getattr(e, "is_named", False):
+            raise
+        why = Refused(f"{trace.module_of(node) or 'the model'}: {trace.name_of(node.target)}: {e}")
+        why.is_named = True
+        raise why from e
 
 
 def are_places(values):

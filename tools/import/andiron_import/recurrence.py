@@ -1,0 +1,324 @@
+"""A step of a loop over the text (steps.py), told once for any row, as `scan`: each state is a factor times the one
+before, and what is added. Of a matrix with heads, what is added may be a product of a column and a row, and depend on
+what was read of the state (the delta rule)."""
+import math
+
+import torch
+
+from . import text
+from .ops_numbers import summed
+from .ops_states import alone
+from .rows import OPS, as_rows, combine, number_of, ordered
+from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows
+
+
+class State(Aside):
+    """factor * (a state before or after the step) + terms, each Rows or an Outer."""
+
+    def __init__(self, of, when, shape, factor=1.0, terms=()):
+        self.of, self.when, self.shape, self.factor, self.terms = of, when, tuple(shape), factor, list(terms)
+
+    def times(self, x):
+        factor = combine("mul", self.factor, x, self.shape) if number_of(self.factor) != 1 else x
+        return State(self.of, self.when, self.shape, factor, [times(t, x, self.shape) for t in self.terms])
+
+    def plus(self, x):
+        if isinstance(x, State):
+            if (x.of, x.when) != (self.of, self.when):
+                raise Refused("a sum of two states of a loop over the text")
+            factor = combine("add", self.factor, x.factor, self.shape)
+            return State(self.of, self.when, self.shape, factor, [*self.terms, *x.terms])
+        return State(self.of, self.when, self.shape, self.factor, [*self.terms, x])
+
+
+class Outer(Aside):
+    """a * b, each of which is 1 where the other is not; b may be a Read."""
+
+    def __init__(self, a, b, shape):
+        self.a, self.b, self.shape = a, b, tuple(shape)
+
+    def full(self):
+        return combine("mul", rows_of(self.a), rows_of(self.b), self.shape)
+
+
+class Read(Aside):
+    """scale * sum(by * state) + plus: a state summed over a dimension."""
+
+    def __init__(self, state, by, dim, shape, scale=1.0, plus=0.0):
+        self.state, self.by, self.dim, self.shape = state, by, dim, tuple(shape)
+        self.scale, self.plus = scale, plus
+
+    def but(self, **of):
+        return Read(**(self.__dict__ | of))
+
+
+def times(term, x, shape):
+    if isinstance(term, Outer):
+        fits = lambda y: torch.broadcast_shapes(y.shape, getattr(x, "shape", ())) == tuple(y.shape)
+        if fits(term.a):
+            return Outer(product(term.a, x), term.b, shape)
+        if fits(term.b):
+            return Outer(term.a, product(term.b, x), shape)
+        term = term.full()
+    return combine("mul", term, x, shape)
+
+
+def product(v, x):
+    if isinstance(v, Read):
+        shaped = lambda y: combine("mul", y, x, v.shape)
+        return v.but(scale=shaped(v.scale), plus=shaped(v.plus) if number_of(v.plus) != 0 else v.plus)
+    return combine("mul", v, x, v.shape)
+
+
+def rows_of(v):
+    """As numbers of the row, once the states are known."""
+    if isinstance(v, Outer):
+        return v.full()
+    if isinstance(v, State):
+        out = v.of.scanned(v.when)
+        out = combine("mul", out, v.factor, v.shape)
+        for t in v.terms:
+            out = combine("add", out, rows_of(t), v.shape)
+        return out
+    if isinstance(v, Read):
+        out = v.state.of.read(v)
+        out = combine("mul", out, v.scale, v.shape)
+        return out if number_of(v.plus) == 0 else combine("add", out, v.plus, v.shape)
+    return v
+
+
+def is_outer(a, b):
+    """Are there two dimensions, each of which one of them alone has?"""
+    if not all(isinstance(x, (Rows, Read)) for x in (a, b)) or len(a.shape) != len(b.shape):
+        return False
+    more = lambda x, y: any(n > 1 and m == 1 for n, m in zip(x.shape, y.shape))
+    return more(a, b) and more(b, a)
+
+
+class Variable:
+    """One state of the loop. after: what the step leaves, in terms of what was there before it."""
+
+    def __init__(self, shape):
+        self.shape, self.after = tuple(shape), None
+
+    def scanned(self, when):
+        """The whole state: each number by itself."""
+        if self.after is None or any(isinstance(t, Outer) and isinstance(t.b, Read) for t in self.after.terms):
+            raise Refused("a loop over the text whose steps are not linear in their state")
+        n, added = math.prod(self.shape), Fill(0.0, self.shape)
+        for t in self.after.terms:
+            added = combine("add", added, rows_of(t), self.shape)
+        ins = [alone(), alone(), (ordered(spread(added, self.shape)), n), (self.decay(self.shape), n)]
+        return Rows.of(Node("scan", ins, n, n, order(when)), self.shape)
+
+    def decay(self, shape):
+        return ordered(spread(self.after.factor, shape))
+
+    def read(self, r):
+        """sum(by * state) over r.dim: as q of a scan where it can be."""
+        sums = self.matrix(r)
+        return sums if sums is not None else summed(
+            combine("mul", self.scanned(r.state.when), r.by, self.shape), [r.dim]).view(r.shape)
+
+    def matrix(self, r):
+        """As a scan of [keys, values] with heads, or None."""
+        key = r.dim
+        varies = lambda x: [i for i, s in enumerate(getattr(x, "shape", ())) if s > 1 and not is_still(x, i)]
+        by = varies(spread(r.by, self.shape))
+        value = next((i for i in reversed(range(len(self.shape))) if i != key and i not in by and self.shape[i] > 1), None)
+        outer = [t for t in self.after.terms if isinstance(t, Outer)]
+        if value is None or len(outer) != 1 or len(self.after.terms) != 1:
+            return None
+        k, v = outer[0].a, outer[0].b
+        if k.shape[value] != 1 or v.shape[key] != 1:
+            if isinstance(v, Read) or k.shape[key] != 1 or v.shape[value] != 1:
+                return None
+            k, v = v, k
+        if value in varies(spread(self.after.factor, self.shape)):
+            return None
+        heads = [i for i in range(len(self.shape)) if i not in (key, value)]
+        h = math.prod(self.shape[i] for i in heads)
+        seen = lambda x, dim: ordered(in_heads(x, self.shape, heads, dim))
+        a, b = self.corrected(k, v, key, value, seen) if isinstance(v, Read) else (None, None)
+        added = v.plus if isinstance(v, Read) else v
+        single = key not in varies(spread(self.after.factor, self.shape))
+        decay = seen(self.after.factor, None if single else key)
+        ins = [(seen(r.by, key), h), (seen(k, key), h), (seen(added, value), h), (decay, h)]
+        node = Node("scan", [*ins, *([(a, h), (b, h)] if a else [])], h * self.shape[value], h, order(r.state.when))
+        out = Rows.of(node, [*(self.shape[i] for i in heads), self.shape[value]])
+        at = [*heads, value]
+        out = out.permute([at.index(i) for i in range(len(self.shape)) if i != key])
+        return out.view(r.shape)
+
+    def corrected(self, k, v, key, value, seen):
+        """a and b of scan, of what is added and depends on what was read of the state."""
+        if v.state.of is not self or v.state.when != "before" or v.dim != key:
+            raise Refused("a loop over the text whose state takes in what was read of another one")
+        if not is_still(spread(v.scale, v.shape), value):
+            raise Refused("a loop over the text whose reading of its state is not scaled as a whole")
+        scale = spread(v.scale, v.shape).narrow(value, 0, 1)
+        return seen(v.by, key), seen(combine("mul", k, scale, k.shape), key)
+
+
+def order(when):
+    return {"order": "before"} if when == "before" else {}
+
+
+def spread(x, shape):
+    return as_rows(Fill(float(x), shape) if isinstance(x, (int, float)) else x).expand(shape)
+
+
+def is_still(x, dim):
+    """Are x's numbers the same along that dimension?"""
+    return isinstance(x, Rows) and all(stride == 0 for _, stride in x.dims[dim]) or isinstance(x, Fill)
+
+
+def in_heads(x, shape, heads, dim):
+    """x's dimensions of the heads, then that one; of others, which have one number, the first."""
+    x = spread(x, shape)
+    for i in range(len(shape)):
+        if i not in heads and i != dim:
+            x = x.narrow(i, 0, 1)
+    rest = [i for i in range(len(shape)) if i not in heads and i != dim]
+    return x.permute([*rest, *heads, *([] if dim is None else [dim])])
+
+
+# ---- what torch's ops make of these
+
+KEEPS = {"to.dtype", "_to_copy.default", "clone.default", "contiguous.default", "alias.default", "detach.default"}
+SHAPES = {"view.default", "reshape.default", "_unsafe_view.default", "unsqueeze.default", "squeeze.dim",
+          "expand.default", "squeeze.dims"}
+
+
+def special(values):
+    return any(isinstance(v, (State, Outer, Read)) for v in values)
+
+
+def step(t, args, kwargs):
+    """An op that reads one of these; None: as numbers."""
+    a, b = args[0], args[1] if len(args) > 1 else None
+    if t.name in KEEPS:
+        return a
+    if t.name == "mul.Tensor":
+        return multiplied(a, b, t.shape) if isinstance(a, (State, Read)) else multiplied(b, a, t.shape)
+    if t.name == "div.Tensor" and number_of(b):
+        return multiplied(a, 1 / number_of(b), t.shape)
+    if t.name == "neg.default":
+        return multiplied(a, -1.0, t.shape)
+    if t.name in ("add.Tensor", "sub.Tensor") and not kwargs and len(args) == 2:
+        return total(a, multiplied(b, -1.0, t.shape) if t.name == "sub.Tensor" else b, t.shape)
+    if t.name == "sum.dim_IntList" and isinstance(a, State) and len(b) == 1 and not a.terms:
+        return Read(State(a.of, a.when, a.shape), a.factor, b[0] % len(a.shape), t.shape)
+    if t.name in SHAPES and isinstance(a, Read):
+        seen = lambda x: x if isinstance(x, float) else as_rows(x).expand(a.shape).view(t.shape)
+        return a.but(shape=t.shape, scale=seen(a.scale), plus=seen(a.plus)) if math.prod(t.shape) == math.prod(
+            a.shape) else None
+    if t.name in ("matmul.default", "bmm.default") and isinstance(b, State) and a.shape[-2] == 1:
+        column = a.permute([*range(len(a.dims) - 2), len(a.dims) - 1, len(a.dims) - 2])
+        return read_by(b, column, len(b.shape) - 2, t.shape)
+    if t.name in ("matmul.default", "bmm.default") and isinstance(a, State) and b.shape[-1] == 1:
+        row = b.permute([*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2])
+        return read_by(a, row, len(a.shape) - 1, t.shape)
+    return None
+
+
+def read_by(s, by, dim, shape):
+    s = s.times(by)
+    return None if s.terms else Read(State(s.of, s.when, s.shape), s.factor, dim, shape)
+
+
+def multiplied(a, b, shape):
+    if isinstance(b, (State, Outer)) or isinstance(b, Read) and isinstance(a, (State, Read)):
+        return None
+    if is_outer(a, b):
+        return Outer(b, a, shape) if isinstance(a, Read) else Outer(a, b, shape)
+    if isinstance(a, State):
+        return a.times(b)
+    if isinstance(a, Outer):
+        return times(a, b, shape)
+    return product(a, b) if isinstance(a, Read) and tuple(shape) == a.shape else combine("mul", a, b, shape) if isinstance(
+        a, (Rows, Const, Fill)) else None
+
+
+def total(a, b, shape):
+    if a is None or b is None:
+        return None
+    if isinstance(a, State) or isinstance(b, State):
+        return a.plus(b) if isinstance(a, State) else b.plus(a)
+    read, other = (a, b) if isinstance(a, Read) else (b, a)
+    if isinstance(read, Read) and not isinstance(other, (Read, Outer)) and tuple(shape) == read.shape:
+        return read.but(plus=combine("add", other, read.plus, shape))
+    return None
+
+
+def call(lowering, t, args, kwargs):
+    """A node of the step."""
+    if t.name == "einsum.default":
+        return einsum(t, *args[:2])
+    made = step(t, args, kwargs) if special(args) else None
+    if made is None and t.name == "mul.Tensor" and is_outer(*args[:2]):
+        made = Outer(*args[:2], t.shape)
+    if made is None:
+        plain = lambda v: rows_of(v) if isinstance(v, (State, Outer, Read)) else v
+        args = [[plain(v) for v in a] if isinstance(a, (list, tuple)) else plain(a) for a in args]
+        made = OPS[t.name](t, *args, **kwargs)
+    return made
+
+
+def einsum(t, equation, values):
+    from .einsum import in_order, letters_of  # noqa: PLC0415 - it reads scores.py, which reads what is told here
+    ins, out = letters_of(equation, [len(v.shape) for v in values])
+    if len(values) == 2:
+        (a, x), (b, y) = sorted(zip(ins, values), key=lambda pair: not isinstance(pair[1], State))
+        lost = [c for c in a if c not in out]
+        if isinstance(x, State) and not isinstance(y, (State, Read, Outer)) and len(lost) == 1 and set(b) <= set(a):
+            if [c for c in a if c in out] == list(out):
+                return read_by(x, in_order(as_rows(y), b, a), a.index(lost[0]), t.shape)
+        if set(out) == set(a) | set(b) and not special([x, y]):
+            wide = [in_order(as_rows(v), have, out) for v, have in ((x, a), (y, b))]
+            return Outer(*wide, t.shape) if is_outer(*wide) else combine("mul", *wide, t.shape)
+    return OPS["einsum.default"](t, equation, [rows_of(v) for v in values])
+
+
+def row(x, dim, gone):
+    """What stands at a place of the text."""
+    x = as_rows(x)
+    if x.dims[dim] != [(text.ROWS, TEXT)]:
+        raise Refused("a loop over the text, of rows that stand in one dimension with others")
+    return Rows(x.node, [*x.dims[:dim], *([] if gone else [[]]), *x.dims[dim + 1:]], x.start)
+
+
+def told(lowering, steps, loop):
+    """A loop's values at all places."""
+    values, dim, has_dim = loop
+    states, t = steps.states(values)
+    for first in steps.first_states(values):
+        if steps.last[first] < 0 and number_of(lowering.value[first]) != 0 and not is_zero(lowering.value[first]):
+            raise Refused("a loop over the text that begins with a state other than zeros")
+    variables = {before: Variable(before.meta["val"].shape) for before in states}
+    for before, v in variables.items():
+        lowering.value[before] = State(v, "before", v.shape)
+    done = set()
+    for ends in (states.values(), [values[t]]):
+        for node in steps.body(ends, t):
+            if node not in done:
+                done.add(node)
+                lowering.step_of_loop(node, steps.reads.get(node))
+                for before, v in variables.items():
+                    if states[before] is node:
+                        v.after = as_state(lowering.value[node], v)
+                        lowering.value[node] = State(v, "after", v.shape)
+    out = rows_of(lowering.value[values[t]])
+    out = as_rows(out).expand(values[t].meta["val"].shape)
+    return Rows(out.node, [*out.dims[:dim], [(text.ROWS, TEXT)], *out.dims[dim + (1 if has_dim else 0):]], out.start)
+
+
+def as_state(x, v):
+    if not isinstance(x, State) or x.of is not v or x.when != "before":
+        raise Refused("a loop over the text whose steps are not linear in their state")
+    return x
+
+
+def is_zero(x):
+    known = x.known() if isinstance(x, Const) else None
+    return known is not None and not known.any()

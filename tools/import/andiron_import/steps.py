@@ -1,0 +1,123 @@
+"""Loops over the text in Python, unrolled in a trace: which nodes are one step, what it reads of the one before."""
+import operator
+
+from . import text
+from .trace import name_of
+from .values import Refused
+
+
+def read_of(node):
+    """(tensor, dimension, place, is the dimension gone) where a node is what stands at one place of the text."""
+    name = name_of(node.target) if node.op == "call_function" else ""
+    if node.target is operator.getitem and node.args[0].op == "call_function":
+        several, i = node.args
+        if name_of(several.target) in ("unbind.int", "split.Tensor", "split_with_sizes.default", "chunk.default"):
+            gone = name_of(several.target) == "unbind.int"
+            dim = several.args[1 if gone else 2] if len(several.args) > (1 if gone else 2) else 0
+            return at_place(several.args[0], dim, i, gone, node)
+    if name == "select.int":
+        return at_place(*node.args[:3], True, node)
+    if name == "slice.Tensor" and len(node.args) > 3:
+        return at_place(*node.args[:3], False, node)
+    return None
+
+
+def at_place(x, dim, i, gone, node):
+    shape = x.meta["val"].shape
+    dim %= len(shape)
+    one = gone or node.meta["val"].shape[dim] == 1
+    return (x, dim, i % text.ROWS, gone) if shape[dim] == text.ROWS and one and type(i) is int else None
+
+
+def inputs_of(node):
+    if node.op == "call_function" and name_of(node.target) == "copy.default":
+        return [node.args[1]]
+    return node.all_input_nodes
+
+
+def values_of(node):
+    """(each place's value, dimension, does it have the dimension already) where a node puts those together."""
+    name = name_of(node.target) if node.op == "call_function" else ""
+    if name in ("stack.default", "cat.default") and len(node.args[0]) == text.ROWS:
+        dim = node.args[1] if len(node.args) > 1 else 0
+        return list(node.args[0]), dim % len(node.meta["val"].shape), name == "cat.default"
+    if name not in ("select_scatter.default", "slice_scatter.default"):
+        return None
+    out, first = [], node
+    while node.op == "call_function" and name_of(node.target) == name and node.args[2:4] == (
+            first.args[2], text.ROWS - 1 - len(out)):
+        out.append(node.args[1])
+        node = node.args[0]
+    dim = first.args[2] % len(first.meta["val"].shape) if len(first.args) > 2 else 0
+    return (out[::-1], dim, name == "slice_scatter.default") if len(out) == text.ROWS else None
+
+
+class Steps:
+    """last: of each node, the latest place that it reads, -1: it reads none alone; loops: {node: values_of it}."""
+
+    def __init__(self, nodes):
+        self.order = {n: i for i, n in enumerate(nodes)}
+        self.reads = {n: r for n, r in ((n, read_of(n)) for n in nodes) if r}
+        places = {}
+        for x, dim, i, _ in self.reads.values():
+            places.setdefault((x, dim), set()).add(i)
+        self.reads = {n: r for n, r in self.reads.items() if len(places[r[:2]]) == text.ROWS}
+        self.last, self.loops = {}, {}
+        for n in nodes if self.reads else ():
+            found = values_of(n)
+            if found and [self.last[v] for v in found[0]] == list(range(text.ROWS)):
+                self.loops[n] = found
+            of_loop = n in self.loops
+            self.last[n] = -1 if of_loop else self.reads[n][2] if n in self.reads else max(
+                (self.last[i] for i in inputs_of(n)), default=-1)
+
+    def inside(self, node):
+        """Is it a part of a step, which is not told by itself?"""
+        return self.last.get(node, -1) >= 0
+
+    def walk(self, a, b, pairs):
+        """Of two neighbouring steps' nodes that are alike: what each reads of the step before it, in `pairs`."""
+        todo, seen = [(a, b)], set()
+        while todo:
+            a, b = todo.pop()
+            if (a, b) in seen or a is b:
+                continue
+            seen.add((a, b))
+            if self.last[a] != self.step:
+                if self.last[a] != self.step - 1:
+                    raise Refused("a loop over the text whose steps read more than the one before them")
+                pairs[a] = b
+            elif a not in self.reads:
+                x, y = inputs_of(a), inputs_of(b)
+                if a.target != b.target or len(x) != len(y):
+                    raise Refused("a loop over the text whose steps are not alike")
+                todo += zip(x, y)
+
+    def states(self, values):
+        """{what step t reads of the one before: what it leaves in its place}; t, a place in the middle."""
+        t, found = text.ROWS // 2, {}
+        for more in range(3):  # a state may be read by others alone
+            pairs = [(values[t + 1 + more], values[t + more])]
+            for self.step in range(t + 1 + more, t, -1):
+                new = {}
+                for a, b in pairs:
+                    self.walk(a, b, new)
+                pairs = list(new.items())
+            found |= {before: after for after, before in pairs}
+        return found, t
+
+    def first_states(self, values):
+        """What stands before the first step."""
+        self.step, pairs = 1, {}
+        self.walk(values[1], values[0], pairs)
+        return list(pairs.values())
+
+    def body(self, ends, t):
+        """The nodes of step t that these are made of, in order."""
+        todo, seen = list(ends), set()
+        while todo:
+            n = todo.pop()
+            if n not in seen and self.last[n] == t:
+                seen.add(n)
+                todo += [] if n in self.reads else inputs_of(n)
+        return sorted(seen, key=self.order.get)
