@@ -125,7 +125,8 @@ class Variable:
         key = r.dim
         varies = lambda x: [i for i, s in enumerate(getattr(x, "shape", ())) if s > 1 and not is_still(x, i)]
         by = varies(spread(r.by, self.shape))
-        value = next((i for i in reversed(range(len(self.shape))) if i != key and i not in by and self.shape[i] > 1), None)
+        others = (i for i in reversed(range(len(self.shape))) if i != key and i not in by)
+        value = next((i for i in others if self.shape[i] > 1), None)
         outer = [t for t in self.after.terms if isinstance(t, Outer)]
         if value is None or len(outer) != 1 or len(self.after.terms) != 1:
             return None
@@ -236,8 +237,9 @@ def multiplied(a, b, shape):
         return a.times(b)
     if isinstance(a, Outer):
         return times(a, b, shape)
-    return product(a, b) if isinstance(a, Read) and tuple(shape) == a.shape else combine("mul", a, b, shape) if isinstance(
-        a, (Rows, Const, Fill)) else None
+    if isinstance(a, Read) and tuple(shape) == a.shape:
+        return product(a, b)
+    return combine("mul", a, b, shape) if isinstance(a, (Rows, Const, Fill)) else None
 
 
 def total(a, b, shape):
