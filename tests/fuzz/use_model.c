@@ -94,7 +94,10 @@ static void use_session(andiron_model *m, const char *kv_type)
     size_t n = 0;
     check(andiron_session_open(&s, m, &(andiron_session_options){.n_ctx = 70, .kv_type = kv_type}, &e), &e);
     check(andiron_batch_open(&b, m, &e), &e);
-    if (s && b && !andiron_tokenize(m, text, 11, 0, ids, 12, &n, &e)) {
+    if (andiron_tokenize(m, text, 11, 0, ids, 12, &n, &e)) /* without a tokenizer: ids */
+        for (n = 0; n < 8; n++)
+            ids[n] = (andiron_token)n;
+    if (s && b) {
         ids[n < 11 ? n++ : n] = 0;
         andiron_status status = andiron_session_append(s, ids, n < 12 ? n : 12, &e);
         check(status, &e);
