@@ -40,9 +40,6 @@ andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *e
     return s;
 }
 
-/* Places of attend's arguments in ops.def. */
-enum { ATTEND_K = 1, ATTEND_V, ATTEND_SEES = 7 };
-
 static void keep_cache(struct graph *g, struct node *attend)
 {
     if (attend->op == OP_choose) {

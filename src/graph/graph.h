@@ -49,7 +49,7 @@ enum arg_kind {
     ARG_LIST,   /* whole numbers; in the language the key of the metadata that holds them */
 };
 
-enum { OP_MAX_ARGS = 19 };
+enum { OP_MAX_ARGS = 21 };
 
 struct op_arg {
     const char *name;
@@ -73,6 +73,30 @@ struct op_info {
 extern const struct op_info op_infos[OP_LIMIT];
 /* The op of that name, or NULL. */
 const struct op_info *op_find(struct span name);
+
+/* Places of attend's arguments in ops.def. */
+enum {
+    ATTEND_Q,
+    ATTEND_K,
+    ATTEND_V,
+    ATTEND_CACHE,
+    ATTEND_SCALE,
+    ATTEND_WINDOW,
+    ATTEND_CAP,
+    ATTEND_SEES,
+    ATTEND_WINDOW_STYLE,
+    ATTEND_SINKS,
+    ATTEND_ALIBI,
+    ATTEND_RELATIVE,
+    ATTEND_ONLY,
+    ATTEND_ONLY_SPAN,
+    ATTEND_NEAR,
+    ATTEND_EVERY,
+    ATTEND_OPEN,
+    ATTEND_JOINS,
+    ATTEND_NEAR_KEYS,
+    ATTEND_NEAR_AT
+};
 
 typedef int32_t node_id; /* place in the graph; -1: none */
 

@@ -143,8 +143,6 @@ static void add_totals(struct buffer *out, const struct graph *g, const struct w
                           of[t].n_tensors, (double)of[t].n_numbers / 1e6, (double)of[t].n_bytes / 0x1p20);
 }
 
-enum { ATTEND_WINDOW = 5 }; /* its place among attend's arguments in ops.def */
-
 static void add_caches(struct buffer *out, const struct graph *g)
 {
     uint64_t numbers = 0;

@@ -196,23 +196,24 @@ static struct view lower_rope(struct lower *l, const struct node *n)
 
 static struct view lower_attend(struct lower *l, const struct node *n)
 {
-    enum { Q, K, V, CACHE, ONLY = 12, NEAR = 14, JOINS = 17 };
-    const size_t cache = (size_t)n->arg[CACHE].number;
-    const struct view q = lower_input(l, n->arg[Q].value);
-    if (n->arg[K].value >= 0) {
-        struct step store = lower_step(STEP_STORE, lower_input(l, n->arg[K].value));
-        store.in[1] = lower_input(l, n->arg[V].value);
+    const size_t cache = (size_t)n->arg[ATTEND_CACHE].number;
+    const struct view q = lower_input(l, n->arg[ATTEND_Q].value);
+    if (n->arg[ATTEND_K].value >= 0) {
+        struct step store = lower_step(STEP_STORE, lower_input(l, n->arg[ATTEND_K].value));
+        store.in[1] = lower_input(l, n->arg[ATTEND_V].value);
         store.node = n;
         l->stored[cache] = lower_emit(l, store, 0, 0, 0);
     }
     struct step s = lower_step(STEP_ATTEND, q);
     s.in[1] = l->stored[cache];
-    if (n->arg[ONLY].value >= 0)
-        s.in[2] = lower_input(l, n->arg[ONLY].value);
-    if (n->arg[NEAR].value >= 0)
-        s.in[3] = lower_input(l, n->arg[NEAR].value);
-    if (n->arg[JOINS].value >= 0)
-        s.in[4] = lower_packed(l, lower_input(l, n->arg[JOINS].value), false);
+    if (n->arg[ATTEND_ONLY].value >= 0)
+        s.in[2] = lower_input(l, n->arg[ATTEND_ONLY].value);
+    if (n->arg[ATTEND_NEAR].value >= 0)
+        s.in[3] = lower_input(l, n->arg[ATTEND_NEAR].value);
+    if (n->arg[ATTEND_JOINS].value >= 0)
+        s.in[4] = lower_packed(l, lower_input(l, n->arg[ATTEND_JOINS].value), false);
+    if (n->arg[ATTEND_NEAR_KEYS].value >= 0)
+        s.in[5] = lower_input(l, n->arg[ATTEND_NEAR_KEYS].value);
     s.node = n;
     return lower_emit(l, s, n->shape.dims[0], q.heads, 0);
 }

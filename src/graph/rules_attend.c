@@ -28,35 +28,15 @@ andiron_status rules_rope(struct check *c)
     return rule_same(c);
 }
 
-/* The place of attend's arguments, and of some of choose's. */
-enum {
-    Q,
-    K,
-    V,
-    CACHE,
-    SCALE,
-    WINDOW,
-    CAP,
-    SEES,
-    WINDOW_STYLE,
-    SINKS,
-    ALIBI,
-    RELATIVE,
-    ONLY,
-    ONLY_SPAN,
-    NEAR,
-    EVERY,
-    OPEN,
-    JOINS
-};
+/* The place of some of choose's arguments. */
 enum { CHOOSE_N = 3, CHOOSE_SPAN, CHOOSE_BY = 6 };
 
 static andiron_status refuse_second(const struct check *c, double cache)
 {
     const struct node *other = c->g->nodes;
     for (size_t i = 0; i < c->g->n_nodes; i++)
-        if (c->g->nodes[i].op == OP_attend && c->g->nodes[i].arg[CACHE].number == cache &&
-            c->g->nodes[i].arg[K].value >= 0)
+        if (c->g->nodes[i].op == OP_attend && c->g->nodes[i].arg[ATTEND_CACHE].number == cache &&
+            c->g->nodes[i].arg[ATTEND_K].value >= 0)
             other = &c->g->nodes[i];
     return rule_refuse(c,
                        "expected a cache of its own, got cache %.0f, which the attend of %.80s:%" PRIu32
@@ -66,8 +46,8 @@ static andiron_status refuse_second(const struct check *c, double cache)
 
 static andiron_status check_cache(const struct check *c)
 {
-    const double cache = rule_number(c, CACHE), n = (double)c->g->n_caches;
-    const bool reads = c->node->arg[K].value < 0;
+    const double cache = rule_number(c, ATTEND_CACHE), n = (double)c->g->n_caches;
+    const bool reads = c->node->arg[ATTEND_K].value < 0;
     if (rule_is_count(cache, 0) && cache < n)
         return reads ? ANDIRON_OK : refuse_second(c, cache);
     if (reads)
@@ -81,17 +61,17 @@ static andiron_status check_cache(const struct check *c)
 /* Those of k and v, or of what the cache holds. */
 static andiron_status stored_shapes(const struct check *c, struct shape *k, struct shape *v)
 {
-    if ((c->node->arg[K].value < 0) != (c->node->arg[V].value < 0))
+    if ((c->node->arg[ATTEND_K].value < 0) != (c->node->arg[ATTEND_V].value < 0))
         return rule_refuse(c, "expected both k and v, or neither");
     andiron_status s = check_cache(c);
     if (s)
         return s;
-    if (c->node->arg[K].value >= 0) {
-        *k = rule_shape(c, K);
-        *v = rule_shape(c, V);
+    if (c->node->arg[ATTEND_K].value >= 0) {
+        *k = rule_shape(c, ATTEND_K);
+        *v = rule_shape(c, ATTEND_V);
         return ANDIRON_OK;
     }
-    const struct cache *cache = &c->g->caches[(size_t)rule_number(c, CACHE)];
+    const struct cache *cache = &c->g->caches[(size_t)rule_number(c, ATTEND_CACHE)];
     *k = (struct shape){2, {cache->hd_k, cache->n_heads, 1, 1}};
     *v = (struct shape){2, {cache->hd_v, cache->n_heads, 1, 1}};
     return ANDIRON_OK;
@@ -100,7 +80,7 @@ static andiron_status stored_shapes(const struct check *c, struct shape *k, stru
 /* F32 [heads, buckets], at least 4 buckets so that some are exact and some are not. */
 static andiron_status check_relative(const struct check *c, uint32_t n_heads)
 {
-    const struct weight *w = rule_weight(c, RELATIVE);
+    const struct weight *w = rule_weight(c, ATTEND_RELATIVE);
     if (!w || (w->type == TYPE_F32 && w->n_dims == 2 && w->dims[0] == n_heads && w->dims[1] >= 4 && w->dims[1] <= 1024))
         return ANDIRON_OK;
     return rule_refuse_weight(c, w, "relative to be F32 [heads, 4 to 1024 buckets]");
@@ -109,15 +89,15 @@ static andiron_status check_relative(const struct check *c, uint32_t n_heads)
 /* [n], or [n, heads of the cache]. */
 static andiron_status check_only(const struct check *c, uint32_t n_heads)
 {
-    if (c->node->arg[ONLY].value < 0)
+    if (c->node->arg[ATTEND_ONLY].value < 0)
         return ANDIRON_OK;
-    const struct shape only = rule_shape(c, ONLY);
+    const struct shape only = rule_shape(c, ATTEND_ONLY);
     char text[SHAPE_TEXT];
-    if (c->g->nodes[c->node->arg[ONLY].value].op != OP_choose)
+    if (c->g->nodes[c->node->arg[ATTEND_ONLY].value].op != OP_choose)
         return rule_refuse(c, "expected only to be what choose gave, got the value of %s",
-                           op_infos[c->g->nodes[c->node->arg[ONLY].value].op].name);
-    if (rule_number(c, ONLY_SPAN) != c->g->nodes[c->node->arg[ONLY].value].arg[CHOOSE_SPAN].number)
-        return rule_refuse_number(c, ONLY_SPAN, "the span that choose has");
+                           op_infos[c->g->nodes[c->node->arg[ATTEND_ONLY].value].op].name);
+    if (rule_number(c, ATTEND_ONLY_SPAN) != c->g->nodes[c->node->arg[ATTEND_ONLY].value].arg[CHOOSE_SPAN].number)
+        return rule_refuse_number(c, ATTEND_ONLY_SPAN, "the span that choose has");
     return only.dims[1] == 1 || only.dims[1] == n_heads
                ? ANDIRON_OK
                : rule_refuse(c, "expected only to have 1 or %" PRIu32 " heads, got %s", n_heads,
@@ -128,14 +108,14 @@ static andiron_status check_only(const struct check *c, uint32_t n_heads)
 static andiron_status check_joins(const struct check *c, struct shape v, uint32_t n_heads)
 {
     char text[SHAPE_TEXT];
-    if (!rule_is_count(rule_number(c, EVERY), 1))
-        return rule_refuse_number(c, EVERY, "a whole number from 1 on");
-    if (rule_number(c, OPEN) != 0 && rule_number(c, OPEN) != 1)
-        return rule_refuse_number(c, OPEN, "0 or 1");
-    if (c->node->arg[JOINS].value < 0)
+    if (!rule_is_count(rule_number(c, ATTEND_EVERY), 1))
+        return rule_refuse_number(c, ATTEND_EVERY, "a whole number from 1 on");
+    if (rule_number(c, ATTEND_OPEN) != 0 && rule_number(c, ATTEND_OPEN) != 1)
+        return rule_refuse_number(c, ATTEND_OPEN, "0 or 1");
+    if (c->node->arg[ATTEND_JOINS].value < 0)
         return ANDIRON_OK;
-    const struct node *other = &c->g->nodes[c->node->arg[JOINS].value];
-    if (other->op != OP_attend || other->arg[OPEN].number == 0 || rule_weight(c, SINKS))
+    const struct node *other = &c->g->nodes[c->node->arg[ATTEND_JOINS].value];
+    if (other->op != OP_attend || other->arg[ATTEND_OPEN].number == 0 || rule_weight(c, ATTEND_SINKS))
         return rule_refuse(c, "expected joins to be what an attend with open: 1 gave, and no sinks beside it");
     if (other->shape.dims[0] != v.dims[0] + 2 || other->shape.dims[1] != n_heads)
         return rule_refuse(c, "expected joins to be [%" PRIu32 ", %" PRIu32 "], got %s", v.dims[0] + 2, n_heads,
@@ -143,17 +123,29 @@ static andiron_status check_joins(const struct check *c, struct shape v, uint32_
     return ANDIRON_OK;
 }
 
-/* What is seen of the text, and scores of distances. */
+/* Scores of distances: of queries, of keys, whose rows are read where they stand in the step. */
+static andiron_status check_near(const struct check *c, uint32_t n_heads)
+{
+    const struct weight *at = rule_weight(c, ATTEND_NEAR_AT);
+    char text[SHAPE_TEXT];
+    for (size_t i = ATTEND_NEAR; i <= ATTEND_NEAR_KEYS; i += ATTEND_NEAR_KEYS - ATTEND_NEAR)
+        if (c->node->arg[i].value >= 0 && rule_shape(c, i).dims[1] != n_heads)
+            return rule_refuse(c, "expected %s to have %" PRIu32 " heads, as q has, got %s", c->info->arg[i].name,
+                               n_heads, shape_text(rule_shape(c, i), text));
+    if (c->node->arg[ATTEND_NEAR_KEYS].value >= 0 && rule_number(c, ATTEND_SEES) == 0)
+        return rule_refuse(c, "expected sees: \"all\" beside near_keys");
+    if (at && (at->type != TYPE_F32 || at->n_dims != 1 || at->dims[0] % 2 == 0))
+        return rule_refuse_weight(c, at, "near_at to be F32 [2 m + 1]");
+    return ANDIRON_OK;
+}
+
+/* What is seen of the text. */
 static andiron_status check_sight(const struct check *c, uint32_t n_heads, struct shape v)
 {
-    char text[SHAPE_TEXT];
     andiron_status s = check_only(c, v.dims[1]);
     if (!s)
         s = check_joins(c, v, n_heads);
-    if (s || c->node->arg[NEAR].value < 0 || rule_shape(c, NEAR).dims[1] == n_heads)
-        return s;
-    return rule_refuse(c, "expected near to have %" PRIu32 " heads, as q has, got %s", n_heads,
-                       shape_text(rule_shape(c, NEAR), text));
+    return s ? s : check_near(c, n_heads);
 }
 
 /* How many spans are chosen, and how long they are. */
@@ -171,7 +163,7 @@ static andiron_status check_spans(const struct check *c)
 
 andiron_status rules_choose(struct check *c)
 {
-    enum { WEIGHTS = 2, LOCAL = 5 };
+    enum { Q, K, WEIGHTS, LOCAL = 5 };
     static const uint8_t rules[][2] = {{LOCAL, COUNT}};
     const struct shape q = rule_shape(c, Q), k = rule_shape(c, K);
     char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT];
@@ -210,14 +202,14 @@ static const char *mismatch(struct shape q, struct shape k, struct shape v)
 andiron_status rules_attend(struct check *c)
 {
     static const uint8_t rules[][2] = {
-        {SCALE, NOT_NEGATIVE}, {WINDOW, COUNT}, {CAP, NOT_NEGATIVE}, {ALIBI, NOT_NEGATIVE}};
-    struct shape q = rule_shape(c, Q), k, v;
+        {ATTEND_SCALE, NOT_NEGATIVE}, {ATTEND_WINDOW, COUNT}, {ATTEND_CAP, NOT_NEGATIVE}, {ATTEND_ALIBI, NOT_NEGATIVE}};
+    struct shape q = rule_shape(c, ATTEND_Q), k, v;
     char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT], v_text[SHAPE_TEXT];
     andiron_status s = rule_numbers(c, sizeof rules / sizeof *rules, rules);
     if (!s)
         s = stored_shapes(c, &k, &v);
     if (!s)
-        s = rule_vector(c, SINKS, q.dims[1]);
+        s = rule_vector(c, ATTEND_SINKS, q.dims[1]);
     if (!s)
         s = check_relative(c, q.dims[1]);
     if (!s)
@@ -228,5 +220,5 @@ andiron_status rules_attend(struct check *c)
     if (expected)
         return rule_refuse(c, "expected %s, got q %s, k %s, v %s", expected, shape_text(q, q_text),
                            shape_text(k, k_text), shape_text(v, v_text));
-    return rule_give(c, 2, v.dims[0] + (rule_number(c, OPEN) != 0 ? 2 : 0), q.dims[1]);
+    return rule_give(c, 2, v.dims[0] + (rule_number(c, ATTEND_OPEN) != 0 ? 2 : 0), q.dims[1]);
 }

@@ -361,6 +361,13 @@ static void attend(void **state)
     refused(&b, with_number(n, 6, -1), "cap to be at least 0");
     refused(&b, with_value(n, 14, v), "near to have 6 heads, as q has, got [24, 2]");
     added(&b, with_value(n, 14, q));
+    const struct weight even = tensor(TYPE_F32, 8, 0), odd = tensor(TYPE_F32, 9, 0);
+    struct node keys = with_value(attention(q, k, v, 3), 18, q);
+    refused(&b, keys, "expected sees: \"all\" beside near_keys");
+    keys = with_number(keys, 7, 1);
+    refused(&b, with_value(keys, 18, v), "near_keys to have 6 heads, as q has, got [24, 2]");
+    refused(&b, with_weight(keys, 19, &even), "near_at to be F32 [2 m + 1]");
+    added(&b, with_weight(keys, 19, &odd));
     end(&b);
 }
 

@@ -47,15 +47,17 @@ MORE = {"modernbert": {"local_attention": 8},
                         "mlp_layer_types": ["hash_moe", "moe"], "hc_mult": 2, "hc_sinkhorn_iters": 3,
                         "index_n_heads": 6, "index_head_dim": 8, "index_topk": 3, "o_groups": 2, "o_lora_rank": 8,
                         "head_dim": 16, "num_key_value_heads": 1, "sliding_window": 4},
+        "deberta-v2": {"relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"],
+                       "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
-         "modernbert-masked", "mpnet-masked", "bert-classes", "qwen2-classes"]  # TYPE-HEAD
+         "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes", "qwen2-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification}
 
 
 def make(name):
-    kind, _, head = name.partition("-")
+    kind, _, head = name.rpartition("-") if name.rpartition("-")[2] in HEADS else (name, "", "")
     cls = CONFIG_MAPPING[kind]
     fields = cls().to_dict()
     small = {k: v for k, v in SMALL.items() if k in fields} | MORE.get(kind, {})

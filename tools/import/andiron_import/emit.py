@@ -124,8 +124,10 @@ def said(x):
     return str(int(x)) if abs(x) < 1e15 and x == int(x) else f"{x:.9g}".replace("e+", "e")
 
 
-def word_of(node):
-    """As what attend takes it."""
+def word_of(node, distances):
+    """As what attend takes it; distances: words for what comes next of those."""
+    if distances and node.op != "choose":
+        return distances.pop(0)
     return "only" if node.op == "choose" else "joins" if node.attrs.get("open") else "near"
 
 
@@ -193,11 +195,13 @@ class Scope:
             return f"{node.op}({ins[0]}, {stems.get('weight', 'none')}, {said(attrs['eps'])})"
         if node.op == "constant":
             return f"flat(constant({stems['weight']}))"
-        words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items() if k != "cache_of"}
+        words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items()
+                 if k not in ("cache_of", "distances")}
         if node.op == "attend":
             own = 1 if "cache_of" in attrs else 3
             more = zip(ins[own:], node.inputs[own:])
-            ins[own:] = [f"{word_of(i)}: {v}" for v, (i, _) in more]
+            distances = attrs.get("distances", "").split()
+            ins[own:] = [f"{word_of(i, distances)}: {v}" for v, (i, _) in more]
         if node.op == "attend" and "cache_of" in attrs:
             where = f'cache: nth("blk", {self.emitter.place[attrs["cache_of"]]})'
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"{k}: {s}" for k, s in stems.items()]

@@ -4,9 +4,9 @@ import torch
 from . import text
 from .ops_moves import Ids
 from .ops_numbers import summed
-from .rows import apply, as_rows, combine, joined, number_of, ordered, text_dim
+from .rows import apply, as_rows, combine, joined, number_of, op, ordered, text_dim
 from .texts import wrapped
-from .values import Const, Fill, Node, Refused, Rows
+from .values import Aside, Const, Fill, Node, Refused, Rows
 
 
 def distance():
@@ -26,6 +26,25 @@ class Near:
 
     def __init__(self, rows, shape, masked=False):
         self.rows, self.shape, self.masked = rows, tuple(shape), masked
+
+
+class ByDistance(Aside):
+    """queries, keys: rows [.., heads, text, n], or None; at: which of these n each distance has, from -m to m."""
+
+    def __init__(self, queries, keys, at, shape):
+        self.queries, self.keys, self.at, self.shape = queries, keys, at, tuple(shape)
+
+    def put(self, attend):
+        """As arguments of a node."""
+        given = {"near": self.queries, "near_keys": self.keys}
+        attend.attrs["distances"] = " ".join(k for k, x in given.items() if x)
+        attend.inputs += [(ordered(x), attend.heads) for x in given.values() if x]
+        attend.weights["near_at"] = self.at, None
+
+
+@op("by_distance.default")
+def _(t, queries, keys, at):
+    return ByDistance(queries, keys, Const.literal(at.known().float()), t.shape)
 
 
 def all_are(x, want):

@@ -3,6 +3,7 @@ import torch
 
 from . import indexer, text
 from .fuse import scale_of
+from .near import ByDistance
 from .ops_layers import own_heads, relative_of, sight
 from .ops_moves import Ids
 from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, per_row, text_dim
@@ -20,7 +21,7 @@ class Scores:
 
     def __init__(self, q, k, layout, **of):
         self.q, self.k, self.layout, self.shape = q, k, layout, layout.shape
-        self.scale, self.cap, self.words, self.alibi, self.bias = 1.0, 0.0, (), 0.0, None
+        self.scale, self.cap, self.words, self.alibi, self.bias, self.distances = 1.0, 0.0, (), 0.0, None, None
         self.exp = self.summed = False
         self.__dict__.update(of)
 
@@ -141,6 +142,8 @@ def slopes_of(bias, heads):
 
 
 def added(s, x):
+    if isinstance(x, ByDistance) and not s.distances:
+        return s.but(distances=x)
     slopes = slopes_of(x, s.q.shape[1])
     if slopes is not None:
         return s.but(alibi=exponent_of(slopes))
@@ -162,7 +165,7 @@ def times(s, by):
     if words:
         return s.but(words=s.words + words)
     by = number_of(by)
-    if by is None or s.words or s.alibi or s.bias or s.cap:
+    if by is None or s.words or s.alibi or s.bias or s.distances or s.cap:
         raise Refused("scores that are scaled after a mask or by what is no number")
     return s.but(scale=s.scale * by)
 
@@ -186,6 +189,8 @@ def finished(s, v, shape):
     both, d = attrs.get("sees") == "all", v.shape[3]
     weights = {"relative": (relative_of(s.bias, s.q.shape[1], both), None)} if s.bias else {}
     node = Node("attend", ins, s.q.shape[1] * d, s.q.shape[1], attrs, weights)
+    if s.distances:
+        s.distances.put(node)
     in_head = lambda axes: [(size, stride if stride is TEXT else stride * d) for size, stride in axes]
     return Rows(node, [*map(in_head, s.layout.dims[:-1]), [(d, 1)]]).view(shape)
 

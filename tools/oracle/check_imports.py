@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Import tiny models and compare what andiron computes with what Transformers computed when they were made.
+
+    check_imports.py DIR [NAME ...] [--andiron PROGRAM] [--seconds N] [--out DIR]
+
+Each folder DIR/NAME holds a model as Transformers saves it and golden.safetensors: input_ids [1, n], logits [n, V] of
+one pass and, where the model has a cache, logits_decode [m, V] of the last m tokens one by one. One line a model, then
+how many agree within 2e-4 of the largest logit. Needs what tools/import needs; --out keeps the imported files.
+"""
+import argparse
+import contextlib
+import multiprocessing
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+from safetensors.numpy import load_file
+
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tools/import"))
+
+from andiron_import import __main__ as importer  # noqa: E402
+from andiron_import import check  # noqa: E402
+
+
+def compared(folder, out, program):
+    """What is to be said of one model, and whether it agrees."""
+    try:
+        importer.run(folder, out, "f32", program)
+    except Exception as e:  # noqa: BLE001 - whatever the importer says is the result
+        return False, f"{type(e).__name__}: {str(e).splitlines()[0][:300] if str(e) else ''}"
+    golden = load_file(folder / "golden.safetensors")
+    tokens, said = golden["input_ids"][0].tolist(), []
+    rows = len(golden["logits_decode"]) if "logits_decode" in golden else 0
+    for decode in sorted({0, rows}):
+        got = check.andiron_logits(program, out, tokens, decode)
+        want = golden["logits_decode"] if decode else golden["logits"]
+        said.append(check.far(got[-len(want):], want))
+    return max(said) <= check.LIMIT, " ".join(f"{by:.1e}" for by in said)
+
+
+def child(folder, out, program, pipe):
+    with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
+        os.dup2(nothing.fileno(), 2)
+        pipe.send(compared(folder, out, program))
+
+
+def in_time(folder, out, program, seconds):
+    """The same in a process of its own, which may take so long."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=child, args=(folder, out, program, there))
+    process.start()
+    there.close()
+    try:
+        return here.recv() if here.poll(seconds) else (False, f"took more than {seconds} s")
+    except EOFError:
+        return False, "its process ended without a word"
+    finally:
+        process.kill()
+        process.join()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dir", type=pathlib.Path)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--andiron", default=str(ROOT / "build/release/bin/andiron"))
+    parser.add_argument("--seconds", type=int, default=180)
+    parser.add_argument("--out", type=pathlib.Path)
+    args = parser.parse_args()
+    names = args.names or sorted(p.parent.name for p in args.dir.glob("*/golden.safetensors"))
+    agree = 0
+    with tempfile.TemporaryDirectory() as nothing:
+        out = args.out or pathlib.Path(nothing)
+        out.mkdir(exist_ok=True)
+        for name in names:
+            start = time.time()
+            ok, said = in_time(args.dir / name, out / f"{name}.gguf", args.andiron, args.seconds)
+            agree += ok
+            print(f"{name} {'ok' if ok else 'FAIL'} {said} ({time.time() - start:.0f} s)", flush=True)
+            if not args.out:
+                (out / f"{name}.gguf").unlink(missing_ok=True)
+    print(f"{agree} passed, {len(names) - agree} failed")
+    sys.exit(agree < len(names))
+
+
+if __name__ == "__main__":
+    main()
