@@ -340,8 +340,14 @@ static struct view lower_function(struct lower *l, const struct node *n)
 static struct view lower_plain(struct lower *l, const struct node *n)
 {
     static const uint8_t steps[] = {
-        [OP_l2norm] = STEP_L2NORM, [OP_softmax] = STEP_SOFTMAX,         [OP_sum] = STEP_SUM, [OP_top] = STEP_TOP,
-        [OP_pick] = STEP_PICK,     [OP_keep_groups] = STEP_KEEP_GROUPS, [OP_mix] = STEP_MIX,
+        [OP_l2norm] = STEP_L2NORM,
+        [OP_softmax] = STEP_SOFTMAX,
+        [OP_sum] = STEP_SUM,
+        [OP_top] = STEP_TOP,
+        [OP_pick] = STEP_PICK,
+        [OP_places] = STEP_PLACES,
+        [OP_keep_groups] = STEP_KEEP_GROUPS,
+        [OP_mix] = STEP_MIX,
     };
     const enum step_op op = steps[n->op];
     const bool strided = op == STEP_L2NORM || op == STEP_SOFTMAX || op == STEP_SUM;
@@ -364,7 +370,7 @@ static struct view lower_sincos(struct lower *l, const struct node *n)
 static struct view lower_ids(struct lower *l, const struct node *n)
 {
     struct step s = lower_step(n->op == OP_embed ? STEP_EMBED : STEP_NUMBERS, no_view);
-    s.node = &l->g->nodes[n->arg[0].value];
+    s.node = n->op == OP_place_of ? n : &l->g->nodes[n->arg[0].value];
     if (n->op == OP_embed)
         s.weight = n->arg[1].weight;
     return lower_emit(l, s, n->shape.dims[0], 1, 0);
@@ -396,7 +402,9 @@ struct view lower_node(struct lower *l, const struct node *n)
 {
     static struct view (*const by_op[])(struct lower *, const struct node *) = {
         [OP_tokens] = lower_nothing,    [OP_positions] = lower_nothing,
+        [OP_remainder] = lower_nothing, [OP_replace] = lower_nothing,
         [OP_embed] = lower_ids,         [OP_numbers] = lower_ids,
+        [OP_place_of] = lower_ids,      [OP_places] = lower_plain,
         [OP_constant] = lower_constant, [OP_geometric] = lower_geometric,
         [OP_linear] = lower_linear,     [OP_head_linear] = lower_head_linear,
         [OP_experts] = lower_experts,   [OP_rmsnorm] = lower_norm,

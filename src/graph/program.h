@@ -74,6 +74,7 @@ enum step_op {
     STEP_ARRANGE,
     STEP_SINCOS,
     STEP_TOP,
+    STEP_PLACES,
     STEP_PICK,
     STEP_KEEP_GROUPS,
     STEP_MIX,

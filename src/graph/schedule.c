@@ -53,6 +53,7 @@ const char *step_name(enum step_op op)
         [STEP_ARRANGE] = "arrange",
         [STEP_SINCOS] = "sincos",
         [STEP_TOP] = "top",
+        [STEP_PLACES] = "places",
         [STEP_PICK] = "pick",
         [STEP_KEEP_GROUPS] = "keep_groups",
         [STEP_MIX] = "mix",

@@ -84,7 +84,12 @@ VARIANTS = {
     "hy_v4.all": indexer(top=64),
     "minimax-m3.all": {"attention.indexer.top_k": 64},
     "deepseek4.all": indexer(top=64),
+    "deepseek4.yarn": YARN | {"hash_layer_count": 0},
     "glm5-next.all": indexer(top=64),
+    "glm5-next.shared": {INDEXERS: [0, 1, 0, 0],
+        "+lack": dict.fromkeys(["indexer.k_norm.weight", "indexer.k_norm.bias", "indexer.proj.weight",
+        "indexer.attn_k.weight", "indexer.attn_q_b.weight", "indexer_compressor_gate.weight",
+        "indexer_compressor_ape.weight"], [3])},
     "qwen4exp.all": {"attention.indexer.top_k": 64},
     "gpt-oss.plain": {key: None for key in YARN},
 }
