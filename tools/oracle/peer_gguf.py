@@ -2,8 +2,8 @@
 
 A spec is lines `kv KEY TYPE VALUE...` and `tensor NAME SPREAD MIDDLE D0 D1 ...` (D0 runs fastest; F32). Item i of a
 tensor is MIDDLE + SPREAD * u in float32, rounded after the product and after the sum, where u = (z >> 40) * 2^-23 - 1
-and z = mix(fnv1a64(NAME) + (i + 1) * 0x9E3779B97F4A7C15), mix being the finalizer of splitmix64. A line `ids NAME N 0 D0 D1
-...` is a tensor of I32 whose items are (z >> 40) * N >> 24. Other lines are marks:
+and z = mix(fnv1a64(NAME) + (i + 1) * 0x9E3779B97F4A7C15), mix being the finalizer of splitmix64. A line
+`ids NAME N 0 D0 D1 ...` is a tensor of I32 whose items are (z >> 40) * N >> 24. Other lines are marks:
     embeddings       the rows of the .bin are embeddings
     whole            attention looks ahead, so that only the whole prompt in one step compares
     flash            llama.cpp computed the rows with flash attention, which it wants for all parts of this model
