@@ -140,11 +140,11 @@ size_t attention_scratch_bytes(const struct graph *g)
     return most;
 }
 
-/* The positions that a query at `position` sees, of a text that ends with `end`. */
+/* The positions that a query at `position` sees, of a text, or a source, that ends with `end`. */
 static void see(const struct node *n, uint32_t position, uint32_t end, uint32_t *first, uint32_t *last)
 {
     const uint32_t window = (uint32_t)n->arg[WINDOW].number;
-    const bool all = n->arg[SEES].number != 0;
+    const bool all = graph_sees(n) != SEES_BEFORE;
     *first = 0;
     *last = all ? end : position;
     if (window == 0)
@@ -198,6 +198,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
         const float *q = run_row(r, s->in[0], row, 0) + head * s->in[0].head_stride;
         const struct view chosen = s->in[2];
         const float *only = view_given(chosen) ? run_row(r, chosen, row, 0) : NULL;
+        const uint32_t end = graph_sees(s->node) == SEES_SOURCE ? r->plan->rows[row].n_source - 1 : tile.last;
         for (size_t h = 0; h < n; h++, at++, q += s->in[0].head_stride) {
             memcpy(x->q + at * hd32, q, hd * sizeof *q);
             memset(x->q + at * hd32 + hd, 0, (hd32 - hd) * sizeof *q);
@@ -209,7 +210,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
             x->next[at] = 0;
             x->near[at] = view_given(s->in[3]) ? run_row(r, s->in[3], row, 0) + (head + h) * s->in[3].head_stride
                                                : NULL;
-            see(s->node, x->position[at], tile.last, &x->first[at], &x->last[at]);
+            see(s->node, x->position[at], end, &x->first[at], &x->last[at]);
         }
     }
     if (r->plan->rows[tile.first].layout->type == KV_Q8_0)
@@ -243,7 +244,7 @@ static void bias_page(const struct step *s, struct queries *x, size_t n, uint32_
             float bias = -x->slope[j] * (distance < 0 ? -distance : distance);
             if (relative) {
                 const uint32_t bucket = bucket_of(-(double)distance, (uint32_t)relative->dims[1],
-                                                  node->arg[SEES].number != 0);
+                                                  graph_sees(node) != SEES_BEFORE);
                 bias += ((const float *)relative->data)[bucket * relative->dims[0] + x->head[j]];
             }
             if (x->near[j] && distance >= 0 && distance < (float)s->in[3].size)

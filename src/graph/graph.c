@@ -43,6 +43,8 @@ andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *e
 /* Places of attend's arguments in ops.def. */
 enum { ATTEND_K = 1, ATTEND_V, ATTEND_SEES = 7 };
 
+int graph_sees(const struct node *attend) { return (int)attend->arg[ATTEND_SEES].number; }
+
 static void keep_cache(struct graph *g, struct node *attend)
 {
     if (attend->op == OP_choose) {
@@ -50,8 +52,8 @@ static void keep_cache(struct graph *g, struct node *attend)
         g->caches[g->n_caches++] = (struct cache){1, g->nodes[attend->arg[1].value].shape.dims[0], 0};
         return;
     }
-    if (attend->arg[ATTEND_SEES].number != 0)
-        g->whole_texts = true;
+    g->whole_texts = g->whole_texts || graph_sees(attend) == SEES_ALL;
+    g->reads_source = g->reads_source || graph_sees(attend) == SEES_SOURCE;
     if (attend->arg[ATTEND_K].value < 0)
         return;
     const struct shape k = g->nodes[attend->arg[ATTEND_K].value].shape, v = g->nodes[attend->arg[ATTEND_V].value].shape;

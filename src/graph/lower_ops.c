@@ -194,17 +194,22 @@ static struct view lower_rope(struct lower *l, const struct node *n)
     return lower_emit(l, s, x.size, x.heads, 0);
 }
 
+void lower_store(struct lower *l, const struct node *attend)
+{
+    enum { K = 1, V, CACHE };
+    struct step store = lower_step(STEP_STORE, lower_input(l, attend->arg[K].value));
+    store.in[1] = lower_input(l, attend->arg[V].value);
+    store.node = attend;
+    l->stored[(size_t)attend->arg[CACHE].number] = lower_emit(l, store, 0, 0, 0);
+}
+
 static struct view lower_attend(struct lower *l, const struct node *n)
 {
     enum { Q, K, V, CACHE, ONLY = 12, NEAR = 14, JOINS = 17 };
     const size_t cache = (size_t)n->arg[CACHE].number;
     const struct view q = lower_input(l, n->arg[Q].value);
-    if (n->arg[K].value >= 0) {
-        struct step store = lower_step(STEP_STORE, lower_input(l, n->arg[K].value));
-        store.in[1] = lower_input(l, n->arg[V].value);
-        store.node = n;
-        l->stored[cache] = lower_emit(l, store, 0, 0, 0);
-    }
+    if (n->arg[K].value >= 0 && graph_sees(n) != SEES_SOURCE)
+        lower_store(l, n);
     struct step s = lower_step(STEP_ATTEND, q);
     s.in[1] = l->stored[cache];
     if (n->arg[ONLY].value >= 0)

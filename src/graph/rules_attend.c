@@ -150,6 +150,8 @@ static andiron_status check_sight(const struct check *c, uint32_t n_heads, struc
     andiron_status s = check_only(c, v.dims[1]);
     if (!s)
         s = check_joins(c, v, n_heads);
+    if (!s && graph_sees(c->node) == SEES_SOURCE && rule_number(c, WINDOW) != 0)
+        return rule_refuse_number(c, WINDOW, "0 where the source is seen");
     if (s || c->node->arg[NEAR].value < 0 || rule_shape(c, NEAR).dims[1] == n_heads)
         return s;
     return rule_refuse(c, "expected near to have %" PRIu32 " heads, as q has, got %s", n_heads,

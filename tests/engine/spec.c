@@ -109,6 +109,13 @@ static void read_tensor(struct reader *r, char **words, size_t n, bool ids)
         t->dims[i - 4] = strtoull(words[i], NULL, 10);
 }
 
+static void read_source(struct spec *spec, char **words, size_t n)
+{
+    assert_true(n - 1 <= sizeof spec->source / sizeof *spec->source);
+    for (size_t i = 1; i < n; i++)
+        spec->source[spec->n_source++] = (int32_t)strtol(words[i], NULL, 10);
+}
+
 static void read_line(struct reader *r, char *line)
 {
     char *words[MAX_WORDS], *rest = NULL;
@@ -122,7 +129,7 @@ static void read_line(struct reader *r, char *line)
     else if (n > 0 && !strcmp(words[0], "whole"))
         r->spec->whole = true;
     else if (n > 0 && !strcmp(words[0], "encoder"))
-        r->spec->has_encoder = true;
+        read_source(r->spec, words, n);
     else if (n != 1)
         fail_msg("\"%s\" begins no line of a spec", line);
 }

@@ -86,6 +86,7 @@ VARIANTS = {
     "deepseek4.all": indexer(top=64),
     "deepseek4.yarn": YARN | {"hash_layer_count": 0},
     "glm5-next.all": indexer(top=64),
+    "t5.relu": {"+without": ["ffn_gate.weight"], "decoder_block_count": 1},
     "glm5-next.shared": {INDEXERS: [0, 1, 0, 0],
         "+lack": dict.fromkeys(["indexer.k_norm.weight", "indexer.k_norm.bias", "indexer.proj.weight",
         "indexer.attn_k.weight", "indexer.attn_q_b.weight", "indexer_compressor_gate.weight",
