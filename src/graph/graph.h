@@ -139,6 +139,9 @@ andiron_status graph_add(struct graph *g, const struct node *node, node_id *out,
 /* Floats of state that a node of `g` keeps for each session; 0: it looks at one row only, or at a cache. */
 uint64_t graph_state_items(const struct graph *g, const struct node *n);
 
+/* A row depends on other rows of its text. */
+bool graph_spans_rows(const struct graph *g, const struct node *n);
+
 enum { SEES_BEFORE, SEES_ALL, SEES_SOURCE }; /* attend's choice */
 int graph_sees(const struct node *attend);
 

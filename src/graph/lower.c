@@ -220,7 +220,7 @@ andiron_status lower_graph(const struct graph *g, const struct kernels *kernels,
         return error_memory(error, n * sizeof *l.views, "lowering a graph");
     mark_source(g, in_source);
     for (size_t i = 0; i < n; i++)
-        l.in_body[i] = !in_source[i] && (g->nodes[i].op == OP_attend || graph_state_items(g, &g->nodes[i]) > 0);
+        l.in_body[i] = !in_source[i] && graph_spans_rows(g, &g->nodes[i]);
     mark_inputs(g, l.in_body, NULL);
     l.in_head[g->output] = true;
     mark_inputs(g, l.in_head, l.in_body);

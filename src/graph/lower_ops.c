@@ -106,9 +106,29 @@ static struct view product_input(struct lower *l, struct view x, const struct we
     return mul_reads_q8(w->type) ? lower_quantized(l, x, parts) : lower_packed(l, x, true);
 }
 
+/* A weight of 3 dimensions as the matrix that it is. */
+static const struct weight *matrix_of(struct lower *l, const struct weight *w)
+{
+    if (w->n_dims < 3)
+        return w;
+    struct weight *flat = arena_alloc(l->arena, 1, sizeof *flat);
+    if (!flat) {
+        if (!l->status)
+            l->status = error_memory(l->error, sizeof *flat, "a matrix");
+        return w;
+    }
+    *flat = *w;
+    flat->n_dims = 2;
+    flat->dims[0] = w->dims[0] * w->dims[1];
+    flat->dims[1] = w->dims[2];
+    flat->dims[2] = 1;
+    flat->row_bytes = w->row_bytes * w->dims[1];
+    return flat;
+}
+
 static struct view lower_linear(struct lower *l, const struct node *n)
 {
-    const struct weight *w = n->arg[1].weight;
+    const struct weight *w = matrix_of(l, n->arg[1].weight);
     struct step s = lower_step(STEP_LINEAR,
                                product_input(l, lower_input(l, n->arg[0].value), w, l->body ? HEAD_PARTS : 1));
     s.weight = w;
@@ -280,6 +300,25 @@ static struct view lower_conv(struct lower *l, const struct node *n)
     return lower_emit(l, s, n->shape.dims[0], 1, 0);
 }
 
+static struct view lower_around(struct lower *l, const struct node *n)
+{
+    struct step s = lower_step(STEP_AROUND, lower_packed(l, lower_input(l, n->arg[0].value), false));
+    s.node = n;
+    return lower_emit(l, s, n->shape.dims[0], n->shape.dims[1], 0);
+}
+
+static struct view lower_groupnorm(struct lower *l, const struct node *n)
+{
+    enum { X, WEIGHT, BIAS, GROUPS, EPS };
+    struct view x = lower_packed(l, lower_input(l, n->arg[X].value), false);
+    struct step s = lower_step(STEP_GROUPNORM, x);
+    s.node = n;
+    s.weight = n->arg[WEIGHT].weight;
+    s.bias = n->arg[BIAS].weight;
+    s.number = (float)n->arg[EPS].number;
+    return lower_emit(l, s, x.size, x.heads, 0);
+}
+
 static struct view lower_scan(struct lower *l, const struct node *n)
 {
     struct step s = lower_step(STEP_SCAN, no_view);
@@ -427,6 +466,7 @@ struct view lower_node(struct lower *l, const struct node *n)
         [OP_scan] = lower_scan,         [OP_selective_scan] = lower_selective_scan,
         [OP_add] = lower_binary,        [OP_mul] = lower_binary,
         [OP_div] = lower_binary,        [OP_ngrams] = lower_ngrams,
+        [OP_around] = lower_around,     [OP_groupnorm] = lower_groupnorm,
     };
     const size_t n_ops = sizeof by_op / sizeof *by_op;
     return ((size_t)n->op < n_ops && by_op[n->op] ? by_op[n->op] : lower_function)(l, n);

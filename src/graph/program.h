@@ -94,6 +94,8 @@ enum step_op {
     STEP_PREVIOUS,
     STEP_PEAK,
     STEP_CONV,
+    STEP_AROUND,
+    STEP_GROUPNORM,
     STEP_SCAN,
     STEP_SELECTIVE_SCAN,
     N_STEP_OPS

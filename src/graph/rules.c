@@ -22,10 +22,12 @@ andiron_status rule_vector(const struct check *c, size_t i, uint64_t n)
     char expected[96];
     if (!w)
         return ANDIRON_OK;
-    bool one_row = w->dims[0] == n;
-    for (uint32_t d = 1; d < w->n_dims; d++)
-        one_row = one_row && w->dims[d] == 1;
-    if (w->type == TYPE_F32 && one_row)
+    uint64_t items = 1, most = 1; /* below 2^48: check_weight */
+    for (uint32_t d = 0; d < w->n_dims; d++) {
+        items *= w->dims[d];
+        most = w->dims[d] > most ? w->dims[d] : most;
+    }
+    if (w->type == TYPE_F32 && items == n && most == n)
         return ANDIRON_OK;
     snprintf(expected, sizeof expected, "%s to be F32 [%" PRIu64 "]", c->info->arg[i].name, n);
     return rule_refuse_weight(c, w, expected);
@@ -91,15 +93,19 @@ static andiron_status linear(struct check *c)
     const struct weight *w = rule_weight(c, 1);
     size_t items = shape_items(rule_shape(c, 0));
     char text[SHAPE_TEXT], expected[160];
-    andiron_status s = w->n_dims <= 2 ? ANDIRON_OK : rule_refuse_weight(c, w, "a matrix of at most 2 dimensions");
-    if (!s && w->dims[0] != items) {
+    const bool deep = w->n_dims == 3;
+    const uint64_t columns = deep ? w->dims[0] * w->dims[1] : w->dims[0], rows = deep ? w->dims[2] : w->dims[1];
+    andiron_status s = ANDIRON_OK;
+    if (w->n_dims > 3 || (deep && type_info(w->type)->block_items > 1))
+        return rule_refuse_weight(c, w, "a matrix of at most 2 dimensions, or 3 where its type has no blocks");
+    if (columns != items) {
         snprintf(expected, sizeof expected, "rows of %zu numbers, as many as x %s has", items,
                  shape_text(rule_shape(c, 0), text));
         s = rule_refuse_weight(c, w, expected);
     }
     if (!s)
-        s = rule_vector(c, 2, w->dims[1]);
-    return s ? s : rule_give(c, 1, w->dims[1], 1);
+        s = rule_vector(c, 2, rows);
+    return s ? s : rule_give(c, 1, rows, 1);
 }
 
 static andiron_status norm(struct check *c, size_t eps)
@@ -245,6 +251,7 @@ const rule_fn op_rules[OP_LIMIT] = {
     [OP_linear] = linear,
     [OP_rmsnorm] = rmsnorm,
     [OP_layernorm] = layernorm,
+    [OP_groupnorm] = rules_groupnorm,
     [OP_l2norm] = l2norm,
     [OP_sum] = sum,
     [OP_heads] = heads,
@@ -264,6 +271,7 @@ const rule_fn op_rules[OP_LIMIT] = {
     [OP_experts] = rules_experts,
     [OP_mix] = rules_mix,
     [OP_peak] = rules_peak,
+    [OP_around] = rules_around,
     [OP_conv] = rules_conv,
     [OP_scan] = rules_scan,
     [OP_selective_scan] = rules_selective_scan,

@@ -194,7 +194,7 @@ static void linear(void **state)
             "rows of 7 numbers, as many as x [7] has, got \"blk.0.some.weight\" Q4_0 [64, 10]");
     refused(&b, n, "expected a tensor for weight, got none");
     assert_shape(&b, added(&b, with_weight(n, 1, &flat)), 1, 1, 1); /* one row */
-    flat.n_dims = 3;
+    flat.n_dims = 4;
     refused(&b, with_weight(n, 1, &flat), "a matrix of at most 2 dimensions");
     refused(&b, with_weight(with_weight(n, 1, &w), 2, &half), "bias to be F32 [10]");
     refused(&b, with_weight(with_weight(n, 1, &w), 2, &shorter), "bias to be F32 [10]");

@@ -61,7 +61,7 @@ def without_other_half(found, dense):
 
 
 def kind_of(tensor):
-    return re.sub(r"^(blk|enc\.blk|dec\.blk)\.\d+\.", "", tensor)
+    return re.sub(r"^(blk|enc\.blk|dec\.blk|posnet|convnext)\.\d+\.", "", tensor)
 
 
 def known_kinds(name):
