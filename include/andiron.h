@@ -87,11 +87,13 @@ typedef struct {
     const char *cpu;          /* level in use */
     int n_threads;
     size_t n_vocab, n_layer, n_embd, n_ctx_train;
-    size_t n_embedded;     /* tokens that it reads: 0 to n_embedded - 1; n_vocab where it embeds is another number */
-    bool embeds;           /* gives a vector of n_vocab numbers for each token, not scores */
-    uint64_t n_params;     /* weights, counted as numbers */
-    uint64_t file_bytes;   /* of all split files */
-    uint64_t weight_bytes; /* read for each generated token */
+    size_t n_embedded; /* tokens that it reads: 0 to n_embedded - 1; n_vocab where it embeds is another number */
+    bool embeds;       /* gives a vector of n_vocab numbers for each token, not scores */
+    bool reads_source; /* writes a text about another one, its source (encoder-decoder): andiron_session_read_source */
+    andiron_token first_token; /* such a text begins with it */
+    uint64_t n_params;         /* weights, counted as numbers */
+    uint64_t file_bytes;       /* of all split files */
+    uint64_t weight_bytes;     /* read for each generated token */
 } andiron_model_info;
 
 /* Map the GGUF at `path` (of a split model: its first file) and bind its tensors to their architecture. Weights stay in
@@ -192,6 +194,10 @@ ANDIRON_API size_t andiron_session_capacity(const andiron_session *session); /* 
 
 /* Forget all but the first `n_tokens` tokens. */
 ANDIRON_API andiron_status andiron_session_truncate(andiron_session *session, size_t n_tokens, andiron_error *error);
+/* Of a model that reads a source (info.reads_source): read this one, in one step, and begin a new text about it, which
+ * is empty and wants info.first_token first. ANDIRON_E_FULL: more tokens than a step or the context holds. */
+ANDIRON_API andiron_status andiron_session_read_source(andiron_session *session, const andiron_token *tokens,
+                                                       size_t n_tokens, andiron_error *error);
 /* Add `tokens` to the session, in steps of at most the model's max_step_tokens; afterwards andiron_session_logits has
  * the scores of the last. ANDIRON_E_FULL, with nothing added, when they do not all fit. */
 ANDIRON_API andiron_status andiron_session_append(andiron_session *session, const andiron_token *tokens,

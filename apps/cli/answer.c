@@ -86,16 +86,29 @@ static bool read_in_steps(struct answerer *a, const struct tokens *prompt, size_
     return true;
 }
 
+/* The prompt is the source of a text that begins here. */
+static bool read_source(struct answerer *a, const struct tokens *prompt)
+{
+    andiron_error error;
+    andiron_model_info info;
+    andiron_model_get_info(a->model, &info);
+    return !(andiron_session_read_source(a->session, prompt->ids, prompt->n, &error) ||
+             andiron_session_append(a->session, &info.first_token, 1, &error)) ||
+           fail_with(&error);
+}
+
 static bool read_prompt(struct answerer *a, const struct tokens *prompt, size_t *n_kept, size_t *n_done)
 {
     andiron_error error;
+    *n_done = prompt->n;
+    if (model_reads_source(a->model))
+        return read_source(a, prompt);
     size_t room = andiron_session_capacity(a->session);
     if (prompt->n > room)
         return fail("the prompt has %zu tokens, but the context holds %zu; shorten it or give a larger --ctx",
                     prompt->n, room);
     if (a->interrupted || a->show_progress)
         return read_in_steps(a, prompt, n_kept, n_done);
-    *n_done = prompt->n;
     return !andiron_session_sync(a->session, prompt->ids, prompt->n, n_kept, &error) || fail_with(&error);
 }
 

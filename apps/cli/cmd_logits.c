@@ -10,7 +10,7 @@
 
 struct logits_args {
     struct model_args model;
-    const char *tokens, *prompt, *output, *kv_type;
+    const char *tokens, *prompt, *source, *output, *kv_type;
     size_t ubatch, decode, beside, ctx;
     bool special;
 };
@@ -77,6 +77,18 @@ static bool open_all(struct run *run, const struct logits_args *args, size_t n_t
     return true;
 }
 
+/* Every session writes about the same source. */
+static bool read_source(struct run *run, const char *ids)
+{
+    andiron_error error;
+    struct tokens source = {0};
+    bool ok = tokens_parse(&source, ids, strlen(ids), model_n_embedded(run->model));
+    for (size_t s = 0; s < run->n_sessions && ok; s++)
+        ok = !andiron_session_read_source(run->sessions[s], source.ids, source.n, &error) || fail_with(&error);
+    tokens_close(&source);
+    return ok;
+}
+
 static bool read_tokens(struct tokens *tokens, const andiron_model *model, const struct logits_args *args)
 {
     if (args->prompt)
@@ -101,7 +113,7 @@ static bool write_logits(struct run *run, const struct logits_args *args)
         ok = fail("--decode %zu: there are only %zu tokens", args->decode, tokens.n);
     if (ok && args->ctx && args->ctx < tokens.n)
         ok = fail("there are %zu tokens, but --ctx %zu holds fewer; give a larger one or none", tokens.n, args->ctx);
-    if (ok && open_all(run, args, tokens.n) &&
+    if (ok && open_all(run, args, tokens.n) && (!args->source || read_source(run, args->source)) &&
         safetensors_begin(&run->writer, args->output, "logits", tokens.n, run->n_vocab)) {
         ok = run_all(run, &tokens, args->decode);
         ok = safetensors_finish(&run->writer, ok) && ok;
@@ -143,6 +155,8 @@ static const struct option_row options[] = {
      offsetof(struct logits_args, tokens), 0, 0},
     {"prompt", 'p', OPTION_TEXT, "TEXT", "a text, with BOS as the model wants it", offsetof(struct logits_args, prompt),
      0, 0},
+    {"source", 0, OPTION_TEXT, "IDS", "what an encoder-decoder model reads first: token ids",
+     offsetof(struct logits_args, source), 0, 0},
     {"special", 0, OPTION_FLAG, NULL, "text that spells a control token becomes it",
      offsetof(struct logits_args, special), 0, 0},
     {"output", 'o', OPTION_FILE, "FILE", "the safetensors file to write", offsetof(struct logits_args, output), 0, 0},

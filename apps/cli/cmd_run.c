@@ -87,7 +87,7 @@ static bool run_model(struct answerer *a, const char *model, const char *given)
         ok = fail_with(&error);
     a->show_timings = !converse || args->model.verbose;
     a->show_progress = isatty(STDERR_FILENO);
-    if (ok && raw && !args->raw)
+    if (ok && raw && !args->raw && !model_reads_source(a->model))
         fprintf(stderr, "andiron: this model has no chat template; it continues the text as it stands (--raw)\n");
     if (ok)
         ok = converse ? chat(a, resolve_model(model), raw) : one_answer(a, &text, raw, !given);

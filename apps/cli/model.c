@@ -115,6 +115,13 @@ size_t model_n_vocab(const andiron_model *model)
     return info.n_vocab;
 }
 
+bool model_reads_source(const andiron_model *model)
+{
+    andiron_model_info info;
+    andiron_model_get_info(model, &info);
+    return info.reads_source;
+}
+
 size_t model_n_embedded(const andiron_model *model)
 {
     andiron_model_info info;

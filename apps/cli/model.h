@@ -67,6 +67,7 @@ andiron_model_options model_options(const struct model_args *args, struct model_
 /* For andiron_progress_fn, with what is done as `user`: a line on stderr, with figures where it is a terminal. */
 void model_show_progress(void *user, double done);
 size_t model_n_vocab(const andiron_model *model);
+bool model_reads_source(const andiron_model *model);
 size_t model_n_embedded(const andiron_model *model);
 /* Let the library's warnings, and with `verbose` what else it says, appear on stderr. */
 void model_say_log(bool verbose);

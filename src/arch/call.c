@@ -88,11 +88,12 @@ static andiron_status set_choice(const struct arguments *a, const struct op_arg 
     return expected_for(a, what, arg->name, v);
 }
 
-/* A second set of keys and values in one softmax. */
-static bool joins(const struct arguments *a)
+/* A second set of keys and values in one softmax, or those of the source. */
+static bool is_second(const struct arguments *a)
 {
     for (size_t i = 0; i < a->e->n_arguments; i++)
-        if (span_is(a->e->arguments[i].name, "joins"))
+        if (span_is(a->e->arguments[i].name, "joins") ||
+            (span_is(a->e->arguments[i].name, "sees") && span_is(a->v[i].text, "source")))
             return true;
     return false;
 }
@@ -107,7 +108,7 @@ static andiron_status set_cache(const struct arguments *a, const struct op_arg *
     }
     if (at < 0 || at != a->x->layer)
         return expected_for(a, "the layer at hand or an earlier one with a cache", arg->name, v);
-    if (a->x->layer_cached && !joins(a))
+    if (a->x->layer_cached && !is_second(a))
         return expand_error(a->x, a->f, a->e->line, "a layer has one cache, and this is its second attend");
     if (!a->x->layer_cached)
         a->x->cache_of[at] = (uint16_t)(a->x->g->n_caches + 1);

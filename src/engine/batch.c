@@ -82,6 +82,14 @@ void batch_forget(andiron_batch *b, andiron_session *session)
 
 size_t andiron_batch_length(const andiron_batch *b) { return b->n; }
 
+static andiron_status check_token(const andiron_model *model, andiron_token token, andiron_error *error)
+{
+    if (token >= 0 && (size_t)token < model->n_embedded)
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_ARGUMENT, "token %d does not exist; the model knows 0 to %zu", token,
+                     model->n_embedded - 1);
+}
+
 andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, andiron_token token, bool wants_logits,
                                  andiron_error *error)
 {
@@ -92,13 +100,16 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
     if (session->n_queued && session->queue != b)
         return error_set(error, ANDIRON_E_ARGUMENT,
                          "the session's tokens wait in another batch; run or clear that one first");
-    if (token < 0 || (size_t)token >= b->model->n_embedded)
-        return error_set(error, ANDIRON_E_ARGUMENT, "token %d does not exist; the model knows 0 to %zu", token,
-                         b->model->n_embedded - 1);
+    andiron_status status = check_token(b->model, token, error);
+    if (status)
+        return status;
     if (b->n == b->capacity)
         return error_set(error, ANDIRON_E_FULL, "the batch is full: a step holds %zu tokens", b->capacity);
     if (session->n_tokens + session->n_queued >= session->n_ctx)
         return error_set(error, ANDIRON_E_FULL, "the session's context of %zu tokens is full", session->n_ctx);
+    if (session->n_source == 0 && b->model->graph.reads_source)
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "this model writes about a source text; have the session read one first");
     if (session->n_tokens > 0 && b->model->graph.whole_texts)
         return error_set(error, ANDIRON_E_ARGUMENT,
                          "this model reads whole texts; cut the session to nothing before the next one");
@@ -106,6 +117,21 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
     session->n_queued++;
     session->queue = b;
     return ANDIRON_OK;
+}
+
+/* The session's row for a token at `position` of `tokens`. */
+static struct batch_row row_of(const andiron_session *s, const andiron_token *tokens, size_t position, size_t n_source)
+{
+    return (struct batch_row){
+        .token = tokens[position],
+        .tokens = tokens,
+        .position = (uint32_t)position,
+        .n_ctx = (uint32_t)s->n_ctx,
+        .layout = s->layout,
+        .pages = s->pages,
+        .state = s->state,
+        .n_source = (uint32_t)n_source,
+    };
 }
 
 /* Give each session's tokens neighbouring rows, in order. Quadratic in the number of sessions only. */
@@ -123,16 +149,8 @@ static void place_rows(andiron_batch *b)
             if (b->added[i].session != s)
                 continue;
             b->place[i] = (uint32_t)n_placed;
-            b->rows[n_placed++] = (struct batch_row){
-                .token = b->added[i].token,
-                .tokens = s->tokens,
-                .position = (uint32_t)position,
-                .n_ctx = (uint32_t)s->n_ctx,
-                .layout = s->layout,
-                .pages = s->pages,
-                .state = s->state,
-            };
-            s->tokens[position++] = b->added[i].token;
+            s->tokens[position] = b->added[i].token;
+            b->rows[n_placed++] = row_of(s, s->tokens, position++, s->n_source);
             left--;
         }
     }
@@ -168,6 +186,23 @@ andiron_status batch_run_for(andiron_batch *b, float *logits, andiron_error *err
     }
     pthread_mutex_unlock(&model->step);
     finish_sessions(b);
+    return ANDIRON_OK;
+}
+
+andiron_status batch_run_source(andiron_batch *b, andiron_session *session, const andiron_token *tokens, size_t n,
+                                andiron_error *error)
+{
+    andiron_batch_clear(b);
+    for (size_t i = 0; i < n; i++) {
+        andiron_status status = check_token(b->model, tokens[i], error);
+        if (status)
+            return status;
+        b->rows[i] = row_of(session, tokens, i, n);
+    }
+    pthread_mutex_lock(&b->model->step);
+    plan_run_source(b->model->plan, b->rows, n);
+    b->model->n_steps++;
+    pthread_mutex_unlock(&b->model->step);
     return ANDIRON_OK;
 }
 

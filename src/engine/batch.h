@@ -8,6 +8,10 @@
  * step can run. */
 andiron_status batch_run_for(andiron_batch *batch, float *logits, andiron_error *error);
 
+/* Run tokens [n, at most the model's max_rows] as the session's source. */
+andiron_status batch_run_source(andiron_batch *batch, andiron_session *session, const andiron_token *tokens, size_t n,
+                                andiron_error *error);
+
 /* Take the tokens of a session that is about to close out of the batch, which has not run. */
 void batch_forget(andiron_batch *batch, andiron_session *session);
 

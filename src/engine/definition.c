@@ -161,7 +161,8 @@ static andiron_status read_sizes(andiron_model *model, andiron_error *error)
     model->n_embedded = 0;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const struct node *node = &g->nodes[i];
-        if (node->op == OP_embed && g->nodes[node->arg[0].value].op == OP_tokens) {
+        const enum op ids = node->op == OP_embed ? g->nodes[node->arg[0].value].op : OP_positions;
+        if (ids == OP_tokens || ids == OP_replace) {
             size_t rows = node->arg[1].weight->dims[1];
             model->n_embedded = model->n_embedded && model->n_embedded < rows ? model->n_embedded : rows;
         }

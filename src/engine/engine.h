@@ -42,9 +42,10 @@ struct andiron_session {
     size_t n_ctx;
     andiron_token *tokens; /* [n_ctx] the text so far */
     size_t n_tokens;
-    char *kv;     /* all pages; the system gives memory as it is touched */
-    char **pages; /* [n_ctx / KV_PAGE, rounded up] */
-    float *state; /* [graph's n_state] after the first n_state_tokens tokens; NULL: the model keeps none */
+    size_t n_source; /* tokens of the source that its text is about; 0: none was read */
+    char *kv;        /* all pages; the system gives memory as it is touched */
+    char **pages;    /* [n_ctx / KV_PAGE, rounded up] */
+    float *state;    /* [graph's n_state] after the first n_state_tokens tokens; NULL: the model keeps none */
     size_t n_state_tokens;
     float *logits; /* [n_vocab] after the last token, where has_logits */
     bool has_logits;

@@ -203,7 +203,7 @@ void andiron_model_close(andiron_model *model)
 
 void andiron_model_get_info(const andiron_model *model, andiron_model_info *info)
 {
-    uint64_t layers = 0, embd = 0;
+    uint64_t layers = 0, embd = 0, first = 0;
     char key[256];
     *info = (andiron_model_info){
         .architecture = model->architecture,
@@ -216,6 +216,7 @@ void andiron_model_get_info(const andiron_model *model, andiron_model_info *info
         .n_embedded = model->n_embedded,
         .n_ctx_train = model->graph.n_ctx_train,
         .embeds = model->graph.embeds,
+        .reads_source = model->graph.reads_source,
         .file_bytes = gguf_file_bytes(model->file),
         .weight_bytes = model->plan ? plan_weight_bytes(model->plan) : 0,
     };
@@ -223,6 +224,9 @@ void andiron_model_get_info(const andiron_model *model, andiron_model_info *info
     gguf_get_u64(model->file, key, &layers);
     snprintf(key, sizeof key, "%s.embedding_length", info->architecture);
     gguf_get_u64(model->file, key, &embd);
+    snprintf(key, sizeof key, "%s.decoder_start_token_id", info->architecture);
+    gguf_get_u64(model->file, key, &first);
+    info->first_token = first < info->n_embedded ? (andiron_token)first : 0;
     info->n_layer = layers;
     info->n_embd = embd;
     for (size_t i = 0; i < gguf_n_tensors(model->file); i++) {

@@ -167,6 +167,28 @@ andiron_status andiron_session_truncate(andiron_session *s, size_t n_tokens, and
     return session_extend(s, s->tokens, n_tokens, false, error);
 }
 
+andiron_status andiron_session_read_source(andiron_session *s, const andiron_token *tokens, size_t n_tokens,
+                                           andiron_error *error)
+{
+    const size_t most = s->n_ctx < s->model->max_rows ? s->n_ctx : s->model->max_rows;
+    if (!s->model->graph.reads_source)
+        return error_set(error, ANDIRON_E_ARGUMENT, "this model reads no source; append its text");
+    if (s->n_queued)
+        return error_set(error, ANDIRON_E_ARGUMENT,
+                         "the session's tokens wait in a batch; run or clear that one first");
+    if (n_tokens == 0)
+        return error_set(error, ANDIRON_E_ARGUMENT, "an empty source says nothing; give at least one token");
+    if (n_tokens > most)
+        return error_set(error, ANDIRON_E_FULL, "the source has %zu tokens, but a step of this context holds %zu",
+                         n_tokens, most);
+    andiron_status status = batch_run_source(s->batch, s, tokens, n_tokens, error);
+    if (status)
+        return status;
+    s->n_source = n_tokens;
+    cut(s, 0);
+    return ANDIRON_OK;
+}
+
 andiron_status andiron_session_append(andiron_session *s, const andiron_token *tokens, size_t n_tokens,
                                       andiron_error *error)
 {

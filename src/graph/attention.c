@@ -143,6 +143,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
         const float *q = run_row(r, s->in[0], row, 0) + head * s->in[0].head_stride;
         const struct view chosen = s->in[2];
         const float *only = view_given(chosen) ? run_row(r, chosen, row, 0) : NULL;
+        const uint32_t end = graph_sees(s->node) == SEES_SOURCE ? r->plan->rows[row].n_source - 1 : tile.last;
         for (size_t h = 0; h < n; h++, at++, q += s->in[0].head_stride) {
             memcpy(x->q + at * hd32, q, hd * sizeof *q);
             memset(x->q + at * hd32 + hd, 0, (hd32 - hd) * sizeof *q);
@@ -154,7 +155,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
             x->next[at] = 0;
             x->near[at] = view_given(s->in[3]) ? run_row(r, s->in[3], row, 0) + (head + h) * s->in[3].head_stride
                                                : NULL;
-            sight_range(s->node, x->position[at], tile.last, &x->first[at], &x->last[at]);
+            sight_range(s->node, x->position[at], end, &x->first[at], &x->last[at]);
         }
     }
     if (r->plan->rows[tile.first].layout->type == KV_Q8_0)

@@ -19,7 +19,7 @@ struct queries {
     struct q8 qq;
 };
 
-/* The positions that a query at `position` sees, of a text that ends with `end`. */
+/* The positions that a query at `position` sees, of a text, or a source, that ends with `end`. */
 void sight_range(const struct node *attend, uint32_t position, uint32_t end, uint32_t *first, uint32_t *last);
 /* Does anything of the step's arguments make scores other than those of q . k? */
 bool sight_biased(const struct step *s, const struct queries *x);

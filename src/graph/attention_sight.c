@@ -7,7 +7,7 @@ enum { BACK, CHUNKS, BOTH }; /* window_style */
 void sight_range(const struct node *n, uint32_t position, uint32_t end, uint32_t *first, uint32_t *last)
 {
     const uint32_t window = (uint32_t)n->arg[ATTEND_WINDOW].number;
-    const bool all = n->arg[ATTEND_SEES].number != 0;
+    const bool all = graph_sees(n) != SEES_BEFORE;
     *first = 0;
     *last = all ? end : position;
     if (window == 0)
@@ -77,7 +77,7 @@ static void bias_page(const struct run *r, const struct step *s, struct queries 
             float bias = -x->slope[j] * (distance < 0 ? -distance : distance);
             if (relative) {
                 const uint32_t bucket = bucket_of(-(double)distance, (uint32_t)relative->dims[1],
-                                                  node->arg[ATTEND_SEES].number != 0);
+                                                  graph_sees(node) != SEES_BEFORE);
                 bias += ((const float *)relative->data)[bucket * relative->dims[0] + x->head[j]];
             }
             x->bias[j * KV_PAGE + p] = near ? bias + near_score(r, s, x, j, start + p) : bias;

@@ -40,6 +40,8 @@ andiron_status graph_init(struct graph *g, struct arena *arena, andiron_error *e
     return s;
 }
 
+int graph_sees(const struct node *attend) { return (int)attend->arg[ATTEND_SEES].number; }
+
 static void keep_cache(struct graph *g, struct node *attend)
 {
     if (attend->op == OP_choose) {
@@ -47,8 +49,7 @@ static void keep_cache(struct graph *g, struct node *attend)
         g->caches[g->n_caches++] = (struct cache){1, g->nodes[attend->arg[1].value].shape.dims[0], 0};
         return;
     }
-    if (attend->arg[ATTEND_SEES].number != 0)
-        g->whole_texts = true;
+    g->reads_source = g->reads_source || graph_sees(attend) == SEES_SOURCE;
     if (attend->arg[ATTEND_K].value < 0)
         return;
     const struct shape k = g->nodes[attend->arg[ATTEND_K].value].shape, v = g->nodes[attend->arg[ATTEND_V].value].shape;
@@ -66,6 +67,19 @@ uint64_t graph_state_items(const struct graph *g, const struct node *n)
     case OP_selective_scan: return n->arg[2].weight->dims[0] * out;
     default: return 0;
     }
+}
+
+/* A row sees rows after it. */
+static bool looks_ahead(const struct node *n)
+{
+    enum { CONV_AHEAD = 4 };
+    return (n->op == OP_attend && graph_sees(n) == SEES_ALL) || n->op == OP_around || n->op == OP_groupnorm ||
+           (n->op == OP_conv && n->arg[CONV_AHEAD].number > 0);
+}
+
+bool graph_spans_rows(const struct graph *g, const struct node *n)
+{
+    return n->op == OP_attend || looks_ahead(n) || graph_state_items(g, n) > 0;
 }
 
 static void limit_positions(struct graph *g, const struct node *embed)
@@ -100,6 +114,7 @@ andiron_status graph_add(struct graph *g, const struct node *node, node_id *out,
         return s;
     if (caches)
         keep_cache(g, &added);
+    g->whole_texts = g->whole_texts || looks_ahead(&added);
     if (added.op == OP_embed)
         limit_positions(g, &added);
     if (out)

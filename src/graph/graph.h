@@ -134,9 +134,10 @@ struct graph {
     size_t n_nodes, capacity;
     struct cache *caches;
     size_t n_caches, cache_capacity;
-    size_t n_state;   /* floats of a session's state: what ops keep of all rows before */
-    bool whole_texts; /* some row sees rows after it: a text must come in one step */
-    node_id output;   /* the logits: [n_vocab] */
+    size_t n_state;    /* floats of a session's state: what ops keep of all rows before */
+    bool whole_texts;  /* some row sees rows after it: a text must come in one step */
+    bool reads_source; /* some attend sees the source: a text that is read before */
+    node_id output;    /* the logits: [n_vocab] */
     uint32_t n_ctx_train;
     bool embeds;              /* the output is a vector that stands for the text, not scores */
     uint32_t n_positions_max; /* rows of the smallest table that positions pick from; 0: no limit */
@@ -161,6 +162,12 @@ andiron_status graph_add(struct graph *g, const struct node *node, node_id *out,
 
 /* Floats of state that a node of `g` keeps for each session; 0: it looks at one row only, or at a cache. */
 uint64_t graph_state_items(const struct graph *g, const struct node *n);
+
+/* A row depends on other rows of its text. */
+bool graph_spans_rows(const struct graph *g, const struct node *n);
+
+enum { SEES_BEFORE, SEES_ALL, SEES_SOURCE }; /* attend's choice */
+int graph_sees(const struct node *attend);
 
 /* Print the graph for a person: one line a node with op, arguments, shape, weight types; totals at the end. */
 bool graph_print(const struct graph *g, struct buffer *out);

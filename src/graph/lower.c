@@ -1,5 +1,5 @@
 /* lower.c - from nodes to steps: views instead of copies, one quantization for all products that read a value, gated
- * units as one step, and the split into body and head. */
+ * units as one step, and the split into source, body and head. */
 #include "graph/lower.h"
 #include "base/error.h"
 #include <string.h>
@@ -115,7 +115,11 @@ struct view lower_sorted(struct lower *l, struct view places, uint32_t n_experts
 
 /* ---- parts ---- */
 
-/* Mark everything that the marked nodes read, through nodes that `skip` does not hold. */
+
+static bool sees_source(const struct node *n) { return n->op == OP_attend && graph_sees(n) == SEES_SOURCE; }
+
+/* Mark everything that the marked nodes read, through nodes that `skip` does not hold; keys and values of a source are
+ * not read but lie in a cache. */
 static void mark_inputs(const struct graph *g, bool *marked, const bool *skip)
 {
     for (size_t i = g->n_nodes; i-- > 0;) {
@@ -123,9 +127,22 @@ static void mark_inputs(const struct graph *g, bool *marked, const bool *skip)
         if (!marked[i] || (skip && skip[i]))
             continue;
         for (int a = 0; a < OP_MAX_ARGS && info->arg[a].kind != ARG_NONE; a++)
-            if (info->arg[a].kind == ARG_VALUE && g->nodes[i].arg[a].value >= 0)
+            if (info->arg[a].kind == ARG_VALUE && g->nodes[i].arg[a].value >= 0 &&
+                !(sees_source(&g->nodes[i]) && (a == ATTEND_K || a == ATTEND_V)))
                 marked[g->nodes[i].arg[a].value] = true;
     }
+}
+
+/* Everything that keys and values of the source need. */
+static void mark_source(const struct graph *g, bool *marked)
+{
+    for (size_t i = g->n_nodes; i-- > 0;) {
+        const union arg *arg = g->nodes[i].arg;
+        for (int a = ATTEND_K; a <= ATTEND_V && sees_source(&g->nodes[i]); a++)
+            if (arg[a].value >= 0)
+                marked[arg[a].value] = true;
+    }
+    mark_inputs(g, marked, NULL);
 }
 
 static void count_readers(const struct graph *g, uint32_t *n_readers)
@@ -161,20 +178,36 @@ static void mark_gates(struct lower *l, uint32_t *n_readers)
     }
 }
 
-static void lower_part(struct lower *l, const bool *wanted, const bool *skip)
+static void lower_part(struct lower *l, struct program *p, const bool *wanted, const bool *skip)
 {
+    l->p = p;
     for (size_t i = 0; i < l->g->n_nodes; i++)
         l->views[i] = no_view;
-    for (size_t i = 0; i < l->g->n_nodes && !l->status; i++)
+    for (size_t i = 0; i < l->g->n_caches; i++)
+        l->stored[i] = no_view;
+    for (size_t i = 0; i < l->g->n_nodes && !l->status; i++) {
+        const struct node *n = &l->g->nodes[i];
+        if (l->source && sees_source(n) && n->arg[ATTEND_K].value >= 0)
+            lower_store(l, n);
         if (wanted[i] && !l->fused[i] && !(skip && skip[i]))
-            l->views[i] = lower_node(l, &l->g->nodes[i]);
+            l->views[i] = lower_node(l, n);
+    }
+    l->source = false;
 }
 
-andiron_status lower_graph(const struct graph *g, const struct kernels *kernels, struct program *body,
-                           struct program *head, struct arena *arena, andiron_error *error)
+static void swap_views(struct lower *l)
+{
+    struct view *views = l->views;
+    l->views = l->body_views;
+    l->body_views = views;
+}
+
+andiron_status lower_graph(const struct graph *g, const struct kernels *kernels, struct plan *p, andiron_error *error)
 {
     const size_t n = g->n_nodes;
-    struct lower l = {.g = g, .kernels = kernels, .p = body, .arena = arena, .error = error};
+    struct arena *arena = &p->arena;
+    struct lower l = {.g = g, .kernels = kernels, .arena = arena, .error = error, .source = g->reads_source};
+    bool *in_source = arena_alloc(arena, n, 1);
     l.in_body = arena_alloc(arena, n, 1);
     l.in_head = arena_alloc(arena, n, 1);
     l.fused = arena_alloc(arena, n, 1);
@@ -182,25 +215,24 @@ andiron_status lower_graph(const struct graph *g, const struct kernels *kernels,
     l.body_views = arena_alloc(arena, n, sizeof *l.body_views);
     l.stored = arena_alloc(arena, g->n_caches + 1, sizeof *l.stored);
     uint32_t *n_readers = arena_alloc(arena, n, sizeof *n_readers);
-    if (!l.in_body || !l.in_head || !l.fused || !l.views || !l.body_views || !l.stored || !n_readers)
+    if (!in_source || !l.in_body || !l.in_head || !l.fused || !l.views || !l.body_views || !l.stored || !n_readers)
         return error_memory(error, n * sizeof *l.views, "lowering a graph");
+    mark_source(g, in_source);
     for (size_t i = 0; i < n; i++)
-        l.in_body[i] = g->nodes[i].op == OP_attend || graph_state_items(g, &g->nodes[i]) > 0;
+        l.in_body[i] = !in_source[i] && graph_spans_rows(g, &g->nodes[i]);
     mark_inputs(g, l.in_body, NULL);
     l.in_head[g->output] = true;
     mark_inputs(g, l.in_head, l.in_body);
     mark_gates(&l, n_readers);
-    lower_part(&l, l.in_body, NULL);
-    struct view *body_views = l.views;
-    l.views = l.body_views;
-    l.body_views = body_views;
-    l.p = head;
-    l.body = body;
-    lower_part(&l, l.in_head, l.in_body);
+    lower_part(&l, &p->source, in_source, NULL);
+    lower_part(&l, &p->body, l.in_body, NULL);
+    swap_views(&l);
+    l.body = &p->body;
+    lower_part(&l, &p->head, l.in_head, l.in_body);
     if (!l.status) {
-        head->output = lower_packed(&l, lower_input(&l, g->output), true);
-        if (head->output.table >= 0)
-            head->tables[head->output.table].kept = true;
+        p->head.output = lower_packed(&l, lower_input(&l, g->output), true);
+        if (p->head.output.table >= 0)
+            p->head.tables[p->head.output.table].kept = true;
     }
     return l.status;
 }

@@ -10,7 +10,8 @@ enum { LOOK_BACK = 256 }; /* steps searched for a quantization or a table that e
 struct lower {
     const struct graph *g;
     const struct kernels *kernels;
-    struct program *p, *body; /* body: NULL while the body itself is lowered */
+    struct program *p, *body; /* body: NULL before the head is lowered */
+    bool source;              /* the source is lowered */
     struct arena *arena;
     andiron_error *error;
     andiron_status status;           /* of what went wrong first */
@@ -38,6 +39,8 @@ struct view lower_quantized(struct lower *l, struct view v, uint8_t parts);
 /* Which rows chose which of n_experts. */
 struct view lower_sorted(struct lower *l, struct view places, uint32_t n_experts);
 enum activation lower_activation(enum op op); /* ACT_NONE: it is none */
+/* Store an attend's keys and values. */
+void lower_store(struct lower *l, const struct node *attend);
 /* Emit what a node computes. */
 struct view lower_node(struct lower *l, const struct node *n);
 

@@ -106,9 +106,29 @@ static struct view product_input(struct lower *l, struct view x, const struct we
     return mul_reads_q8(w->type) ? lower_quantized(l, x, parts) : lower_packed(l, x, true);
 }
 
+/* A weight of 3 dimensions as the matrix that it is. */
+static const struct weight *matrix_of(struct lower *l, const struct weight *w)
+{
+    if (w->n_dims < 3)
+        return w;
+    struct weight *flat = arena_alloc(l->arena, 1, sizeof *flat);
+    if (!flat) {
+        if (!l->status)
+            l->status = error_memory(l->error, sizeof *flat, "a matrix");
+        return w;
+    }
+    *flat = *w;
+    flat->n_dims = 2;
+    flat->dims[0] = w->dims[0] * w->dims[1];
+    flat->dims[1] = w->dims[2];
+    flat->dims[2] = 1;
+    flat->row_bytes = w->row_bytes * w->dims[1];
+    return flat;
+}
+
 static struct view lower_linear(struct lower *l, const struct node *n)
 {
-    const struct weight *w = n->arg[1].weight;
+    const struct weight *w = matrix_of(l, n->arg[1].weight);
     struct step s = lower_step(STEP_LINEAR,
                                product_input(l, lower_input(l, n->arg[0].value), w, l->body ? HEAD_PARTS : 1));
     s.weight = w;
@@ -194,16 +214,20 @@ static struct view lower_rope(struct lower *l, const struct node *n)
     return lower_emit(l, s, x.size, x.heads, 0);
 }
 
+void lower_store(struct lower *l, const struct node *attend)
+{
+    struct step store = lower_step(STEP_STORE, lower_input(l, attend->arg[ATTEND_K].value));
+    store.in[1] = lower_input(l, attend->arg[ATTEND_V].value);
+    store.node = attend;
+    l->stored[(size_t)attend->arg[ATTEND_CACHE].number] = lower_emit(l, store, 0, 0, 0);
+}
+
 static struct view lower_attend(struct lower *l, const struct node *n)
 {
     const size_t cache = (size_t)n->arg[ATTEND_CACHE].number;
     const struct view q = lower_input(l, n->arg[ATTEND_Q].value);
-    if (n->arg[ATTEND_K].value >= 0) {
-        struct step store = lower_step(STEP_STORE, lower_input(l, n->arg[ATTEND_K].value));
-        store.in[1] = lower_input(l, n->arg[ATTEND_V].value);
-        store.node = n;
-        l->stored[cache] = lower_emit(l, store, 0, 0, 0);
-    }
+    if (n->arg[ATTEND_K].value >= 0 && graph_sees(n) != SEES_SOURCE)
+        lower_store(l, n);
     struct step s = lower_step(STEP_ATTEND, q);
     s.in[1] = l->stored[cache];
     if (n->arg[ATTEND_ONLY].value >= 0)
@@ -276,6 +300,25 @@ static struct view lower_conv(struct lower *l, const struct node *n)
     return lower_emit(l, s, n->shape.dims[0], 1, 0);
 }
 
+static struct view lower_around(struct lower *l, const struct node *n)
+{
+    struct step s = lower_step(STEP_AROUND, lower_packed(l, lower_input(l, n->arg[0].value), false));
+    s.node = n;
+    return lower_emit(l, s, n->shape.dims[0], n->shape.dims[1], 0);
+}
+
+static struct view lower_groupnorm(struct lower *l, const struct node *n)
+{
+    enum { X, WEIGHT, BIAS, GROUPS, EPS };
+    struct view x = lower_packed(l, lower_input(l, n->arg[X].value), false);
+    struct step s = lower_step(STEP_GROUPNORM, x);
+    s.node = n;
+    s.weight = n->arg[WEIGHT].weight;
+    s.bias = n->arg[BIAS].weight;
+    s.number = (float)n->arg[EPS].number;
+    return lower_emit(l, s, x.size, x.heads, 0);
+}
+
 static struct view lower_scan(struct lower *l, const struct node *n)
 {
     struct step s = lower_step(STEP_SCAN, no_view);
@@ -341,8 +384,14 @@ static struct view lower_function(struct lower *l, const struct node *n)
 static struct view lower_plain(struct lower *l, const struct node *n)
 {
     static const uint8_t steps[] = {
-        [OP_l2norm] = STEP_L2NORM, [OP_softmax] = STEP_SOFTMAX,         [OP_sum] = STEP_SUM, [OP_top] = STEP_TOP,
-        [OP_pick] = STEP_PICK,     [OP_keep_groups] = STEP_KEEP_GROUPS, [OP_mix] = STEP_MIX,
+        [OP_l2norm] = STEP_L2NORM,
+        [OP_softmax] = STEP_SOFTMAX,
+        [OP_sum] = STEP_SUM,
+        [OP_top] = STEP_TOP,
+        [OP_pick] = STEP_PICK,
+        [OP_places] = STEP_PLACES,
+        [OP_keep_groups] = STEP_KEEP_GROUPS,
+        [OP_mix] = STEP_MIX,
     };
     const enum step_op op = steps[n->op];
     const bool strided = op == STEP_L2NORM || op == STEP_SOFTMAX || op == STEP_SUM;
@@ -365,7 +414,7 @@ static struct view lower_sincos(struct lower *l, const struct node *n)
 static struct view lower_ids(struct lower *l, const struct node *n)
 {
     struct step s = lower_step(n->op == OP_embed ? STEP_EMBED : STEP_NUMBERS, no_view);
-    s.node = &l->g->nodes[n->arg[0].value];
+    s.node = n->op == OP_place_of ? n : &l->g->nodes[n->arg[0].value];
     if (n->op == OP_embed)
         s.weight = n->arg[1].weight;
     return lower_emit(l, s, n->shape.dims[0], 1, 0);
@@ -397,7 +446,9 @@ struct view lower_node(struct lower *l, const struct node *n)
 {
     static struct view (*const by_op[])(struct lower *, const struct node *) = {
         [OP_tokens] = lower_nothing,    [OP_positions] = lower_nothing,
+        [OP_remainder] = lower_nothing, [OP_replace] = lower_nothing,
         [OP_embed] = lower_ids,         [OP_numbers] = lower_ids,
+        [OP_place_of] = lower_ids,      [OP_places] = lower_plain,
         [OP_constant] = lower_constant, [OP_geometric] = lower_geometric,
         [OP_linear] = lower_linear,     [OP_head_linear] = lower_head_linear,
         [OP_experts] = lower_experts,   [OP_rmsnorm] = lower_norm,
@@ -415,6 +466,7 @@ struct view lower_node(struct lower *l, const struct node *n)
         [OP_scan] = lower_scan,         [OP_selective_scan] = lower_selective_scan,
         [OP_add] = lower_binary,        [OP_mul] = lower_binary,
         [OP_div] = lower_binary,        [OP_ngrams] = lower_ngrams,
+        [OP_around] = lower_around,     [OP_groupnorm] = lower_groupnorm,
     };
     const size_t n_ops = sizeof by_op / sizeof *by_op;
     return ((size_t)n->op < n_ops && by_op[n->op] ? by_op[n->op] : lower_function)(l, n);

@@ -7,6 +7,7 @@
 
 enum { MAX_SLAB = 256 };  /* rows of a weight matrix in a chunk of work, at most */
 enum { CHUNKS_EACH = 8 }; /* chunks of a phase for each thread, about */
+enum { N_PROGRAMS = 3 };
 static const size_t arena_max_bytes = (size_t)1 << 30;
 
 /* ---- opening ---- */
@@ -35,27 +36,38 @@ static size_t scratch_of(const struct program *p)
     return larger(larger(products_scratch_bytes(p), states_scratch_bytes(p)), choose_scratch_bytes(p));
 }
 
-/* Both programs and all sizes; takes only the arena. */
+static void list_programs(struct plan *p, struct program *out[N_PROGRAMS])
+{
+    out[0] = &p->source;
+    out[1] = &p->body;
+    out[2] = &p->head;
+}
+
+/* All programs and sizes; takes only the arena. */
 static andiron_status prepare(struct plan *p, int n_threads, const struct plan_options *options, andiron_error *error)
 {
-    p->body.max_rows = options->max_rows;
+    struct program *programs[N_PROGRAMS];
+    list_programs(p, programs);
+    p->source.max_rows = p->body.max_rows = options->max_rows;
     p->head.max_rows = options->max_head_rows;
-    andiron_status s = lower_graph(p->graph, p->kernels, &p->body, &p->head, &p->arena, error);
-    if (!s)
-        s = schedule_program(&p->body, &p->arena, error);
-    if (!s)
-        s = schedule_program(&p->head, &p->arena, error);
+    andiron_status s = lower_graph(p->graph, p->kernels, p, error);
+    size_t scratch = attention_scratch_bytes(p->graph), local = 0;
+    for (size_t i = 0; i < N_PROGRAMS && !s; i++) {
+        s = schedule_program(programs[i], &p->arena, error);
+        scratch = larger(scratch, scratch_of(programs[i]));
+        local = larger(local, programs[i]->local_bytes);
+    }
     if (s)
         return s;
     p->tile_most = attention_tile_most(p->graph);
-    p->local_at = align_up(
-        larger(attention_scratch_bytes(p->graph), larger(scratch_of(&p->body), scratch_of(&p->head))));
-    p->sums_at = p->local_at + align_up(larger(p->body.local_bytes, p->head.local_bytes));
+    p->local_at = align_up(scratch);
+    p->sums_at = p->local_at + align_up(local);
     p->scratch_bytes = p->sums_at + align_up(2 * options->max_head_rows * (MAX_SLAB + PANEL) * sizeof(float));
-    uint64_t bytes, all;
-    if (!counts_fit(&p->body) || !counts_fit(&p->head) || !checked_mul(p->scratch_bytes, (uint64_t)n_threads, &bytes) ||
-        !checked_add(bytes, p->body.bytes, &all) || !checked_add(all, p->head.bytes, &all) ||
-        !checked_add(all, 2 * options->max_rows * sizeof(struct tile), &all))
+    uint64_t all = 2 * options->max_rows * sizeof(struct tile), bytes = 0;
+    bool fits = checked_mul(p->scratch_bytes, (uint64_t)n_threads, &bytes) && checked_add(all, bytes, &all);
+    for (size_t i = 0; i < N_PROGRAMS; i++)
+        fits = fits && counts_fit(programs[i]) && checked_add(all, programs[i]->bytes, &all);
+    if (!fits)
         return error_set(error, ANDIRON_E_SUPPORT, "a step of %zu rows is beyond any machine", options->max_rows);
     p->bytes = all;
     return ANDIRON_OK;
@@ -79,14 +91,21 @@ static andiron_status take_memory(struct plan *p, const struct plan_options *opt
         return error_set(error, ANDIRON_E_MEMORY,
                          "a step of %zu tokens needs %zu bytes, but only %zu are available; use a smaller step",
                          options->max_rows, p->bytes, memory_bytes);
-    p->body.memory = alloc_zeroed(p->body.bytes, 1);
-    p->head.memory = alloc_zeroed(p->head.bytes, 1);
+    struct program *programs[N_PROGRAMS];
+    list_programs(p, programs);
+    size_t n_phases = 0;
+    bool taken = true;
+    for (size_t i = 0; i < N_PROGRAMS; i++) {
+        programs[i]->memory = alloc_zeroed(programs[i]->bytes + 1, 1); /* a part may have nothing */
+        taken = taken && programs[i]->memory;
+        n_phases = larger(n_phases, programs[i]->n_phases);
+    }
     p->scratch = alloc_zeroed(p->scratch_bytes, (size_t)pool_threads(p->pool));
     p->tiles = alloc_zeroed(options->max_rows, sizeof *p->tiles);
     p->runs = alloc_zeroed(options->max_rows, sizeof *p->runs);
-    if (!p->body.memory || !p->head.memory || !p->scratch || !p->tiles || !p->runs)
+    if (!taken || !p->scratch || !p->tiles || !p->runs)
         return error_memory(error, p->bytes, "a step");
-    return pool_reserve(p->pool, larger(p->body.n_phases, p->head.n_phases), error);
+    return pool_reserve(p->pool, n_phases, error);
 }
 
 andiron_status plan_open(struct plan **out, const struct graph *g, const struct kernels *kernels, struct pool *pool,
@@ -114,6 +133,7 @@ void plan_close(struct plan *p)
 {
     if (!p)
         return;
+    alloc_free(p->source.memory);
     alloc_free(p->body.memory);
     alloc_free(p->head.memory);
     alloc_free(p->scratch);
@@ -190,12 +210,19 @@ static void run_program(struct plan *p, struct program *program, size_t n)
     pool_run(p->pool, &work);
 }
 
-void plan_run(struct plan *p, const struct batch_row *rows, size_t n_rows)
+static void run_rows_by(struct plan *p, struct program *program, const struct batch_row *rows, size_t n_rows)
 {
     p->rows = rows;
     p->n_rows = n_rows;
     attention_tile_rows(p);
-    run_program(p, &p->body, n_rows);
+    run_program(p, program, n_rows);
+}
+
+void plan_run(struct plan *p, const struct batch_row *rows, size_t n_rows) { run_rows_by(p, &p->body, rows, n_rows); }
+
+void plan_run_source(struct plan *p, const struct batch_row *rows, size_t n_rows)
+{
+    run_rows_by(p, &p->source, rows, n_rows);
 }
 
 const float *plan_head(struct plan *p, const uint32_t *which, size_t n)
@@ -248,6 +275,8 @@ static void print_program(const struct program *p, const char *name, struct buff
 
 bool plan_print(const struct plan *p, struct buffer *out)
 {
+    if (p->graph->reads_source)
+        print_program(&p->source, "source, every row of a text that is read before", out);
     print_program(&p->body, "body, every row of a step", out);
     print_program(&p->head, "head, rows whose logits are asked for", out);
     buffer_printf(out, "memory of a step: %zu bytes, %zu of them scratch for each thread\n", p->bytes,

@@ -30,6 +30,7 @@ struct batch_row {
     const struct kv_layout *layout;
     char *const *pages; /* the session's page table: position p lies in pages[p / KV_PAGE] */
     float *state;       /* the session's [graph's n_state], of the row before; anything at position 0 */
+    uint32_t n_source;  /* tokens of the source, at least 1 where the graph reads one */
 };
 
 struct plan;
@@ -51,6 +52,8 @@ andiron_status plan_measure(const struct graph *g, const struct kernels *kernels
 
 /* Compute the body of the step for `rows` [n_rows <= max_rows]: fills caches, keeps what the head needs. */
 void plan_run(struct plan *p, const struct batch_row *rows, size_t n_rows);
+/* Compute what attends that see the source need of it: the rows are a whole source. */
+void plan_run_source(struct plan *p, const struct batch_row *rows, size_t n_rows);
 /* Logits f32 [n][n_vocab] of some rows of the last plan_run, `which` [n <= max_head_rows]. Valid until the next call.
  */
 const float *plan_head(struct plan *p, const uint32_t *which, size_t n);

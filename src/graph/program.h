@@ -74,6 +74,7 @@ enum step_op {
     STEP_ARRANGE,
     STEP_SINCOS,
     STEP_TOP,
+    STEP_PLACES,
     STEP_PICK,
     STEP_KEEP_GROUPS,
     STEP_MIX,
@@ -93,6 +94,8 @@ enum step_op {
     STEP_PREVIOUS,
     STEP_PEAK,
     STEP_CONV,
+    STEP_AROUND,
+    STEP_GROUPNORM,
     STEP_SCAN,
     STEP_SELECTIVE_SCAN,
     N_STEP_OPS
@@ -134,9 +137,8 @@ struct program {
     uint32_t *n_chunks; /* [n_phases] */
 };
 
-/* Lower both parts of `g`. Everything is in `arena`. */
-andiron_status lower_graph(const struct graph *g, const struct kernels *kernels, struct program *body,
-                           struct program *head, struct arena *arena, andiron_error *error);
+/* Lower the parts of `g` to the programs of `p`. Everything is in its arena. */
+andiron_status lower_graph(const struct graph *g, const struct kernels *kernels, struct plan *p, andiron_error *error);
 /* Sort steps into phases and give tables their places. */
 andiron_status schedule_program(struct program *p, struct arena *arena, andiron_error *error);
 /* Fill a rope's frequencies and magnitude from its node. */
@@ -156,7 +158,7 @@ struct plan {
     const struct kernels *kernels;
     struct pool *pool;
     struct arena arena; /* programs */
-    struct program body, head;
+    struct program source, body, head;
     char *scratch;                                  /* scratch_bytes for each thread, then what a run needs to know */
     size_t scratch_bytes, local_at, sums_at, bytes; /* of a thread: products and attention, local rows, sums of parts */
     /* the step at hand */

@@ -33,12 +33,42 @@ static const struct batch_row *batch_row_of(const struct run *r, size_t row)
     return &r->plan->rows[r->program == &r->plan->head ? r->plan->which[row] : row];
 }
 
+/* The place of a number in a list; the list's length where it does not stand there. */
+static size_t list_place(const struct wholes *list, uint64_t x)
+{
+    size_t at = 0;
+    while (at < list->n && list->at[at] != x)
+        at++;
+    return at;
+}
+
+/* Of a row, by a node that gives ids. */
+static uint64_t id_of(const struct run *r, const struct node *ids, const struct batch_row *b)
+{
+    enum { IDS, N, FROM = 1, TO };
+    switch (ids->op) {
+    case OP_tokens: return (uint64_t)b->token;
+    case OP_positions: return b->position;
+    case OP_remainder: return id_of(r, &r->plan->graph->nodes[ids->arg[IDS].value], b) % (uint64_t)ids->arg[N].number;
+    default: break; /* OP_replace */
+    }
+    const size_t at = list_place(ids->arg[FROM].list, (uint64_t)b->token);
+    return at < ids->arg[FROM].list->n ? ids->arg[TO].list->at[at] : (uint64_t)b->token;
+}
+
 static void embed(const struct run *r, const struct step *s, size_t row, float *out)
 {
-    const struct batch_row *b = batch_row_of(r, row);
-    const uint64_t id = s->node->op == OP_tokens ? (uint64_t)b->token : b->position;
-    kernels_dequantize(r->plan->kernels, s->weight->type)(
-        out, (const char *)s->weight->data + id * s->weight->row_bytes, s->weight->dims[0]);
+    const struct weight *w = s->weight;
+    const char *from = (const char *)w->data + id_of(r, s->node, batch_row_of(r, row)) * w->row_bytes;
+    if (w->type != TYPE_I32) {
+        kernels_dequantize(r->plan->kernels, w->type)(out, from, w->dims[0]);
+        return;
+    }
+    for (size_t i = 0; i < w->dims[0]; i++) {
+        int32_t x;
+        memcpy(&x, from + i * sizeof x, sizeof x);
+        out[i] = (float)x;
+    }
 }
 
 /* What stands before the text, or before a token `end`, counts as `end`. */
@@ -207,8 +237,15 @@ static void sincos_of(const struct step *s, const float *x, float *out)
 
 static void numbers(const struct run *r, const struct step *s, size_t row, float *out)
 {
+    enum { LIST = 1 };
     const struct batch_row *b = batch_row_of(r, row);
-    *out = s->node->op == OP_tokens ? (float)b->token : (float)b->position;
+    if (s->node->op != OP_place_of) {
+        *out = (float)id_of(r, s->node, b);
+        return;
+    }
+    const struct wholes *list = s->node->arg[LIST].list;
+    const size_t at = list_place(list, (uint64_t)b->token);
+    *out = at < list->n ? (float)(at + 1) : 0;
 }
 
 static void angles(const struct run *r, const struct step *s, size_t row, float *out)
@@ -265,6 +302,7 @@ static void run_on(const struct run *r, const struct step *s, size_t row, const 
     case STEP_ROPE_TABLE: angles(r, s, row, out); break;
     case STEP_ROPE: rope(k, s, a, b, out); break;
     case STEP_TOP:
+    case STEP_PLACES:
     case STEP_PICK:
     case STEP_KEEP_GROUPS:
     case STEP_MIX: run_selection(r, s, a, b, out); break;

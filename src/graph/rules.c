@@ -22,10 +22,12 @@ andiron_status rule_vector(const struct check *c, size_t i, uint64_t n)
     char expected[96];
     if (!w)
         return ANDIRON_OK;
-    bool one_row = w->dims[0] == n;
-    for (uint32_t d = 1; d < w->n_dims; d++)
-        one_row = one_row && w->dims[d] == 1;
-    if (w->type == TYPE_F32 && one_row)
+    uint64_t items = 1, most = 1; /* below 2^48: check_weight */
+    for (uint32_t d = 0; d < w->n_dims; d++) {
+        items *= w->dims[d];
+        most = w->dims[d] > most ? w->dims[d] : most;
+    }
+    if (w->type == TYPE_F32 && items == n && most == n)
         return ANDIRON_OK;
     snprintf(expected, sizeof expected, "%s to be F32 [%" PRIu64 "]", c->info->arg[i].name, n);
     return rule_refuse_weight(c, w, expected);
@@ -84,39 +86,6 @@ static andiron_status constant(struct check *c)
     return ANDIRON_OK;
 }
 
-static andiron_status embed(struct check *c)
-{
-    const struct weight *w = rule_weight(c, 1);
-    return w->n_dims == 2 ? rule_give(c, 1, w->dims[0], 1) : rule_refuse_weight(c, w, "a matrix of 2 dimensions");
-}
-
-/* Each row that a hash can pick is within the table. */
-static andiron_status ngrams(struct check *c)
-{
-    enum { IDS, TABLE, MULTIPLIERS, SIZES, OFFSETS, END, MOST_TOKENS = 16, MOST_HEADS = 1024 };
-    const struct weight *w = rule_weight(c, TABLE);
-    const struct wholes *by = c->node->arg[MULTIPLIERS].list, *sizes = c->node->arg[SIZES].list,
-                        *offsets = c->node->arg[OFFSETS].list;
-    if (c->g->nodes[c->node->arg[IDS].value].op != OP_tokens)
-        return rule_refuse(c, "expected ids to be tokens, got positions");
-    if (w->n_dims != 2)
-        return rule_refuse_weight(c, w, "a matrix of 2 dimensions");
-    if (!rule_is_count(rule_number(c, END), 0) || rule_number(c, END) > INT32_MAX)
-        return rule_refuse_number(c, END, "a token");
-    if (by->n < 2 || by->n > MOST_TOKENS)
-        return rule_refuse(c, "expected 2 to %d multipliers, got %zu", MOST_TOKENS, by->n);
-    if (sizes->n > MOST_HEADS || sizes->n % (by->n - 1) || offsets->n != sizes->n)
-        return rule_refuse(c, "expected %zu times as many sizes, %d at most, and as many offsets, got %zu and %zu",
-                           by->n - 1, MOST_HEADS, sizes->n, offsets->n);
-    for (size_t i = 0; i < sizes->n; i++)
-        if (sizes->at[i] < 1 || sizes->at[i] > w->dims[1] || offsets->at[i] > w->dims[1] - sizes->at[i])
-            return rule_refuse(c,
-                               "expected the %" PRIu64 " rows of head %zu from %" PRIu64 " on to be within the table's "
-                               "%" PRIu64,
-                               sizes->at[i], i, offsets->at[i], w->dims[1]);
-    return rule_give(c, 2, w->dims[0], sizes->n);
-}
-
 /* A vector is a matrix of one row. Rows of quantized types are whole blocks (check_weight), and so a multiple of the 32
  * that their products read at once. */
 static andiron_status linear(struct check *c)
@@ -124,15 +93,19 @@ static andiron_status linear(struct check *c)
     const struct weight *w = rule_weight(c, 1);
     size_t items = shape_items(rule_shape(c, 0));
     char text[SHAPE_TEXT], expected[160];
-    andiron_status s = w->n_dims <= 2 ? ANDIRON_OK : rule_refuse_weight(c, w, "a matrix of at most 2 dimensions");
-    if (!s && w->dims[0] != items) {
+    const bool deep = w->n_dims == 3;
+    const uint64_t columns = deep ? w->dims[0] * w->dims[1] : w->dims[0], rows = deep ? w->dims[2] : w->dims[1];
+    andiron_status s = ANDIRON_OK;
+    if (w->n_dims > 3 || (deep && type_info(w->type)->block_items > 1))
+        return rule_refuse_weight(c, w, "a matrix of at most 2 dimensions, or 3 where its type has no blocks");
+    if (columns != items) {
         snprintf(expected, sizeof expected, "rows of %zu numbers, as many as x %s has", items,
                  shape_text(rule_shape(c, 0), text));
         s = rule_refuse_weight(c, w, expected);
     }
     if (!s)
-        s = rule_vector(c, 2, w->dims[1]);
-    return s ? s : rule_give(c, 1, w->dims[1], 1);
+        s = rule_vector(c, 2, rows);
+    return s ? s : rule_give(c, 1, rows, 1);
 }
 
 static andiron_status norm(struct check *c, size_t eps)
@@ -267,14 +240,18 @@ static andiron_status softcap(struct check *c)
 const rule_fn op_rules[OP_LIMIT] = {
     [OP_tokens] = inputs,
     [OP_positions] = inputs,
+    [OP_remainder] = rules_remainder,
+    [OP_replace] = rules_replace,
     [OP_numbers] = one_number,
+    [OP_place_of] = rules_place_of,
     [OP_constant] = constant,
     [OP_geometric] = geometric,
-    [OP_embed] = embed,
-    [OP_ngrams] = ngrams,
+    [OP_embed] = rules_embed,
+    [OP_ngrams] = rules_ngrams,
     [OP_linear] = linear,
     [OP_rmsnorm] = rmsnorm,
     [OP_layernorm] = layernorm,
+    [OP_groupnorm] = rules_groupnorm,
     [OP_l2norm] = l2norm,
     [OP_sum] = sum,
     [OP_heads] = heads,
@@ -288,11 +265,13 @@ const rule_fn op_rules[OP_LIMIT] = {
     [OP_choose] = rules_choose,
     [OP_head_linear] = rules_head_linear,
     [OP_top] = rules_top,
+    [OP_places] = rules_places,
     [OP_pick] = rules_pick,
     [OP_keep_groups] = rules_keep_groups,
     [OP_experts] = rules_experts,
     [OP_mix] = rules_mix,
     [OP_peak] = rules_peak,
+    [OP_around] = rules_around,
     [OP_conv] = rules_conv,
     [OP_scan] = rules_scan,
     [OP_selective_scan] = rules_selective_scan,

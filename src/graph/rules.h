@@ -39,12 +39,21 @@ enum rule { POSITIVE, NOT_NEGATIVE, COUNT };
 /* n numbers: {argument, rule}. */
 andiron_status rule_numbers(const struct check *c, size_t n, const uint8_t (*rules)[2]);
 
+bool rule_gives_ids(enum op op);
+
+/* Of rules_ids.c. */
+andiron_status rules_remainder(struct check *c);
+andiron_status rules_replace(struct check *c);
+andiron_status rules_place_of(struct check *c);
+andiron_status rules_embed(struct check *c);
+andiron_status rules_ngrams(struct check *c);
 /* Of rules_attend.c. */
 andiron_status rules_rope(struct check *c);
 andiron_status rules_attend(struct check *c);
 andiron_status rules_choose(struct check *c);
 /* Of rules_experts.c. */
 andiron_status rules_top(struct check *c);
+andiron_status rules_places(struct check *c);
 andiron_status rules_pick(struct check *c);
 andiron_status rules_keep_groups(struct check *c);
 andiron_status rules_experts(struct check *c);
@@ -52,6 +61,8 @@ andiron_status rules_mix(struct check *c);
 andiron_status rules_head_linear(struct check *c);
 /* Of rules_state.c. */
 andiron_status rules_peak(struct check *c);
+andiron_status rules_groupnorm(struct check *c);
+andiron_status rules_around(struct check *c);
 andiron_status rules_conv(struct check *c);
 andiron_status rules_scan(struct check *c);
 andiron_status rules_selective_scan(struct check *c);

@@ -132,7 +132,7 @@ static andiron_status check_near(const struct check *c, uint32_t n_heads)
         if (c->node->arg[i].value >= 0 && rule_shape(c, i).dims[1] != n_heads)
             return rule_refuse(c, "expected %s to have %" PRIu32 " heads, as q has, got %s", c->info->arg[i].name,
                                n_heads, shape_text(rule_shape(c, i), text));
-    if (c->node->arg[ATTEND_NEAR_KEYS].value >= 0 && rule_number(c, ATTEND_SEES) == 0)
+    if (c->node->arg[ATTEND_NEAR_KEYS].value >= 0 && graph_sees(c->node) != SEES_ALL)
         return rule_refuse(c, "expected sees: \"all\" beside near_keys");
     if (at && (at->type != TYPE_F32 || at->n_dims != 1 || at->dims[0] % 2 == 0))
         return rule_refuse_weight(c, at, "near_at to be F32 [2 m + 1]");
@@ -145,6 +145,8 @@ static andiron_status check_sight(const struct check *c, uint32_t n_heads, struc
     andiron_status s = check_only(c, v.dims[1]);
     if (!s)
         s = check_joins(c, v, n_heads);
+    if (!s && graph_sees(c->node) == SEES_SOURCE && rule_number(c, ATTEND_WINDOW) != 0)
+        return rule_refuse_number(c, ATTEND_WINDOW, "0 where the source is seen");
     return s ? s : check_near(c, n_heads);
 }
 

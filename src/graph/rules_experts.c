@@ -38,17 +38,29 @@ andiron_status rules_top(struct check *c)
     return s ? s : rule_give(c, 1, (uint64_t)rule_number(c, 1), 1);
 }
 
-/* Argument i comes from `top` over at most n numbers: its places are below n, whatever the numbers are. */
+/* As large as floats hold every whole number. */
+andiron_status rules_places(struct check *c)
+{
+    andiron_status s = check_candidates(c);
+    if (!s)
+        s = check_count(c, 1, 1 << 24);
+    return s ? s : rule_give(c, 1, shape_items(rule_shape(c, 0)), 1);
+}
+
+/* Argument i comes from `top` over at most n numbers, or from `places`: its places are below n, whatever the numbers
+ * are. */
 static andiron_status check_places(const struct check *c, size_t i, uint64_t n)
 {
-    const struct node *top = &c->g->nodes[c->node->arg[i].value];
-    if (top->op != OP_top)
-        return rule_refuse(c, "expected %s to be what top gives, got the value of %s", c->info->arg[i].name,
-                           op_infos[top->op].name);
-    const size_t by = (size_t)top->arg[2].number,
-                 most = (shape_items(c->g->nodes[top->arg[0].value].shape) + by - 1) / by;
-    return most <= n ? ANDIRON_OK
-                     : rule_refuse(c, "expected places below %" PRIu64 ", got the top of %zu numbers", n, most);
+    const struct node *from = &c->g->nodes[c->node->arg[i].value];
+    if (from->op != OP_top && from->op != OP_places)
+        return rule_refuse(c, "expected %s to be what top or places gives, got the value of %s", c->info->arg[i].name,
+                           op_infos[from->op].name);
+    const size_t by = from->op == OP_top ? (size_t)from->arg[2].number : 1,
+                 most = from->op == OP_places ? (size_t)from->arg[1].number
+                                              : (shape_items(c->g->nodes[from->arg[0].value].shape) + by - 1) / by;
+    return most <= n
+               ? ANDIRON_OK
+               : rule_refuse(c, "expected places below %" PRIu64 ", got %s of %zu", n, op_infos[from->op].name, most);
 }
 
 andiron_status rules_pick(struct check *c)

@@ -26,14 +26,40 @@ andiron_status rules_peak(struct check *c)
     return ANDIRON_OK;
 }
 
+andiron_status rules_groupnorm(struct check *c)
+{
+    enum { WEIGHT = 1, BIAS, GROUPS, EPS };
+    const size_t d = shape_items(rule_shape(c, 0));
+    if (!rule_is_count(rule_number(c, GROUPS), 1) || d % (size_t)rule_number(c, GROUPS))
+        return rule_refuse_number(c, GROUPS, "a number that divides those of x");
+    if (rule_number(c, EPS) < 0)
+        return rule_refuse_number(c, EPS, "at least 0");
+    andiron_status s = rule_vector(c, WEIGHT, d);
+    if (!s)
+        s = rule_vector(c, BIAS, d);
+    return s ? s : rule_same(c);
+}
+
+andiron_status rules_around(struct check *c)
+{
+    enum { BEFORE = 1, AFTER, MOST = 64 };
+    for (size_t i = BEFORE; i <= AFTER; i++)
+        if (!rule_is_count(rule_number(c, i), 0) || rule_number(c, i) > MOST)
+            return rule_refuse_number(c, i, "a whole number from 0 to 64");
+    return rule_give(c, 2, (uint64_t)(rule_number(c, BEFORE) + 1 + rule_number(c, AFTER)),
+                     shape_items(rule_shape(c, 0)));
+}
+
 andiron_status rules_conv(struct check *c)
 {
-    enum { STEP = 3 };
+    enum { STEP = 3, AHEAD };
     const uint64_t d = shape_items(rule_shape(c, 0)), taps = rule_weight(c, 1)->dims[0];
     if (taps > 64)
         return rule_refuse_weight(c, rule_weight(c, 1), "at most 64 taps");
     if (!rule_is_count(rule_number(c, STEP), 1) || rule_number(c, STEP) > 64)
         return rule_refuse_number(c, STEP, "a whole number from 1 to 64");
+    if (!rule_is_count(rule_number(c, AHEAD), 0) || rule_number(c, AHEAD) > 64)
+        return rule_refuse_number(c, AHEAD, "a whole number from 0 to 64");
     andiron_status s = check_matrix_f32(c, 1, taps, d);
     if (!s)
         s = rule_vector(c, 2, d);

@@ -21,6 +21,8 @@ enum phase_kind step_kind(enum step_op op)
     case STEP_PREVIOUS:
     case STEP_PEAK:
     case STEP_CONV:
+    case STEP_AROUND:
+    case STEP_GROUPNORM:
     case STEP_SCAN:
     case STEP_SELECTIVE_SCAN: return PHASE_STATE;
     default: return PHASE_ROWS;
@@ -53,6 +55,7 @@ const char *step_name(enum step_op op)
         [STEP_ARRANGE] = "arrange",
         [STEP_SINCOS] = "sincos",
         [STEP_TOP] = "top",
+        [STEP_PLACES] = "places",
         [STEP_PICK] = "pick",
         [STEP_KEEP_GROUPS] = "keep_groups",
         [STEP_MIX] = "mix",
@@ -70,6 +73,8 @@ const char *step_name(enum step_op op)
         [STEP_PREVIOUS] = "previous",
         [STEP_PEAK] = "peak",
         [STEP_CONV] = "conv",
+        [STEP_AROUND] = "around",
+        [STEP_GROUPNORM] = "groupnorm",
         [STEP_SCAN] = "scan",
         [STEP_SELECTIVE_SCAN] = "selective_scan",
     };

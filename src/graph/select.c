@@ -24,6 +24,13 @@ static void top(const float *x, size_t n, float *out, size_t wanted)
     }
 }
 
+/* NaN is the first place. */
+static void cut_to_places(const float *x, size_t n, float *out, float last)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = x[i] > 0 ? (float)(uint32_t)(x[i] < last ? x[i] : last) : 0;
+}
+
 /* How much a group counts: its `best` largest numbers together. */
 static float group_score(const float *x, size_t n, size_t best)
 {
@@ -82,6 +89,7 @@ void run_selection(const struct run *r, const struct step *s, const float *a, co
         for (size_t i = 0, by = (size_t)s->node->arg[TOP_BY].number; by > 1 && i < view_items(s->out); i++)
             out[i] = (float)((size_t)out[i] / by);
         break;
+    case STEP_PLACES: cut_to_places(a, view_items(s->out), out, (float)(s->node->arg[1].number - 1)); break;
     case STEP_PICK:
         for (size_t i = 0; i < view_items(s->out); i++)
             out[i] = a[(size_t)b[i]];

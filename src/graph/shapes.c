@@ -52,6 +52,12 @@ andiron_status rule_refuse_number(const struct check *c, size_t i, const char *e
 
 /* ---- every argument, by its kind ---- */
 
+static bool takes_ids(enum op op)
+{
+    return op == OP_embed || op == OP_numbers || op == OP_ngrams || op == OP_place_of || op == OP_remainder ||
+           op == OP_replace;
+}
+
 static andiron_status check_value(const struct check *c, size_t i)
 {
     const struct op_arg *arg = &c->info->arg[i];
@@ -60,9 +66,8 @@ static andiron_status check_value(const struct check *c, size_t i)
         return ANDIRON_OK;
     if (v < 0 || (size_t)v >= c->g->n_nodes)
         return rule_refuse(c, "expected a value for %s, got %s", arg->name, v == -1 ? "none" : "no node of this graph");
-    bool ids = c->g->nodes[v].op == OP_tokens || c->g->nodes[v].op == OP_positions;
-    const bool takes_ids = c->node->op == OP_embed || c->node->op == OP_numbers || c->node->op == OP_ngrams;
-    if (ids != takes_ids)
+    const bool ids = rule_gives_ids(c->g->nodes[v].op);
+    if (ids != takes_ids(c->node->op))
         return rule_refuse(c,
                            ids ? "expected %s to be numbers, got %s; put them through embed or numbers"
                                : "expected %s to be tokens or positions, got the value of %s",
@@ -100,7 +105,8 @@ static andiron_status check_weight(const struct check *c, size_t i)
     if (s)
         return s;
     const struct type_info *type = type_info(w->type);
-    if (!type || !type->runs) {
+    const bool wholes = w->type == TYPE_I32 && c->node->op == OP_embed;
+    if (!type || (!type->runs && !wholes)) {
         rule_refuse_weight(c, w, "a tensor of a type that this build can compute with");
         if (c->error)
             c->error->status = ANDIRON_E_SUPPORT;

@@ -6,11 +6,14 @@
 #include <string.h>
 
 enum { CHANNELS = 256 }; /* of a chunk, for steps whose channels are independent */
+enum { CONV_STEP = 3, CONV_AHEAD, GROUPNORM_GROUPS = 3 };
 
 /* Parts of a step that are independent of each other. */
 static uint32_t n_parts(const struct step *s)
 {
-    return s->op == STEP_SCAN ? s->out.heads : (view_items(s->out) + CHANNELS - 1) / CHANNELS;
+    if (s->op == STEP_GROUPNORM)
+        return (uint32_t)s->node->arg[GROUPNORM_GROUPS].number;
+    return s->op == STEP_SCAN ? s->out.heads : (view_items(s->in[0]) + CHANNELS - 1) / CHANNELS;
 }
 
 uint32_t states_count(const struct run *r, const struct phase *phase)
@@ -64,8 +67,8 @@ static void peak(const struct run *r, const struct step *s, struct tile run, siz
 static void conv(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
 {
     const struct kernels *k = r->plan->kernels;
-    const size_t d = view_items(s->out), taps = s->weight->dims[0], step = (size_t)s->node->arg[3].number,
-                 before = (taps - 1) * step;
+    const size_t d = view_items(s->out), taps = s->weight->dims[0], step = (size_t)s->node->arg[CONV_STEP].number,
+                 before = (taps - 1) * step, ahead = (size_t)s->node->arg[CONV_AHEAD].number;
     float *state = r->plan->rows[run.first].state + s->node->state + from;
     for (size_t i = 0; i < before && r->plan->rows[run.first].position == 0; i++)
         memset(state + i * d, 0, n * sizeof *state);
@@ -73,7 +76,9 @@ static void conv(const struct run *r, const struct step *s, struct tile run, siz
         float *y = run_row(r, s->out, run.first + at, 0) + from;
         memset(y, 0, n * sizeof *y);
         for (size_t tap = 0; tap < taps; tap++) {
-            const size_t of = at + tap * step; /* counted from the oldest in the state */
+            const size_t of = at + ahead + tap * step; /* counted from the oldest in the state */
+            if (of >= before + run.n)
+                break; /* after the text */
             const float *x = of < before ? state + of * d : run_row(r, s->in[0], run.first + of - before, 0) + from;
             k->muladd(y, x, s->turned + tap * d + from, n);
         }
@@ -85,6 +90,47 @@ static void conv(const struct run *r, const struct step *s, struct tile run, siz
                 run.n + i < before ? state + (run.n + i) * d
                                    : run_row(r, s->in[0], run.first + run.n + i - before, 0) + from,
                 n * sizeof *state);
+}
+
+/* Numbers [from, from + n) of x. */
+static void around(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
+{
+    enum { BEFORE = 1 };
+    const size_t before = (size_t)s->node->arg[BEFORE].number, wide = s->out.size;
+    for (size_t at = 0; at < run.n; at++) {
+        float *y = run_row(r, s->out, run.first + at, 0) + from * wide;
+        memset(y, 0, n * wide * sizeof *y);
+        for (size_t j = 0; j < wide; j++) {
+            if (at + j < before || at + j - before >= run.n)
+                continue;
+            const float *x = run_row(r, s->in[0], run.first + at + j - before, 0) + from;
+            for (size_t i = 0; i < n; i++)
+                y[i * wide + j] = x[i];
+        }
+    }
+}
+
+/* Numbers [from, from + n): a group. Sums run over rows, in each over its numbers, in double precision. */
+static void groupnorm(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
+{
+    const float *weight = s->weight ? s->weight->data : NULL, *bias = s->bias ? s->bias->data : NULL;
+    double sum = 0, squares = 0;
+    for (size_t at = 0; at < run.n; at++)
+        for (size_t i = from; i < from + n; i++)
+            sum += (double)run_row(r, s->in[0], run.first + at, 0)[i];
+    const double mean = sum / (double)(run.n * n);
+    for (size_t at = 0; at < run.n; at++)
+        for (size_t i = from; i < from + n; i++) {
+            const double d = (double)run_row(r, s->in[0], run.first + at, 0)[i] - mean;
+            squares += d * d;
+        }
+    const double by = 1 / __builtin_sqrt(squares / (double)(run.n * n) + (double)s->number);
+    for (size_t at = 0; at < run.n; at++) {
+        const float *x = run_row(r, s->in[0], run.first + at, 0);
+        float *y = run_row(r, s->out, run.first + at, 0);
+        for (size_t i = from; i < from + n; i++)
+            y[i] = (float)(((double)x[i] - mean) * by) * (weight ? weight[i] : 1) + (bias ? bias[i] : 0);
+    }
 }
 
 static void selective_scan(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
@@ -147,12 +193,14 @@ void states_run(const struct run *r, const struct phase *phase, uint32_t chunk, 
     for (uint32_t n; chunk >= (n = n_parts(s) * (uint32_t)r->plan->n_runs); s++)
         chunk -= n;
     const struct tile run = r->plan->runs[chunk / n_parts(s)];
-    const size_t part = chunk % n_parts(s), from = part * CHANNELS, left = view_items(s->out) - from,
-                 n = left < CHANNELS ? left : CHANNELS;
+    const size_t part = chunk % n_parts(s), from = part * CHANNELS, left = view_items(s->in[0]) - from,
+                 n = left < CHANNELS ? left : CHANNELS, each = view_items(s->out) / n_parts(s);
     switch (s->op) {
     case STEP_SCAN: scan(r, s, run, part, thread); break;
     case STEP_PEAK: peak(r, s, run, from, n); break;
     case STEP_CONV: conv(r, s, run, from, n); break;
+    case STEP_AROUND: around(r, s, run, from, n); break;
+    case STEP_GROUPNORM: groupnorm(r, s, run, part * each, each); break;
     case STEP_SELECTIVE_SCAN: selective_scan(r, s, run, from, n); break;
     default: previous(r, s, run, from, n); break;
     }

@@ -44,6 +44,18 @@ class Logits(Case):
             for way in WAYS:
                 self.assertEqual(self.file(model, "--tokens", TOKENS, *way).read_bytes(), expected, (name, way))
 
+    def test_a_source_is_read_first(self):
+        model = GOLDEN.parent / "fuzz/corpus/model/t5.gguf"
+        ways = [["--decode", "4"], ["--beside", "3"], ["--ubatch", "5"], ["-t", "3"], ["--cpu", "ref"]]
+        expected = self.file(model, "--tokens", "0,9,4,33", "--source", "7,8,9,1").read_bytes()
+        for way in ways:
+            again = self.file(model, "--tokens", "0,9,4,33", "--source", "7,8,9,1", *way).read_bytes()
+            self.assertEqual(again, expected, way)
+        self.assertNotEqual(self.file(model, "--tokens", "0,9,4,33", "--source", "7,8,9").read_bytes(), expected)
+        path = scratch / "logits.safetensors"
+        self.fails("logits", model, "--tokens", "1,2", "-o", path, says="have the session read one first")
+        self.fails("logits", tiny(), "--tokens", "1,2", "--source", "1", "-o", path, says="reads no source")
+
     def test_a_row_depends_on_what_came_before_it(self):
         _, all_rows = read(self.file(tiny(), "--tokens", TOKENS))
         ids = TOKENS.split(",")

@@ -81,6 +81,8 @@ double golden_distance(const struct golden *g, andiron_model *model, size_t step
     andiron_status s = andiron_session_open(&session, model, &options, e);
     if (!s)
         s = andiron_batch_open(&batch, model, e);
+    if (!s && g->n_source)
+        s = andiron_session_read_source(session, g->source, g->n_source, e);
     for (size_t at = 0; !s && at < g->n_tokens; at += step) {
         size_t n = g->n_tokens - at < step ? g->n_tokens - at : step;
         andiron_batch_clear(batch);

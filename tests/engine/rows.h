@@ -10,7 +10,9 @@ struct golden {
     int32_t *tokens;
     float *rows; /* [n_tokens][n_columns] */
     double largest;
-    bool is_vector; /* one row, as andiron_session_embed gives it */
+    bool is_vector;        /* one row, as andiron_session_embed gives it */
+    const int32_t *source; /* borrowed; what the session reads first, where n_source > 0 */
+    size_t n_source;
 };
 
 void golden_open(struct golden *g, const char *path); /* fails the test where there is none */

@@ -1,6 +1,7 @@
 /* spec.c - see spec.h. */
 #include "spec.h"
 #include "../files/writer.h"
+#include "base/types.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@ enum { N_WORDS = 64, MAX_TENSORS = 2048, MAX_WORDS = 512, TOKENIZER_KEYS = 8 };
 
 struct tensor {
     const char *name;
+    bool ids; /* I32 from 0 to spread - 1, not F32 */
     float spread, middle;
     uint32_t n_dims;
     uint64_t dims[4];
@@ -33,13 +35,17 @@ static uint64_t fnv1a64(const char *name)
     return h;
 }
 
-static float random_item(uint64_t seed, uint64_t i, const struct tensor *t)
+static uint64_t random_bits(uint64_t seed, uint64_t i) /* 24 of them */
 {
     uint64_t z = seed + (i + 1) * 0x9E3779B97F4A7C15;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-    z ^= z >> 31;
-    const float u = (float)(z >> 40) * 0x1p-23f - 1.0f;
+    return (z ^ (z >> 31)) >> 40;
+}
+
+static float random_item(uint64_t seed, uint64_t i, const struct tensor *t)
+{
+    const float u = (float)random_bits(seed, i) * 0x1p-23f - 1.0f;
     volatile float product = t->spread * u; /* rounded: the sum must not be fused with it */
     return t->middle + product;
 }
@@ -94,13 +100,20 @@ static void read_value(struct reader *r, char **words, size_t n)
         put_number(&r->values, type, words[i]);
 }
 
-static void read_tensor(struct reader *r, char **words, size_t n)
+static void read_tensor(struct reader *r, char **words, size_t n, bool ids)
 {
     assert_true(n >= 5 && n <= 8 && r->n_tensors < MAX_TENSORS);
     struct tensor *t = &r->tensors[r->n_tensors++];
-    *t = (struct tensor){words[1], strtof(words[2], NULL), strtof(words[3], NULL), (uint32_t)n - 4, {0}};
+    *t = (struct tensor){words[1], ids, strtof(words[2], NULL), strtof(words[3], NULL), (uint32_t)n - 4, {0}};
     for (size_t i = 4; i < n; i++)
         t->dims[i - 4] = strtoull(words[i], NULL, 10);
+}
+
+static void read_source(struct spec *spec, char **words, size_t n)
+{
+    assert_true(n - 1 <= sizeof spec->source / sizeof *spec->source);
+    for (size_t i = 1; i < n; i++)
+        spec->source[spec->n_source++] = (int32_t)strtol(words[i], NULL, 10);
 }
 
 static void read_line(struct reader *r, char *line)
@@ -111,12 +124,12 @@ static void read_line(struct reader *r, char *line)
         words[n++] = w;
     if (n > 1 && !strcmp(words[0], "kv"))
         read_value(r, words, n);
-    else if (n > 1 && !strcmp(words[0], "tensor"))
-        read_tensor(r, words, n);
+    else if (n > 1 && (!strcmp(words[0], "tensor") || !strcmp(words[0], "ids")))
+        read_tensor(r, words, n, !strcmp(words[0], "ids"));
     else if (n > 0 && !strcmp(words[0], "whole"))
         r->spec->whole = true;
     else if (n > 0 && !strcmp(words[0], "encoder"))
-        r->spec->has_encoder = true;
+        read_source(r->spec, words, n);
     else if (n != 1)
         fail_msg("\"%s\" begins no line of a spec", line);
 }
@@ -166,14 +179,16 @@ static void put_file(struct buffer *b, const struct reader *r)
         put_u32(b, t->n_dims);
         for (uint32_t d = 0; d < t->n_dims; d++)
             put_u64(b, t->dims[d]);
-        put_u32(b, 0); /* F32 */
+        put_u32(b, t->ids ? TYPE_I32 : TYPE_F32);
         put_u64(b, at);
         at += (4 * items(t) + 31) / 32 * 32;
     }
     for (const struct tensor *t = r->tensors; t < r->tensors + r->n_tensors; t++) {
         const uint64_t seed = fnv1a64(t->name);
         pad(b, 32);
-        for (uint64_t i = 0; i < items(t); i++) {
+        for (uint64_t i = 0; i < items(t) && t->ids; i++)
+            put_u32(b, (uint32_t)(random_bits(seed, i) * (uint64_t)t->spread >> 24));
+        for (uint64_t i = 0; i < items(t) && !t->ids; i++) {
             const float x = random_item(seed, i, t);
             put(b, &x, sizeof x);
         }

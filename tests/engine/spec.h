@@ -4,11 +4,13 @@
 #define TESTS_ENGINE_SPEC_H
 
 #include "base/buffer.h"
+#include <stdint.h>
 
 struct spec {
     char architecture[64];
-    bool whole;       /* attention looks ahead: only all tokens in one step compare */
-    bool has_encoder; /* the rows are the decoder's, after an encoder read the tokens on the spec's encoder line */
+    bool whole;         /* attention looks ahead: only all tokens in one step compare */
+    int32_t source[64]; /* the rows are of a text about these tokens, where there are any (the line "encoder") */
+    size_t n_source;
 };
 
 /* Fails the test where the file is not such a spec. The caller resets the buffer. */

@@ -85,6 +85,15 @@ static void generate(andiron_model *m, andiron_session *s, size_t length)
     andiron_sampler_close(sampler);
 }
 
+static void read_source(const andiron_model *m, andiron_session *s)
+{
+    andiron_error e = {0};
+    andiron_model_info info;
+    andiron_model_get_info(m, &info);
+    if (info.reads_source)
+        check(andiron_session_read_source(s, (andiron_token[]){info.first_token, 0, 1}, 3, &e), &e);
+}
+
 static void use_session(andiron_model *m, const char *kv_type)
 {
     andiron_session *s = NULL;
@@ -98,6 +107,7 @@ static void use_session(andiron_model *m, const char *kv_type)
         for (n = 0; n < 8; n++)
             ids[n] = (andiron_token)n;
     if (s && b) {
+        read_source(m, s);
         ids[n < 11 ? n++ : n] = 0;
         andiron_status status = andiron_session_append(s, ids, n < 12 ? n : 12, &e);
         check(status, &e);

@@ -112,7 +112,8 @@ static void ngrams(void **state)
     begin(&b);
     assert_shape(&b, added(&b, hashed(&table, &three, &four, &starts)), 2, 32, 4);
     assert_shape(&b, added(&b, hashed(&wide, &two, &pair, &first)), 2, 32, 2); /* more rows than other tables have */
-    refused(&b, with_value(hashed(&table, &three, &four, &starts), 0, 1), "expected ids to be tokens, got positions");
+    refused(&b, with_value(hashed(&table, &three, &four, &starts), 0, 1),
+            "expected ids to be tokens, got the value of positions");
     refused(&b, with_value(hashed(&table, &three, &four, &starts), 0, 2), "got the value of ngrams");
     refused(&b, hashed(&table, NULL, &four, &starts), "expected whole numbers for multipliers, got none");
     refused(&b, hashed(&table, &three, &nothing, &starts), "expected whole numbers for sizes, got none");
@@ -154,7 +155,7 @@ static void tensors_must_be_usable(void **state)
         {TYPE_F32, 2, 8, GRAPH_MAX_ITEMS + 1, "at most"},
         {TYPE_F32, 2, 8, UINT64_MAX, "at most"},
         {TYPE_F32, 4, 8, 1 << 20, "at most"}, /* the rows of all dimensions together */
-        {26, 2, 8, 8, "a type that this build can compute with, got \"blk.0.some.weight\" I32 [8, 8]"},
+        {27, 2, 8, 8, "a type that this build can compute with, got \"blk.0.some.weight\" I64 [8, 8]"},
         {63, 2, 8, 8, "of unknown type"},
         {UINT32_MAX, 2, 8, 8, "of unknown type"},
         {TYPE_Q4_0, 2, 33, 8, "whole blocks"},
@@ -167,7 +168,7 @@ static void tensors_must_be_usable(void **state)
                            .dims = {bad[i].d0, bad[i].d1, 1 << 20, 1}};
         refused(&b, with_weight(n, 1, &w), bad[i].words);
     }
-    struct weight w = {.type = 26, .n_dims = 2, .dims = {8, 8, 1, 1}};
+    struct weight w = {.type = 27, .n_dims = 2, .dims = {8, 8, 1, 1}};
     n.arg[1].weight = &w;
     assert_int_equal(graph_add(&b.g, &n, NULL, &b.error), ANDIRON_E_SUPPORT); /* well formed, but not here */
     end(&b);
@@ -193,7 +194,7 @@ static void linear(void **state)
             "rows of 7 numbers, as many as x [7] has, got \"blk.0.some.weight\" Q4_0 [64, 10]");
     refused(&b, n, "expected a tensor for weight, got none");
     assert_shape(&b, added(&b, with_weight(n, 1, &flat)), 1, 1, 1); /* one row */
-    flat.n_dims = 3;
+    flat.n_dims = 4;
     refused(&b, with_weight(n, 1, &flat), "a matrix of at most 2 dimensions");
     refused(&b, with_weight(with_weight(n, 1, &w), 2, &half), "bias to be F32 [10]");
     refused(&b, with_weight(with_weight(n, 1, &w), 2, &shorter), "bias to be F32 [10]");

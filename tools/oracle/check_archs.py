@@ -59,9 +59,10 @@ def check(name, options, peer):
     except ValueError as e:
         found["llama.cpp"] = str(e)
     try:
-        found["whole"] = far(andiron_rows(options.andiron, path, tokens, peer.folder), golden)
+        more = ["--source", ",".join(map(str, how["encoder"]))] if how["encoder"] else []
+        found["whole"] = far(andiron_rows(options.andiron, path, tokens, peer.folder, *more), golden)
         if "whole" not in marks:
-            each = andiron_rows(options.andiron, path, tokens, peer.folder, "--decode", str(len(tokens)))
+            each = andiron_rows(options.andiron, path, tokens, peer.folder, "--decode", str(len(tokens)), *more)
             found["each"] = far(each, golden)
     except ValueError as e:
         found["said"] = str(e).removeprefix("andiron: ").replace(str(path) + ": ", "")

@@ -61,7 +61,7 @@ def without_other_half(found, dense):
 
 
 def kind_of(tensor):
-    return re.sub(r"^(blk|enc\.blk|dec\.blk)\.\d+\.", "", tensor)
+    return re.sub(r"^(blk|enc\.blk|dec\.blk|posnet|convnext)\.\d+\.", "", tensor)
 
 
 def known_kinds(name):
@@ -124,6 +124,8 @@ SPREADS = [  # kind, spread, middle; other matrices: 1.7 / sqrt(inputs), 0
 
 def spread_of(name, dims, need):
     kind = kind_of(name)
+    if kind in need.get("+ids", {}):
+        return need["+ids"][kind], None
     if kind in need.get("+spread", {}):
         spread = need["+spread"][kind]
         return spread if isinstance(spread, tuple) else (spread, 0)
@@ -211,7 +213,9 @@ def effects(name, peer, out):
     path, weak = peer.folder / "effect.gguf", []
     for tensor in tensors:
         def change(n, values):
-            return values + peer_gguf.weights(n + "*", 0.3 * tensor[1], 0, values.size) if n == tensor[0] else values
+            if n != tensor[0] or tensor[2] is None:
+                return values
+            return values + peer_gguf.weights(n + "*", 0.3 * tensor[1], 0, values.size)
         peer_gguf.write_gguf(path, kv, tensors, change)
         rows = peer.run(path, tokens, **running(need))
         effect = np.abs(rows - golden).max() / np.abs(golden).max()

@@ -2,7 +2,8 @@
 
 A spec is lines `kv KEY TYPE VALUE...` and `tensor NAME SPREAD MIDDLE D0 D1 ...` (D0 runs fastest; F32). Item i of a
 tensor is MIDDLE + SPREAD * u in float32, rounded after the product and after the sum, where u = (z >> 40) * 2^-23 - 1
-and z = mix(fnv1a64(NAME) + (i + 1) * 0x9E3779B97F4A7C15), mix being the finalizer of splitmix64. Other lines are marks:
+and z = mix(fnv1a64(NAME) + (i + 1) * 0x9E3779B97F4A7C15), mix being the finalizer of splitmix64. A line
+`ids NAME N 0 D0 D1 ...` is a tensor of I32 whose items are (z >> 40) * N >> 24. Other lines are marks:
     embeddings       the rows of the .bin are embeddings
     whole            attention looks ahead, so that only the whole prompt in one step compares
     flash            llama.cpp computed the rows with flash attention, which it wants for all parts of this model
@@ -15,6 +16,7 @@ N_VOCAB, N_TOKENS = 64, 20
 GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 NUMBERS = {"u32": (4, "<u4"), "i32": (5, "<i4"), "f32": (6, "<f4"), "bool": (7, "<u1"), "u64": (10, "<u8")}
 TEXT, ARRAY = 8, 9
+TENSOR_F32, TENSOR_I32 = 0, 26
 
 
 def fnv1a64(name):
@@ -24,13 +26,20 @@ def fnv1a64(name):
     return h
 
 
-def weights(name, spread, middle, n):
+def bits(name, n):
+    """24 for each item."""
     with np.errstate(over="ignore"):
         z = np.uint64(fnv1a64(name)) + np.arange(1, n + 1, dtype=np.uint64) * GOLDEN_RATIO
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
-    u = (z >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)
+    return z >> np.uint64(40)
+
+
+def weights(name, spread, middle, n):
+    if middle is None:
+        return (bits(name, n) * np.uint64(spread) >> np.uint64(24)).astype(np.int32)
+    u = bits(name, n).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)
     return np.float32(middle) + np.float32(spread) * u
 
 
@@ -60,11 +69,11 @@ def said(value):
 
 
 def write_spec(path, kv, tensors, marks):
-    """kv: rows (key, type, value); tensors: rows (name, spread, middle, dims); marks: lines."""
+    """kv: rows (key, type, value); tensors: rows (name, spread, middle, dims), middle None for ids; marks: lines."""
     lines = [*marks]
     lines += [f"kv {key} {kind} {' '.join(map(said, value if isinstance(value, list) else [value]))}"
              for key, kind, value in kv]
-    lines += [f"tensor {name} {spread:g} {middle:g} {' '.join(map(str, dims))}"
+    lines += [f"{'ids' if middle is None else 'tensor'} {name} {spread:g} {middle or 0:g} {' '.join(map(str, dims))}"
               for name, spread, middle, dims in tensors]
     path.write_text("\n".join(lines) + "\n")
 
@@ -83,10 +92,11 @@ def read_spec(path):
             kind = words[2].removesuffix("[]")
             values = [parse(kind, w) for w in words[3:]]
             kv.append((words[1], words[2], values if words[2].endswith("[]") else values[0]))
-        elif words[0] != "tensor":
+        elif words[0] not in ("tensor", "ids"):
             marks.append(line)
         else:
-            tensors.append((words[1], float(words[2]), float(words[3]), [int(w) for w in words[4:]]))
+            middle = float(words[3]) if words[0] == "tensor" else None
+            tensors.append((words[1], float(words[2]), middle, [int(w) for w in words[4:]]))
     return kv, tensors, marks
 
 
@@ -124,8 +134,9 @@ def write_gguf(path, kv, tensors, change=None):
     for name, spread, middle, dims in tensors:
         values = weights(name, spread, middle, int(np.prod(dims)))
         values = change(name, values) if change else values
-        head += text(name) + number(len(dims)) + b"".join(number(d, 8) for d in dims) + number(0) + number(at, 8)
-        blob = values.astype("<f4").tobytes()
+        kind = TENSOR_I32 if middle is None else TENSOR_F32
+        head += text(name) + number(len(dims)) + b"".join(number(d, 8) for d in dims) + number(kind) + number(at, 8)
+        blob = values.astype("<f4" if middle is not None else "<i4").tobytes()
         blob += bytes(-len(blob) % 32)
         data.append(blob)
         at += len(blob)

@@ -6,6 +6,7 @@ A key is GGUF's without the architecture; None takes one away. Keys that begin w
     +dense             layers without experts, where llama.cpp would take both
     +fused, +gate_up   query, key and value are one tensor; so are gate and up of the experts
     +spread            spread of a kind's weights, or spread and middle
+    +ids               kinds of whole numbers, from 0 to below so many
     +tokens            length of the prompt
     +embed, +encoder   rows are embeddings, not logits; an encoder reads something first
     +flash             llama.cpp needs flash attention for all its parts
@@ -266,8 +267,8 @@ EXPERTS = {
     "deepseek4": HASH | {"+tokens": 140, LAYERS: 4, N_KV: 1, "attention.q_lora_rank": 24, ROPE: 8,
         "attention.output_group_count": 2, "attention.output_lora_rank": 12,
         "attention.compress_ratios": [0, 4, 128, 4], "attention.compress_rope_freq_base": 40000.0,
-        "hash_layer_count": 0, "swiglu_clamp_exp": 1.5} | moe(8, 2, 32, 1) | SIGMOID | {"expert_gating_func": 4}
-        | indexer(top=3) | window(6),
+        "hash_layer_count": 1, "swiglu_clamp_exp": 1.5, "+ids": {"ffn_gate_tid2eid.weight": 8}} | moe(8, 2, 32, 1)
+        | SIGMOID | {"expert_gating_func": 4} | indexer(16, top=3) | window(6),
 }
 
 # ---- states, and both ----

@@ -84,7 +84,16 @@ VARIANTS = {
     "hy_v4.all": indexer(top=64),
     "minimax-m3.all": {"attention.indexer.top_k": 64},
     "deepseek4.all": indexer(top=64),
+    "deepseek4.yarn": YARN | {"hash_layer_count": 0},
     "glm5-next.all": indexer(top=64),
+    "wavtokenizer-dec.calm": {"+spread": dict.fromkeys(["conv1.weight", "conv2.weight"], 0.2)
+        | dict.fromkeys(["attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight"], 0.4)
+        | {"dw.weight": 0.15, "conv1d.bias": 1, "gamma.weight": (0.1, 0.3)}},
+    "t5.relu": {"+without": ["ffn_gate.weight"], "decoder_block_count": 1},
+    "glm5-next.shared": {INDEXERS: [0, 1, 0, 0],
+        "+lack": dict.fromkeys(["indexer.k_norm.weight", "indexer.k_norm.bias", "indexer.proj.weight",
+        "indexer.attn_k.weight", "indexer.attn_q_b.weight", "indexer_compressor_gate.weight",
+        "indexer_compressor_ape.weight"], [3])},
     "qwen4exp.all": {"attention.indexer.top_k": 64},
     "gpt-oss.plain": {key: None for key in YARN},
 }
@@ -105,6 +114,7 @@ CANNOT = {
 
 # where andiron computes something else on purpose
 APART = {
+    "wavtokenizer-dec": "llama.cpp rounds what convolutions read to 16 bits",
     "phimoe": "llama.cpp takes RMS norms where Transformers has layer norms",
     "hunyuan_vl": "llama.cpp gives the last quarter of RoPE the position 0",
     "qwen4exp": "where less than a block follows the last whole one, llama.cpp also reads some of one block more",

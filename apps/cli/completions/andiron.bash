@@ -17,7 +17,7 @@ _andiron()
     run) words="--system --raw --file -f --max-tokens -n --stop --temperature --top-k --top-p --min-p --repeat-penalty --frequency-penalty --presence-penalty --penalty-window --logit-bias --seed --ctx -c --kv-type --threads -t --cpu --arch --quant --verbose -h --help" ;;
     show) words="--metadata --tensors --graph --json --ctx -c --kv-type --threads -t --cpu --arch --quant --verbose -h --help" ;;
     tokenize) words="--detokenize -d --special --pieces --bos --lines --file -f --threads -t --cpu --arch --quant --verbose -h --help" ;;
-    logits) words="--tokens --prompt -p --special --output -o --ubatch --decode --beside --ctx -c --kv-type --threads -t --cpu --arch --quant --verbose -h --help" ;;
+    logits) words="--tokens --prompt -p --source --special --output -o --ubatch --decode --beside --ctx -c --kv-type --threads -t --cpu --arch --quant --verbose -h --help" ;;
     perplexity) words="--ctx -c --chunks --kv-type --json --threads -t --cpu --arch --quant --verbose -h --help" ;;
     embed) words="--lines --file -f --tokens --pooling --raw --ctx -c --threads -t --cpu --arch --quant --verbose -h --help" ;;
     convert) words="--type -t --threads --force --verbose -v -h --help" ;;

@@ -54,6 +54,7 @@ complete -c andiron -n '__fish_seen_subcommand_from tokenize' -l quant -r -f -a 
 complete -c andiron -n '__fish_seen_subcommand_from tokenize' -l verbose -d 'say more on stderr'
 complete -c andiron -n '__fish_seen_subcommand_from logits' -l tokens -r -d 'token ids: 1,2,3 or a JSON array; - reads them from stdin'
 complete -c andiron -n '__fish_seen_subcommand_from logits' -l prompt -s p -r -d 'a text, with BOS as the model wants it'
+complete -c andiron -n '__fish_seen_subcommand_from logits' -l source -r -d 'what an encoder-decoder model reads first: token ids'
 complete -c andiron -n '__fish_seen_subcommand_from logits' -l special -d 'text that spells a control token becomes it'
 complete -c andiron -n '__fish_seen_subcommand_from logits' -l output -s o -r -d 'the safetensors file to write'
 complete -c andiron -n '__fish_seen_subcommand_from logits' -l ubatch -r -d 'most tokens of one step; default: 512'
