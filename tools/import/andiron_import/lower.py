@@ -153,7 +153,7 @@ def named(node, call):
     """What call(node) gives; a refusal says which module and op it was."""
     try:
         return call(node)
-    except (Refused, KeyError, IndexError, AttributeError, TypeError) as e:
+    except (Refused, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as e:
         if getattr(e, "is_named", False):
             raise
         why = Refused(f"{trace.module_of(node) or 'the model'}: {trace.name_of(node.target)}: {e}")

@@ -216,7 +216,7 @@ class Over(Aside):
 MOVES = {"view.default", "_unsafe_view.default", "reshape.default", "expand.default", "unsqueeze.default",
          "squeeze.dim", "squeeze.default", "permute.default", "transpose.int", "unflatten.int", "flatten.using_ints"}
 KEEPS = {"to.dtype", "_to_copy.default", "dropout.default", "type_as.default", "clone.default", "contiguous.default",
-         "alias.default", "to.dtype_layout", "detach.default"}
+         "alias.default", "to.dtype_layout", "detach.default", "nan_to_num.default"}
 
 
 def step(at, name, args, kwargs):
