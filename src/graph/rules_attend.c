@@ -47,7 +47,8 @@ enum {
     NEAR,
     EVERY,
     OPEN,
-    JOINS
+    JOINS,
+    BY
 };
 enum { CHOOSE_N = 3, CHOOSE_SPAN, CHOOSE_BY = 6 };
 
@@ -143,6 +144,16 @@ static andiron_status check_joins(const struct check *c, struct shape v, uint32_
     return ANDIRON_OK;
 }
 
+/* What is part of a softmax, or said by scores far below, goes with that alone. */
+static andiron_status check_by(const struct check *c)
+{
+    const bool softmax = rule_weight(c, SINKS) || c->node->arg[ONLY].value >= 0 || c->node->arg[JOINS].value >= 0 ||
+                         rule_number(c, OPEN) != 0 || rule_number(c, EVERY) != 1;
+    return rule_number(c, BY) == 0 || !softmax
+               ? ANDIRON_OK
+               : rule_refuse(c, "expected by to be softmax, where sinks, only, every, open or joins is given");
+}
+
 /* What is seen of the text, and scores of distances. */
 static andiron_status check_sight(const struct check *c, uint32_t n_heads, struct shape v)
 {
@@ -150,6 +161,8 @@ static andiron_status check_sight(const struct check *c, uint32_t n_heads, struc
     andiron_status s = check_only(c, v.dims[1]);
     if (!s)
         s = check_joins(c, v, n_heads);
+    if (!s)
+        s = check_by(c);
     if (s || c->node->arg[NEAR].value < 0 || rule_shape(c, NEAR).dims[1] == n_heads)
         return s;
     return rule_refuse(c, "expected near to have %" PRIu32 " heads, as q has, got %s", n_heads,

@@ -68,7 +68,7 @@ class Lowering:
             return Fill(args[0].number, at.shape)
         if at.name in SAME_EVERYWHERE and all(number_of(x) is not None for x in args) and fills(flat):
             return Fill(same_everywhere(node, args), at.shape)
-        if any(isinstance(x, (scores.Scores, indexer.Relevance)) for x in flat):
+        if any(isinstance(x, scores.OF_SCORES) for x in flat):
             return scores.step(at, at.name, args, kwargs)
         if self.asks_for_padding(at.name, args):
             return Fill(float(at.name.startswith("ne")), at.shape)

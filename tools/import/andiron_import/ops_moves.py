@@ -244,7 +244,8 @@ def _(t, x, y, dim=0, start=0, end=None, step=1):
             raise Refused("numbers put at places that are some of each so many")
         x, shape = as_rows(x).expand(t.shape), (*t.shape[:dim], n, 1, *t.shape[dim + 1:])
         parts = [as_rows(y) if i == start else x.narrow(dim, i, n, step) for i in range(step)]
-        return joined([seen_as(p, shape) for p in parts], dim + 1, (*shape[:dim + 1], step, *shape[dim + 2:])).view(t.shape)
+        side_by_side = (*shape[:dim + 1], step, *shape[dim + 2:])
+        return joined([seen_as(p, shape) for p in parts], dim + 1, side_by_side).view(t.shape)
     x = as_rows(x).expand(t.shape)
     parts = [x.narrow(dim, 0, start)] if start else []
     parts += [as_rows(y)]
