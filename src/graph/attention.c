@@ -172,7 +172,7 @@ static void give_outputs(const struct run *r, const struct step *s, struct tile 
     for (size_t row = tile.first; row < tile.first + tile.n; row++) {
         float *out = run_row(r, s->out, row, 0) + head * s->out.size;
         for (size_t h = 0; h < n; h++, at++, out += s->out.size) {
-            const float *o = x->o + at * hd_v, l = x->l[at];
+            const float *o = x->o + at * hd_v, l = s->node->arg[ATTEND_BY].number != 0 ? 1 : x->l[at];
             const bool open = s->node->arg[ATTEND_OPEN].number != 0;
             if (open) {
                 memcpy(out, o, hd_v * sizeof *o);
@@ -191,7 +191,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
     const struct kernels *k = r->plan->kernels;
     const struct kv_layout *layout = row->layout;
     const size_t c = (size_t)s->node->arg[ATTEND_CACHE].number, key_bytes = layout->key_bytes[c];
-    const double scale = s->node->arg[ATTEND_SCALE].number;
+    const double scale = s->node->arg[ATTEND_SCALE].number, by = s->node->arg[ATTEND_BY].number; /* 0: softmax */
     struct attend a = {
         .q = x->q,
         .q_stride = round_up(s->in[0].size, Q_BLOCK),
@@ -208,6 +208,8 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
         .o = x->o,
         .o_stride = value_size(r, s),
         .scale = scale != 0 ? (float)scale : 1.0f / __builtin_sqrtf((float)s->in[0].size),
+        .activate = by > 0 ? k->activate : NULL,
+        .by = by > 0 ? (enum activation)(by - 1) : ACT_NONE,
     };
     const size_t head = layout->offset[c] + kv_head * (key_bytes + layout->value_bytes[c]);
     const uint32_t last = x->last[n - 1] / KV_PAGE;

@@ -49,7 +49,7 @@ enum arg_kind {
     ARG_LIST,   /* whole numbers; in the language the key of the metadata that holds them */
 };
 
-enum { OP_MAX_ARGS = 21 };
+enum { OP_MAX_ARGS = 22 };
 
 struct op_arg {
     const char *name;
@@ -95,7 +95,8 @@ enum {
     ATTEND_OPEN,
     ATTEND_JOINS,
     ATTEND_NEAR_KEYS,
-    ATTEND_NEAR_AT
+    ATTEND_NEAR_AT,
+    ATTEND_BY
 };
 
 typedef int32_t node_id; /* place in the graph; -1: none */

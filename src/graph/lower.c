@@ -115,7 +115,6 @@ struct view lower_sorted(struct lower *l, struct view places, uint32_t n_experts
 
 /* ---- parts ---- */
 
-
 static bool sees_source(const struct node *n) { return n->op == OP_attend && graph_sees(n) == SEES_SOURCE; }
 
 /* Mark everything that the marked nodes read, through nodes that `skip` does not hold; keys and values of a source are

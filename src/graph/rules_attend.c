@@ -139,6 +139,17 @@ static andiron_status check_near(const struct check *c, uint32_t n_heads)
     return ANDIRON_OK;
 }
 
+/* What is part of a softmax, or said by scores far below, goes with that alone. */
+static andiron_status check_by(const struct check *c)
+{
+    const bool softmax = rule_weight(c, ATTEND_SINKS) || c->node->arg[ATTEND_ONLY].value >= 0 ||
+                         c->node->arg[ATTEND_JOINS].value >= 0 || rule_number(c, ATTEND_OPEN) != 0 ||
+                         rule_number(c, ATTEND_EVERY) != 1;
+    return rule_number(c, ATTEND_BY) == 0 || !softmax
+               ? ANDIRON_OK
+               : rule_refuse(c, "expected by to be softmax, where sinks, only, every, open or joins is given");
+}
+
 /* What is seen of the text. */
 static andiron_status check_sight(const struct check *c, uint32_t n_heads, struct shape v)
 {
@@ -147,6 +158,8 @@ static andiron_status check_sight(const struct check *c, uint32_t n_heads, struc
         s = check_joins(c, v, n_heads);
     if (!s && graph_sees(c->node) == SEES_SOURCE && rule_number(c, ATTEND_WINDOW) != 0)
         return rule_refuse_number(c, ATTEND_WINDOW, "0 where the source is seen");
+    if (!s)
+        s = check_by(c);
     return s ? s : check_near(c, n_heads);
 }
 

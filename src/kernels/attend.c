@@ -152,6 +152,19 @@ INLINE void softmax(float (*s)[KV_PAGE], float *c, const struct attend *a, size_
     }
 }
 
+/* The same where a function makes weights of scores, each for itself. */
+INLINE void weigh(float (*s)[KV_PAGE], float *c, const struct attend *a, size_t query, size_t from, size_t to, int Q)
+{
+    for (int j = 0; j < Q; j++) {
+        const size_t at = query + (size_t)j, lo = a->lo[at], hi = a->hi[at];
+        prepare(s[j], a->bias ? a->bias + at * KV_PAGE : NULL, lo, hi, from, to, a->cap);
+        a->activate(a->by, s[j] + from, s[j] + from, to - from);
+        for (size_t p = from; p < to; p++)
+            s[j][p] = p < lo || p >= hi ? 0 : s[j][p];
+        c[j] = 1;
+    }
+}
+
 /* ---- weighted sums of values ---- */
 
 /* A page's values and what they are added to. */
@@ -267,7 +280,10 @@ INLINE void attend_tile(const struct attend *a, enum kv_type type, const struct 
         return;
     const size_t from = seen.from / LANES * LANES, to = (seen.to + LANES - 1) / LANES * LANES;
     scores(s, a, type, query, from, to, Q);
-    softmax(s, c, a, query, from, to, Q);
+    if (a->activate)
+        weigh(s, c, a, query, from, to, Q);
+    else
+        softmax(s, c, a, query, from, to, Q);
     const bool alike = seen.from == seen.all_from && seen.to == seen.all_to;
     for (size_t j = 0; j < (size_t)Q && !alike; j++) {
         const size_t lo = a->lo[query + j], hi = a->hi[query + j];

@@ -78,33 +78,6 @@ size_t kv_key_page_bytes(enum kv_type type, size_t hd);
 size_t kv_value_page_bytes(enum kv_type type, size_t hd);
 static inline size_t kv_blocks(size_t hd) { return (hd + Q_BLOCK - 1) / Q_BLOCK; } /* hd32 / 32 */
 
-/* Attention of n_q queries over the visible positions of one page of one key/value head. For query j, positions
- * [lo[j], hi[j]) of the page:
- *     s[p] = dot(q, k[p]) * scale      chain over i rising by fma from 0; Q8_0: as a Q8_0 product of quantized q
- *     s[p] = cap * tanh(s[p] / cap)    where cap > 0
- *     s[p] = s[p] + bias[j][p]         where there is a bias
- *     m'   = max(m, max s)             e[p] = exp(s[p] - m')      c = exp(m - m')
- *     l    = fma(l, c, sum of e)       position p to lane p % 16, rising; folded in halves
- *     o[i] = o[i] * c, then o[i] = fma(e[p], v[p][i], o[i]) for p rising; Q8_0: fma(e[p] * scale, v, o[i])
- *     m    = m'
- * Start: m = -INFINITY, l = 0, o = 0; with a sink's score x: m = x, l = 1. The answer is o / l. A query that
- * sees nothing of the page is left alone. */
-struct attend {
-    const float *q; /* [n_q] rows of q_stride floats, hd_k used: F32, F16 */
-    size_t q_stride;
-    struct q8 qq; /* [n_q][hd_k rounded up to 32]: Q8_0 */
-    size_t n_q;
-    size_t hd_k, hd_v;
-    const void *k, *v;           /* the page's parts for this head */
-    const void *k_next, *v_next; /* those of a page to be fetched into the cache meanwhile; NULL: none */
-    const uint8_t *lo, *hi;      /* [n_q] in 0..64 */
-    float scale, cap;
-    const float *bias; /* [n_q][KV_PAGE], or NULL */
-    float *m, *l;      /* [n_q] */
-    float *o;          /* [n_q] rows of o_stride floats, hd_v used */
-    size_t o_stride;
-};
-
 enum activation {
     ACT_NONE,
     ACT_SILU,
@@ -121,6 +94,36 @@ enum activation {
     ACT_SQRT, /* of numbers from 0 on */
     ACT_FLOOR,
     ACT_LIMIT
+};
+
+/* Attention of n_q queries over the visible positions of one page of one key/value head. For query j, positions
+ * [lo[j], hi[j]) of the page:
+ *     s[p] = dot(q, k[p]) * scale      chain over i rising by fma from 0; Q8_0: as a Q8_0 product of quantized q
+ *     s[p] = cap * tanh(s[p] / cap)    where cap > 0
+ *     s[p] = s[p] + bias[j][p]         where there is a bias
+ *     m'   = max(m, max s)             e[p] = exp(s[p] - m')      c = exp(m - m')
+ *     l    = fma(l, c, sum of e)       position p to lane p % 16, rising; folded in halves
+ *     o[i] = o[i] * c, then o[i] = fma(e[p], v[p][i], o[i]) for p rising; Q8_0: fma(e[p] * scale, v, o[i])
+ *     m    = m'
+ * Start: m = -INFINITY, l = 0, o = 0; with a sink's score x: m = x, l = 1. The answer is o / l. A query that
+ * sees nothing of the page is left alone. With a function of scores e[p] = by(s[p]), c = 1, m and l stay, and the
+ * answer is o. */
+struct attend {
+    const float *q; /* [n_q] rows of q_stride floats, hd_k used: F32, F16 */
+    size_t q_stride;
+    struct q8 qq; /* [n_q][hd_k rounded up to 32]: Q8_0 */
+    size_t n_q;
+    size_t hd_k, hd_v;
+    const void *k, *v;           /* the page's parts for this head */
+    const void *k_next, *v_next; /* those of a page to be fetched into the cache meanwhile; NULL: none */
+    const uint8_t *lo, *hi;      /* [n_q] in 0..64 */
+    float scale, cap;
+    const float *bias;                                                       /* [n_q][KV_PAGE], or NULL */
+    float *m, *l;                                                            /* [n_q] */
+    void (*activate)(enum activation f, float *y, const float *x, size_t n); /* NULL: softmax */
+    enum activation by;
+    float *o; /* [n_q] rows of o_stride floats, hd_v used */
+    size_t o_stride;
 };
 
 /* One row of a linear recurrence of one head, whose state is S [dk][dv]. In this order, i rising:

@@ -33,7 +33,9 @@ static void call_attend(const struct kernels *k, void *arg)
 {
     const struct attending *at = arg;
     void (*const attend[KV_TYPES])(const struct attend *) = {k->attend_f32, k->attend_f16, k->attend_q8_0};
-    attend[at->type](&at->a);
+    struct attend a = at->a;
+    a.activate = a.by ? k->activate : NULL;
+    attend[at->type](&a);
 }
 
 static void fill_page(const struct pair *p, struct storing *s, enum fill fill, const char *what, enum side side)
@@ -100,7 +102,8 @@ static void check_shape(const struct pair *p, enum kv_type type, size_t hd_k, si
                                .m = m,
                                .l = l,
                                .o = o,
-                               .o_stride = hd_v}};
+                               .o_stride = hd_v,
+                               .by = fill_below(2) ? ACT_NONE : (enum activation)fill_below(ACT_LOG)}};
         static int8_t quants[16 * 256];
         static float d[16 * 8], ds[16 * 8];
         static int16_t sums[16 * 16];

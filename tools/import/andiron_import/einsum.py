@@ -5,7 +5,8 @@ from . import text
 from .ops_layers import mixed, product
 from .ops_numbers import summed
 from .rows import OPS, as_rows, combine, op, text_dim
-from .scores import KEYS, Scores, begin, finished
+from .scores import Scores, begin
+from .shares import KEYS, Mixture, finished
 from .values import Const, Refused, Rows
 
 
@@ -33,7 +34,7 @@ def letters_of(equation, n_dims):
 def in_order(x, have, want):
     """x with its dimensions in another order; those that it has not are 1."""
     dims = [have.index(c) for c in want if c in have]
-    y = x.permute(dims) if isinstance(x, (Rows, Scores)) else moved_const(x, dims)
+    y = x.permute(dims) if isinstance(x, (Rows, Scores, Mixture)) else moved_const(x, dims)
     shape = iter(y.shape)
     wide = tuple(next(shape) if c in have else 1 for c in want)
     return y if wide == tuple(y.shape) else y.then(lambda w: w.reshape(wide), wide, f"as {wide}") if isinstance(
@@ -143,9 +144,9 @@ def columns(x, a, y, b, out, size, both):
 def pair(x, a, y, b, out):
     """Two factors, as one tensor of the letters `out`."""
     size = dict(zip(a, x.shape)) | dict(zip(b, y.shape))
-    if isinstance(y, Scores) or isinstance(x, Const):
+    if isinstance(y, (Scores, Mixture)) or isinstance(x, Const):
         x, a, y, b = y, b, x, a
-    if isinstance(x, Scores):
+    if isinstance(x, (Scores, Mixture)):
         return with_values(x, a, y, b, out, size)
     x, a = without(x, a, out + b)
     y, b = without(y, b, out + a)

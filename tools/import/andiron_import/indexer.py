@@ -4,9 +4,9 @@ from .values import Mask, Node, Refused
 
 
 class Relevance:
-    """sum over heads of weights * relu(q . k), as far as the trace has come. q: [1, heads, text, d] and k as rows."""
+    """sum over heads of weights * relu(q . k). q: [1, heads, text, d] and k as rows."""
 
-    def __init__(self, q, k, shape, weights=None, words=()):
+    def __init__(self, q, k, shape, weights, words):
         self.q, self.k, self.shape, self.weights, self.words = q, k, tuple(shape), weights, words
 
     def but(self, **of):
@@ -21,9 +21,10 @@ class Chosen:
 
 
 def summed(weights, s, shape):
-    if s.weights is not None or s.q.shape[1] != weights.shape[-1]:
+    """Scores of which relu was taken, by a weight for each head."""
+    if s.q.shape[1] != weights.shape[-1] or s.cap or s.plus:
         raise Refused("scores of an indexer that are not summed by a weight for each head")
-    return s.but(weights=weights, shape=shape)
+    return Relevance(s.q, s.k, shape, weights, s.words)
 
 
 def masked(s, mask):
@@ -33,7 +34,7 @@ def masked(s, mask):
 
 
 def chosen(s, n, shape):
-    if s.weights is None or set(s.words) != {"causal"}:
+    if set(s.words) != {"causal"}:
         raise Refused("an indexer that chooses of other positions than all up to a row's own")
     ins = [(ordered(s.q.permute([0, 2, 1, 3])), s.q.shape[1]), (ordered(s.k), 1), (ordered(s.weights), 1)]
     return Chosen(Node("choose", ins, n, 1, {"n": n}), shape)
@@ -42,8 +43,6 @@ def chosen(s, n, shape):
 def step(at, name, args):
     """An op that reads them."""
     a, b = args[0], args[1] if len(args) > 1 else None
-    if name in ("matmul.default", "bmm.default") and isinstance(b, Relevance):
-        return summed(a, b, at.shape)
     if name in ("squeeze.dim", "view.default", "to.dtype", "_to_copy.default"):
         return a.but(shape=at.shape)
     if name in ("mul.Tensor", "div.Tensor") and (number_of(b) or 0) > 0:

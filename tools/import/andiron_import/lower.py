@@ -68,7 +68,7 @@ class Lowering:
             return Fill(args[0].number, at.shape)
         if at.name in SAME_EVERYWHERE and all(number_of(x) is not None for x in args) and fills(flat):
             return Fill(same_everywhere(node, args), at.shape)
-        if any(isinstance(x, (scores.Scores, indexer.Relevance)) for x in flat):
+        if any(isinstance(x, scores.OF_SCORES) for x in flat):
             return scores.step(at, at.name, args, kwargs)
         if self.asks_for_padding(at.name, args):
             return Fill(float(at.name.startswith("ne")), at.shape)
@@ -153,7 +153,7 @@ def named(node, call):
     """What call(node) gives; a refusal says which module and op it was."""
     try:
         return call(node)
-    except (Refused, KeyError, IndexError, AttributeError, TypeError) as e:
+    except (Refused, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as e:
         if getattr(e, "is_named", False):
             raise
         why = Refused(f"{trace.module_of(node) or 'the model'}: {trace.name_of(node.target)}: {e}")

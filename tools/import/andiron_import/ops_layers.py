@@ -56,8 +56,10 @@ def _(t, bias, x, weight):
     return product(as_rows(x), weight.then(lambda w: w.t(), weight.shape[::-1], "t"), bias, t.shape)
 
 
-@op("mm.default", "matmul.default", "bmm.default")
+@op("mm.default", "matmul.default", "bmm.default", "mv.default")
 def _(t, a, b):
+    if isinstance(b, Const) and len(b.shape) == 1:
+        return product(as_rows(a), b.then(lambda w: w[None], (1, *b.shape), "row"), None, (*t.shape, 1)).view(t.shape)
     if isinstance(a, Rows) and isinstance(b, Const) and math.prod(b.shape[:-2]) == 1:
         return product(a, b.then(lambda w: w.reshape(w.shape[-2:]).t(), b.shape[:-3:-1], "t"), None, t.shape)
     if isinstance(a, Const) and isinstance(b, Rows) and len(a.shape) == 2:  # W x: the columns are rows of the text

@@ -93,7 +93,7 @@ def _(t, x, *_):
 
 @op("clone.default", "contiguous.default", "to.dtype", "to.device", "to.dtype_layout", "type_as.default",
     "alias.default", "detach.default", "dropout.default", "_to_copy.default", "lift_fresh_copy.default",
-    "native_dropout.default", "to.other", "float.default")
+    "native_dropout.default", "to.other", "float.default", "nan_to_num.default")
 def _(t, x, *_, **more):
     if isinstance(x, Ids) and t.dtype.is_floating_point:
         return numbers(x)
@@ -239,12 +239,13 @@ def _(t, x, y, dim=0, start=0, end=None, step=1):
         return y
     if isinstance(x, Rows) and isinstance(y, Rows) and is_same(x.narrow(dim, start, n, step), y):
         return x
-    if step != 1:  # places between them stay
-        x, y = as_rows(x).expand(t.shape), as_rows(y)
-        last_place = start + (n - 1) * step
-        one = lambda i: y.narrow(dim, (i - start) // step, 1) if start <= i <= last_place and (
-            i - start) % step == 0 else x.narrow(dim, i, 1)
-        return joined([one(i) for i in range(size)], dim, t.shape)
+    if step != 1:  # places between them stay: each step's, side by side
+        if n * step != size:
+            raise Refused("numbers put at places that are some of each so many")
+        x, shape = as_rows(x).expand(t.shape), (*t.shape[:dim], n, 1, *t.shape[dim + 1:])
+        parts = [as_rows(y) if i == start else x.narrow(dim, i, n, step) for i in range(step)]
+        side_by_side = (*shape[:dim + 1], step, *shape[dim + 2:])
+        return joined([seen_as(p, shape) for p in parts], dim + 1, side_by_side).view(t.shape)
     x = as_rows(x).expand(t.shape)
     parts = [x.narrow(dim, 0, start)] if start else []
     parts += [as_rows(y)]

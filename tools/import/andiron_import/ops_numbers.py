@@ -236,24 +236,35 @@ def _(t, x, dims, keep=False):
     return summed(combine("mul", shares, each, x.shape), dims).view(t.shape)
 
 
-def normed(op_name, t, x, shape, weight, bias, eps):
+def normed(op_name, x, shape, weight, bias, eps):
     x = as_rows(x)
     node = ordered(x)
     n = node.n // math.prod(shape)
     weights = {"weight": (weight, bias)} if weight is not None else {}
     if weight is None and bias is not None:
         raise Refused("a norm with a bias and no weight")
-    return Rows.of(Node(op_name, [(node, n)], node.n, n, {"eps": float(eps)}, weights), t.shape)
+    return Rows.of(Node(op_name, [(node, n)], node.n, n, {"eps": float(eps)}, weights), x.shape)
 
 
 @op("layer_norm.default")
 def _(t, x, shape, weight=None, bias=None, eps=1e-5, *_):
-    return normed("layernorm", t, x, shape, weight, bias, eps)
+    return normed("layernorm", x, shape, weight, bias, eps)
+
+
+@op("native_group_norm.default")
+def _(t, x, weight, bias, _, channels, places, groups, eps):
+    if places != 1 or len(x.shape) != 2:
+        raise Refused("a norm of groups over several places")
+    shape = (channels // groups,)
+    y = normed("layernorm", as_rows(x).view((*x.shape[:-1], groups, *shape)), shape,
+               None, None, eps).view(x.shape)
+    y = y if weight is None else combine("mul", y, weight, x.shape)
+    return [y if bias is None else combine("add", y, bias, x.shape), None, None]
 
 
 @op("rms_norm.default")
 def _(t, x, shape, weight=None, eps=None):
-    return normed("rmsnorm", t, x, shape, weight, None, torch.finfo(torch.float32).eps if eps is None else eps)
+    return normed("rmsnorm", x, shape, weight, None, torch.finfo(torch.float32).eps if eps is None else eps)
 
 
 # ---- questions, as 1 and 0

@@ -1,18 +1,14 @@
 """Attention that a model writes out: q . k, what is done to the scores, softmax and the product with v: one attend."""
 import torch
 
-from . import indexer, text
-from .fuse import scale_of
+from . import alibi, fading, indexer, shares, text
 from .near import ByDistance
-from .ops_layers import own_heads, relative_of, sight
-from .ops_moves import Ids
-from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, per_row, text_dim
-from .values import TEXT, Aside, Const, Mask, Node, Refused, Rows
+from .rows import OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim
+from .shares import KEYS, heads_of
+from .texts import wrapped
+from .values import TEXT, Const, Fill, Mask, Refused, Rows
 
 FAR = -9e3  # a score below is one of a place that is not seen
-
-
-KEYS = 1 << 40  # the stride of the keys' text in a layout
 
 
 class Scores:
@@ -21,8 +17,13 @@ class Scores:
 
     def __init__(self, q, k, layout, **of):
         self.q, self.k, self.layout, self.shape = q, k, layout, layout.shape
-        self.scale, self.cap, self.words, self.alibi, self.bias, self.distances = 1.0, 0.0, (), 0.0, None, None
-        self.exp = self.summed = False
+        self.scale, self.cap, self.alibi, self.bias, self.sinks = 1.0, 0.0, 0.0, None, None
+        self.plus = None  # a number that each head has
+        self.distances = None  # near.ByDistance
+        self.words, self.far = (), False  # what is seen; is all else far below, or 0?
+        self.by = None  # what was taken of it: "softmax", "exp", "sigmoid", ...
+        self.decay, self.rate = None, None  # a number of each row that all rows before fade by; its logarithm
+        self.factor = None  # [1, heads, text, 1], of what was taken
         self.__dict__.update(of)
 
     def permute(self, order):
@@ -33,7 +34,7 @@ class Scores:
 
     def but(self, **of):
         mine = {k: v for k, v in self.__dict__.items() if k not in ("q", "k", "shape", "layout")}
-        return Scores(self.q, self.k, of.pop("layout", self.layout), **(mine | of))
+        return Scores(of.pop("q", self.q), of.pop("k", self.k), of.pop("layout", self.layout), **(mine | of))
 
 
 def is_scores(a, b):
@@ -42,12 +43,6 @@ def is_scores(a, b):
     at = text_dim(a) if both else None
     return both and text_dim(b) == len(b.dims) - 1 and at is not None and (
         at == len(a.dims) - 2 or at == len(a.dims) - 3 and per_row(b.shape[:-2]) == 1)
-
-
-def heads_of(x, dims):
-    """x as [1, heads, text, d]: the axes of those dimensions but the text are the heads, the outermost first."""
-    axes = [a for i in dims for a in x.dims[i] if a[1] is not TEXT]
-    return Rows(x.node, [[], axes, [(text.ROWS, TEXT)], x.dims[-1]], x.start)
 
 
 def begin(a, b):
@@ -91,137 +86,94 @@ def words_of(mask):
     return None
 
 
-def slopes_in(bias, heads):
-    """Of a bias that is slope * place."""
-    node, by = scale_of(ordered(bias))
-    if node.op != "mul" or len(node.inputs) != 2:
-        raise Refused("attention with a bias that is no ALiBi")
-    ops = {n.op: n for n, _ in node.inputs}
-    if set(ops) != {"constant", "numbers"} or ops["numbers"].attrs["ids"] != "positions":
-        raise Refused("attention with a bias that is no ALiBi")
-    slopes = ops["constant"].weights["weight"][0].known()
-    if slopes is None or slopes.numel() != heads:
-        raise Refused("attention with slopes that are learned")
-    return slopes.reshape(-1) * by
-
-
-def alibi_of(bias, heads):
-    """The largest exponent of slopes that are powers of one number (Press et al. 2022), where bias is slope * place."""
-    return exponent_of(slopes_in(bias, heads))
-
-
-def rising(q, k, slopes, scale):
-    """Queries and keys with a number more, whose product is slope * place: softmax sees only differences of those."""
-    longer = lambda x: (*x.shape[:3], x.shape[3] + 1)
-    slope = as_rows(Const.literal((slopes / scale).float().reshape(1, -1, 1, 1)))
-    place = Rows(Node("numbers", attrs={"ids": "positions"}), [[], [], [(text.ROWS, TEXT)], []])
-    column = lambda x, y: joined([x, y.expand((*x.shape[:3], 1))], 3, longer(x))
-    return column(q, slope), column(k, place)
-
-
-def exponent_of(slopes):
-    heads = len(slopes)
-    power = 2 ** (heads - 1).bit_length() if heads & (heads - 1) else heads
-    if power != heads:
-        power //= 2
-    largest = float(-torch.log2(slopes[0].double())) * power
-    want = [2.0 ** (-largest * (i + 1) / power) if i < power else 2.0 ** (-largest / 2 * (2 * (i - power) + 1) / power)
-            for i in range(heads)]
-    if not torch.allclose(slopes.double(), torch.tensor(want, dtype=torch.float64), rtol=1e-4):
-        raise Refused("attention with slopes that are not ALiBi's")
-    return largest
-
-
-def slopes_of(bias, heads):
-    """Of known numbers [heads, 1, text] that rise evenly along the text."""
-    known = bias.known() if isinstance(bias, Const) else None
-    if known is None or known.shape[-1] != text.ROWS or known.numel() != heads * text.ROWS:
-        return None
-    rise = known.reshape(heads, text.ROWS).double().diff(dim=-1)
-    return rise[:, 0] if torch.allclose(rise, rise[:, :1].expand_as(rise), atol=1e-5) else None
-
-
 def added(s, x):
+    if s.by or s.decay is not None:
+        raise Refused("numbers added to what was taken of scores")
+    if isinstance(x, Scores):
+        return together(s, x)
     if isinstance(x, ByDistance) and not s.distances:
         return s.but(distances=x)
-    slopes = slopes_of(x, s.q.shape[1])
-    if slopes is not None:
-        return s.but(alibi=exponent_of(slopes))
     if isinstance(x, Mask):
         s = s if x.bias is None else added(s, x.bias)
-        return s.but(words=s.words + tuple(x.words.split("&")))
-    if number_of(x) is not None:
-        return s  # softmax does not see it
-    words = words_of(x)
+        return s.but(words=s.words + tuple(x.words.split("&")), far=True)
+    words, slopes = words_of(x), alibi.slopes_of(x, s.q.shape[1])
     if words:
-        return s.but(words=s.words + words)
+        return s.but(words=s.words + words, far=True)
+    if slopes is not None:
+        return s.but(alibi=alibi.exponent_of(slopes))
+    if number_of(x) is not None or isinstance(x, (Const, Rows)) and text.ROWS not in x.shape[-2:]:
+        return s.but(plus=x if s.plus is None else combine("add", s.plus, x, None))
     if isinstance(x, Const) and x.learned and s.bias is None:
         return s.but(bias=x)
-    return s.but(alibi=alibi_of(as_rows(x), s.q.shape[1]))
+    return s.but(alibi=alibi.alibi_of(as_rows(x), s.q.shape[1]))
+
+
+def together(s, x):
+    """A sum of scores: of rows that are longer."""
+    s, x = shares.own(s), shares.own(x)
+    if any(y.cap or y.alibi or y.bias or y.distances or y.by or y.plus for y in (s, x)):
+        raise Refused("a sum of scores that are not plain")
+    wide = s if len(s.shape) >= len(x.shape) and s.q.shape[1] >= x.q.shape[1] else x
+    h, hk = wide.q.shape[1], max(s.k.shape[1], x.k.shape[1])
+    both = lambda a, b: joined([a, b], 3, (*a.shape[:3], a.shape[3] + b.shape[3]))
+    q = both(*(apply("mul", shares.wide(y.q, h), number=y.scale) for y in (s, x)))
+    words = {"words": s.words + x.words, "far": s.far or x.far, "scale": 1.0}
+    return wide.but(q=q, k=both(*(shares.wide(y.k, hk) for y in (s, x))), **words)
 
 
 def times(s, by):
-    words = words_of(by)  # by 0 where a place is not seen; what is added next keeps it out of the sum
+    if isinstance(by, Scores):
+        return faded(*((s, by) if by.by == "exp" else (by, s)))
+    words, number = words_of(by), number_of(by)
     if words:
-        return s.but(words=s.words + words)
-    by = number_of(by)
-    if by is None or s.words or s.alibi or s.bias or s.distances or s.cap:
-        raise Refused("scores that are scaled after a mask or by what is no number")
-    return s.but(scale=s.scale * by)
+        return zero(s, words)
+    if number is not None and not s.by and s.plus is None and not s.distances:
+        return s.but(scale=s.scale * number, cap=s.cap * number)
+    if number is None and by.shape[-2:] == (text.ROWS, text.ROWS) and isinstance(by, Const):
+        return zero(s, ("causal",)).but(decay=fading.decay_of(by, s.q.shape[1]))
+    if number is None and by.shape and by.shape[-1] != 1 or (s.plus is not None or s.distances) and not s.by:
+        raise Refused("scores times what keys have, or after something was added to them")
+    s = shares.own(s)
+    by = shares.of_queries(s, by if number is None else Fill(number, ()))
+    if not s.by:
+        return s.but(q=combine("mul", s.q, by, s.q.shape))
+    return s.but(factor=by if s.factor is None else combine("mul", s.factor, by, by.shape))
 
 
-def masked(s, mask):
+def faded(s, by):
+    if by.rate is None or set(by.words) != {"causal"} or s.by or s.decay is not None or by.factor is not None:
+        raise Refused("scores times scores")
+    by = shares.own(by)
+    rate = shares.of_queries(by, by.rate)
+    return zero(s, ("causal",)).but(decay=shares.wide(apply("exp", rate), s.q.shape[1]))
+
+
+def zero(s, words):
+    """0 where they do not see."""
+    if s.by and s.far:
+        if set(words) <= set(s.words):
+            return s
+        raise Refused("shares that are masked once more")
+    return s.but(words=s.words + words, far=s.far or s.by is not None)
+
+
+def masked(s, mask, number):
     words = tuple(mask.words.split("&")) if isinstance(mask, Mask) else words_of(mask)
     if not words:
         raise Refused("a mask of scores that has no words")
-    return s.but(words=s.words + words)
-
-
-def finished(s, v, shape):
-    if not s.summed:
-        raise Refused("scores that no softmax has seen, times values")
-    if s.layout.dims[-1] != [(text.ROWS, KEYS)] or text_dim(v) != len(v.dims) - 2:
-        raise Refused("scores times values in another order than that of their places")
-    v = heads_of(v, range(len(v.dims) - 2))
-    attrs = {"scale": s.scale, "cap": s.cap, "alibi": s.alibi} | sight(set(s.words))
-    k, v = own_heads(s.k, v)
-    ins = [(ordered(x), x.shape[1]) for x in (s.q, k, v)]
-    both, d = attrs.get("sees") == "all", v.shape[3]
-    weights = {"relative": (relative_of(s.bias, s.q.shape[1], both), None)} if s.bias else {}
-    node = Node("attend", ins, s.q.shape[1] * d, s.q.shape[1], attrs, weights)
-    if s.distances:
-        s.distances.put(node)
-    in_head = lambda axes: [(size, stride if stride is TEXT else stride * d) for size, stride in axes]
-    return Rows(node, [*map(in_head, s.layout.dims[:-1]), [(d, 1)]]).view(shape)
-
-
-def exponentials(name, args):
-    """A softmax that is written out: exp(s), perhaps less the largest, by its sum."""
-    s, other = args[0], args[1] if len(args) > 1 else None
-    if name in ("amax.default", "max.dim", "sum.dim_IntList"):
-        of_exp = name == "sum.dim_IntList"
-        dims = other if isinstance(other, (list, tuple)) else [other]
-        if s.exp != of_exp or s.summed or [s.layout.dims[d] for d in dims] != [[(text.ROWS, KEYS)]]:
-            raise Refused("a sum of scores, or the largest of them, over other dimensions than the keys")
-        return [Over(s), None] if name == "max.dim" else Over(s)
-    if name == "exp.default":
-        return s.but(exp=True)
-    if name in ("sub.Tensor", "div.Tensor") and isinstance(other, Over) and s.exp == (name == "div.Tensor"):
-        return s.but(summed=s.exp, exp=False)
-    return None
-
-
-class Over(Aside):
-    """The largest of the scores, or their sum, that a softmax would find."""
-
-    def __init__(self, of):
-        self.of = of
+    if number_of(number) == 0:
+        return zero(s, words)
+    if s.by or (number_of(number) or 0) > FAR:
+        raise Refused("scores that are masked by another number than 0 or one that is far below")
+    return s.but(words=s.words + words, far=True)
 
 
 MOVES = {"view.default", "_unsafe_view.default", "reshape.default", "expand.default", "unsqueeze.default",
-         "squeeze.dim", "squeeze.default", "permute.default", "transpose.int", "unflatten.int", "flatten.using_ints"}
+         "squeeze.dim", "squeeze.default", "permute.default", "transpose.int", "unflatten.int", "flatten.using_ints",
+         "select.int", "slice.Tensor"}
 KEEPS = {"to.dtype", "_to_copy.default", "dropout.default", "type_as.default", "clone.default", "contiguous.default",
-         "alias.default", "to.dtype_layout", "detach.default"}
+         "alias.default", "to.dtype_layout", "detach.default", "nan_to_num.default"}
+OF_SCORES = (Scores, shares.Mixture, shares.Over, indexer.Relevance)
 
 
 def step(at, name, args, kwargs):
@@ -230,39 +182,64 @@ def step(at, name, args, kwargs):
         return indexer.step(at, name, args)
     if name == "einsum.default":
         return OPS[name](at, *args)
-    s, by_hand = args[0], exponentials(name, args)
-    if by_hand is not None:
-        return by_hand
-    if name in KEEPS:
-        return s
+    s, other, *_ = [*args, None]
+    out = None if name in KEEPS else shares.written_out(at, name, args)
+    if out is not None or name in KEEPS:
+        return s if out is None else out
+    if name in ("add.Tensor", "sub.Tensor"):
+        return sum_with(s, other if name == "add.Tensor" else negative(other))
+    if name in ("matmul.default", "bmm.default"):
+        if isinstance(other, Scores) and other.by == "relu":
+            return indexer.summed(s, other, at.shape)
+        return shares.finished(s, other, at.shape)
+    if name in ("mul.Tensor", "mul.Scalar") and not isinstance(s, (Scores, shares.Mixture)):
+        s, args = other, [other, s, *args[2:]]
+    if name in ("where.self", "where.ScalarOther") and isinstance(other, Scores):
+        return masked(other, s, args[2])
+    return s.each(lambda x: alone(at, name, [x, *args[1:]])) if isinstance(s, shares.Mixture) else alone(at, name, args)
+
+
+def negative(x):
+    """Less scores is more of their opposites."""
+    if isinstance(x, shares.Mixture):
+        return x.each(negative)
+    return times(x, -1.0) if isinstance(x, Scores) else combine("mul", x, -1.0, getattr(x, "shape", ()))
+
+
+def sum_with(a, b):
+    if not isinstance(a, (Scores, shares.Mixture)):
+        a, b = b, a
+    terms = [t for x in (a, b) for t in (x.terms if isinstance(x, shares.Mixture) else [x])]
+    return shares.Mixture(terms) if all(getattr(t, "by", None) for t in terms) else added(a, b)
+
+
+def alone(at, name, args):
+    """An op of one tensor of scores."""
+    s, other, *_ = [*args, None]
     if name in MOVES:
         return s.but(layout=OPS[name](at, s.layout, *args[1:]))
-    if name in ("max.other", "maximum.default") and number_of(args[1]) is not None and number_of(args[1]) < FAR:
+    if name in ("max.other", "maximum.default") and number_of(other) is not None and number_of(other) < FAR:
         return s  # what a mask has put there is as far away
-    if name == "add.Tensor":
-        return added(*args[:2]) if isinstance(s, Scores) else added(args[1], s)
     if name in ("mul.Tensor", "mul.Scalar"):
-        return times(s, args[1]) if isinstance(s, Scores) else times(args[1], s)
+        return times(s, other)
     if name in ("div.Tensor", "div.Scalar"):
-        return times(s, 1 / number_of(args[1]))
-    if name == "relu.default" and s.scale > 0 and not s.words and not s.alibi and not s.cap:
-        return indexer.Relevance(s.q, s.k, at.shape)
+        return times(s, 1 / number_of(other) if number_of(other) else reciprocal(other))
     if name == "tanh.default":
         return s.but(cap=1.0)
     if name in ("softmax.int", "_softmax.default"):
-        return s.but(summed=True)
+        return s.but(by="softmax")
+    if name in shares.FUNCTIONS and not s.by:
+        return s.but(by=shares.FUNCTIONS[name])
+    if (name, s.by) in (("pow.Tensor_Scalar", "relu"), ("square.default", "relu")) and other in (None, 2):
+        return s.but(by="relu2")
     if name in ("masked_fill.Scalar", "masked_fill.Tensor"):
-        if number_of(args[1]) == 0:
+        if number_of(other) == 0:
             return s  # nothing is kept out
-        if isinstance(args[1], Const):
-            args[1] = args[1].then(torch.logical_not, args[1].shape, "not")
-        elif not getattr(args[1], "hidden", False):
+        if isinstance(other, Const):
+            other = other.then(torch.logical_not, other.shape, "not")
+        elif not getattr(other, "hidden", False):
             raise Refused("scores masked where they are seen")
-        return masked(s, args[1])
-    if name in ("where.self", "where.ScalarOther") and isinstance(args[1], Scores):
-        return masked(args[1], s)
-    if name in ("matmul.default", "bmm.default"):
-        return finished(s, args[1], at.shape)
+        return masked(s, other, args[2])
     raise Refused(f"torch's {name} of scores")
 
 
@@ -298,14 +275,26 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
             raise Refused("attention with a mask that is computed")
         mask = Mask("&".join(words), mask.shape)
     if mask is not None and mask.bias is not None:
-        q, k = rising(q, k, slopes_in(mask.bias, q.shape[1]), scale)
+        q, k = alibi.rising(q, k, alibi.slopes_in(mask.bias, q.shape[1]), scale)
         mask = Mask(mask.words, mask.shape)
     return OPS["attend.default"](t, q, k, v, mask, None, None, scale, 0.0, causal).permute([0, 2, 1, 3])
 
 
-@op("cumsum.default")
-def _(t, x, dim, **_):
-    """Ones summed along the text: places, counted from 1."""
-    if number_of(x) == 1 and t.shape[dim] == text.ROWS:
-        return Ids("positions", Rows(Node("numbers"), [[] for _ in t.shape]).expand(t.shape).dims, 1)
-    raise Refused("a running sum along the text")
+@wrapped("add.Tensor", "sub.Tensor")
+def _(plain, t, a, b, *more, **named):
+    """Numbers of each place added to those of each place along another dimension: of pairs."""
+    from_end = [text_dim(x) - len(x.dims) if isinstance(x, Rows) and text_dim(x) is not None else 0 for x in (a, b)]
+    if sorted(from_end) != [-2, -1] or more or named:
+        return plain(t, a, b, *more, **named)
+    return pairs(a, b, -1.0 if t.name == "sub.Tensor" else 1.0, t.shape, from_end[0] == -2)
+
+
+def pairs(a, b, sign, shape, first):
+    """As products of two numbers each: the number and 1."""
+    one = lambda x: as_rows(Fill(1.0, x.shape))
+    a, b = (x.view((*[1] * (len(shape) - len(x.dims)), *x.shape)) for x in (a, b))
+    b = apply("mul", b, number=sign)
+    q, k = (a, b) if first else (b, a)
+    q = joined([q, one(q)], len(shape) - 1, (*q.shape[:-1], 2))
+    k = joined([one(k), k], len(shape) - 2, (*k.shape[:-2], 2, k.shape[-1]))
+    return begin(q, k).but(rate=fading.rate_of(a, b, sign, first))

@@ -29,6 +29,7 @@ class Node:
 
 class Const:
     """A tensor that no row changes: a parameter, a literal, or torch ops on them, computed when weights are at hand."""
+    shapes = {}  # of parameters
 
     def __init__(self, shape, key, compute, parameters=(), learned=None):
         """parameters: names in the model that it is made of; learned: do its numbers wait for the weights?"""
@@ -38,7 +39,13 @@ class Const:
 
     @staticmethod
     def parameter(name, shape):
+        Const.shapes[name] = tuple(shape)
         return Const(shape, name, lambda load: load(name), (name,))
+
+    @staticmethod
+    def some(name):
+        """In the place of a parameter's numbers: any, to see what is made of them."""
+        return torch.randn(Const.shapes[name], generator=torch.Generator().manual_seed(1))
 
     @staticmethod
     def buffer(name, tensor):

@@ -1,0 +1,53 @@
+"""Sums along the text, and numbers by which what was before a row fades (Sun et al. 2023)."""
+import torch
+
+from . import text
+from .ops_layers import product
+from .ops_moves import Ids
+from .ops_states import alone
+from .rows import number_of, op, ordered, text_dim
+from .values import Const, Node, Refused, Rows
+
+
+@op("cumsum.default")
+def _(t, x, dim, **_):
+    if number_of(x) == 1 and t.shape[dim] == text.ROWS:  # places, counted from 1
+        return Ids("positions", Rows(Node("numbers"), [[] for _ in t.shape]).expand(t.shape).dims, 1)
+    if not isinstance(x, Rows):
+        raise Refused("a running sum of numbers that are no rows")
+    dim %= len(t.shape)
+    if dim == text_dim(x) and t.shape[dim] == text.ROWS:
+        node = ordered(x)
+        ones = Node("geometric", n=node.n, attrs={"n": node.n, "first": 1.0, "ratio": 1.0})
+        return Rows.like(Node("scan", [alone(), alone(), (node, node.n), (ones, node.n)], node.n, node.n), x)
+    order = [*(i for i in range(len(t.shape)) if i != dim), dim]
+    n, y = t.shape[dim], x.permute(order)
+    return product(y, Const.literal(torch.ones(n, n).tril()), None, y.shape).permute(
+        [order.index(i) for i in range(len(order))])
+
+
+def summed_in(x):
+    """What a running sum along the text is made of, seen as x; None: x is no such sum."""
+    ins = [i for i, _ in x.node.inputs]
+    ones = [i for i in ins if i.op == "geometric" and i.attrs["first"] == i.attrs["ratio"] == 1.0]
+    return Rows(ins[2], x.dims, x.start) if x.node.op == "scan" and len(ins) == 4 and len(ones) == 3 else None
+
+
+def rate_of(a, b, sign, first):
+    """Where a - b is one running sum's difference between rows: what it rises by in each."""
+    of_a, of_b = a, Rows(b.node.inputs[0][0], b.dims, b.start) if b.node.op == "mul" else b
+    if sign > 0 or not first or of_a.node is not of_b.node or of_a.start != of_b.start:
+        return None
+    return summed_in(of_a)
+
+
+def decay_of(by, heads):
+    """[heads], or one for all, where by [heads, text, text] is decay ** (row - earlier row), and 0 after it."""
+    n = text.ROWS
+    said = by.compute(Const.some).reshape(-1, n, n).double()
+    ratio = said[:, 1, :1, None] / said[:, 0, :1, None]
+    away = torch.arange(n)[:, None] - torch.arange(n)[None]
+    want = torch.where(away >= 0, ratio ** away.clamp(min=0), 0.0)
+    if len(said) not in (1, heads) or not torch.allclose(said, want, atol=1e-5):
+        raise Refused("scores times numbers of pairs of places that are no powers of one number")
+    return by.then(lambda w: (w.reshape(-1, n, n)[:, 1, 0]).expand(heads), (heads,), "decay")
