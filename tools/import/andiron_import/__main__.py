@@ -21,7 +21,7 @@ def proven(model, imported, path, andiron):
     unproven = f"{path}.unproven"
     try:
         imported.save(unproven, "f32", ".")
-        return check.difference(model, unproven, andiron, 'sees: "all"' in imported.text)
+        return check.difference(model, unproven, andiron, imported.whole_texts)
     except check.Differs as e:
         where = check.first_difference(model, imported, e, unproven, andiron)
         raise Refused(f"{e}; {where}" if where else str(e)) from e

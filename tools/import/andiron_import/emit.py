@@ -184,8 +184,8 @@ class Scope:
             keys = [f'".{self.emitter.names.list(attrs[k])}"' for k in ("multipliers", "sizes", "offsets")]
             return f"ngrams({', '.join(['tokens', stems['weight'], *keys, said(attrs['end'])])})"
         if node.op in ("linear", "head_linear", "experts", "conv"):
-            step = [f"step: {said(attrs['step'])}"] if attrs.get("step", 1) > 1 else []
-            return f"{node.op}({', '.join([*ins, stems['weight'], *step])})"
+            more = [f"{k}: {said(attrs[k])}" for k in ("step", "ahead") if attrs.get(k, 0) > (k == "step")]
+            return f"{node.op}({', '.join([*ins, stems['weight'], *more])})"
         if node.op == "rope":
             more = [f"{k}: {said(attrs[k])}" for k in ("magnitude", "back") if k in attrs]
             more += [f"factors: {stems['factors']}"] if stems else []

@@ -7,7 +7,7 @@ import torch
 
 from . import emit, heads, lower, ops_text, text, trace, weights, write
 from .rows import ordered
-from .values import STATEFUL, Node
+from .values import STATEFUL, Node, reads_ahead
 
 
 def lists_of(model):
@@ -41,7 +41,7 @@ def layers_of(model, nodes):
 
 
 class Imported:
-    """text: the definition; emitter: the names of its tensors. The model's parameters may be weights.py's."""
+    """text: the definition; emitter: the names of its tensors; whole_texts: rows see what follows them. The model's parameters may be weights.py's."""
 
     def __init__(self, model):
         self.model = model
@@ -59,6 +59,7 @@ class Imported:
         self.emitter = emit.Emitter(output, layers_of(self.model, nodes), self.name, n_ctx, self.gives != "scores")
         self.pooling = ops_text.pooling_type(place, self.gives, self.emitter.nodes)
         self.text = self.emitter.write()
+        self.whole_texts = any(map(reads_ahead, self.emitter.nodes))
 
     def tell_until(self, traced_node):
         """The definition as far as a node of the trace, whose numbers it gives in place of the scores."""

@@ -23,7 +23,7 @@ class Layer:
             lines, given, self.n_lines = names.reused(lines, given)
         self.outside = scope.outside
         text = "\n".join(f"  {line}" for line in [*lines, f"return {given}"])
-        self.body = f"({', '.join(scope.local[n] for n in scope.outside)}, l) {{\n{text}\n}}"
+        self.body = f"({', '.join([*(scope.local[n] for n in scope.outside), 'l'])}) {{\n{text}\n}}"
 
     def told(self, scope):
         for node in self.segment:

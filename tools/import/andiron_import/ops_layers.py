@@ -5,7 +5,7 @@ import torch
 
 from . import indexer, text
 from .ops_moves import Ids
-from .ops_numbers import last
+from .ops_numbers import last, summed
 from .rows import BIG, apply, as_rows, combine, joined, make, number_of, op, ordered, per_row
 from .values import Const, Fill, Mask, Node, Refused, Rows
 
@@ -80,10 +80,14 @@ def mixed(a, b, shape):
     """A product of two matrices that each row of the text has: one, two, ... columns of the smaller mix the other."""
     last_two = lambda x: x.permute([*range(len(x.dims) - 2), len(x.dims) - 1, len(x.dims) - 2])
     m, k, n = a.shape[-2], *b.shape[-2:]
-    if text.ROWS in (m, k, n) or per_row(a.shape) != m * k or per_row(b.shape) != k * n:
+    if text.ROWS in (m, k, n):
         raise Refused(f"a product of {a.shape} and {b.shape} that both depend on the text, outside of attention")
     if m < n:
         return last_two(mixed(last_two(b), last_two(a), (*shape[:-2], n, m)))
+    if per_row(a.shape) != m * k or per_row(b.shape) != k * n:  # several of them in a row
+        column = lambda j: last_two(b.narrow(len(b.dims) - 1, j, 1))
+        parts = [summed(combine("mul", a, column(j), (*shape[:-2], m, k)), [len(shape) - 1]) for j in range(n)]
+        return joined(parts, len(shape) - 1, shape)
     columns = [Node("mix", [(ordered(last_two(a)), k), (ordered(b.narrow(len(b.dims) - 1, j, 1)), 1)], m)
                for j in range(n)]
     return last_two(joined([Rows.of(c, (*shape[:-2], 1, m)) for c in columns], len(shape) - 2, (*shape[:-2], n, m)))

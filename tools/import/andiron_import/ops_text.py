@@ -5,7 +5,7 @@ The row of one place is a `row` node until `pooled` has found which row of the o
 from . import text
 from .ops_moves import Ids
 from .rows import OPS, number_of, op, text_dim
-from .values import STATEFUL, TEXT, Aside, Fill, Node, Refused, Rows
+from .values import STATEFUL, TEXT, Aside, Fill, Node, Refused, Rows, reads_ahead
 
 class Total(Aside):
     """A sum over the text, that waits for the number of tokens."""
@@ -141,7 +141,7 @@ def pooled(nodes):
 
 def pooling_type(place, gives, nodes):
     """As GGUF counts them. rank is the first row, or the last where none sees what follows; its length is no matter."""
-    whole = any(n.attrs.get("sees") == "all" for n in nodes)
+    whole = any(map(reads_ahead, nodes))
     if gives == "classes" and place in ("same", "first" if whole else "last"):
         return 4
     return {"each": 0, "mean": 1, "same": 2, "first": 2, "last": 3}[place]

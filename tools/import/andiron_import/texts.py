@@ -28,7 +28,7 @@ class Longer:
         if self.length != text.ROWS:
             return self
         if self.before < 0:
-            raise Refused("rows that read what follows them")
+            return self.later()
         if self.before == 0 and self.early is not None and self.x.node.op == "conv":
             node, bias = self.x.node, self.early.then(lambda e: e.reshape(-1), (self.x.node.n,), "flat")
             weights = {"weight": (node.weights["weight"][0], bias)}
@@ -37,6 +37,23 @@ class Longer:
         for _ in range(self.before):
             x = previous(x)
         return x if self.early is None else combine("add", x, self.early, x.shape)
+
+
+    def later(self):
+        """Rows that read what follows them."""
+        if self.early is not None:
+            raise Refused("what follows, of a text with a row put before it")
+        n = self.x.node.n
+        last = Node("slice", [(around(ordered(self.x), 0, -self.before), n)], n, n, {"start": -self.before, "n": 1})
+        return Rows.like(last, self.x)
+
+
+def around(node, before, after):
+    """Each number of a row with the same of so many rows before and after."""
+    if max(before, after) > 64:
+        raise Refused(f"rows that read {before} before and {after} after them; 64 is the most")
+    n = (before + 1 + after) * node.n
+    return Node("around", [(node, 1)], n, node.n, {"before": before, "after": after})
 
 
 def longer(x):
@@ -129,12 +146,20 @@ def padded_rows(x, dim, before, after, value):
     return joined([*more(before), x, *more(after)], dim, shape)
 
 
-def taps_of(x, weight, groups, step):
-    """Each row with neighbours before it, `step` apart, times weight [out, in / groups, taps]."""
+def taps_of(x, weight, groups, step, ahead):
+    """Each row with neighbours, `step` apart, the last `ahead` after it, times weight [out, in / groups, taps]."""
     outs, ins, taps = weight.shape
     if groups == outs and ins == 1:
         matrix = weight.then(lambda w: w.reshape(outs, taps), (outs, taps), "v")
-        return Node("conv", [(ordered(x), 1)], outs, 1, {"step": step}, {"weight": (matrix, None)})
+        return Node("conv", [(ordered(x), 1)], outs, 1, {"step": step, "ahead": ahead}, {"weight": (matrix, None)})
+    if ahead and step == 1:
+        shape = (groups, outs // groups, ins * taps) if groups > 1 else (outs, ins * taps)
+        matrix = weight.then(lambda w: w.reshape(shape), shape, "taps")
+        node = around(ordered(x), taps - 1 - ahead, ahead)
+        return Node("linear" if groups == 1 else "head_linear", [(node, groups)], outs, groups, {},
+                    {"weight": (matrix, None)})
+    if ahead:
+        raise Refused("a convolution that reads rows after its own, in steps")
     near = node = ordered(x)
     for _ in range(taps - 1):
         for _ in range(step):
@@ -183,5 +208,19 @@ def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), groups=
                          (1, outs, 1), None)
     elif bias is not None:
         early = bias.then(lambda b: b.reshape(1, -1, 1), (1, outs, 1), "column")
-    y = Rows.of(taps_of(whole.x, weight, groups, step), (1, outs, text.ROWS))
-    return Longer(y, whole.before + padding[0] - reach, t.shape[-1], early).plain()
+    before = whole.before + padding[0]
+    ahead = max(reach - before, 0) if t.shape[-1] == text.ROWS and before >= 0 else 0
+    y = Rows.of(taps_of(whole.x, weight, groups, step, ahead), (1, outs, text.ROWS))
+    return Longer(y, before + ahead - reach, t.shape[-1], early).plain()
+
+
+@op("im2col.default")
+def _(t, x, size, dilation, padding, stride):
+    """x [1, d, text, 1]: each row's neighbours, [1, d * size, text]."""
+    n, before = size[0], padding[0]
+    if not along_text(x, 2) or isinstance(x, Longer) or [size[1], *dilation, *stride, padding[1]] != [1] * 5 + [0]:
+        raise Refused("parts of a text that are not each row's neighbours")
+    if t.shape[-1] != text.ROWS:
+        raise Refused("neighbours of fewer or more rows than the text has")
+    node = around(ordered(x), before, n - 1 - before)
+    return Rows.of(node, (1, text.ROWS, t.shape[1])).permute([0, 2, 1])

@@ -10,7 +10,7 @@ class Refused(Exception):
     """What the trace has and andiron does not, in one sentence."""
 
 
-STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak"}  # ops that read other rows
+STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak", "around"}  # read other rows
 
 
 class Node:
@@ -25,6 +25,11 @@ class Node:
         self.orders = {}  # its numbers in other orders, once made
         Node.count += 1
         self.order = Node.count
+
+
+def reads_ahead(node):
+    """Does it read rows after its own?"""
+    return node.attrs.get("sees") == "all" or bool(node.attrs.get("after") or node.attrs.get("ahead"))
 
 
 class Const:
