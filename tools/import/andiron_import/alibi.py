@@ -21,6 +21,19 @@ def slopes_in(bias, heads):
     return slopes.reshape(-1) * by
 
 
+def rise_of(bias, heads):
+    """[heads] or [1], where bias [heads, text, text] rises evenly along the keys up to a row's own, whatever is learned;
+    None: it does not."""
+    if not isinstance(bias, Const) or bias.shape[-2:] != (text.ROWS, text.ROWS):
+        return None
+    square = lambda b: b.reshape(-1, text.ROWS, text.ROWS)
+    said = square(bias.compute(Const.some)).double()
+    slope = lambda b: square(b)[:, -1, 1] - square(b)[:, -1, 0]
+    even = torch.allclose(said.diff(dim=-1).tril(-1), slope(said)[:, None, None].expand(said[..., 1:].shape).tril(-1),
+                          rtol=1e-3, atol=1e-5)
+    return bias.then(slope, (len(said),), "slope") if even and len(said) in (1, heads) else None
+
+
 def alibi_of(bias, heads):
     """The largest exponent of slopes that are powers of one number (Press et al. 2022), where bias is slope * place."""
     return exponent_of(slopes_in(bias, heads))
@@ -29,7 +42,7 @@ def alibi_of(bias, heads):
 def rising(q, k, slopes, scale):
     """Queries and keys with a number more, whose product is slope * place: softmax sees only differences of those."""
     longer = lambda x: (*x.shape[:3], x.shape[3] + 1)
-    slope = as_rows(Const.literal((slopes / scale).float().reshape(1, -1, 1, 1)))
+    slope = as_rows(slopes.then(lambda s: (s / scale).float().reshape(1, -1, 1, 1), (1, *slopes.shape, 1, 1), f"by{scale}"))
     place = Rows(Node("numbers", attrs={"ids": "positions"}), [[], [], [(text.ROWS, TEXT)], []])
     column = lambda x, y: joined([x, y.expand((*x.shape[:3], 1))], 3, longer(x))
     return column(q, slope), column(k, place)

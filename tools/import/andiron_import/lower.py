@@ -96,7 +96,7 @@ class Lowering:
         if at.name == "mul.Tensor" and number_of(args[1]) == 1:
             return x
         moved = OPS[at.name](at, *args) if at.name in OPS and at.name not in ("add.Tensor", "mul.Tensor") else None
-        return x.remade(moved) if isinstance(moved, Rows) else None
+        return x.remade(moved) if isinstance(moved, Rows) and moved.node is x.node else None
 
     def plain(self, at, x):
         keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",

@@ -276,6 +276,9 @@ def sight(words):
     return attrs if "causal" in words else attrs | {"sees": "all"}
 
 
+MOST_BUCKETS = 1024
+
+
 def buckets(n, both):
     """T5's bucket of each distance, key less query, of a square of places, as attend's `relative` has them."""
     half = n // 2 if both else n
@@ -289,17 +292,45 @@ def buckets(n, both):
 
 def relative_of(bias, heads, both):
     """The table [buckets, heads] where a bias [1, heads, text, text] is looked up by distance as T5 does it."""
-    one = isinstance(bias, Const) and len(bias.parameters) == 1
-    if not one or bias.shape[-3:] != (heads, text.ROWS, text.ROWS):
-        raise Refused("attention with a bias for each place")
-    probe = torch.arange(1024)[:, None] + 1024.0 * torch.arange(heads)[None]
-    said = bias.compute(lambda _: probe).reshape(heads, text.ROWS, text.ROWS)
+    said = looked_up(bias, heads)
     n = int(said[0].max()) + 1
     seen = torch.ones(text.ROWS, text.ROWS).bool() if both else torch.ones(text.ROWS, text.ROWS).tril().bool()
-    want = buckets(n, both) + 1024 * torch.arange(heads)[:, None, None]
+    want = buckets(n, both) + MOST_BUCKETS * torch.arange(heads)[:, None, None]
     if n < 4 or not (said == want)[:, seen].all():
-        raise Refused("attention with a bias that T5's buckets of distances do not give")
+        return None
     return Const.parameter(bias.parameters[0], (n, heads))
+
+
+def looked_up(bias, heads):
+    """[heads, text, text]: which number of a table [buckets, heads] a bias of that shape is."""
+    one = isinstance(bias, Const) and len(bias.parameters) == 1
+    if not one or bias.shape[-3:] != (heads, text.ROWS, text.ROWS) or Const.shapes[bias.parameters[0]][1:] != (heads,):
+        raise Refused("attention with a bias for each place")
+    probe = torch.arange(MOST_BUCKETS)[:, None] + float(MOST_BUCKETS) * torch.arange(heads)[None]
+    return bias.compute(lambda _: probe).reshape(heads, text.ROWS, text.ROWS)
+
+
+def near_of(bias, heads):
+    """Where distances pick a bias from a table, and all from some on the last of it: how much nearer ones differ from
+    that, which is all that softmax sees: (rows of [heads, distances], heads)."""
+    said, n = looked_up(bias, heads), text.ROWS
+    of, rows = said[0, -1].flip(0).long(), Const.shapes[bias.parameters[0]][0]
+    away = (torch.arange(n)[:, None] - torch.arange(n)[None]).clamp(min=0)
+    want = of[away] + MOST_BUCKETS * torch.arange(heads)[:, None, None]
+    some = int((of != of[-1]).nonzero().max()) + 1 if (of != of[-1]).any() else 1
+    if of[-1] != rows - 1 or some > n - 2 or not torch.equal(said.tril(), want.float().tril()):
+        raise Refused("attention with a bias that distances do not pick from a table, the last one all that are far")
+    table = Const.parameter(bias.parameters[0], (rows, heads))
+    each = table.then(lambda w: (w[of[:some]] - w[rows - 1]).t(), (heads, some), f"near{some}")
+    return ordered(as_rows(each)), heads
+
+
+def by_distance(bias, heads, both):
+    """(inputs, weights) of an attend with a bias for each distance."""
+    relative = relative_of(bias, heads, both)
+    if relative is None and both:
+        raise Refused("attention with a bias that T5's buckets of distances do not give")
+    return ([], {"relative": (relative, None)}) if relative else ([near_of(bias, heads)], {})
 
 
 def own_heads(k, v):
@@ -327,10 +358,12 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal, indices=None, most=0):
     attrs = {"scale": scale, "cap": cap} | sight(words)
     heads = lambda x: (ordered(x), x.shape[1])
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
+    near = []
     if bias is not None and number_of(bias) is None:
-        weights["relative"] = (relative_of(bias, q.shape[1], "causal" not in words), None)
+        near, more = by_distance(bias, q.shape[1], "causal" not in words)
+        weights |= more
     n, (k, v) = q.shape[1] * v.shape[3], own_heads(k, v)
     only = [] if indices is None else [indexer.only(indices, most)]
     attrs |= {"only_span": node.attrs["span"] for node, _ in only if "span" in node.attrs}
-    node = Node("attend", [heads(q), heads(k), heads(v), *only], n, q.shape[1], attrs, weights)
+    node = Node("attend", [heads(q), heads(k), heads(v), *only, *near], n, q.shape[1], attrs, weights)
     return Rows.of(node, (1, text.ROWS, q.shape[1], v.shape[3]))

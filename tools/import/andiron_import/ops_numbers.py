@@ -5,7 +5,7 @@ import torch
 
 from . import text
 from .rows import BIG, OPS, apply, as_rows, combine, joined, number_of, op, ordered, reciprocal
-from .values import Fill, Mask, Node, Refused, Rows
+from .values import Const, Fill, Mask, Node, Refused, Rows
 
 @op("add.Tensor", "add.Scalar")
 def _(t, a, b, alpha=1):
@@ -32,6 +32,20 @@ def _(t, a, b):
 def _(t, a, b):
     y = number_of(b)
     return combine("mul", a, 1 / y, t.shape) if y else combine("div", a, b, t.shape)
+
+
+@op("div.Tensor_mode", "div.Scalar_mode", "floor_divide.default")
+def _(t, a, b, rounding_mode="floor"):
+    whole = t.dtype is not None and not t.dtype.is_floating_point  # of those, by none that lies just below
+    a = combine("add", a, 0.5, t.shape) if whole and rounding_mode else a
+    y = OPS["div.Tensor"](t, a, b)
+    return y if rounding_mode is None else apply("floor", y)
+
+
+@op("remainder.Scalar", "remainder.Tensor", "fmod.Scalar", "fmod.Tensor")
+def _(t, a, b):
+    times = OPS["div.Tensor_mode"](t, a, b)
+    return OPS["sub.Tensor"](t, a, combine("mul", times, b, t.shape))
 
 
 @op("neg.default")
@@ -68,6 +82,12 @@ def _(t, x, n):
 @op("pow.Scalar")
 def _(t, base, x):
     return apply("exp", combine("mul", x, math.log(base), t.shape))
+
+
+@op("pow.Tensor_Tensor")
+def _(t, base, x):
+    log = Const.op(torch.log, (base,), {}, base.shape, None) if isinstance(base, Const) else apply("log", base)
+    return apply("exp", combine("mul", x, log, t.shape))
 
 
 for torch_name, name in {"silu.default": "silu", "relu.default": "relu", "sigmoid.default": "sigmoid",

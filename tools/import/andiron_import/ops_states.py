@@ -1,7 +1,7 @@
 """What hooks_states.py made one op of, as andiron's ops."""
 from . import text
 from .ops_moves import Ids, numbers
-from .rows import apply, as_rows, combine, joined, op, ordered
+from .rows import apply, as_rows, combine, joined, op, ordered, text_dim
 from .values import STATEFUL, TEXT, Node, Refused, Rows
 
 
@@ -58,14 +58,31 @@ def _(t, x, decay):
     return Rows.of(Node("scan", ins, d, d), t.shape)
 
 
+def nothing_before():
+    """[1, text, 1]: in the first row the logarithm of what was summed before the text, else 0."""
+    start = of("add", of("mul", numbers(Ids("positions", [[], [(text.ROWS, TEXT)], []])), -1.0), 1.0)
+    return of("mul", apply("clamp", start, low=0.0, high=1.0), -1e30)
+
+
+@op("logcumsumexp.default")
+def _(t, x, dim):
+    if dim % len(t.shape) != text_dim(x):
+        raise Refused("a running sum within a row, by logarithms")
+    n = ordered(x).n
+    each = Rows.of(ordered(x), (1, text.ROWS, n))
+    nothing = as_rows(nothing_before()).expand(each.shape)
+    top = peak(each, nothing)
+    ins = [less(each, top), less(combine("add", previous(top), nothing, each.shape), top)]
+    sums = Node("scan", [alone(), alone(), *((ordered(apply("exp", i)), n) for i in ins)], n, n)
+    return Rows.like(ordered(of("add", apply("log", Rows.of(sums, each.shape)), top)), x)
+
+
 @op("wkv.default")
 def _(t, decay, first, k, v):
     """RWKV 4 (Peng et al. 2023): exp(k) and exp(k) v summed over the text and decayed, divided by a running maximum."""
     d = k.shape[-1]
     decay = decay.then(lambda w: -w.exp(), decay.shape, "minus exp")
-    start = apply("clamp", of("add", of("mul", numbers(Ids("positions", [[], [(text.ROWS, TEXT)], []])), -1.0), 1.0),
-                  low=0.0, high=1.0)
-    nothing = of("mul", start, -1e30)  # the logarithm of what was summed before the text
+    nothing = nothing_before()
     top = peak(k, combine("add", decay, nothing, k.shape))
     before = combine("add", previous(top), nothing, k.shape)
     column = lambda x: as_rows(x).view((1, text.ROWS, d, 1))

@@ -1,6 +1,7 @@
 """A step of a loop over the text (steps.py), told once for any row, as `scan`: each state is a factor times the one
 before, and what is added. Of a matrix with heads, what is added may be a product of a column and a row, and depend on
 what was read of the state (the delta rule)."""
+import itertools
 import math
 
 import torch
@@ -211,9 +212,7 @@ def step(t, args, kwargs):
     if t.name == "sum.dim_IntList" and isinstance(a, State) and len(b) == 1 and not a.terms:
         return Read(State(a.of, a.when, a.shape), a.factor, b[0] % len(a.shape), t.shape)
     if t.name in SHAPES and isinstance(a, Read):
-        seen = lambda x: x if isinstance(x, float) else as_rows(x).expand(a.shape).view(t.shape)
-        return a.but(shape=t.shape, scale=seen(a.scale), plus=seen(a.plus)) if math.prod(t.shape) == math.prod(
-            a.shape) else None
+        return seen_as(a, t.shape) if math.prod(t.shape) == math.prod(a.shape) else None
     if t.name in ("matmul.default", "bmm.default") and isinstance(b, State) and a.shape[-2] == 1:
         column = a.permute([*range(len(a.dims) - 2), len(a.dims) - 1, len(a.dims) - 2])
         return read_by(b, column, len(b.shape) - 2, t.shape)
@@ -268,18 +267,47 @@ def call(lowering, t, args, kwargs):
 
 
 def einsum(t, equation, values):
-    from .einsum import in_order, letters_of  # noqa: PLC0415 - it reads scores.py, which reads what is told here
+    from .einsum import letters_of  # noqa: PLC0415 - it reads scores.py, which reads what is told here
     ins, out = letters_of(equation, [len(v.shape) for v in values])
-    if len(values) == 2:
-        (a, x), (b, y) = sorted(zip(ins, values), key=lambda pair: not isinstance(pair[1], State))
+    terms = folded(list(zip(ins, values)))
+    if len(terms) == 2:
+        (a, x), (b, y) = sorted(terms, key=lambda pair: not isinstance(pair[1], (State, Read)))
         lost = [c for c in a if c not in out]
         if isinstance(x, State) and not isinstance(y, (State, Read, Outer)) and len(lost) == 1 and set(b) <= set(a):
             if [c for c in a if c in out] == list(out):
-                return read_by(x, in_order(as_rows(y), b, a), a.index(lost[0]), t.shape)
-        if set(out) == set(a) | set(b) and not special([x, y]):
-            wide = [in_order(as_rows(v), have, out) for v, have in ((x, a), (y, b))]
-            return Outer(*wide, t.shape) if is_outer(*wide) else combine("mul", *wide, t.shape)
+                return read_by(x, lettered(y, b, a), a.index(lost[0]), t.shape)
+        if set(out) == set(a) | set(b) and not any(isinstance(v, (State, Outer)) for v in (x, y)):
+            made = multiplied(lettered(x, a, out), lettered(y, b, out), t.shape)
+            if made is not None:
+                return made
     return OPS["einsum.default"](t, equation, [rows_of(v) for v in values])
+
+
+def folded(terms):
+    """(letters, value) of each factor; those that have no letters of their own taken into others."""
+    for i, j in itertools.permutations(range(len(terms)), 2):
+        (a, x), (b, y) = terms[i], terms[j]
+        if len(terms) > 2 and set(a) <= set(b) and not any(isinstance(v, (State, Outer)) for v in (x, y)):
+            made = multiplied(*((lettered(x, a, b), y) if isinstance(x, Read) else (y, lettered(x, a, b))), y.shape)
+            return terms if made is None else folded([t for k, t in enumerate(terms) if k not in (i, j)] + [(b, made)])
+    return terms
+
+
+def lettered(x, have, want):
+    """With its dimensions in that order; those that it has not are 1."""
+    from .einsum import in_order  # noqa: PLC0415
+    if not isinstance(x, Read):
+        return in_order(as_rows(x), have, want)
+    if [c for c in want if c in have] != list(have):
+        raise Refused("a loop over the text that turns what it reads of its state")
+    size = dict(zip(have, x.shape))
+    return seen_as(x, [size.get(c, 1) for c in want])
+
+
+def seen_as(r, shape):
+    """A Read in another shape."""
+    seen = lambda x: x if isinstance(x, float) else as_rows(x).expand(r.shape).view(shape)
+    return r.but(shape=tuple(shape), scale=seen(r.scale), plus=seen(r.plus))
 
 
 def row(x, dim, gone):
@@ -294,9 +322,6 @@ def told(lowering, steps, loop):
     """A loop's values at all places."""
     values, dim, has_dim = loop
     states, t = steps.states(values)
-    for first in steps.first_states(values):
-        if steps.last[first] < 0 and number_of(lowering.value[first]) != 0 and not is_zero(lowering.value[first]):
-            raise Refused("a loop over the text that begins with a state other than zeros")
     variables = {before: Variable(before.meta["val"].shape) for before in states}
     for before, v in variables.items():
         lowering.value[before] = State(v, "before", v.shape)
@@ -310,6 +335,9 @@ def told(lowering, steps, loop):
                     if states[before] is node:
                         v.after = as_state(lowering.value[node], v)
                         lowering.value[node] = State(v, "after", v.shape)
+    for first in steps.first_states(values):
+        if steps.last[first] < 0 and number_of(lowering.value[first]) != 0 and not is_zero(lowering.value[first]):
+            raise Refused("a loop over the text that begins with a state other than zeros")
     out = rows_of(lowering.value[values[t]])
     out = as_rows(out).expand(values[t].meta["val"].shape)
     return Rows(out.node, [*out.dims[:dim], [(text.ROWS, TEXT)], *out.dims[dim + (1 if has_dim else 0):]], out.start)
@@ -322,5 +350,5 @@ def as_state(x, v):
 
 
 def is_zero(x):
-    known = x.known() if isinstance(x, Const) else None
-    return known is not None and not known.any()
+    """Whatever is learned."""
+    return isinstance(x, Const) and not x.compute(Const.some).any()

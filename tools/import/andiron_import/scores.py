@@ -101,6 +101,11 @@ def added(s, x):
         return s.but(words=s.words + words, far=True)
     if slopes is not None:
         return s.but(alibi=alibi.exponent_of(slopes))
+    rise = alibi.rise_of(x, s.q.shape[1])
+    if rise and not s.cap:
+        s = shares.own(s)
+        q, k = alibi.rising(s.q, s.k, rise, s.scale)
+        return s.but(q=q, k=k)
     if number_of(x) is not None or isinstance(x, (Const, Rows)) and text.ROWS not in x.shape[-2:]:
         return s.but(plus=x if s.plus is None else combine("add", s.plus, x, None))
     if isinstance(x, Const) and x.learned and s.bias is None:
@@ -182,6 +187,8 @@ def step(at, name, args, kwargs):
         return indexer.step(at, name, args)
     if name == "einsum.default":
         return OPS[name](at, *args)
+    if name == "cat.default":
+        return with_sinks(*args)
     s, other, *_ = [*args, None]
     out = None if name in KEEPS else shares.written_out(at, name, args)
     if out is not None or name in KEEPS:
@@ -197,6 +204,16 @@ def step(at, name, args, kwargs):
     if name in ("where.self", "where.ScalarOther") and isinstance(other, Scores):
         return masked(other, s, args[2])
     return s.each(lambda x: alone(at, name, [x, *args[1:]])) if isinstance(s, shares.Mixture) else alone(at, name, args)
+
+
+def with_sinks(parts, dim=0):
+    """A score more in each head, of no place."""
+    s, x = parts if isinstance(parts[0], Scores) else parts[::-1]
+    n = s.q.shape[1]
+    if len(parts) != 2 or dim % len(s.shape) != len(s.shape) - 1 or s.by or s.sinks or not isinstance(x, Rows) or (
+            x.node.op, x.node.n, x.shape[-1]) != ("constant", n, 1):
+        raise Refused("scores joined with others than a learned one for each head")
+    return s.but(sinks=x.node.weights["weight"][0])
 
 
 def negative(x):
@@ -216,6 +233,8 @@ def sum_with(a, b):
 def alone(at, name, args):
     """An op of one tensor of scores."""
     s, other, *_ = [*args, None]
+    if name == "slice.Tensor" and s.sinks is not None and at.shape == s.shape:
+        return s  # without the sink's share
     if name in MOVES:
         return s.but(layout=OPS[name](at, s.layout, *args[1:]))
     if name in ("max.other", "maximum.default") and number_of(other) is not None and number_of(other) < FAR:
@@ -275,7 +294,7 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
             raise Refused("attention with a mask that is computed")
         mask = Mask("&".join(words), mask.shape)
     if mask is not None and mask.bias is not None:
-        q, k = alibi.rising(q, k, alibi.slopes_in(mask.bias, q.shape[1]), scale)
+        q, k = alibi.rising(q, k, Const.literal(alibi.slopes_in(mask.bias, q.shape[1])), scale)
         mask = Mask(mask.words, mask.shape)
     return OPS["attend.default"](t, q, k, v, mask, None, None, scale, 0.0, causal).permute([0, 2, 1, 3])
 

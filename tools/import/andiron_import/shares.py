@@ -2,7 +2,7 @@
 import torch
 
 from . import text
-from .ops_layers import own_heads, relative_of, sight
+from .ops_layers import by_distance, own_heads, sight
 from .ops_states import alone
 from .rows import apply, as_rows, combine, joined, number_of, ordered, text_dim
 from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows
@@ -102,10 +102,11 @@ def attended(s, v):
     attrs = {"scale": s.scale, "cap": s.cap, "alibi": s.alibi} | sight(set(s.words))
     attrs |= {} if s.by == "softmax" else {"by": s.by or "none"}
     k, v = own_heads(k, v) if k.shape[1] == v.shape[1] else (wide(k, h), wide(v, h))
-    weights = {"relative": (relative_of(s.bias, h, attrs.get("sees") == "all"), None)} if s.bias else {}
+    near, weights = by_distance(s.bias, h, attrs.get("sees") == "all") if s.bias else ([], {})
     weights |= {"sinks": (s.sinks, None)} if s.sinks else {}
     d = v.shape[3]
-    node = Node("attend", [(ordered(x), x.shape[1]) for x in (q, k, v)], h * d, h, attrs, weights)
+    ins = [*((ordered(x), x.shape[1]) for x in (q, k, v)), *near]
+    node = Node("attend", ins, h * d, h, attrs, weights)
     if s.distances:
         s.distances.put(node)
     return Rows.of(node, (1, text.ROWS, h, d)).permute([0, 2, 1, 3])
@@ -150,6 +151,8 @@ def of_over(name, x, other):
         return Over(x.of, "rest")
     if name in ("clamp.default", "clamp_min.default", "unsqueeze.default", "view.default", "detach.default"):
         return x
+    if name == "add.Tensor" and x.kind == "rest" and isinstance(other, Over):
+        x, other = other, x
     if name == "add.Tensor" and x.kind == "sum":
         rest = other.kind == "rest" if isinstance(other, Over) else number_of(other) == 1
         if rest:  # one more place, whose score is 0 and which has no value

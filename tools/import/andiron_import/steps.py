@@ -72,8 +72,9 @@ class Steps:
                 (self.last[i] for i in inputs_of(n)), default=-1)
 
     def inside(self, node):
-        """Is it a part of a step, which is not told by itself?"""
-        return self.last.get(node, -1) >= 0
+        """Is it a part of a step, which is not told by itself? Or a text cut into its places, all of which are?"""
+        cut = node.users and all(u.target is operator.getitem and u in self.reads for u in node.users)
+        return self.last.get(node, -1) >= 0 or cut
 
     def walk(self, a, b, pairs):
         """Of two neighbouring steps' nodes that are alike: what each reads of the step before it, in `pairs`."""
@@ -83,15 +84,20 @@ class Steps:
             if (a, b) in seen or a is b:
                 continue
             seen.add((a, b))
-            if self.last[a] != self.step:
+            if self.last[a] == self.last[b] == -1 and a.op == b.op == "call_function":
+                self.alike(a, b, todo)  # what each step computes anew, of no row
+            elif self.last[a] != self.step:
                 if self.last[a] != self.step - 1:
                     raise Refused("a loop over the text whose steps read more than the one before them")
                 pairs[a] = b
             elif a not in self.reads:
-                x, y = inputs_of(a), inputs_of(b)
-                if a.target != b.target or len(x) != len(y):
-                    raise Refused("a loop over the text whose steps are not alike")
-                todo += zip(x, y)
+                self.alike(a, b, todo)
+
+    def alike(self, a, b, todo):
+        x, y = inputs_of(a), inputs_of(b)
+        if a.target != b.target or len(x) != len(y):
+            raise Refused("a loop over the text whose steps are not alike")
+        todo += zip(x, y)
 
     def states(self, values):
         """{what step t reads of the one before: what it leaves in its place}; t, a place in the middle."""
