@@ -49,7 +49,7 @@ enum arg_kind {
     ARG_LIST,   /* whole numbers; in the language the key of the metadata that holds them */
 };
 
-enum { OP_MAX_ARGS = 19 };
+enum { OP_MAX_ARGS = 20 };
 
 struct op_arg {
     const char *name;

@@ -47,7 +47,8 @@ enum {
     NEAR,
     EVERY,
     OPEN,
-    JOINS
+    JOINS,
+    ALIBI_BY
 };
 enum { CHOOSE_N = 3, CHOOSE_SPAN, CHOOSE_BY = 6 };
 
@@ -212,7 +213,7 @@ static const char *mismatch(struct shape q, struct shape k, struct shape v)
 andiron_status rules_attend(struct check *c)
 {
     static const uint8_t rules[][2] = {
-        {SCALE, NOT_NEGATIVE}, {WINDOW, COUNT}, {CAP, NOT_NEGATIVE}, {ALIBI, NOT_NEGATIVE}};
+        {SCALE, NOT_NEGATIVE}, {WINDOW, COUNT}, {CAP, NOT_NEGATIVE}, {ALIBI, NOT_NEGATIVE}, {ALIBI_BY, NOT_NEGATIVE}};
     struct shape q = rule_shape(c, Q), k, v;
     char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT], v_text[SHAPE_TEXT];
     andiron_status s = rule_numbers(c, sizeof rules / sizeof *rules, rules);
