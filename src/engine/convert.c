@@ -180,7 +180,6 @@ andiron_status convert_folder(const char *dir, const char *path, const andiron_c
                               andiron_error *error)
 {
     struct conversion c = {.options = options};
-    struct gguf_writer *w = NULL;
     arena_init(&c.arena, memory_available_bytes());
     andiron_status s = open_folder(&c, dir, options->type, error);
     if (!s) {
@@ -190,13 +189,14 @@ andiron_status convert_folder(const char *dir, const char *path, const andiron_c
     if (!s)
         s = convert_plan(&c, error);
     if (!s)
-        s = gguf_write_open(&w, path, options->overwrite, &c.values, c.tensors, c.n_tensors, error);
+        s = convert_open_files(&c, path, error);
     if (!s)
-        s = convert_weights(&c, w, error);
-    if (s)
-        gguf_write_abandon(w);
-    else
-        s = gguf_write_finish(w, error);
+        s = convert_weights(&c, error);
+    if (!s)
+        s = convert_finish_files(&c, error);
+    if (!s && options->n_files)
+        *options->n_files = c.n_files;
+    convert_abandon_files(&c);
     if (!s && !bare && !c.tokenizer)
         log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json, so the file takes token ids only", dir);
     close_all(&c);

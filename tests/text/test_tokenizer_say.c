@@ -175,6 +175,7 @@ static void strange_vocabularies_are_read_or_refused(void **state)
         s.add_bos = s.add_eos = s.add_space_prefix = s.remove_extra_whitespaces = s.lowercase = s.strip_accents = -1;
         if (tokenizer_open(&t, &s, &e))
             assert_non_null(strstr(e.text, "past the vocabulary's end")); /* bert's bos */
+        tokenizer_close(t);
         s.bos = -1;
         assert_int_equal(tokenizer_open(&t, &s, &e), ANDIRON_OK);
         assert_int_equal(tokenizer_n_tokens(t), N);
