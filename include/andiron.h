@@ -125,6 +125,10 @@ typedef struct {
                          last letter: _m); NULL: "bf16" where the folder holds BF16, else "f16" */
     bool overwrite;   /* a file that is there already */
     int n_threads;    /* 0: one for each physical core this process may use */
+    /* Above 0: files of at most so many bytes of weights each (or one matrix), OUT-00001-of-0000N.gguf and so on, as
+     * llama.cpp splits them; where all of it fits, one file of the name that was asked for. */
+    uint64_t split_bytes;
+    size_t *n_files; /* how many were written; NULL: not told */
     andiron_progress_fn progress;
     void *user;
 } andiron_convert_options; /* all zero is a good default */

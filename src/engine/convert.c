@@ -42,6 +42,23 @@ static void put_id(struct conversion *c, const char *name, int32_t id)
         gguf_put_number(&c->values, key, GGUF_U32, id);
 }
 
+/* What WordPiece and Unigram have beyond others. */
+static void put_words(struct conversion *c, const struct tokenizer_source *s)
+{
+    struct gguf_values *v = &c->values;
+    if (span_is(s->model, "bert")) {
+        put_id(c, "cls", s->bos);
+        put_id(c, "seperator", s->sep);
+        put_id(c, "mask", tokenizer_find(c->tokenizer, span_of("[MASK]")));
+        gguf_put_number(v, "tokenizer.ggml.normalizer.lowercase", GGUF_BOOL, s->lowercase);
+        gguf_put_number(v, "tokenizer.ggml.normalizer.strip_accents", GGUF_BOOL, s->strip_accents);
+    } else if (span_is(s->model, "t5")) {
+        gguf_put_number(v, "tokenizer.ggml.remove_extra_whitespaces", GGUF_BOOL, s->remove_extra_whitespaces);
+        if (s->charsmap.n)
+            gguf_put_array(v, "tokenizer.ggml.precompiled_charsmap", GGUF_U8, s->charsmap.p, s->charsmap.n, 1);
+    }
+}
+
 static andiron_status put_tokens(struct conversion *c, const struct tokenizer_source *s, andiron_error *error)
 {
     struct gguf_values *v = &c->values;
@@ -56,12 +73,13 @@ static andiron_status put_tokens(struct conversion *c, const struct tokenizer_so
     gguf_put_array(v, "tokenizer.ggml.token_type", GGUF_I32, kinds, s->n_tokens, sizeof *kinds);
     if (s->scores)
         gguf_put_array(v, "tokenizer.ggml.scores", GGUF_F32, s->scores, s->n_tokens, sizeof *s->scores);
-    else
+    else if (!span_is(s->model, "bert"))
         gguf_put_texts(v, "tokenizer.ggml.merges", s->merges, s->n_merges);
     put_id(c, "bos", s->bos);
     put_id(c, "eos", s->eos);
     put_id(c, "unknown", s->unknown);
     put_id(c, "padding", s->padding);
+    put_words(c, s);
     gguf_put_number(v, "tokenizer.ggml.add_bos_token", GGUF_BOOL, s->add_bos);
     gguf_put_number(v, "tokenizer.ggml.add_eos_token", GGUF_BOOL, s->add_eos);
     gguf_put_number(v, "tokenizer.ggml.add_space_prefix", GGUF_BOOL, s->add_space_prefix);
@@ -162,7 +180,6 @@ andiron_status convert_folder(const char *dir, const char *path, const andiron_c
                               andiron_error *error)
 {
     struct conversion c = {.options = options};
-    struct gguf_writer *w = NULL;
     arena_init(&c.arena, memory_available_bytes());
     andiron_status s = open_folder(&c, dir, options->type, error);
     if (!s) {
@@ -172,13 +189,14 @@ andiron_status convert_folder(const char *dir, const char *path, const andiron_c
     if (!s)
         s = convert_plan(&c, error);
     if (!s)
-        s = gguf_write_open(&w, path, options->overwrite, &c.values, c.tensors, c.n_tensors, error);
+        s = convert_open_files(&c, path, error);
     if (!s)
-        s = convert_weights(&c, w, error);
-    if (s)
-        gguf_write_abandon(w);
-    else
-        s = gguf_write_finish(w, error);
+        s = convert_weights(&c, error);
+    if (!s)
+        s = convert_finish_files(&c, error);
+    if (!s && options->n_files)
+        *options->n_files = c.n_files;
+    convert_abandon_files(&c);
     if (!s && !bare && !c.tokenizer)
         log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json, so the file takes token ids only", dir);
     close_all(&c);

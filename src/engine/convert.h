@@ -30,6 +30,9 @@ struct conversion {
     struct gguf_values values;
     struct gguf_tensor *tensors; /* as they will be; data: what they come of */
     size_t n_tensors;
+    struct gguf_writer **writers; /* [n_files] */
+    size_t *first;                /* [n_files] the first tensor of each */
+    size_t n_files;
     uint64_t n_bytes, n_done;                 /* of tensors; and so far */
     uint64_t n_layers, n_experts, heads_each; /* heads of queries that share one of keys */
 };
@@ -42,6 +45,10 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error);
 /* andiron_convert, where `bare` without a vocabulary: who opens the file reads that of the folder. */
 andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options, bool bare,
                               andiron_error *error);
-andiron_status convert_weights(struct conversion *c, struct gguf_writer *w, andiron_error *error);
+andiron_status convert_weights(struct conversion *c, andiron_error *error);
+/* convert_files.c: open the files, where options say so several; all take their names in the end, or none is left. */
+andiron_status convert_open_files(struct conversion *c, const char *path, andiron_error *error);
+andiron_status convert_finish_files(struct conversion *c, andiron_error *error);
+void convert_abandon_files(struct conversion *c);
 
 #endif

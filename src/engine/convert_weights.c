@@ -161,12 +161,14 @@ static andiron_status write_tensor(struct conversion *c, size_t i, struct gguf_w
     return write_rows(&rows, c, w, error);
 }
 
-andiron_status convert_weights(struct conversion *c, struct gguf_writer *w, andiron_error *error)
+andiron_status convert_weights(struct conversion *c, andiron_error *error)
 {
     andiron_status s = pool_open(&c->pool, c->options->n_threads, error);
     tell(c);
-    for (size_t i = 0; i < c->n_tensors && !s; i++)
-        s = write_tensor(c, i, w, error);
+    for (size_t i = 0, file = 0; i < c->n_tensors && !s; i++) {
+        file += file + 1 < c->n_files && i == c->first[file + 1];
+        s = write_tensor(c, i, c->writers[file], error);
+    }
     pool_close(c->pool);
     return s;
 }

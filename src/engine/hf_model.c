@@ -281,32 +281,46 @@ static void put_list(struct hf_model *m, const char *key, const json_t *list, co
     }
 }
 
+/* The window, 0: none. Qwen's models have one only where they say so. */
+static uint64_t window_of(const struct hf_model *m)
+{
+    bool used = !hf_is_one_of("qwen2 qwen3 qwen2_moe qwen3_moe", span_of(m->kind->model_type));
+    uint64_t window = used ? 0 : 4096;
+    json_at_bool(m->config, "use_sliding_window", &used);
+    json_at_u64(m->config, "sliding_window", &window);
+    return used && window <= INT32_MAX ? window : 0;
+}
+
+/* Windows from one layer on; or, in Qwen2-MoE, in every other layer before it. */
+static void put_windows_from(struct hf_model *m, uint64_t first, uint64_t n)
+{
+    const bool before = !strcmp(m->kind->model_type, "qwen2_moe");
+    hf_put_key(m, "attention.sliding_window_pattern", GGUF_ARRAY);
+    hf_put_number(m, GGUF_U32, 4);
+    hf_put_number(m, n, 8);
+    for (uint64_t i = 0; i < n; i++)
+        hf_put_number(m, before ? i % 2 == 0 && i < first : i >= first, 4);
+}
+
 /* Layers that see a window only: by their types, or all of a kind, or each but the last of so many, or from one on. */
 static void put_windows(struct hf_model *m)
 {
     static const char key[] = "attention.sliding_window_pattern";
     const json_t *config = m->config, *types = json_at(config, "layer_types");
-    uint64_t window, period, first, n = 0;
-    bool used = true;
-    json_at_bool(config, "use_sliding_window", &used);
-    if (!used || !json_at_u64(config, "sliding_window", &window) || window > INT32_MAX)
-        window = 0;
+    uint64_t window = window_of(m), period, first = 28, n = 0;
     if (window)
         hf_put_u32(m, "attention.sliding_window", window);
     json_at_u64(config, "num_hidden_layers", &n);
-    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX) {
+    const bool from = json_at_u64(config, "max_window_layers", &first) ||
+                      hf_is_one_of("qwen2 qwen3 qwen2_moe", span_of(m->kind->model_type));
+    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
         put_list(m, key, types, "sliding_attention");
-    } else if (m->kind->flags & HF_WINDOWED) {
+    else if (m->kind->flags & HF_WINDOWED)
         hf_put_u32(m, key, 1);
-    } else if (json_at_u64(config, "sliding_window_pattern", &period) && period > 1 && period <= INT32_MAX) {
+    else if (json_at_u64(config, "sliding_window_pattern", &period) && period > 1 && period <= INT32_MAX)
         hf_put_u32(m, key, period);
-    } else if (window && json_at_u64(config, "max_window_layers", &first) && n <= HF_LAYERS_MAX) {
-        hf_put_key(m, key, GGUF_ARRAY);
-        hf_put_number(m, GGUF_U32, 4);
-        hf_put_number(m, n, 8);
-        for (uint64_t i = 0; i < n; i++)
-            hf_put_number(m, i >= first, 4);
-    }
+    else if (window && from && n <= HF_LAYERS_MAX)
+        put_windows_from(m, first, n);
 }
 
 static void put_layers(struct hf_model *m)

@@ -154,22 +154,23 @@ static andiron_status put_llama3(struct hf_model *m, double base, double factor,
     return ANDIRON_OK;
 }
 
+static bool is_latent(const struct hf_model *m) { return !strcmp(m->kind->architecture, "deepseek2"); }
+
 /* YaRN's factor of queries and keys: YaRN's own is `usual`, the definition has `given` without a word. */
-static andiron_status put_magnitude(struct hf_model *m, double usual, double given, andiron_error *error)
+static void put_magnitude(struct hf_model *m, double usual, double given)
 {
     double x, of_all = 0, over = usual - 1, to = usual;
-    const bool latent = !strcmp(m->kind->architecture, "deepseek2"), all = rope_number(m, "mscale_all_dim", &of_all),
+    const bool latent = is_latent(m), all = rope_number(m, "mscale_all_dim", &of_all),
                both = rope_number(m, "mscale", &x) && x != 0 && all && of_all != 0;
     if (both)
         to = (1 + x * over) / (1 + of_all * over);
     rope_number(m, "attention_factor", &to);
     if (latent && of_all != 0) { /* attention's scale has it */
         hf_put_f64(m, "rope.scaling.yarn_log_multiplier", 0.1 * of_all);
-        return to == 1 ? ANDIRON_OK : hf_wrong(m, "an mscale other than mscale_all_dim is not covered", error);
+        given = 1;
     }
     if (to != given)
         hf_put_f64(m, "rope.scaling.attn_factor", to / given);
-    return ANDIRON_OK;
 }
 
 /* YaRN whose bounds between long and short waves are no whole numbers: as divisors of frequencies. */
@@ -195,11 +196,12 @@ static andiron_status put_yarn(struct hf_model *m, double base, double factor, a
         const double at = ((double)i - low) / (high - low), share = at < 0 ? 0 : at > 1 ? 1 : at;
         factors[i] = (float)(1 / (share / factor + 1 - share));
     }
-    return put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1, error);
+    put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1);
+    return ANDIRON_OK;
 }
 
 /* A factor, and YaRN's numbers. */
-static andiron_status put_factor(struct hf_model *m, struct span type, double factor, andiron_error *error)
+static void put_factor(struct hf_model *m, struct span type, double factor)
 {
     double x;
     hf_put_string(m, "rope.scaling.type", type);
@@ -211,7 +213,8 @@ static andiron_status put_factor(struct hf_model *m, struct span type, double fa
     if (rope_number(m, "beta_slow", &x))
         hf_put_f64(m, "rope.scaling.yarn_beta_slow", x);
     x = 1 + 0.1 * math_log(factor < 1 ? 1 : factor);
-    return span_is(type, "yarn") ? put_magnitude(m, x, x, error) : ANDIRON_OK;
+    if (span_is(type, "yarn"))
+        put_magnitude(m, x, x);
 }
 
 /* Divisors of frequencies by their list. */
@@ -252,11 +255,19 @@ static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
     return s ? s : put_divisors(m, "long_factor", "rope_factors_long.weight", error);
 }
 
+/* Are YaRN's bounds between long and short waves whole numbers? */
+static bool bounds_whole(const struct hf_model *m)
+{
+    bool whole = true;
+    if (!json_at_bool(m->config, "rope_parameters.truncate", &whole))
+        json_at_bool(m->config, "rope_scaling.truncate", &whole);
+    return whole;
+}
+
 /* What makes positions of longer texts fit. */
 static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
 {
     double factor = 0;
-    bool whole = true;
     if (span_is(type, "proportional") && (m->kind->flags & HF_TWO_HEADS))
         return ANDIRON_OK; /* put_proportional */
     if (span_is(type, "dynamic"))
@@ -269,9 +280,13 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
         return put_llama3(m, base, factor, error);
     if (!span_is(type, "yarn") && !span_is(type, "linear"))
         return hf_wrong(m, "expected a rope_type of default, linear, dynamic, yarn, longrope or llama3", error);
-    if (!json_at_bool(m->config, "rope_parameters.truncate", &whole))
-        json_at_bool(m->config, "rope_scaling.truncate", &whole);
-    return span_is(type, "yarn") && !whole ? put_yarn(m, base, factor, error) : put_factor(m, type, factor, error);
+    if (span_is(type, "linear") || bounds_whole(m)) {
+        put_factor(m, type, factor);
+        return ANDIRON_OK;
+    }
+    if (is_latent(m)) /* attention's scale is by the factor */
+        return hf_wrong(m, "a yarn whose truncate is false is not covered with latent attention", error);
+    return put_yarn(m, base, factor, error);
 }
 
 /* Layers without positions, unless a word asks for them. */

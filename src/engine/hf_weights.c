@@ -76,9 +76,13 @@ static bool drop_number(struct span *s, uint32_t *out)
     return true;
 }
 
-/* The name here of one expert's matrix, and which expert's it is. */
+/* The name here of one expert's matrix, or of one head's norm, and which expert's or head's it is. */
 static const char *expert_name(struct span name, uint32_t *expert)
 {
+    struct span norm = name;
+    for (size_t i = 0; i < 2; i++)
+        if (drop_prefix(&norm, i ? "self_attn.k_layernorm.norms." : "self_attn.q_layernorm.norms."))
+            return drop_number(&norm, expert) && norm.n == 0 ? (i ? "attn_k_norm" : "attn_q_norm") : NULL;
     for (size_t i = 0; i < sizeof expert_names / sizeof *expert_names; i++) {
         struct span rest = name;
         if (drop_prefix(&rest, expert_names[i].before) && drop_prefix(&rest, "experts.") &&
@@ -217,7 +221,21 @@ static andiron_status begin_experts(struct hf_model *m, const char *name, const 
     if (!data)
         return error_memory(error, bytes, "the experts of a model");
     *to = (struct gguf_tensor){to->name, from->type, 3, {from->dims[0], from->dims[1], n, 1}, data, bytes};
+    if (from->n_dims == 1) {
+        to->n_dims = 2;
+        to->dims[1] = n;
+        to->dims[2] = 1;
+    }
     return ANDIRON_OK;
+}
+
+/* How many parts are brought together in the tensor: matrices of experts, or vectors of heads. */
+static uint64_t n_parts(const struct hf_model *m, const char *name, uint32_t *n_dims)
+{
+    uint64_t n = 0, n_kv = 0;
+    const bool of_q = strstr(name, "attn_q_norm"), of_heads = of_q || strstr(name, "attn_k_norm");
+    *n_dims = of_heads ? 1 : 2;
+    return !of_heads ? m->n_experts_said : !hf_heads(m, &n, &n_kv) ? 0 : of_q ? n : n_kv;
 }
 
 static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t expert,
@@ -225,16 +243,17 @@ static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t
 {
     const struct gguf_tensor *t = &from->tensor;
     const struct span wanted = span_of(name);
-    const uint64_t n = m->n_experts_said;
+    uint32_t n_dims;
+    const uint64_t n = n_parts(m, name, &n_dims);
     size_t at = m->n_tensors;
     while (at > 0 && !span_same(m->tensors[at - 1].name, wanted))
         at--;
     andiron_status s = ANDIRON_OK;
-    if (expert >= n || t->n_dims != 2)
-        return error_set(error, ANDIRON_E_FORMAT,
-                         "%s: the tensor \"%.*s\" is no matrix, or its expert is not one of the %" PRIu64
-                         " that config.json says there are",
-                         hf_path(m->dir), (int)(t->name.n < 120 ? t->name.n : 120), t->name.p, n);
+    if (expert >= n || t->n_dims != n_dims)
+        return error_set(
+            error, ANDIRON_E_FORMAT,
+            "%s: the tensor \"%.*s\" is no %s, or not one of the %" PRIu64 " that config.json says there are",
+            hf_path(m->dir), (int)(t->name.n < 120 ? t->name.n : 120), t->name.p, n_dims == 2 ? "matrix" : "vector", n);
     if (at == 0) {
         s = begin_experts(m, name, t, n, error);
         at = m->n_tensors;
@@ -242,22 +261,23 @@ static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t
     if (s)
         return s;
     const struct gguf_tensor *to = &m->tensors[at - 1];
-    if (to->type != t->type || to->dims[0] != t->dims[0] || to->dims[1] != t->dims[1])
-        return error_set(error, ANDIRON_E_FORMAT,
-                         "%s: the tensor \"%.*s\" differs from other experts' in type or shape", hf_path(m->dir),
-                         (int)(t->name.n < 120 ? t->name.n : 120), t->name.p);
+    if (to->type != t->type || to->dims[0] != t->dims[0] || (n_dims == 2 && to->dims[1] != t->dims[1]))
+        return error_set(error, ANDIRON_E_FORMAT, "%s: the tensor \"%.*s\" differs from other parts' in type or shape",
+                         hf_path(m->dir), (int)(t->name.n < 120 ? t->name.n : 120), t->name.p);
     memcpy((char *)(uintptr_t)to->data + expert * t->n_bytes, t->data, t->n_bytes);
     m->n_experts[at - 1]++;
     return ANDIRON_OK;
 }
 
+static uint64_t parts_of(const struct gguf_tensor *t) { return t->n_dims == 2 ? t->dims[1] : t->dims[2]; }
+
 static andiron_status check_experts(const struct hf_model *m, andiron_error *error)
 {
     for (size_t i = 0; i < m->n_tensors; i++)
-        if (m->n_experts[i] && m->n_experts[i] != m->tensors[i].dims[2])
-            return error_set(error, ANDIRON_E_FORMAT,
-                             "%s: %.*s has %u experts of the %" PRIu64 " that config.json says", hf_path(m->dir),
-                             (int)m->tensors[i].name.n, m->tensors[i].name.p, m->n_experts[i], m->tensors[i].dims[2]);
+        if (m->n_experts[i] && m->n_experts[i] != parts_of(&m->tensors[i]))
+            return error_set(error, ANDIRON_E_FORMAT, "%s: %.*s has %u parts of the %" PRIu64 " that config.json says",
+                             hf_path(m->dir), (int)m->tensors[i].name.n, m->tensors[i].name.p, m->n_experts[i],
+                             parts_of(&m->tensors[i]));
     return ANDIRON_OK;
 }
 
@@ -411,7 +431,7 @@ static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 /* What config.json says of the table of tokens, which all else is measured by. */
 static andiron_status check_table(const struct hf_model *m, andiron_error *error)
 {
-    static const char *const widths[] = {"hidden_size", "n_embd", "n_embed", "d_model"};
+    static const char *const widths[] = {"word_embed_proj_dim", "hidden_size", "n_embd", "n_embed", "d_model"};
     uint64_t width = 0, n = 0;
     const struct gguf_tensor *t = find_here(m, "token_embd.weight");
     for (size_t i = 0; i < sizeof widths / sizeof *widths && !width; i++)
@@ -420,7 +440,7 @@ static andiron_status check_table(const struct hf_model *m, andiron_error *error
     if (!t || (t->dims[0] == width && (n == 0 || t->dims[1] == n)))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT,
-                     "%s: config.json says vocab_size %" PRIu64 " and hidden_size %" PRIu64
+                     "%s: config.json says vocab_size %" PRIu64 " and rows of %" PRIu64 " numbers"
                      ", but the table of tokens is [%" PRIu64 ", %" PRIu64 "]",
                      hf_path(m->dir), n, width, t->dims[1], t->dims[0]);
 }

@@ -90,11 +90,23 @@ static andiron_status read_kinds(struct tokenizer_source *s, const struct gguf *
 /* What the kind of tokenizer says where the file names none of its special tokens. */
 static void usual_ids(struct tokenizer_source *s)
 {
-    const bool spm = span_is(s->model, "llama");
-    s->bos = spm ? 1 : 11;
-    s->eos = spm ? 2 : 11;
-    s->unknown = spm ? 0 : -1;
-    s->eot = s->eom = s->sep = s->padding = -1;
+    static const struct {
+        const char *model;
+        int32_t bos, eos, unknown, sep, padding;
+    } usual[] = {{"llama", 1, 2, 0, -1, -1}, {"bert", 101, -1, 100, 102, 0}, {"t5", -1, 1, 2, -1, 0}};
+    s->bos = s->eos = 11;
+    s->eot = s->eom = s->sep = s->padding = s->unknown = -1;
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (span_is(s->model, usual[i].model)) {
+            s->bos = usual[i].bos;
+            s->eos = usual[i].eos;
+            s->unknown = usual[i].unknown;
+            s->sep = usual[i].sep;
+            s->padding = usual[i].padding;
+        }
+    int32_t *const ids[] = {&s->bos, &s->eos, &s->unknown, &s->sep, &s->padding};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        *ids[i] = (size_t)*ids[i] < s->n_tokens ? *ids[i] : -1;
 }
 
 static void read_ids(struct tokenizer_source *s, const struct gguf *file)
@@ -129,11 +141,25 @@ static void read_flags(struct tokenizer_source *s, const struct gguf *file)
         {"tokenizer.ggml.add_eos_token", &s->add_eos},
         {"tokenizer.ggml.add_space_prefix", &s->add_space_prefix},
         {"tokenizer.ggml.remove_extra_whitespaces", &s->remove_extra_whitespaces},
+        {"tokenizer.ggml.normalizer.lowercase", &s->lowercase},
+        {"tokenizer.ggml.normalizer.strip_accents", &s->strip_accents},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         bool given;
         *flags[i].flag = gguf_get_bool(file, flags[i].key, &given) ? given : -1;
     }
+}
+
+static andiron_status read_charsmap(struct tokenizer_source *s, const struct gguf *file, andiron_error *error)
+{
+    static const char key[] = "tokenizer.ggml.precompiled_charsmap";
+    const struct gguf_value *v = gguf_find(file, key);
+    if (!v)
+        return ANDIRON_OK;
+    if (v->type != GGUF_ARRAY || (v->item_type != GGUF_U8 && v->item_type != GGUF_I8))
+        return error_set(error, ANDIRON_E_FORMAT, "%s: %s is no array of bytes", gguf_path(file), key);
+    s->charsmap = v->bytes;
+    return ANDIRON_OK;
 }
 
 /* An imported file carries the documents of the Hugging Face folder (tokenizer.huggingface.json: ggml/docs/gguf.md; the
@@ -184,6 +210,8 @@ andiron_status vocab_open(struct tokenizer **out, const struct gguf *file, struc
         status = read_scores(&s, file, arena, error);
     if (!status)
         status = read_kinds(&s, file, arena, error);
+    if (!status)
+        status = read_charsmap(&s, file, error);
     if (status)
         return status;
     read_ids(&s, file);

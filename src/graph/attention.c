@@ -137,6 +137,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
 {
     const size_t hd = s->in[0].size, hd32 = round_up(hd, Q_BLOCK);
     const double alibi = s->node->arg[ATTEND_ALIBI].number;
+    const float alibi_by = (float)s->node->arg[ATTEND_ALIBI_BY].number;
     size_t at = 0;
     x->first_row = tile.first - r->plan->rows[tile.first].position;
     for (size_t row = tile.first; row < tile.first + tile.n; row++) {
@@ -150,7 +151,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
             begin_sum(r, s, row, head + h, at, x);
             x->position[at] = r->plan->rows[row].position;
             x->head[at] = (uint32_t)(head + h);
-            x->slope[at] = alibi > 0 ? alibi_slope(alibi, head + h, s->in[0].heads) : 0;
+            x->slope[at] = alibi > 0 ? alibi_by * alibi_slope(alibi, head + h, s->in[0].heads) : 0;
             x->only[at] = only && chosen.heads > 1 ? only + kv_head * chosen.head_stride : only;
             x->next[at] = 0;
             x->near[at] = view_given(s->in[3]) ? run_row(r, s->in[3], row, 0) + (head + h) * s->in[3].head_stride

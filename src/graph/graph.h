@@ -49,7 +49,7 @@ enum arg_kind {
     ARG_LIST,   /* whole numbers; in the language the key of the metadata that holds them */
 };
 
-enum { OP_MAX_ARGS = 22 };
+enum { OP_MAX_ARGS = 23 };
 
 struct op_arg {
     const char *name;
@@ -96,7 +96,8 @@ enum {
     ATTEND_JOINS,
     ATTEND_NEAR_KEYS,
     ATTEND_NEAR_AT,
-    ATTEND_BY
+    ATTEND_BY,
+    ATTEND_ALIBI_BY
 };
 
 typedef int32_t node_id; /* place in the graph; -1: none */

@@ -216,8 +216,11 @@ static const char *mismatch(struct shape q, struct shape k, struct shape v)
 
 andiron_status rules_attend(struct check *c)
 {
-    static const uint8_t rules[][2] = {
-        {ATTEND_SCALE, NOT_NEGATIVE}, {ATTEND_WINDOW, COUNT}, {ATTEND_CAP, NOT_NEGATIVE}, {ATTEND_ALIBI, NOT_NEGATIVE}};
+    static const uint8_t rules[][2] = {{ATTEND_SCALE, NOT_NEGATIVE},
+                                       {ATTEND_WINDOW, COUNT},
+                                       {ATTEND_CAP, NOT_NEGATIVE},
+                                       {ATTEND_ALIBI, NOT_NEGATIVE},
+                                       {ATTEND_ALIBI_BY, NOT_NEGATIVE}};
     struct shape q = rule_shape(c, ATTEND_Q), k, v;
     char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT], v_text[SHAPE_TEXT];
     andiron_status s = rule_numbers(c, sizeof rules / sizeof *rules, rules);

@@ -71,7 +71,8 @@ static andiron_status check_source(struct tokenizer *t, andiron_error *error)
     else
         return error_set(
             error, ANDIRON_E_SUPPORT,
-            "the tokenizer \"%.*s\" is not supported: \"gpt2\" (byte-level BPE) and \"llama\" (SentencePiece) are",
+            "the tokenizer \"%.*s\" is not supported: \"gpt2\" (byte-level BPE), \"llama\" (SentencePiece), \"bert\" "
+            "(WordPiece) and \"t5\" (Unigram) are",
             (int)(s->model.n < 60 ? s->model.n : 60), s->model.p ? s->model.p : "");
     int32_t *ids[] = {&s->bos, &s->eos, &s->eot, &s->eom, &s->unknown, &s->sep, &s->padding};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
@@ -158,6 +159,8 @@ andiron_status tokenizer_open_steps(struct tokenizer **out, const struct tokeniz
 
 andiron_status tokenizer_open(struct tokenizer **out, const struct tokenizer_source *source, andiron_error *error)
 {
+    if (tokenizer_is_of_words(source->model))
+        return tokenizer_open_of_words(out, source, error);
     return tokenizer_open_steps(out, source, NULL, error);
 }
 

@@ -67,6 +67,11 @@ andiron_status hf_charsmap_open(struct hf *h, struct hf_charsmap **out, struct s
     return ANDIRON_OK;
 }
 
+struct span hf_charsmap_bytes(const struct hf_charsmap *map)
+{
+    return (struct span){(const char *)map->units - 4, 4 + map->n_units * 4 + map->texts.n};
+}
+
 /* ---- running ---- */
 
 static uint32_t offset_of(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }

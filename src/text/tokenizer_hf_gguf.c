@@ -1,5 +1,6 @@
 /* tokenizer_hf_gguf.c - a tokenizer.json said as a GGUF file says it: byte-level BPE as "gpt2" with the name of its
- * pre-tokenizer, BPE that came of SentencePiece as "llama" with scores. What cannot be said so is refused. */
+ * pre-tokenizer, BPE that came of SentencePiece as "llama" with scores; the other kinds by tokenizer_hf_say.c. What
+ * cannot be said so is refused. */
 #include "base/error.h"
 #include "text/tokenizer_hf.h"
 #include "text/tokenizer_hf_internal.h"
@@ -298,7 +299,7 @@ static andiron_status put_tokens(struct speaker *s, size_t n)
     s->out->texts = texts;
     s->out->kinds = kinds;
     s->out->n_tokens = n;
-    return ANDIRON_OK;
+    return s->h->model == HF_WORDPIECE ? hf_mark_words(s->out, texts, s->arena, s->error) : ANDIRON_OK;
 }
 
 /* Scores for as many tokens as there are. */
@@ -314,24 +315,30 @@ static andiron_status fit_scores(struct speaker *s)
     return ANDIRON_OK;
 }
 
+static andiron_status say_model(struct speaker *s)
+{
+    switch (s->h->model) {
+    case HF_WORDPIECE: return hf_say_words(s->t, s->root, s->out, s->error);
+    case HF_UNIGRAM: return hf_say_unigrams(s->t, s->root, s->out, s->arena, s->error);
+    case HF_WORDLEVEL: return refuse(s, "a vocabulary of the kind WordLevel");
+    default: break;
+    }
+    if (spells_bytes(s->h))
+        return say_bytes(s);
+    return is_pieces(s->h, &s->out->add_space_prefix) ? say_pieces(s) : refuse(s, "BPE with these steps");
+}
+
 andiron_status tokenizer_hf_say(const struct tokenizer *t, const json_t *root, size_t n_tokens, struct arena *arena,
                                 struct tokenizer_source *out, andiron_error *error)
 {
-    static const char *const others[] = {"BPE", "WordPiece", "WordLevel", "Unigram"};
     struct speaker s = {t, t->hf, root, arena, out, error};
-    char what[80];
     *out = t->source;
     out->pre = (struct span){NULL, 0};
     out->scores = NULL;
     out->add_space_prefix = 0;
     out->unknown = s.h->unknown;
-    snprintf(what, sizeof what, "a vocabulary of the kind %s", others[s.h->model]);
-    if (s.h->model != HF_BPE)
-        return refuse(&s, what);
-    andiron_status status = spells_bytes(s.h)                        ? say_bytes(&s)
-                            : is_pieces(s.h, &out->add_space_prefix) ? say_pieces(&s)
-                                                                     : refuse(&s, "BPE with these steps");
-    if (!status)
+    andiron_status status = say_model(&s);
+    if (!status && s.h->model != HF_WORDPIECE)
         status = put_around(&s);
     if (!status)
         status = put_tokens(&s, n_tokens ? n_tokens : t->source.n_tokens);

@@ -190,12 +190,21 @@ andiron_status hf_norm_open(struct hf *h, const json_t *normalizer, andiron_erro
 bool hf_normalize(struct hf_run *run, struct hf_piece *piece); /* to memory of the run's */
 bool hf_form(struct hf_run *run, struct span text, unsigned options, struct buffer *out);
 andiron_status hf_charsmap_open(struct hf *h, struct hf_charsmap **out, struct span base64, andiron_error *error);
+struct span hf_charsmap_bytes(const struct hf_charsmap *map); /* as SentencePiece keeps it */
 bool hf_charsmap_run(const struct hf_charsmap *map, struct span text, struct buffer *out, bool *lost_first);
 
 /* tokenizer_hf_split.c */
 andiron_status hf_split_open(struct hf *h, const json_t *pre_tokenizer, andiron_error *error);
 bool hf_split_run(struct hf_run *run, size_t step, struct hf_piece piece); /* calls hf_word for each word */
 bool hf_spell_bytes(struct buffer *out, struct span text);                 /* GPT-2's printable alphabet */
+
+/* tokenizer_hf_say.c: what tokenizer_hf_say needs for kinds that are not BPE. */
+andiron_status hf_say_words(const struct tokenizer *t, const json_t *root, struct tokenizer_source *out,
+                            andiron_error *error);
+andiron_status hf_mark_words(const struct tokenizer_source *out, struct span *texts, struct arena *arena,
+                             andiron_error *error);
+andiron_status hf_say_unigrams(const struct tokenizer *t, const json_t *root, struct tokenizer_source *out,
+                               struct arena *arena, andiron_error *error);
 
 /* tokenizer_hf_added.c */
 andiron_status hf_added_read(struct hf *h, const json_t *list, andiron_error *error);

@@ -78,6 +78,11 @@ bool tokenizer_set_trait(struct tokenizer *t, int32_t id, enum trait trait); /* 
 andiron_status tokenizer_open_steps(struct tokenizer **out, const struct tokenizer_source *source, struct hf *hf,
                                     andiron_error *error);
 
+/* tokenizer_gguf_json.c: vocabularies that are run as a tokenizer.json. */
+bool tokenizer_is_of_words(struct span model);
+andiron_status tokenizer_open_of_words(struct tokenizer **out, const struct tokenizer_source *source,
+                                       andiron_error *error);
+
 /* tokenizer_special.c. Runs cover the text; `markup` ones may hold control tokens. */
 andiron_status special_build(struct tokenizer *t, andiron_error *error);
 struct special_match {

@@ -34,6 +34,15 @@ class Convert(Case):
             self.assertIn("runs here     yes", self.ok("show", made).decode())
         self.assertTrue(sizes["q8_0"] < sizes["bf16"] < sizes["f32"])
 
+    def test_several_files(self):
+        whole, parts = scratch / "whole.gguf", scratch / "parts.gguf"
+        self.ok("convert", folder_of_ids(), whole, "--type", "f32")
+        self.ok("convert", folder_of_ids(), parts, "--type", "f32", "--split-max-size", "1M")  # all of it fits
+        self.assertEqual(parts.read_bytes(), whole.read_bytes())
+        self.misused("convert", folder_of_ids(), parts, "--split-max-size", "5")
+        self.misused("convert", folder_of_ids(), parts, "--split-max-size", "0M")
+        self.misused("convert", folder_of_ids(), parts, "--split-max-size", "1MB")
+
     def test_a_file_is_kept(self):
         made = scratch / "kept.gguf"
         made.write_bytes(b"mine")

@@ -116,8 +116,9 @@ static void read_input(struct input *in, const uint8_t *data, size_t n)
 {
     struct tokenizer_source *s = &in->source;
     struct span rest = {(const char *)data + N_HEAD, n - N_HEAD};
-    bool spm = data[0] & 1, raw = !spm && (data[1] % 32 == 28 || data[1] % 32 == 29);
-    s->model = span_of(spm ? "llama" : "gpt2");
+    bool spm = data[0] & 1, words = data[0] & 32, raw = words || (!spm && (data[1] % 32 == 28 || data[1] % 32 == 29));
+    s->model = span_of(words ? (spm ? "t5" : "bert") : spm ? "llama" : "gpt2");
+    s->lowercase = s->strip_accents = s->remove_extra_whitespaces = (data[0] >> 6 & 3) - 1;
     s->pre = span_of(pres[data[1] % 32]);
     s->name = span_of(data[0] & 8 ? "phi-3" : "");
     s->bos = data[2] & 7;
@@ -205,8 +206,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (status && (t || error.status != status || !error.text[0]))
         abort();
     if (!status)
-        run(t, in,
-            data[0] & 2 && !(data[0] & 12)); /* with spaces in front, a token may stand for the one that was put */
+        run(t, in, data[0] & 2 && !(data[0] & 44)); /* words come back in other ways; with spaces in front, a token may
+                                                       stand for the one that was put */
     tokenizer_close(t);
     free(in);
     return 0;

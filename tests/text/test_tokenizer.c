@@ -208,8 +208,8 @@ static void what_is_refused(void **state)
     (void)state;
     static const char *const tokens[] = {"a", NULL};
     struct vocabulary v;
-    vocabulary_make(&v, "bert", tokens, NULL, NULL);
-    refused(v.source, ANDIRON_E_SUPPORT, "bert");
+    vocabulary_make(&v, "plamo2", tokens, NULL, NULL);
+    refused(v.source, ANDIRON_E_SUPPORT, "plamo2");
     v.source.model = span_of("gpt2");
     v.source.pre = span_of("nobody-knows-me");
     refused(v.source, ANDIRON_E_SUPPORT, "nobody-knows-me");

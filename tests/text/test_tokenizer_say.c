@@ -121,6 +121,80 @@ static void bytes_are_said(void **state)
     }
 }
 
+/* ---- words, and pieces by probability ---- */
+
+static void words_are_said(void **state)
+{
+    static const char *const cases[][2] = {{"cased", "bert"}, {"uncased", "bert"}, {"xlmr", "t5"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct said s;
+        andiron_error e = {0};
+        size_t n;
+        if (say_golden(&s, cases[i][0], &e))
+            fail_msg("%s: %s", cases[i][0], e.text);
+        open_again(&s, cases[i][0], cases[i][1], "default");
+        const size_t same = count_agreeing(&s, &n);
+        print_message("%-10s %zu of %zu lines\n", cases[i][0], same, n);
+        assert_int_equal(same, n);
+        assert_int_equal(tokenizer_n_tokens(s.again), tokenizer_n_tokens(s.t));
+        close_said(&s);
+    }
+}
+
+static void other_steps_are_refused(void **state)
+{
+    static const char *const cases[][2] = {
+        {"albert", "Unigram with these steps"}, {"t5", "Unigram with these steps"}, {"words", "WordLevel"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct said s;
+        andiron_error e = {0};
+        assert_int_equal(say_golden(&s, cases[i][0], &e), ANDIRON_E_SUPPORT);
+        if (!strstr(e.text, cases[i][1]))
+            fail_msg("%s: \"%s\"", cases[i][0], e.text);
+        close_said(&s);
+    }
+}
+
+/* Texts that no tokenizer.json could hold, twice the same, and ids that are not there. */
+static void strange_vocabularies_are_read_or_refused(void **state)
+{
+    const struct span texts[] = {
+        {"[UNK]", 5}, {"\342\226\201a", 4}, {"\342\226\201a", 4}, {"\xff", 1}, {"", 0}, {"b\0c", 3},
+        {"b", 1},     {"\342\226\201", 3}};
+    enum { N = sizeof texts / sizeof *texts };
+    const char *const models[] = {"bert", "t5"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct tokenizer_source s = {.model = span_of(models[i]), .n_tokens = N, .texts = texts, .bos = 99, .eos = -1};
+        struct tokenizer *t;
+        struct buffer ids;
+        andiron_error e = {0};
+        s.eot = s.eom = s.sep = s.padding = -1;
+        s.add_bos = s.add_eos = s.add_space_prefix = s.remove_extra_whitespaces = s.lowercase = s.strip_accents = -1;
+        if (tokenizer_open(&t, &s, &e))
+            assert_non_null(strstr(e.text, "past the vocabulary's end")); /* bert's bos */
+        tokenizer_close(t);
+        s.bos = -1;
+        assert_int_equal(tokenizer_open(&t, &s, &e), ANDIRON_OK);
+        assert_int_equal(tokenizer_n_tokens(t), N);
+        buffer_init(&ids, SIZE_MAX);
+        assert_int_equal(tokenizer_encode(t, span_of("ab \xff unusable 3"), 1, &ids, &e), ANDIRON_OK);
+        assert_true(ids.n >= 12 && ((const int32_t *)(const void *)ids.data)[0] == 1);
+        buffer_reset(&ids);
+        tokenizer_close(t);
+        s.charsmap = span_of("nonsense");
+        assert_int_equal(tokenizer_open(&t, &s, &e), i ? ANDIRON_E_FORMAT : ANDIRON_OK);
+        tokenizer_close(t);
+        s.unknown = N;
+        assert_int_equal(tokenizer_open(&t, &s, &e), ANDIRON_E_FORMAT);
+        assert_non_null(strstr(e.text, "unknown_token_id"));
+        s.n_tokens = 0;
+        assert_int_equal(tokenizer_open(&t, &s, &e), ANDIRON_E_FORMAT);
+    }
+}
+
 /* ---- pieces ---- */
 
 #define MARK "\342\226\201"
@@ -191,9 +265,9 @@ static void other_merges_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_are_said),
-        cmocka_unit_test(pieces_are_said),
-        cmocka_unit_test(other_merges_are_refused),
+        cmocka_unit_test(bytes_are_said),          cmocka_unit_test(words_are_said),
+        cmocka_unit_test(other_steps_are_refused), cmocka_unit_test(strange_vocabularies_are_read_or_refused),
+        cmocka_unit_test(pieces_are_said),         cmocka_unit_test(other_merges_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

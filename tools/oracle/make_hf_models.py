@@ -29,6 +29,8 @@ bamba granitemoehybrid granitemoehybrid-rope granitemoeshared-shared jamba nemot
 gemma4_text gemma4_text-experts gemma3 mistral3 qwen3_5 qwen3_5_moe gemma4
 phi3-long gpt_neox-odd hunyuan_v1_dense-alpha deepseek_v2-groups deepseek_v3-halves ernie4_5_moe-biases olmoe-clipped
 llama-gelu
+qwen2_moe-windows mpt-alibi falcon-alibi falcon-alibi-heads opt-narrow opt-after stablelm-heads stablelm-parallel
+lfm2-biases lfm2_moe-biases gpt_oss-bounds deepseek_v3-mscale
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -104,6 +106,20 @@ MORE = {
     "deepseek_v3-halves": {"head_dim": 4, "num_key_value_heads": 4, "rope_interleave": False},
     "ernie4_5_moe-biases": {"use_bias": True, "tie_word_embeddings": True},
     "llama-gelu": {"hidden_act": "gelu", "mlp_bias": True},
+    "qwen2_moe-windows": {"use_sliding_window": True, "num_hidden_layers": 4, "max_window_layers": 3},
+    "mpt-alibi": {"n_heads": 4, "attn_config": {"alibi": False, "alibi_bias_max": 16}},
+    "falcon-alibi": {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
+    "falcon-alibi-heads": {"alibi": True, "hidden_size": 48, "num_attention_heads": 6},
+    "opt-narrow": {"word_embed_proj_dim": 16},
+    "opt-after": {"word_embed_proj_dim": 16, "do_layer_norm_before": False},
+    "stablelm-heads": {"qk_layernorm": True, "use_parallel_residual": True},
+    "stablelm-parallel": {"use_parallel_residual": True, "use_qkv_bias": True},
+    "lfm2-biases": {"layer_types": ["conv", "full_attention"], "conv_bias": True},
+    "lfm2_moe-biases": {"layer_types": ["conv", "full_attention"], "conv_bias": True},
+    "gpt_oss-bounds": {"swiglu_limit": 0.8, "swiglu_alpha": 1.3},
+    "deepseek_v3-mscale": {"head_dim": 4, "num_key_value_heads": 4,
+                           "rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "mscale": 0.5,
+                                               "mscale_all_dim": 1.0, "original_max_position_embeddings": 32}},
     "olmoe-clipped": {"clip_qkv": 0.5},
     "mamba2": {"head_dim": 8},
     "bamba": {"attn_layer_indices": [1]},
@@ -120,6 +136,10 @@ SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
              "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
              "num_position_embeddings": 16}
 TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
+
+
+# what old folders do not say
+UNSAID = {"qwen2_moe-windows": ["layer_types"]}
 
 
 def config_of(name):
@@ -167,6 +187,10 @@ def make(kind, bf16):
         logits = (out.last_hidden_state if reads else out.logits)[0].numpy().astype("<f4")
     (model.bfloat16() if bf16 else model).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    said = {key: value for key, value in config.items() if key not in UNSAID.get(kind, ())}
+    if said != config:
+        (folder / "config.json").write_text(json.dumps(said, indent=2) + "\n")
     vocabulary = {"<unk>": 0, **{f"w{i}": i for i in range(1, 64)}}
     Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")).save(str(folder / "tokenizer.json"))
     head = np.array(logits.shape, "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()

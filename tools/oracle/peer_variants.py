@@ -18,6 +18,8 @@ VARIANTS = {
     "mpt.bias": {"+with": ["attn_qkv.bias", "attn_output.bias", "ffn_up.bias", "ffn_down.bias", "output_norm.bias",
                            "attn_norm.bias",
                            "ffn_norm.bias"], "+without": ["position_embd.weight", "attn_k_norm.weight"]},
+    "mpt.learned": {"attention.max_alibi_bias": 0.0, "+with": ["position_embd.weight"],
+        "+without": ["attn_q_norm.weight", "attn_k_norm.weight"]},
     "baichuan.13b": NO_ROPE | {LAYERS: 40, WIDTH: 32, FF: 32},
     "stablelm.3b": {"+with": ["ffn_norm.bias"]},
     "stablelm.12b": {"use_parallel_residual": True, "+with": [], "+without": ["ffn_norm.weight"]},

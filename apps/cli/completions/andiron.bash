@@ -20,7 +20,7 @@ _andiron()
     logits) words="--tokens --prompt -p --source --special --output -o --ubatch --decode --beside --ctx -c --kv-type --threads -t --cpu --arch --quant --verbose -h --help" ;;
     perplexity) words="--ctx -c --chunks --kv-type --json --threads -t --cpu --arch --quant --verbose -h --help" ;;
     embed) words="--lines --file -f --tokens --pooling --raw --ctx -c --threads -t --cpu --arch --quant --verbose -h --help" ;;
-    convert) words="--type -t --threads --force --verbose -v -h --help" ;;
+    convert) words="--type -t --split-max-size --threads --force --verbose -v -h --help" ;;
     import) words="--type -t --trust-remote-code -h --help" ;;
     bench) words="--prompt -p --generate -n --depth -d --sequences -s --repetitions -r --ubatch --kv-type --json --threads -t --cpu --arch --quant --verbose -h --help" ;;
     esac

@@ -88,6 +88,7 @@ complete -c andiron -n '__fish_seen_subcommand_from embed' -l arch -r -d 'read t
 complete -c andiron -n '__fish_seen_subcommand_from embed' -l quant -r -f -a 'f32 f16 bf16 q8_0 q6_k q5_k q5_k_m q5_k_s q5_1 q5_0 q4_k q4_k_m q4_k_s q4_1 q4_0 q3_k q3_k_l q3_k_m q3_k_s q2_k' -d 'quantize a folder\'s weights; the result is kept for next time'
 complete -c andiron -n '__fish_seen_subcommand_from embed' -l verbose -d 'say more on stderr'
 complete -c andiron -n '__fish_seen_subcommand_from convert' -l type -s t -r -f -a 'f32 f16 bf16 q8_0 q6_k q5_k q5_k_m q5_k_s q5_1 q5_0 q4_k q4_k_m q4_k_s q4_1 q4_0 q3_k q3_k_l q3_k_m q3_k_s q2_k' -d 'what matrices become; default: bf16 or f16'
+complete -c andiron -n '__fish_seen_subcommand_from convert' -l split-max-size -r -d 'files of at most so much weights each, such as 4G or 500M'
 complete -c andiron -n '__fish_seen_subcommand_from convert' -l threads -r -d 'threads; default: one for each physical core'
 complete -c andiron -n '__fish_seen_subcommand_from convert' -l force -d 'replace a file that is there already'
 complete -c andiron -n '__fish_seen_subcommand_from convert' -l verbose -s v -d 'tell what the library says'

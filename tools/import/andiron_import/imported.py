@@ -41,7 +41,8 @@ def layers_of(model, nodes):
 
 
 class Imported:
-    """text: the definition; emitter: the names of its tensors; whole_texts: rows see what follows them. The model's parameters may be weights.py's."""
+    """text: the definition; emitter: the names of its tensors; whole_texts: rows see what follows them. The
+    model's parameters may be weights.py's."""
 
     def __init__(self, model):
         self.model = model
