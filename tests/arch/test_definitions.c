@@ -98,14 +98,16 @@ static void every_built_in_definition_has_its_model_and_logits(void **state)
     (void)state;
     for (size_t i = 0; arch_builtin_name(i); i++) {
         const char *name = arch_builtin_name(i);
-        char model[512], logits[512], spec[512], values[512], folder[512];
+        char model[512], logits[512], spec[512], values[512], folder[512], imported[512];
         snprintf(model, sizeof model, TINY("%s"), name);
         snprintf(logits, sizeof logits, SOURCE_DIR "/tests/golden/%s.bin", name);
         snprintf(spec, sizeof spec, SOURCE_DIR "/tests/golden/archs/%s.txt", name);
         snprintf(values, sizeof values, SOURCE_DIR "/tests/golden/archs/%s.bin", name);
         snprintf(folder, sizeof folder, SOURCE_DIR "/tests/golden/hf_models/%s/golden.bin", name);
+        snprintf(imported, sizeof imported, SOURCE_DIR "/tests/golden/imports/%s.bin", name);
         if (!is_library(name) && (access(model, R_OK) || access(logits, R_OK)) &&
-            (access(spec, R_OK) || access(values, R_OK)) && access(folder, R_OK))
+            (access(spec, R_OK) || access(values, R_OK)) && access(folder, R_OK) &&
+            access(imported, R_OK))
             fail_msg("%s has no tiny model; see docs/adding-an-architecture.md", name);
     }
 }

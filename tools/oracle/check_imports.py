@@ -25,8 +25,6 @@ sys.path.append(str(ROOT / "tools/import"))
 from andiron_import import __main__ as importer  # noqa: E402
 from andiron_import import check  # noqa: E402
 
-CONTRADICTS = 1e-3  # of the largest logit: a cache that is wrong, not one that rounds
-
 
 def compared(folder, out, program):
     """What is to be said of one model, and whether it agrees."""
@@ -41,10 +39,10 @@ def compared(folder, out, program):
     far = [check.far(check.andiron_logits(program, out, tokens, 0), logits)]
     own = check.far(one_by_one, logits[-n:]) if n else 0
     if n:
-        want = one_by_one if own < CONTRADICTS else logits[-n:]
+        want = one_by_one if own < check.LIMIT else logits[-n:]
         far.append(check.far(check.andiron_logits(program, out, tokens, n)[-n:], want))
     said = " ".join(f"{by:.1e}" for by in far)
-    return max(far) <= check.LIMIT, said if own < CONTRADICTS else f"{said}, Transformers from itself {own:.1e}"
+    return max(far) <= check.LIMIT, said if own < check.LIMIT else f"{said}, Transformers from itself {own:.1e}"
 
 
 def child(folder, out, program, pipe):

@@ -71,10 +71,18 @@ def make(name):
         small["num_labels"] = 3
     model = HEADS[head].from_config(cls(**small)).float().eval()
     fill(model, False)
+    write_golden(model, name)
+
+
+def write_golden(model, name, definition=True):
+    """definition: is it in the file, or in arch/?"""
     with torch.no_grad():
         logits = model(**heads.arguments(model, torch.tensor([TOKENS]))).logits[0].numpy().astype("<f4")
     with tempfile.TemporaryDirectory() as nothing:
-        Imported(model).save(OUT / f"{name}.gguf", "f32", pathlib.Path(nothing) / name)  # no tokenizer in it
+        imported = Imported(model)
+        if not definition:
+            imported.text, imported.name = None, name
+        imported.save(OUT / f"{name}.gguf", "f32", pathlib.Path(nothing) / name)  # no tokenizer in it
     sizes = np.array([len(TOKENS), logits.shape[-1]], "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()
     (OUT / f"{name}.bin").write_bytes(sizes + logits.tobytes())
     print(name, float(np.abs(logits).max()))

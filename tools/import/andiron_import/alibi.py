@@ -43,8 +43,8 @@ def alibi_of(bias, heads):
 def rising(q, k, slopes, scale):
     """Queries and keys with a number more, whose product is slope * place: softmax sees only differences of those."""
     longer = lambda x: (*x.shape[:3], x.shape[3] + 1)
-    column = slopes.then(lambda s: (s / scale).float().reshape(1, -1, 1, 1), (1, *slopes.shape, 1, 1), f"by{scale}")
-    slope = as_rows(column)
+    upright = slopes.then(lambda s: (s / scale).float().reshape(1, -1, 1, 1), (1, *slopes.shape, 1, 1), f"by{scale}")
+    slope = as_rows(upright)
     place = Rows(Node("numbers", attrs={"ids": "positions"}), [[], [], [(text.ROWS, TEXT)], []])
     column = lambda x, y: joined([x, y.expand((*x.shape[:3], 1))], 3, longer(x))
     return column(q, slope), column(k, place)

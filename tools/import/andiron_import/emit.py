@@ -117,6 +117,9 @@ class Names:
         return name
 
 
+NUMBER = re.compile(r"(?<![\w.\"])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.])")  # of a definition's text
+
+
 def said(x):
     if isinstance(x, str):
         return x
@@ -229,7 +232,7 @@ class Scope:
     def put(self, node, uses):
         node.heads = self.native_heads(node)
         text = self.text(node)
-        if uses == 1 and len(text) <= self.emitter.width:
+        if uses == 1 and len(NUMBER.sub("#", text)) <= self.emitter.width:  # of any size alike
             self.local[node] = text
             return
         name = f"{self.prefix}{len(self.lines) + 1}"

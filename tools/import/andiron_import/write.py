@@ -22,7 +22,9 @@ DOCUMENTS = {"tokenizer.json": "json", "tokenizer_config.json": "config", "speci
 
 
 def add_texts(out, directory):
-    """The folder's tokenizer and chat template, as they are."""
+    """The folder's tokenizer and chat template, as they are; without one, the file takes token ids only."""
+    if not (directory / "tokenizer.json").exists():
+        out.add_tokenizer_model("none")
     for name, key in DOCUMENTS.items():
         file = directory / name
         if file.exists() and (directory / "tokenizer.json").exists():
@@ -36,13 +38,26 @@ def add_texts(out, directory):
             out.add_chat_template(said)
 
 
+def numbers_of(config):
+    """{name: number} of a configuration, those of groups inside as group.name: a definition of arch/ reads them."""
+    out = {}
+    for key, value in config.to_dict().items():
+        inside = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+        out |= {k: v for k, v in inside.items() if type(v) in (int, float) and math.isfinite(v)}
+    return out
+
+
 def write(path, imported, load, directory, kind="f32"):
     """One weight is in memory at a time."""
     emitter, name = imported.emitter, imported.name
     out = gguf.GGUFWriter(path, name)
-    out.add_string("andiron.arch", imported.text)
+    if imported.text:
+        out.add_string("andiron.arch", imported.text)
     out.add_name(directory.name or name)
     out.add_uint32(f"{name}.context_length", emitter.n_ctx)
+    out.add_uint32(f"{name}.block_count", emitter.n_layers)
+    for key, number in numbers_of(imported.model.config.get_text_config()).items():
+        (out.add_float64 if type(number) is float else out.add_int64)(f"{name}.{key}", number)
     if imported.pooling:
         out.add_uint32(f"{name}.pooling_type", imported.pooling)
     add_texts(out, directory)
