@@ -139,8 +139,9 @@ class Lowering:
             self.value[node] = recurrence.row(self.value[read[0]], *read[1::2])
             return
         at = At(node, trace.name_of(node.target))
-        if at.name == "copy.default":
-            self.value[node] = self.arg(node.args[1])
+        if at.name == "copy.default" or node.target is operator.getitem:
+            value, i = map(self.arg, node.args[:2])
+            self.value[node] = i if at.name == "copy.default" else value[i]
             return
         args = [self.arg(a) for a in node.args]
         if any(isinstance(v, (Rows, Aside)) for a in args for v in (a if isinstance(a, list) else [a])):
