@@ -182,7 +182,8 @@ class Scope:
             ins[4:] = [f"{k}: {v}" for k, v in zip("ab", ins[4:])]
         if node.op == "ngrams":
             keys = [f'".{self.emitter.names.list(attrs[k])}"' for k in ("multipliers", "sizes", "offsets")]
-            return f"ngrams({', '.join(['tokens', stems['weight'], *keys, said(attrs['end'])])})"
+            more = [f'{k}: "{attrs[k]}"' for k in ("join", "resets") if k in attrs]
+            return f"ngrams({', '.join(['tokens', stems['weight'], *keys, said(attrs['end']), *more])})"
         if node.op in ("linear", "head_linear", "experts", "conv"):
             more = [f"{k}: {said(attrs[k])}" for k in ("step", "ahead") if attrs.get(k, 0) > (k == "step")]
             return f"{node.op}({', '.join([*ins, stems['weight'], *more])})"

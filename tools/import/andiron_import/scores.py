@@ -3,9 +3,8 @@ import torch
 
 from . import alibi, fading, indexer, shares, text
 from .near import ByDistance
-from .rows import OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim
+from .rows import OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim, wrapped
 from .shares import KEYS, heads_of
-from .texts import wrapped
 from .values import TEXT, Const, Fill, Mask, Refused, Rows
 
 FAR = -9e3  # a score below is one of a place that is not seen
