@@ -1,4 +1,4 @@
-"""Tokens of earlier rows, and hashes of them: rows of a table at a sum of tokens times numbers, perhaps modulo a size."""
+"""Tokens of earlier rows, and hashes of them: rows of a table at a sum of tokens times numbers, modulo a size."""
 import torch
 
 from .ops_moves import Ids, numbers
@@ -9,7 +9,7 @@ from .whole import Whole
 
 
 class Gram(Aside):
-    """sum of times[n] * (the token n rows before) + plus, or the products' xor; modulo a size, if there is one, + after.
+    """sum of times[n] * (the token n rows before) + plus, or the products' xor; modulo a size, if any, + after.
     start: what counts as the tokens before the text; None: nothing does yet."""
 
     def __init__(self, times, dims, start, plus=0, xor=False, size=None, after=0):

@@ -3,8 +3,8 @@ import operator
 
 import torch
 
-from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_layers, ops_places, ops_states  # noqa: F401
-from . import ops_text, recurrence, routed, scores, seen, steps, text, texts, trace, whole  # noqa: F401
+from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_layers, ops_places  # noqa: F401
+from . import ops_states, ops_text, recurrence, routed, scores, seen, steps, text, texts, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
