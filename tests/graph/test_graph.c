@@ -375,7 +375,7 @@ static void attend(void **state)
 static void attends_join(void **state)
 {
     (void)state;
-    enum { SINKS = 9, EVERY = 15, OPEN, JOINS, BY };
+    enum { SINKS = 9, EVERY = 15, OPEN, JOINS, BY = ATTEND_BY };
     struct bench b;
     struct weight t[4], sinks = tensor(TYPE_F32, 6, 0);
     begin(&b);
