@@ -375,7 +375,7 @@ static void attend(void **state)
 static void attends_join(void **state)
 {
     (void)state;
-    enum { SINKS = 9, EVERY = 15, OPEN, JOINS };
+    enum { SINKS = 9, EVERY = 15, OPEN, JOINS, BY = ATTEND_BY };
     struct bench b;
     struct weight t[4], sinks = tensor(TYPE_F32, 6, 0);
     begin(&b);
@@ -390,9 +390,12 @@ static void attends_join(void **state)
     refused(&b, with_number(n, EVERY, 0), "every to be a whole number from 1");
     refused(&b, with_number(n, EVERY, 2.5), "every to be a whole number from 1");
     refused(&b, with_number(n, OPEN, 2), "open to be 0 or 1");
+    refused(&b, with_number(n, BY, 1), "expected by to be softmax, where sinks, only, every, open or joins is given");
+    assert_shape(&b, added(&b, with_number(attention(q, k, v, 1), BY, 1)), 2, 24, 6);
+    n = with_number(with_value(attention(q, k, v, 2), JOINS, open), EVERY, 4);
     node_id closed = added(&b, n);
     assert_shape(&b, closed, 2, 24, 6);
-    refused(&b, with_value(attention(q, k, v, 2), JOINS, closed), "what an attend with open: 1 gave");
+    refused(&b, with_value(attention(q, k, v, 3), JOINS, closed), "what an attend with open: 1 gave");
     end(&b);
 }
 

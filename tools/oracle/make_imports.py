@@ -22,6 +22,7 @@ sys.path += [str(ROOT / "tools/import"), str(ROOT / "tools/oracle")]
 from andiron_import import heads  # noqa: E402
 from andiron_import.imported import Imported  # noqa: E402
 from make_hf_models import SMALL, TOKENS, fill  # noqa: E402
+from written_model import WrittenConfig, WrittenForCausalLM  # noqa: E402
 
 OUT = ROOT / "tests/golden/imports"
 MORE = {"modernbert": {"local_attention": 8},
@@ -52,11 +53,12 @@ MORE = {"modernbert": {"local_attention": 8},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
-         "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes", "qwen2-classes"]  # TYPE-HEAD
+         "written", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
+         "qwen2-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification}
 
 
-def make(name):
+def transformers_model(name):
     kind, _, head = name.rpartition("-") if name.rpartition("-")[2] in HEADS else (name, "", "")
     cls = CONFIG_MAPPING[kind]
     fields = cls().to_dict()
@@ -69,7 +71,12 @@ def make(name):
         small["max_position_embeddings"] = 512
     if head == "classes":
         small["num_labels"] = 3
-    model = HEADS[head].from_config(cls(**small)).float().eval()
+    return HEADS[head].from_config(cls(**small))
+
+
+def make(name):
+    model = WrittenForCausalLM(WrittenConfig()) if name == "written" else transformers_model(name)
+    model = model.float().eval()
     fill(model, False)
     write_golden(model, name)
 
@@ -77,7 +84,7 @@ def make(name):
 def write_golden(model, name, definition=True):
     """definition: is it in the file, or in arch/?"""
     with torch.no_grad():
-        logits = model(**heads.arguments(model, torch.tensor([TOKENS]))).logits[0].numpy().astype("<f4")
+        logits = heads.numbers(model(**heads.arguments(model, torch.tensor([TOKENS]))))[0].numpy().astype("<f4")
     with tempfile.TemporaryDirectory() as nothing:
         imported = Imported(model)
         if not definition:

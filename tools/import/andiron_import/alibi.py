@@ -23,8 +23,7 @@ def slopes_in(bias, heads):
 
 def rise_of(bias, heads):
     """[heads] or [1], where bias [heads, text, text] rises evenly along the keys up to a row's own, whatever is
-    learned;
-    None: it does not."""
+    learned; None: it does not."""
     if not isinstance(bias, Const) or bias.shape[-2:] != (text.ROWS, text.ROWS):
         return None
     square = lambda b: b.reshape(-1, text.ROWS, text.ROWS)
@@ -43,8 +42,8 @@ def alibi_of(bias, heads):
 def rising(q, k, slopes, scale):
     """Queries and keys with a number more, whose product is slope * place: softmax sees only differences of those."""
     longer = lambda x: (*x.shape[:3], x.shape[3] + 1)
-    upright = slopes.then(lambda s: (s / scale).float().reshape(1, -1, 1, 1), (1, *slopes.shape, 1, 1), f"by{scale}")
-    slope = as_rows(upright)
+    slope = as_rows(slopes.then(lambda s: (s / scale).float().reshape(1, -1, 1, 1), (1, *slopes.shape, 1, 1),
+                                f"by{scale}"))
     place = Rows(Node("numbers", attrs={"ids": "positions"}), [[], [], [(text.ROWS, TEXT)], []])
     column = lambda x, y: joined([x, y.expand((*x.shape[:3], 1))], 3, longer(x))
     return column(q, slope), column(k, place)

@@ -2,8 +2,7 @@
 import torch
 
 from . import ops_layers  # noqa: F401 - its attend is wrapped here
-from .rows import as_rows, joined, op, ordered
-from .texts import wrapped
+from .rows import as_rows, joined, op, ordered, wrapped
 from .values import Const, Fill, Mask, Node, Refused
 
 

@@ -15,6 +15,8 @@ from .values import STATEFUL, Refused
 
 WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the first that keeps blocks short enough
 LONGEST = 44  # characters of a tensor's name in its layer: whole names have at most 64
+TAKEN = re.compile("[xvw]\\d*|l|tokens|positions|none|n_ctx_train|embeds|if|else|for|in|return|and|or|not|arch|param|"
+                   "block|graph|parent|with")  # variables and words of the language, which no tensor may be called
 MOST_LINES = 40  # the language has 48 variables a block
 
 
@@ -105,7 +107,7 @@ class Names:
         of = layer if inside or alone else None
         base = re.sub(r"\W", "_", inside[1] if inside else path.removeprefix("model."))
         base = base[-LONGEST:].lstrip("_")
-        base = f"part{base}" if base[:1].isdigit() else base or "weight"
+        base = f"part{base}" if base[:1].isdigit() else f"the_{base}" if TAKEN.fullmatch(base) else base or "weight"
         prefix, n = f"blk.{of}." if of is not None else "", 1
         name = prefix + base
         while name + ".weight" in self.tensors:
@@ -185,7 +187,8 @@ class Scope:
             ins[4:] = [f"{k}: {v}" for k, v in zip("ab", ins[4:])]
         if node.op == "ngrams":
             keys = [f'".{self.emitter.names.list(attrs[k])}"' for k in ("multipliers", "sizes", "offsets")]
-            return f"ngrams({', '.join(['tokens', stems['weight'], *keys, said(attrs['end'])])})"
+            more = [f'{k}: "{attrs[k]}"' for k in ("join", "resets") if k in attrs]
+            return f"ngrams({', '.join(['tokens', stems['weight'], *keys, said(attrs['end']), *more])})"
         if node.op in ("linear", "head_linear", "experts", "conv"):
             more = [f"{k}: {said(attrs[k])}" for k in ("step", "ahead") if attrs.get(k, 0) > (k == "step")]
             return f"{node.op}({', '.join([*ins, stems['weight'], *more])})"

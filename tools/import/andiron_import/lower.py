@@ -3,8 +3,8 @@ import operator
 
 import torch
 
-from . import by_key, einsum, indexer, near, ops_blocks, ops_complex, ops_layers, ops_places, ops_states  # noqa: F401
-from . import ops_text, recurrence, routed, scores, seen, steps, text, texts, trace, whole  # noqa: F401
+from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_layers, ops_places  # noqa: F401
+from . import ops_states, ops_text, recurrence, routed, scores, seen, steps, text, texts, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -68,6 +68,8 @@ class Lowering:
             return Fill(args[0].number, at.shape)
         if at.name in SAME_EVERYWHERE and all(number_of(x) is not None for x in args) and fills(flat):
             return Fill(same_everywhere(node, args), at.shape)
+        if any(isinstance(x, (grams.Gram, grams.Rolled)) for x in flat):
+            return grams.step(at, at.name, args, self.n_tokens)
         if any(isinstance(x, scores.OF_SCORES) for x in flat):
             return scores.step(at, at.name, args, kwargs)
         if self.asks_for_padding(at.name, args):
@@ -96,6 +98,8 @@ class Lowering:
         if at.name == "mul.Tensor" and number_of(args[1]) == 1:
             return x
         moved = OPS[at.name](at, *args) if at.name in OPS and at.name not in ("add.Tensor", "mul.Tensor") else None
+        if x.source == "tokens" and isinstance(moved, (texts.Longer, grams.Gram, grams.Rolled)):
+            return moved
         return x.remade(moved) if isinstance(moved, Rows) and moved.node is x.node else None
 
     def plain(self, at, x):
@@ -139,8 +143,9 @@ class Lowering:
             self.value[node] = recurrence.row(self.value[read[0]], *read[1::2])
             return
         at = At(node, trace.name_of(node.target))
-        if at.name == "copy.default":
-            self.value[node] = self.arg(node.args[1])
+        if at.name == "copy.default" or node.target is operator.getitem:
+            value, i = map(self.arg, node.args[:2])
+            self.value[node] = i if at.name == "copy.default" else value[i]
             return
         args = [self.arg(a) for a in node.args]
         if any(isinstance(v, (Rows, Aside)) for a in args for v in (a if isinstance(a, list) else [a])):

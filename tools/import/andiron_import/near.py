@@ -4,8 +4,7 @@ import torch
 from . import text
 from .ops_moves import Ids
 from .ops_numbers import summed
-from .rows import apply, as_rows, combine, joined, number_of, op, ordered, text_dim
-from .texts import wrapped
+from .rows import apply, as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
 from .values import Aside, Const, Fill, Node, Refused, Rows
 
 

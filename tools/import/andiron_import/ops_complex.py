@@ -1,7 +1,6 @@
 """torch's complex numbers, as pairs of rows."""
 from . import places
-from .rows import apply, as_rows, combine, joined, op
-from .texts import wrapped
+from .rows import apply, as_rows, combine, joined, op, wrapped
 from .values import Complex, Const
 
 

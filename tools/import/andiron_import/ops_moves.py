@@ -4,7 +4,7 @@ import math
 import torch
 
 from . import text
-from .rows import apply, as_rows, joined, op, ordered, OPS
+from .rows import apply, as_rows, joined, number_of, op, ordered, OPS
 from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 # ---- tokens and positions as whole numbers
@@ -262,4 +262,5 @@ def _(t, x, y, dim, index):
 
 @op("copy.default")
 def _(t, x, y, *_):
-    return as_rows(y).expand(t.shape)
+    number = number_of(y)
+    return as_rows(y).expand(t.shape) if number is None else Fill(number, t.shape)

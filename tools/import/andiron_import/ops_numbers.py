@@ -128,9 +128,9 @@ def _(t, x, alpha=1.0, scale=1.0, input_scale=1.0):
     return combine("mul", combine("add", apply("relu", x), below, t.shape), float(scale), t.shape)
 
 
-@op("leaky_relu.default")
+@op("leaky_relu.default", "_prelu_kernel.default")
 def _(t, x, slope=0.01):
-    return combine("add", apply("relu", x), combine("mul", minus_part(x), float(slope), t.shape), t.shape)
+    return combine("add", apply("relu", x), combine("mul", minus_part(x), slope, t.shape), t.shape)
 
 
 def minus_part(x):

@@ -3,7 +3,7 @@ import math
 
 from .ops_numbers import chosen, last
 from .rows import apply, as_rows, combine, number_of, op, ordered, per_row, unary
-from .values import Node, Refused, Rows
+from .values import Aside, Node, Refused, Rows
 
 
 def largest(x, n, dim, shapes):
@@ -18,7 +18,14 @@ def largest(x, n, dim, shapes):
         places = Node("top", [(row, 1)], n, 1, {"n": n})
         found = Node("pick", [(row, 1), (places, 1)], n)
         best = found if best is None else Node("concat", [(best, 1), (found, 1)], best.n + n)
-    return [Rows.of(best, shapes[0]), Rows.of(places, shapes[1]) if rows == 1 else None]
+    return [Rows.of(best, shapes[0]), Rows.of(places, shapes[1]) if rows == 1 else SeveralPlaces()]
+
+
+class SeveralPlaces(Aside):
+    """Places of the largest numbers of several rows, which are not told."""
+
+    def __getattr__(self, name):
+        raise Refused("places of the largest numbers of several rows, where one row's are covered")
 
 
 @op("topk.default")

@@ -2,8 +2,7 @@
 
 A `share` is the sum, over the row's places where the expert stands, of the places' weights, or of 1 (experts.py).
 """
-from .rows import OPS, apply, as_rows, combine, op, ordered, per_row, text_dim
-from .texts import wrapped
+from .rows import OPS, apply, as_rows, combine, op, ordered, per_row, text_dim, wrapped
 from .values import Aside, Fill, Node, Refused, Rows
 from .whole import Whole
 

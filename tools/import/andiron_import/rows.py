@@ -16,6 +16,15 @@ def op(*names):
     return put
 
 
+def wrapped(*names):
+    """A handler that comes before the one of that name: it is given that one first."""
+    def put(function):
+        for name in names:
+            OPS[name] = lambda t, *a, plain=OPS[name], **k: function(plain, t, *a, **k)
+        return function
+    return put
+
+
 def make(op_name, inputs, n, shape, heads=1, attrs=None, weights=None):
     return Rows.of(Node(op_name, inputs, n, heads, attrs, weights), shape)
 

@@ -3,9 +3,8 @@ import torch
 
 from . import alibi, fading, indexer, shares, text
 from .near import ByDistance
-from .rows import OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim
+from .rows import OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim, wrapped
 from .shares import KEYS, heads_of
-from .texts import wrapped
 from .values import TEXT, Const, Fill, Mask, Refused, Rows
 
 FAR = -9e3  # a score below is one of a place that is not seen
@@ -106,23 +105,36 @@ def added(s, x):
         s = shares.own(s)
         q, k = alibi.rising(s.q, s.k, rise, s.scale)
         return s.but(q=q, k=k)
-    if number_of(x) is not None or isinstance(x, (Const, Rows)) and text.ROWS not in x.shape[-2:]:
+    if number_of(x) is not None or isinstance(x, (Const, Rows)) and x.shape[-1:] != (text.ROWS,):
         return s.but(plus=x if s.plus is None else combine("add", s.plus, x, None))
     if isinstance(x, Const) and x.learned and s.bias is None:
         return s.but(bias=x)
-    return s.but(alibi=alibi.alibi_of(as_rows(x), s.q.shape[1]))
+    try:
+        return s.but(alibi=alibi.alibi_of(as_rows(x), s.q.shape[1]))
+    except Refused:
+        if not isinstance(x, Rows) or x.shape[-2:-1] not in ((), (1,)):
+            raise
+        return together(s, of_keys(x, len(s.shape)))
+
+
+def of_keys(x, n):
+    """Scores that keys have for all queries alike: each times 1."""
+    x = x.view((*[1] * (n - len(x.dims)), *x.shape))
+    return begin(as_rows(Fill(1.0, (*x.shape[:-2], text.ROWS, 1))), x)
 
 
 def together(s, x):
     """A sum of scores: of rows that are longer."""
     s, x = shares.own(s), shares.own(x)
-    if any(y.cap or y.alibi or y.bias or y.distances or y.by or y.plus for y in (s, x)):
+    unlike = any(y.cap or y.alibi or y.bias or y.distances or y.by for y in (s, x))
+    if unlike or s.plus is not None and x.plus is not None:
         raise Refused("a sum of scores that are not plain")
     wide = s if len(s.shape) >= len(x.shape) and s.q.shape[1] >= x.q.shape[1] else x
     h, hk = wide.q.shape[1], max(s.k.shape[1], x.k.shape[1])
     both = lambda a, b: joined([a, b], 3, (*a.shape[:3], a.shape[3] + b.shape[3]))
     q = both(*(apply("mul", shares.wide(y.q, h), number=y.scale) for y in (s, x)))
-    words = {"words": s.words + x.words, "far": s.far or x.far, "scale": 1.0}
+    plus = x.plus if s.plus is None else s.plus
+    words = {"words": s.words + x.words, "far": s.far or x.far, "scale": 1.0, "plus": plus}
     return wide.but(q=q, k=both(*(shares.wide(y.k, hk) for y in (s, x))), **words)
 
 
@@ -175,7 +187,7 @@ def masked(s, mask, number):
 
 MOVES = {"view.default", "_unsafe_view.default", "reshape.default", "expand.default", "unsqueeze.default",
          "squeeze.dim", "squeeze.default", "permute.default", "transpose.int", "unflatten.int", "flatten.using_ints",
-         "select.int", "slice.Tensor"}
+         "select.int", "slice.Tensor", "repeat_interleave.self_int"}
 KEEPS = {"to.dtype", "_to_copy.default", "dropout.default", "type_as.default", "clone.default", "contiguous.default",
          "alias.default", "to.dtype_layout", "detach.default", "nan_to_num.default"}
 OF_SCORES = (Scores, shares.Mixture, shares.Over, indexer.Relevance)

@@ -1,7 +1,6 @@
 """A mask of the positions that an indexer chose (hooks_methods.pooled_indexer)."""
 from . import ops_layers, ops_numbers  # noqa: F401 - their ops are wrapped here
-from .rows import op, ordered
-from .texts import wrapped
+from .rows import op, ordered, wrapped
 from .values import Aside, Mask, Node, Refused
 
 

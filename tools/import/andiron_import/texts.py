@@ -2,8 +2,10 @@
 import torch
 
 from . import text
+from .grams import gram
+from .ops_moves import Ids
 from .ops_states import previous
-from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, text_dim
+from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
 from .values import Const, Fill, Node, Refused, Rows
 
 
@@ -29,6 +31,8 @@ class Longer:
             return self
         if self.before < 0:
             return self.later()
+        if isinstance(self.x, Ids) and self.before:
+            return gram(self.x).later(self.before, int(number_of(self.early) or 0))
         if self.before == 0 and self.early is not None and self.x.node.op == "conv":
             node, bias = self.x.node, self.early.then(lambda e: e.reshape(-1), (self.x.node.n,), "flat")
             weights = {"weight": (node.weights["weight"][0], bias)}
@@ -65,15 +69,6 @@ def along_text(x, dim):
     if isinstance(x, Longer):
         return dim % len(x.shape) == x.dim
     return isinstance(x, Rows) and dim % len(x.dims) == text_dim(x) and x.shape[dim] == text.ROWS
-
-
-def wrapped(*names):
-    """A handler that comes before the one of that name: it is given that one first."""
-    def put(function):
-        for name in names:
-            OPS[name] = lambda t, *a, plain=OPS[name], **k: function(plain, t, *a, **k)
-        return function
-    return put
 
 
 @wrapped("slice.Tensor")
@@ -115,6 +110,8 @@ def _(plain, t, parts, dim=0):
     if not all(is_zero(p) for p in parts[at + 1:]) or (first and early is not None):
         raise Refused("texts joined end to end")
     if not all(is_zero(p) for p in first):
+        if isinstance(x, Ids) and early is None:
+            return Longer(x, before + n, t.shape[dim], start_of(first)).plain()
         if n != 1 or before:
             raise Refused("several rows put before a text")
         early = first[0]
@@ -122,17 +119,27 @@ def _(plain, t, parts, dim=0):
     return Longer(x, before + n, t.shape[dim], early).plain()
 
 
+def start_of(parts):
+    """The one token that stands before a text."""
+    said = {float(v) for p in parts for v in ([number_of(p)] if not isinstance(p, Const) else p.known().unique())}
+    if len(said) != 1:
+        raise Refused("a text that begins with several tokens")
+    return Fill(said.pop(), ())
+
+
 @op("pad.default", "constant_pad_nd.default")
 def _(t, x, pads, mode="constant", value=0.0):
     pairs = [(len(t.shape) - 1 - i // 2, pads[i], pads[i + 1]) for i in range(0, len(pads), 2)]
     for dim, before, after in pairs:
-        if mode != "constant" or (along_text(x, dim) and value):
+        tokens = isinstance(longer(x).x, Ids) if along_text(x, dim) else False
+        if mode != "constant" or (along_text(x, dim) and value and not tokens):
             raise Refused("a text padded with other numbers than zeros")
         if along_text(x, dim):
             whole = longer(x)
             if whole.early is not None:
                 raise Refused("a convolution's text padded once more")
-            x = Longer(whole.x, whole.before + before, whole.length + before + after).plain()
+            start = Fill(float(value or 0), ()) if tokens else None
+            x = Longer(whole.x, whole.before + before, whole.length + before + after, start).plain()
         elif before or after:
             x = padded_rows(as_rows(x), dim, before, after, value or 0.0)
     return x

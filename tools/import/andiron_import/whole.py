@@ -2,8 +2,7 @@
 import torch
 
 from .ops_moves import Ids
-from .rows import combine, number_of
-from .texts import wrapped
+from .rows import combine, number_of, wrapped
 from .values import Const, Node, Refused, Rows
 
 ALIKE = {"eq.Scalar", "ne.Scalar", "lt.Scalar", "le.Scalar", "gt.Scalar", "ge.Scalar", "eq.Tensor", "ne.Tensor",

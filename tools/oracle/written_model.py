@@ -1,0 +1,84 @@
+"""A small model whose forward pass is written out as papers' code is: no attention interface, no cache, no masks of
+Transformers. A layer each of differential attention, sigmoid attention with a learned bias, retention and forgetting
+attention; rows of a table at hashes of three tokens, and values of the first layer mixed into the others."""
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+D, HEADS, VOCAB, ROWS = 32, 4, 256, 67
+
+
+class WrittenConfig(PretrainedConfig):
+    model_type = "written"
+
+    def __init__(self, vocab_size=VOCAB, hidden_size=D, max_position_embeddings=512, **more):
+        self.vocab_size, self.hidden_size = vocab_size, hidden_size
+        self.max_position_embeddings = max_position_embeddings
+        super().__init__(**more)
+
+
+def differential(layer, scores, far, n):
+    """Ye et al. 2024."""
+    shares = (scores + far).softmax(-1).unflatten(1, (-1, 2))
+    return (shares[:, :, 0] - layer.number.exp() * shares[:, :, 1]).repeat_interleave(2, 1)
+
+
+def sigmoid(layer, scores, far, n):
+    """Ramapuram et al. 2024."""
+    return torch.sigmoid(scores + layer.number[:, None, None]).masked_fill(far < 0, 0.0)
+
+
+def retention(layer, scores, far, n):
+    """Sun et al. 2023."""
+    away = torch.arange(n)[:, None] - torch.arange(n)[None]
+    gamma = torch.sigmoid(layer.number)[:, None, None]
+    return scores * torch.where(away >= 0, gamma ** away.clamp(min=0), 0.0)
+
+
+def forgetting(layer, scores, far, n):
+    """Lin et al. 2025."""
+    kept = layer.kept.cumsum(-1)
+    return torch.softmax(scores + kept[..., :, None] - kept[..., None, :] + far, -1)
+
+
+class Layer(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.norm, self.mlp_norm = kind, nn.RMSNorm(D), nn.LayerNorm(D)
+        self.qkv, self.out, self.forget = nn.Linear(D, 3 * D), nn.Linear(D, D, bias=False), nn.Linear(D, HEADS)
+        self.number = nn.Parameter(torch.zeros(1 if kind is differential else HEADS))
+        self.up, self.down = nn.Linear(D, 40), nn.Linear(40, D)
+
+    def forward(self, x, first):
+        n, y = x.shape[1], self.norm(x)
+        q, k, v = (z.unflatten(-1, (HEADS, -1)).transpose(1, 2) for z in self.qkv(y).chunk(3, -1))
+        first = v if first is None else first
+        v = 0.5 * (v + first)
+        self.kept = F.logsigmoid(self.forget(y)).transpose(1, 2)
+        far = torch.full((n, n), -math.inf).triu(1)
+        shares = self.kind(self, q @ k.mT / math.sqrt(q.shape[-1]), far, n)
+        x = x + self.out((shares @ v).transpose(1, 2).flatten(2))
+        return x + self.down(F.relu(self.up(self.mlp_norm(x))) ** 2), first
+
+
+class WrittenForCausalLM(PreTrainedModel):
+    config_class = WrittenConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.tokens, self.triples = nn.Embedding(VOCAB, D), nn.Embedding(ROWS, D)
+        self.layers = nn.ModuleList(map(Layer, (differential, sigmoid, retention, forgetting)))
+        self.norm, self.head = nn.RMSNorm(D), nn.Linear(D, VOCAB, bias=False)
+        self.post_init()
+
+    def forward(self, input_ids):
+        before = F.pad(input_ids, (1, 0))[:, :-1]
+        two_before = torch.cat([torch.zeros_like(input_ids[:, :2]), input_ids[:, :-2]], 1)
+        x = self.tokens(input_ids) + self.triples((input_ids + 31 * before + 1009 * two_before) % ROWS)
+        first = None
+        for layer in self.layers:
+            x, first = layer(x, first)
+        return {"logits": self.head(self.norm(x))}
