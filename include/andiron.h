@@ -65,14 +65,22 @@ typedef struct andiron_batch andiron_batch;
 typedef struct andiron_sampler andiron_sampler;
 typedef int32_t andiron_token;
 
+/* A LoRA adapter as llama.cpp's converter writes it (GGUF). */
 typedef struct {
-    const char *arch_path;  /* read the architecture from this .arch file */
-    const char *arch_dir;   /* else from NAME.arch in this folder; else from the build; else from the model file */
-    const char *cpu;        /* highest level: "ref"; "avx2", "avx512"; "neon", "dotprod", "i8mm"; NULL: best */
-    int n_threads;          /* 0: one for each physical core this process may use */
-    size_t max_step_tokens; /* most tokens of one step (ubatch); 0: 512 */
-    bool vocab_only;        /* read metadata and tokenizer only; no session can be opened */
-    bool embeddings;        /* for andiron_session_embed: of a model that gives scores, take its last row instead */
+    const char *path;
+    float scale; /* of what it adds; 1: as it was trained */
+} andiron_lora;
+
+typedef struct {
+    const char *arch_path;     /* read the architecture from this .arch file */
+    const char *arch_dir;      /* else from NAME.arch in this folder; else from the build; else from the model file */
+    const char *cpu;           /* highest level: "ref"; "avx2", "avx512"; "neon", "dotprod", "i8mm"; NULL: best */
+    int n_threads;             /* 0: one for each physical core this process may use */
+    size_t max_step_tokens;    /* most tokens of one step (ubatch); 0: 512 */
+    bool vocab_only;           /* read metadata and tokenizer only; no session can be opened */
+    bool embeddings;           /* for andiron_session_embed: of a model that gives scores, take its last row instead */
+    const andiron_lora *loras; /* [n_loras] added to the model's weights, all of them, for as long as it is open */
+    size_t n_loras;
     /* Of a Hugging Face folder: quantize it to a type of andiron_convert, kept as cache_dir/quant/DIGEST.gguf and found
      * there next time, unless a file of the folder has changed in size or time. NULL: the weights as they are. */
     const char *quant;

@@ -2,9 +2,11 @@
 #include "model.h"
 #include "resolve.h"
 #include "text.h"
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,9 +49,25 @@ static const char *find_dir(char out[4096], const char *variable, const char *ot
     return length > 0 && length < 4096 ? out : NULL;
 }
 
+/* "FILE=SCALE", or a file's name. */
+static void read_lora(const char *text, char path[4096], andiron_lora *out)
+{
+    const char *equals = strrchr(text, '=');
+    char *end = NULL;
+    const float scale = equals ? strtof(equals + 1, &end) : 1;
+    const bool scaled = equals && end != equals + 1 && !*end && isfinite(scale);
+    snprintf(path, 4096, "%.*s", (int)(scaled ? (size_t)(equals - text) : strlen(text)), text);
+    *out = (andiron_lora){path, scaled ? scale : 1};
+}
+
 andiron_model_options model_options(const struct model_args *args, struct model_paths *paths)
 {
+    const size_t n_loras = args->loras.n < MOST_LORAS ? args->loras.n : MOST_LORAS;
+    for (size_t i = 0; i < n_loras; i++)
+        read_lora(args->loras.items[i], paths->lora_path[i], &paths->loras[i]);
     return (andiron_model_options){
+        .loras = paths->loras,
+        .n_loras = args->loras.n, /* the library refuses too many before it reads one */
         .arch_path = args->arch,
         .arch_dir = find_dir(paths->arch_dir, "XDG_DATA_HOME", ".local/share", "andiron/arch"),
         .cpu = args->cpu,

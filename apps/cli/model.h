@@ -12,6 +12,7 @@ struct model_args {
     const char *cpu;
     const char *arch;
     const char *quant;
+    struct text_list loras; /* FILE or FILE=SCALE */
     bool verbose;
 };
 
@@ -29,6 +30,14 @@ struct model_args {
          "LEVEL",                                                                                                    \
          "highest kernel level: ref; avx2, avx512; neon, dotprod, i8mm; default: the best here",                     \
          offsetof(type, model.cpu),                                                                                  \
+         0,                                                                                                          \
+         0},                                                                                                         \
+        {"lora",                                                                                                     \
+         0,                                                                                                          \
+         OPTION_LIST,                                                                                                \
+         "FILE[=SCALE]",                                                                                             \
+         "add a LoRA adapter, a GGUF (may be repeated)",                                                             \
+         offsetof(type, model.loras),                                                                                \
          0,                                                                                                          \
          0},                                                                                                         \
         {"arch", 0, OPTION_FILE, "FILE", "read the architecture from this .arch file", offsetof(type, model.arch),   \
@@ -60,8 +69,10 @@ bool model_open(andiron_model **out, const char *name, const struct model_args *
 bool model_open_embeddings(andiron_model **out, const char *name, const struct model_args *args,
                            size_t max_step_tokens);
 /* The library's view of `args`, which lives as long as `args` and `paths`. */
+enum { MOST_LORAS = 16 };
 struct model_paths {
-    char arch_dir[4096], cache_dir[4096];
+    char arch_dir[4096], cache_dir[4096], lora_path[MOST_LORAS][4096];
+    andiron_lora loras[MOST_LORAS];
 };
 andiron_model_options model_options(const struct model_args *args, struct model_paths *paths);
 /* For andiron_progress_fn, with what is done as `user`: a line on stderr, with figures where it is a terminal. */

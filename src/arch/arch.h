@@ -25,6 +25,12 @@ andiron_status arch_open(struct arch **out, struct span text, const char *file, 
 void arch_close(struct arch *a); /* NULL is fine */
 const char *arch_name(const struct arch *a);
 
+/* Two matrices whose product, times `scale`, is added to a weight: A narrows, B widens again. a NULL: none here. */
+struct arch_adapter {
+    const struct weight *a, *b;
+    double scale;
+};
+
 /* A model's metadata and tensors, whatever kind of file they stand in. Keys are given without the architecture's name
  * ("attention.head_count" for "llama.attention.head_count"); a key that begins with a dot is looked up without its dot
  * as it is (".general.name"). */
@@ -38,6 +44,8 @@ struct arch_source {
     bool (*text)(void *user, const char *key, struct span *out);
     /* The tensor of that full name ("blk.0.attn_q.weight"), or NULL; lives as long as the graph. */
     const struct weight *(*weight)(void *user, const char *name);
+    /* What adapter number i adds to that weight; false: there are fewer. NULL: there are none. */
+    bool (*adapter)(void *user, const struct weight *w, size_t i, struct arch_adapter *out);
 };
 
 /* Expand the definition for one model. `arena` keeps the graph. Runs graph(tokens); parameters are evaluated

@@ -230,7 +230,8 @@ static andiron_status call_op(const struct arguments *a, const struct op_info *i
             return expand_error(a->x, a->f, a->e->line, "%s: the argument %s is missing", info->name,
                                 info->arg[at].name);
     add_companions(a, info, stems, &node);
-    return add_node(a->x, a->f, a->e->line, &node, out);
+    const andiron_status s = add_node(a->x, a->f, a->e->line, &node, out);
+    return s ? s : add_adapters(a, &node, out);
 }
 
 /* ---- blocks ---- */

@@ -67,22 +67,23 @@ static const struct weight *source_weight(void *user, const char *name)
     return &model->weights[at];
 }
 
-static andiron_status list_weights(andiron_model *model, andiron_error *error)
+andiron_status model_list_weights(struct arena *arena, const struct gguf *file, struct weight **weights, bool **used,
+                                  andiron_error *error)
 {
-    size_t n = gguf_n_tensors(model->file);
-    model->weights = arena_alloc(&model->arena, n, sizeof *model->weights);
-    model->weight_used = arena_alloc(&model->arena, n, sizeof *model->weight_used);
-    if (!model->weights || !model->weight_used)
-        return error_memory(error, n * sizeof *model->weights, "the list of tensors");
+    size_t n = gguf_n_tensors(file);
+    *weights = arena_alloc(arena, n, sizeof **weights);
+    *used = arena_alloc(arena, n, sizeof **used);
+    if (!*weights || !*used)
+        return error_memory(error, n * sizeof **weights, "the list of tensors");
     for (size_t i = 0; i < n; i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(model->file, i);
+        const struct gguf_tensor *t = gguf_tensor_at(file, i);
         const struct type_info *type = type_info(t->type);
-        struct weight *w = &model->weights[i];
+        struct weight *w = &(*weights)[i];
         *w = (struct weight){.type = t->type, .n_dims = t->n_dims, .data = t->data};
         memcpy(w->dims, t->dims, sizeof w->dims);
         if (type)
             w->row_bytes = t->dims[0] / type->block_items * type->block_bytes;
-        if (!(w->name = arena_text(&model->arena, t->name.p, t->name.n)))
+        if (!(w->name = arena_text(arena, t->name.p, t->name.n)))
             return error_memory(error, t->name.n, "a tensor's name");
     }
     return ANDIRON_OK;
@@ -134,7 +135,8 @@ static andiron_status expand(andiron_model *model, const struct definition *defi
     andiron_status s = arch_open(&arch, definition->text, definition->file, arch_builtin, NULL, error);
     if (s)
         return s;
-    struct arch_source source = {model, source_number, source_whole, source_text, source_weight};
+    struct arch_source source = {model,       source_number, source_whole,
+                                 source_text, source_weight, model->n_loras ? lora_of_weight : NULL};
     s = arch_expand(arch, &source, &model->arena, &model->graph, error);
     arch_close(arch);
     return s;
@@ -191,12 +193,16 @@ andiron_status model_build_graph(andiron_model *model, const andiron_model_optio
     char path[4096];
     struct definition definition = {0};
     model->wants_embeddings = options->embeddings;
-    andiron_status s = list_weights(model, error);
+    andiron_status s = model_list_weights(&model->arena, model->file, &model->weights, &model->weight_used, error);
+    if (!s)
+        s = lora_open(model, options, error);
     if (!s)
         s = find_definition(model, options, &definition, path, sizeof path, error);
     if (!s)
         s = expand(model, &definition, error);
     mapped_close(&definition.mapping);
+    if (!s)
+        s = lora_check_used(model, error);
     if (!s)
         s = read_sizes(model, error);
     if (!s)

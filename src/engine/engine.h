@@ -3,6 +3,7 @@
 #define ENGINE_ENGINE_H
 
 #include "andiron.h"
+#include "arch/arch.h"
 #include "base/arena.h"
 #include "base/threads.h"
 #include "engine/hf_model.h"
@@ -15,6 +16,8 @@
 struct andiron_model {
     struct arena arena; /* everything below that is not opened and closed by itself */
     struct gguf *file;
+    struct lora *loras; /* [n_loras] */
+    size_t n_loras;
     struct hf_model *hf;         /* NULL: the file is a GGUF; else it is this folder seen as one */
     struct tokenizer *tokenizer; /* NULL: a folder without one, which takes token ids alone */
     struct chat_template *chat;  /* NULL: the file has none, or chat_error tells why it cannot be used */
@@ -76,6 +79,15 @@ struct describe_options {
 andiron_status describe_source(const struct model_source *source, const andiron_model_options *options,
                                const struct describe_options *wanted, andiron_error *error);
 size_t sampler_n_vocab(const andiron_sampler *sampler); /* scores it reads */
+/* lora.c: the adapters that options name, opened for model->file; what they add to a weight (arch_source's adapter);
+ * after the expansion, whether all of theirs was taken. */
+andiron_status lora_open(andiron_model *model, const andiron_model_options *options, andiron_error *error);
+void lora_close(andiron_model *model);
+bool lora_of_weight(void *user, const struct weight *w, size_t i, struct arch_adapter *out);
+andiron_status lora_check_used(const andiron_model *model, andiron_error *error);
+/* A file's tensors as weights, with a flag for each. */
+andiron_status model_list_weights(struct arena *arena, const struct gguf *file, struct weight **weights, bool **used,
+                                  andiron_error *error);
 /* general.architecture and general.name of model->file into model->architecture and model->name. */
 andiron_status model_read_names(andiron_model *model, andiron_error *error);
 /* The architecture of model->file expanded into model->graph. Fills weights, weight_used, n_embedded and n_vocab. */

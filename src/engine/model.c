@@ -194,6 +194,7 @@ void andiron_model_close(andiron_model *model)
     pool_close(model->pool);
     template_close(model->chat);
     tokenizer_close(model->tokenizer);
+    lora_close(model);
     gguf_close(model->file);
     hf_model_close(model->hf);
     arena_reset(&model->arena);

@@ -106,24 +106,28 @@ static struct view product_input(struct lower *l, struct view x, const struct we
     return mul_reads_q8(w->type) ? lower_quantized(l, x, parts) : lower_packed(l, x, true);
 }
 
+/* The same numbers as n matrices of rows of so many. */
+static const struct weight *reshaped(struct lower *l, const struct weight *w, uint64_t columns, uint64_t n)
+{
+    struct weight *as = arena_alloc(l->arena, 1, sizeof *as);
+    if (!as) {
+        if (!l->status)
+            l->status = error_memory(l->error, sizeof *as, "a matrix");
+        return w;
+    }
+    *as = *w;
+    as->n_dims = n > 1 ? 3 : 2;
+    as->dims[0] = columns;
+    as->dims[1] = w->dims[0] * w->dims[1] * w->dims[2] / columns / n;
+    as->dims[2] = n;
+    as->row_bytes = w->row_bytes * (columns / w->dims[0]);
+    return as;
+}
+
 /* A weight of 3 dimensions as the matrix that it is. */
 static const struct weight *matrix_of(struct lower *l, const struct weight *w)
 {
-    if (w->n_dims < 3)
-        return w;
-    struct weight *flat = arena_alloc(l->arena, 1, sizeof *flat);
-    if (!flat) {
-        if (!l->status)
-            l->status = error_memory(l->error, sizeof *flat, "a matrix");
-        return w;
-    }
-    *flat = *w;
-    flat->n_dims = 2;
-    flat->dims[0] = w->dims[0] * w->dims[1];
-    flat->dims[1] = w->dims[2];
-    flat->dims[2] = 1;
-    flat->row_bytes = w->row_bytes * w->dims[1];
-    return flat;
+    return w->n_dims < 3 ? w : reshaped(l, w, w->dims[0] * w->dims[1], 1);
 }
 
 static struct view lower_linear(struct lower *l, const struct node *n)
@@ -138,7 +142,7 @@ static struct view lower_linear(struct lower *l, const struct node *n)
 
 static struct view lower_head_linear(struct lower *l, const struct node *n)
 {
-    const struct weight *w = n->arg[1].weight;
+    const struct weight *w = reshaped(l, n->arg[1].weight, n->arg[1].weight->dims[0], n->shape.dims[1]);
     struct step s = lower_step(STEP_HEAD_LINEAR, product_input(l, lower_input(l, n->arg[0].value), w, 1));
     s.weight = w;
     s.n_matrices = s.n_places = n->shape.dims[1];

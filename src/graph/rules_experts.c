@@ -123,9 +123,10 @@ andiron_status rules_head_linear(struct check *c)
     const struct weight *w = rule_weight(c, 1);
     struct shape x = rule_shape(c, 0);
     char text[SHAPE_TEXT], expected[160];
-    const uint64_t n = w->n_dims == 3 ? w->dims[2] : 1;
+    const uint64_t n = n_heads(x);
     snprintf(expected, sizeof expected, "a matrix for each head of x %s", shape_text(x, text));
-    if (w->n_dims > 3 || w->n_dims < 2 || w->dims[0] != x.dims[0] || n != n_heads(x))
+    if (w->n_dims > 3 || w->n_dims < 2 || w->dims[0] != x.dims[0] || w->dims[1] * w->dims[2] % n ||
+        (w->n_dims == 3 && w->dims[2] != n))
         return rule_refuse_weight(c, w, expected);
-    return rule_give(c, 2, w->dims[1], n);
+    return rule_give(c, 2, w->dims[1] * w->dims[2] / n, n);
 }

@@ -63,7 +63,7 @@ static float sum(const float *x, size_t n)
 
 static void l2norm(float *y, const float *x, size_t n, float eps)
 {
-    const float length = __builtin_sqrtf(sum_of_squares(x, 0, n)), by = 1.0f / (length > eps ? length : eps);
+    const float by = 1.0f / __builtin_sqrtf(sum_of_squares(x, 0, n) + eps);
     EACH(x[i] * by)
 }
 

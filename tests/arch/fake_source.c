@@ -121,5 +121,5 @@ void fake_source_init(struct fake_source *s, struct span definition)
 {
     memset(s, 0, sizeof *s);
     s->text = definition;
-    s->source = (struct arch_source){s, number, whole, text, weight};
+    s->source = (struct arch_source){s, number, whole, text, weight, NULL};
 }

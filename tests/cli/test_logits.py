@@ -5,6 +5,7 @@ import os
 import struct
 
 import harness
+from gguf_edit import STRING, pack_string
 from harness import GOLDEN, SMOLLM2, Case, chat_model, run, scratch, tiny
 
 TOKENS = ",".join(str(i * 37 % 128) for i in range(41))
@@ -21,6 +22,18 @@ def read(path):
     values = array.array("f", data[8 + n:])
     n_rows, n_columns = header["logits"]["shape"]
     return header, [values[i * n_columns:(i + 1) * n_columns] for i in range(n_rows)]
+
+
+def adapter(path, b):
+    """A LoRA of rank 1 for the first layer's queries of the tiny llama."""
+    texts = {"general.architecture": "llama", "general.type": "adapter", "adapter.type": "lora"}
+    data = b"GGUF" + struct.pack("<IQQ", 3, 2, len(texts))
+    for key, text in texts.items():
+        data += pack_string(key.encode()) + struct.pack("<I", STRING) + pack_string(text.encode())
+    for name, dims, at in (("lora_a", (64, 1), 0), ("lora_b", (1, 64), 256)):
+        data += pack_string(f"blk.0.attn_q.weight.{name}".encode()) + struct.pack("<I2QIQ", 2, *dims, 0, at)
+    path.write_bytes(data + bytes(-len(data) % 32) + struct.pack("<128f", *[0.1] * 64, *[b] * 64))
+    return path
 
 
 class Logits(Case):
@@ -43,6 +56,21 @@ class Logits(Case):
             expected = self.file(model, "--tokens", TOKENS).read_bytes()
             for way in WAYS:
                 self.assertEqual(self.file(model, "--tokens", TOKENS, *way).read_bytes(), expected, (name, way))
+
+    def test_adapters(self):
+        plain = self.file(tiny(), "--tokens", TOKENS).read_bytes()
+        path = adapter(scratch / "adapter.gguf", 0.2)
+        adapted = self.file(tiny(), "--tokens", TOKENS, "--lora", path).read_bytes()
+        self.assertNotEqual(adapted, plain)
+        self.assertEqual(self.file(tiny(), "--tokens", TOKENS, "--lora", f"{path}=1.0").read_bytes(), adapted)
+        self.assertEqual(self.file(tiny(), "--tokens", TOKENS, "--lora", path, "--decode", "9", "-t", "3").read_bytes(),
+                         adapted)
+        self.assertEqual(self.file(tiny(), "--tokens", TOKENS, "--lora", f"{path}=0").read_bytes(), plain)
+        equal = adapter(scratch / "a=b.gguf", 0.2)
+        self.assertEqual(self.file(tiny(), "--tokens", TOKENS, "--lora", equal).read_bytes(), adapted)
+        out = ["-o", scratch / "logits.safetensors"]
+        self.fails("logits", tiny(), "--tokens", "1", *out, "--lora", tiny(), says="is no LoRA adapter")
+        self.fails("logits", GOLDEN / "gpt2.gguf", "--tokens", "1", *out, "--lora", path, says="another architecture")
 
     def test_a_source_is_read_first(self):
         model = GOLDEN.parent / "fuzz/corpus/model/t5.gguf"

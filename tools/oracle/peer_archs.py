@@ -97,6 +97,11 @@ def fuse(found):
     return fused
 
 
+def flat(dims):
+    """The last two dimensions as one."""
+    return dims[:-2] + [dims[-2] * dims[-1]]
+
+
 def as_in_files(found, need):
     """What llama.cpp would take of a model that is not from a file, as files have it."""
     asked = need.get("+with", ())
@@ -107,6 +112,7 @@ def as_in_files(found, need):
         found = split_experts(found)
     if "+dense" in need:
         found = without_other_half(found, need["+dense"])
+    found = {n: flat(d) if kind_of(n) in need.get("+flat", ()) else d for n, d in found.items()}
     return fuse(found) if need.get("+fused") else found
 
 

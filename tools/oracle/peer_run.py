@@ -83,8 +83,15 @@ def load(low, path):
     return model
 
 
-def run(low, path, tokens, each=False, embed=False, flash=False, encoder=()):
-    """Rows [tokens][vocabulary, or embedding]."""
+def add_lora(low, model, ctx, path, scale):
+    adapter = low.llama_adapter_lora_init(model, str(path).encode())
+    if not adapter:
+        raise ValueError(complaint(low))
+    low.llama_set_adapters_lora(ctx, (low.llama_adapter_lora_p_ctypes * 1)(adapter), 1, (ctypes.c_float * 1)(scale))
+
+
+def run(low, path, tokens, each=False, embed=False, flash=False, encoder=(), lora=None):
+    """Rows [tokens][vocabulary, or embedding]. lora: an adapter's path, and its scale."""
     model = load(low, path)
     params = low.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = 256
@@ -96,6 +103,8 @@ def run(low, path, tokens, each=False, embed=False, flash=False, encoder=()):
     ctx = low.llama_init_from_model(model, params)
     if not ctx:
         raise ValueError(complaint(low))
+    if lora:
+        add_lora(low, model, ctx, *lora)
     width = low.llama_model_n_embd_out(model) if embed else low.llama_vocab_n_tokens(low.llama_model_get_vocab(model))
     rows = []
     if encoder:

@@ -5,6 +5,7 @@ A key is GGUF's without the architecture; None takes one away. Keys that begin w
     +lack              kinds that some layers are without
     +dense             layers without experts, where llama.cpp would take both
     +fused, +gate_up   query, key and value are one tensor; so are gate and up of the experts
+    +flat              kinds that files have with the last two dimensions as one
     +spread            spread of a kind's weights, or spread and middle
     +ids               kinds of whole numbers, from 0 to below so many
     +tokens            length of the prompt
@@ -267,7 +268,8 @@ EXPERTS = {
     "deepseek4": HASH | {"+tokens": 140, LAYERS: 4, N_KV: 1, "attention.q_lora_rank": 24, ROPE: 8,
         "attention.output_group_count": 2, "attention.output_lora_rank": 12,
         "attention.compress_ratios": [0, 4, 128, 4], "attention.compress_rope_freq_base": 40000.0,
-        "hash_layer_count": 1, "swiglu_clamp_exp": 1.5, "+ids": {"ffn_gate_tid2eid.weight": 8}} | moe(8, 2, 32, 1)
+        "+flat": ["attn_output_a.weight"], "hash_layer_count": 1, "swiglu_clamp_exp": 1.5,
+        "+ids": {"ffn_gate_tid2eid.weight": 8}} | moe(8, 2, 32, 1)
         | SIGMOID | {"expert_gating_func": 4} | indexer(16, top=3) | window(6),
 }
 
@@ -289,7 +291,9 @@ STATES = {
     "qwen35": DELTA | {SECTIONS: [2, 1, 1, 0]},
     "qwen35moe": DELTA | {SECTIONS: [2, 1, 1, 0]} | moe(shared_ff=48),
     "qwen4exp": DELTA | {SECTIONS: [2, 1, 1, 0]} | moe(shared_ff=48) | indexer(4, 16, 4)
-        | {"hyper_connection.count": 4, "hyper_connection.low_rank": 8, "attention.compress_ratios": [4] * 4},
+        | {"hyper_connection.count": 4, "hyper_connection.low_rank": 8, "attention.compress_ratios": [4] * 4, "+flat": [
+        "output_hc_norm.weight", "hc_attn_norm.weight", "hc_ffn_norm.weight", "ple_norm_key.weight",
+        "ple_norm_query.weight", "ple_norm_conv.weight"]},
     "rwkv6": WKV6 | {"rescale_every_n_layers": 0, "+without": [f"time_mix_lerp_{x}.weight" for x in "wkvrg"]},
     "rwkv6qwen2": WKV6 | {EPS: 1e-5, "attention.layer_norm_epsilon": None, "token_shift_count": 1, N_KV: 2,
         "+with": ["time_mix_key.bias", "time_mix_value.bias", "time_mix_receptance.bias"],

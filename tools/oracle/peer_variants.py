@@ -1,7 +1,7 @@
 """All models of peer_archs.py: the first of each architecture (peer_table.py), variants, and what cannot be one."""
-from peer_table import (BERT_BIAS, CLS, FACTORS, FF, FIRST, HEAD32, INDEXERS, KEY, LAYERS, LOCAL_BASE, MHA, MIXTRAL,
-                        NO_ROPE, N_HEAD, N_KV, ORIGINAL, QKV_BIAS, ROPE, SECTIONS, SHARED_FF, TIED, VALUE, WIDTH,
-                        YARN, indexer, mla, moe, window)
+from peer_table import (BERT_BIAS, CLS, EPS, FACTORS, FF, FIRST, HEAD32, INDEXERS, KEY, LAYERS, LOCAL_BASE, MHA,
+                        MIXTRAL, NO_ROPE, N_HEAD, N_KV, ORIGINAL, QKV_BIAS, ROPE, SECTIONS, SHARED_FF, TIED, VALUE,
+                        WIDTH, YARN, indexer, mla, moe, window)
 
 # what differs from the architecture's first model
 VARIANTS = {
@@ -96,6 +96,8 @@ VARIANTS = {
         "+lack": dict.fromkeys(["indexer.k_norm.weight", "indexer.k_norm.bias", "indexer.proj.weight",
         "indexer.attn_k.weight", "indexer.attn_q_b.weight", "indexer_compressor_gate.weight",
         "indexer_compressor_ape.weight"], [3])},
+    "qwen3next.quiet": {EPS: 1e-6, "+spread": {"ssm_conv1d.weight": 0.001}},  # keys hardly longer than l2norm's eps
+    "kimi-linear.quiet": {EPS: 1e-6, "+spread": dict.fromkeys(["ssm_conv1d_q.weight", "ssm_conv1d_k.weight"], 0.001)},
     "qwen4exp.all": {"attention.indexer.top_k": 64},
     "gpt-oss.plain": {key: None for key in YARN},
 }
@@ -119,5 +121,6 @@ APART = {
     "wavtokenizer-dec": "llama.cpp rounds what convolutions read to 16 bits",
     "phimoe": "llama.cpp takes RMS norms where Transformers has layer norms",
     "hunyuan_vl": "llama.cpp gives the last quarter of RoPE the position 0",
-    "qwen4exp": "where less than a block follows the last whole one, llama.cpp also reads some of one block more",
+    "qwen4exp": "where less than a block follows the last whole one, llama.cpp also reads some of one block more; "
+        "Transformers does not",
 }
