@@ -1,10 +1,11 @@
-/* panel.h - eight blocks of a panel: their scales, and their items in rows or in words. */
+/* panel.h - eight blocks of a panel: their scales, and their items in rows or in words; a panel block by block. */
 #ifndef KERNELS_X86_PANEL_H
 #define KERNELS_X86_PANEL_H
 
 #include "kernels/x86/books.h"
 #include "kernels/x86/fetch.h"
 #include "kernels/x86/scales.h"
+#include "kernels/x86/sums.h"
 
 /* Eight blocks of a panel; items where they come from a code book. */
 struct eight {
@@ -14,9 +15,8 @@ struct eight {
     struct book book;
 };
 
-/* n of them, of a panel that begins at `panel`. */
-INLINE void take(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t first, size_t n, struct eight *out,
-                 struct scales *s)
+/* Those of a panel that begins at `panel`, from block `first` on. */
+INLINE void take(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t first, struct eight *out)
 {
     const uint8_t *p = block_at(type, panel, first);
     out->panel = panel;
@@ -24,23 +24,29 @@ INLINE void take(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t f
     out->first = first;
     if (has_raw(type))
         read_raw(type, p, row_bytes, out->raw);
-    if (has_grid(type)) {
+    if (has_grid(type))
         open_book(type, p, row_bytes, &out->book);
-        scales_of_book(type, p, row_bytes, &out->book, s);
-    } else if (block_length(type) < CHUNK) {
-        if (n == CHUNK) /* without looking for the end at each block */
-            scales_first(type, p, row_bytes, CHUNK, s);
-        else
-            scales_first(type, p, row_bytes, n, s);
-    } else if (type == TYPE_TQ1_0 || type == TYPE_TQ2_0) {
+}
+
+/* Their scales; n: CHUNK, or fewer at a row's end. */
+INLINE void take_scales(uint32_t type, const struct eight *from, size_t n, struct scales *s)
+{
+    const uint8_t *p = block_at(type, from->panel, from->first);
+    const size_t row_bytes = from->row_bytes;
+    if (has_grid(type))
+        scales_of_book(type, p, row_bytes, &from->book, s);
+    else if (has_first_word(type) && n == CHUNK) /* without looking for the end at each block */
+        scales_first(type, p, row_bytes, CHUNK, s);
+    else if (has_first_word(type))
+        scales_first(type, p, row_bytes, n, s);
+    else if (type == TYPE_TQ1_0 || type == TYPE_TQ2_0)
         scales_last(type, p, row_bytes, s);
-    } else if (type == TYPE_IQ4_XS) {
+    else if (type == TYPE_IQ4_XS)
         scales_iq4_xs(p, row_bytes, s);
-    } else if (sums_apart(sums_of(type))) {
+    else if (sums_apart(sums_of(type)))
         scales_of_16(type, p, row_bytes, s);
-    } else {
+    else
         scales_k4(p, row_bytes, s);
-    }
 }
 
 /* Items of block b of the eight. */
@@ -59,6 +65,12 @@ INLINE void fetch(uint32_t type, struct eight *from, size_t b, struct items *out
         const uint8_t *row = from->panel + j * from->row_bytes;
         fetch_row(type, block_at(type, row, from->first + b), 4 * from->row_bytes, b, &out->lo[j], &out->hi[j]);
     }
+}
+
+INLINE void transpose_raw(uint32_t type, struct eight *blocks)
+{
+    for (size_t c = 0; has_raw_words(type) && c < raw_columns(type); c++)
+        transpose_words(blocks->raw[c]);
 }
 
 /* Block b of the eight as words; of types that have_raw_words the bytes are transposed already. */
@@ -80,20 +92,72 @@ INLINE void fetch_words(uint32_t type, struct eight *from, size_t b, vi w[8])
 }
 
 /* Weights of the next panels come into the second-level cache while these are worked on: SmolLM2's generation went from
- * 155 to 245 tokens/s by it, more than by fetching into the first level. They are fetched evenly, for a burst would
- * keep the memory waiting after it, and a core has 16 lines under way at most. Work is counted in blocks of 32 of a
- * panel times what is done with each. */
+ * 155 to 245 tokens/s by it, more than by fetching into the first level. They are fetched evenly, block by block, for a
+ * burst would keep the memory waiting after it, and a core has 16 lines under way at most. */
 struct ahead {
     const uint8_t *at;
-    size_t bytes; /* of a block */
-    size_t due;   /* bytes times work */
-    size_t line;  /* 64 bytes times all the work that a block takes */
+    size_t bytes; /* of a block of a panel */
+    size_t due;
 };
 
-INLINE void fetch_due(struct ahead *a, size_t work)
+enum { LONG_PANEL = 32 << 10 };
+
+/* From n panels after the one that begins at `panel` on; fewer where panels are long. */
+INLINE struct ahead ahead_of(const uint8_t *panel, size_t row_bytes, size_t n_blocks, size_t n)
 {
-    for (a->due += a->bytes * work; a->due >= a->line; a->due -= a->line, a->at += 64)
+    const size_t bytes = WIDTH * row_bytes;
+    return (struct ahead){panel + bytes * (bytes < LONG_PANEL ? n : 1), bytes / n_blocks, 0};
+}
+
+INLINE void fetch_ahead(struct ahead *a)
+{
+    for (a->due += a->bytes; a->due >= 64; a->due -= 64, a->at += 64)
         _mm_prefetch((const char *)a->at, _MM_HINT_T1);
+}
+
+/* A panel block by block. The words that hold scales are copied eight blocks before they are needed: a register that is
+ * loaded over several stores waits until all of them have reached the cache. */
+struct walk {
+    size_t n_blocks;
+    struct eight blocks;          /* at hand */
+    struct scales s;              /* theirs; not of types that has_first_word */
+    uint32_t words[CHUNK][WIDTH]; /* of each block, until it is met; then of that in the next eight */
+    struct ahead ahead;
+};
+
+INLINE void walk_start(struct walk *k, uint32_t type, const struct mul *m, size_t r)
+{
+    const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
+    k->n_blocks = m->k / Q_BLOCK;
+    k->ahead = ahead_of(panel, m->row_bytes, k->n_blocks, 2);
+    k->blocks.panel = panel;
+    k->blocks.row_bytes = m->row_bytes;
+    for (size_t b = 0; has_first_word(type) && b < CHUNK && b < k->n_blocks; b++)
+        copy_words(type, panel, m->row_bytes, b, k->words[b]);
+}
+
+/* Eight blocks from `first` on, or fewer at the row's end: how many. */
+INLINE size_t walk_take(struct walk *k, uint32_t type, size_t first)
+{
+    take(type, k->blocks.panel, k->blocks.row_bytes, first, &k->blocks);
+    if (!has_first_word(type))
+        take_scales(type, &k->blocks, CHUNK, &k->s);
+    return k->n_blocks - first < CHUNK ? k->n_blocks - first : CHUNK;
+}
+
+/* Scales of block b of them, once. */
+INLINE struct scale walk_scale(struct walk *k, uint32_t type, size_t b)
+{
+    if (!has_first_word(type))
+        return scale_at(form_of(type), &k->s, b);
+    const size_t next = k->blocks.first + CHUNK + b;
+    const vi v = vi_load(k->words[b]);
+    struct scale s;
+    s.d = scale_of_words(type, v, b);
+    s.m = second_of_words(type, v, b);
+    if (next < k->n_blocks)
+        copy_words(type, k->blocks.panel, k->blocks.row_bytes, next, k->words[b]);
+    return s;
 }
 
 #endif

@@ -27,23 +27,47 @@ INLINE vf fp8_of_byte(vi v, int i)
     return V(mul_ps)(V(cvtepi32_ps)(vi_choose(one, none, zero, whole)), V(set1_ps)(0x1p-10f));
 }
 
-/* Scales at the beginning of a block of 32, 64 or 128; n: CHUNK, or fewer at a row's end. */
+/* Scales stand in the first 32 bits of a block of 32, 64 or 128. */
+INLINE bool has_first_word(uint32_t type) { return block_length(type) < CHUNK; }
+
+/* The first word of block b of each row. Compilers would bring the words together in vectors, which takes longer. */
+INLINE void copy_words(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t b, uint32_t out[WIDTH])
+{
+    const uint8_t *p = block_at(type, panel, b);
+    for (size_t r = 0; r < WIDTH; r++) {
+        uint32_t word;
+        memcpy(&word, p + r * row_bytes, 4);
+        __asm__("" : "+r"(word));
+        out[r] = word;
+    }
+}
+
+/* Scales of block b from its rows' words. */
+INLINE vf scale_of_words(uint32_t type, vi v, size_t b)
+{
+    if (type == TYPE_NVFP4)
+        return b % 2 ? fp8_of_byte(v, 2) : fp8_of_byte(v, 0);
+    return type == TYPE_MXFP4 ? power_of_byte(v) : vf_low_half(v);
+}
+
+/* Its minima, or second scales, where the type has them. */
+INLINE vf second_of_words(uint32_t type, vi v, size_t b)
+{
+    if (type == TYPE_NVFP4)
+        return b % 2 ? fp8_of_byte(v, 3) : fp8_of_byte(v, 1);
+    return vf_high_half(v);
+}
+
+/* n: CHUNK, or fewer at a row's end. */
 INLINE void scales_first(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t n, struct scales *out)
 {
-    uint32_t word[CHUNK][WIDTH];
-    for (size_t r = 0; r < WIDTH; r++)
-        for (size_t b = 0; b < n; b++)
-            memcpy(&word[b][r], block_at(type, panel + r * row_bytes, b), 4);
+    uint32_t words[CHUNK][WIDTH];
+    for (size_t b = 0; b < n; b++)
+        copy_words(type, panel, row_bytes, b, words[b]);
     for (size_t b = 0; b < n; b++) {
-        const vi v = vi_load(word[b]);
-        if (type == TYPE_NVFP4) {
-            V(storeu_ps)(out->d[b], b % 2 ? fp8_of_byte(v, 2) : fp8_of_byte(v, 0));
-            V(storeu_ps)(out->m[b], b % 2 ? fp8_of_byte(v, 3) : fp8_of_byte(v, 1));
-            continue;
-        }
-        V(storeu_ps)(out->d[b], type == TYPE_MXFP4 ? power_of_byte(v) : vf_low_half(v));
-        if (sums_of(type) == SUMS_MIN)
-            V(storeu_ps)(out->m[b], vf_high_half(v));
+        const vi v = vi_load(words[b]);
+        V(storeu_ps)(out->d[b], scale_of_words(type, v, b));
+        V(storeu_ps)(out->m[b], second_of_words(type, v, b));
     }
 }
 

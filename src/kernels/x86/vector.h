@@ -23,16 +23,15 @@ INLINE vi vi_lanes(__m128i lane) { return _mm512_broadcast_i32x4(lane); }
 INLINE vi vi_permute(vi v, vi at) { return _mm512_permutexvar_epi32(at, v); }
 /* a where bits of mask are set, b elsewhere. */
 INLINE vi vi_select(vi mask, vi a, vi b) { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
-/* 16 bytes from each of N_LANES places `step` apart. */
+/* 16 bytes from each of N_LANES places `step` apart. By way of half registers, which Zen 4 loads twice as fast. */
 INLINE vi vi_gather(const uint8_t *p, size_t step)
 {
     const __m128i *a = (const __m128i *)(const void *)p, *b = (const __m128i *)(const void *)(p + step);
     const __m128i *c = (const __m128i *)(const void *)(p + 2 * step),
                   *d = (const __m128i *)(const void *)(p + 3 * step);
-    vi v = _mm512_castsi128_si512(_mm_loadu_si128(a));
-    v = _mm512_inserti32x4(v, _mm_loadu_si128(b), 1);
-    v = _mm512_inserti32x4(v, _mm_loadu_si128(c), 2);
-    return _mm512_inserti32x4(v, _mm_loadu_si128(d), 3);
+    const __m256i ab = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(a)), _mm_loadu_si128(b), 1);
+    const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(c)), _mm_loadu_si128(d), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1);
 }
 /* v | set in the bytes where x has all bits of `bit`, one of them. */
 INLINE vi vi_or_where(vi v, vi x, vi bit, vi set)
