@@ -18,14 +18,11 @@ struct eight {
 /* Those of a panel that begins at `panel`, from block `first` on. */
 INLINE void take(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t first, struct eight *out)
 {
-    const uint8_t *p = block_at(type, panel, first);
     out->panel = panel;
     out->row_bytes = row_bytes;
     out->first = first;
-    if (has_raw(type))
-        read_raw(type, p, row_bytes, out->raw);
     if (has_grid(type))
-        open_book(type, p, row_bytes, &out->book);
+        open_book(type, block_at(type, panel, first), row_bytes, &out->book);
 }
 
 /* Their scales; n: CHUNK, or fewer at a row's end. */
@@ -49,13 +46,14 @@ INLINE void take_scales(uint32_t type, const struct eight *from, size_t n, struc
         scales_k4(p, row_bytes, s);
 }
 
-/* Items of block b of the eight. */
+/* Items of block b of the eight; blocks of superblocks in rising order. */
 INLINE void fetch(uint32_t type, struct eight *from, size_t b, struct items *out)
 {
     if (has_grid(type)) {
         read_book(type, &from->book, b, out);
         return;
     }
+    read_raw(type, block_at(type, from->panel, from->first), from->row_bytes, b, false, from->raw);
     for (size_t j = 0; j < 4; j++) {
         if (has_raw(type)) {
             out->lo[j] = fetch_raw(type, from->raw, j, b, 0);
@@ -67,16 +65,11 @@ INLINE void fetch(uint32_t type, struct eight *from, size_t b, struct items *out
     }
 }
 
-INLINE void transpose_raw(uint32_t type, struct eight *blocks)
-{
-    for (size_t c = 0; has_raw_words(type) && c < raw_columns(type); c++)
-        transpose_words(blocks->raw[c]);
-}
-
-/* Block b of the eight as words; of types that have_raw_words the bytes are transposed already. */
+/* Or words. */
 INLINE void fetch_words(uint32_t type, struct eight *from, size_t b, vi w[8])
 {
     if (has_raw_words(type)) {
+        read_raw(type, block_at(type, from->panel, from->first), from->row_bytes, b, true, from->raw);
         for (size_t j = 0; j < 8; j++)
             w[j] = fetch_raw(type, from->raw, j % 4, b, j / 4);
     } else if (has_nibbles(type)) {
@@ -142,7 +135,7 @@ INLINE size_t walk_take(struct walk *k, uint32_t type, size_t first)
     take(type, k->blocks.panel, k->blocks.row_bytes, first, &k->blocks);
     if (!has_first_word(type))
         take_scales(type, &k->blocks, CHUNK, &k->s);
-    return k->n_blocks - first < CHUNK ? k->n_blocks - first : CHUNK;
+    return block_length(type) == CHUNK || k->n_blocks - first > CHUNK ? CHUNK : k->n_blocks - first;
 }
 
 /* Scales of block b of them, once. */

@@ -76,6 +76,7 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
         acc[i] = V(setzero_ps)();
     for (size_t first = 0; first < k.n_blocks; first += CHUNK) {
         const size_t n = walk_take(&k, type, first);
+#pragma GCC unroll 8
         for (size_t b = 0; b < n; b++) {
             struct items w;
             fetch_ahead(&k.ahead);
@@ -126,7 +127,7 @@ INLINE void panel_some(const struct mul *m, uint32_t type, size_t r)
     memset(acc, 0, m->n_tokens * sizeof *acc);
     for (size_t first = 0; first < k.n_blocks; first += CHUNK) {
         const size_t n = walk_take(&k, type, first);
-        transpose_raw(type, &k.blocks);
+#pragma GCC unroll 8
         for (size_t b = 0; b < n; b++) {
             vi w[8];
             fetch_ahead(&k.ahead);

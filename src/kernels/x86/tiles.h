@@ -29,7 +29,6 @@ INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct ch
         struct eight blocks;
         take(type, panel, m->row_bytes, first, &blocks);
         take_scales(type, &blocks, n, &out->s);
-        transpose_raw(type, &blocks);
         if (has_raw(type))
             n = CHUNK;
 #pragma GCC unroll 8
