@@ -138,9 +138,20 @@ INLINE size_t walk_take(struct walk *k, uint32_t type, size_t first)
     return block_length(type) == CHUNK || k->n_blocks - first > CHUNK ? CHUNK : k->n_blocks - first;
 }
 
+/* A superblock of Q6_K is read all over from its first block on. If all its lines have to come from the second-level
+ * cache at that moment, no lines come from memory meanwhile: they are fetched with the blocks before, two rows each. */
+INLINE void fetch_superblock(const struct walk *k, uint32_t type, size_t b)
+{
+    const uint8_t *row = block_at(type, k->blocks.panel, k->blocks.first + CHUNK);
+    for (size_t r = WIDTH / CHUNK * b; type == TYPE_Q6_K && r < WIDTH / CHUNK * (b + 1); r++)
+        for (size_t at = 0; at < block_bytes(type) + 63; at += 64)
+            _mm_prefetch((const char *)row + r * k->blocks.row_bytes + at, _MM_HINT_T0);
+}
+
 /* Scales of block b of them, once. */
 INLINE struct scale walk_scale(struct walk *k, uint32_t type, size_t b)
 {
+    fetch_superblock(k, type, b);
     if (!has_first_word(type))
         return scale_at(form_of(type), &k->s, b);
     const size_t next = k->blocks.first + CHUNK + b;
