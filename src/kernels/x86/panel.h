@@ -114,7 +114,7 @@ struct walk {
     size_t n_blocks;
     struct eight blocks;          /* at hand */
     struct scales s;              /* theirs; not of types that has_first_word */
-    uint32_t words[CHUNK][WIDTH]; /* of each block, until it is met; then of that in the next eight */
+    uint32_t words[CHUNK][WIDTH]; /* copy_words of each block, until it is met; then of that in the next eight */
     struct ahead ahead;
 };
 
@@ -155,10 +155,10 @@ INLINE struct scale walk_scale(struct walk *k, uint32_t type, size_t b)
     if (!has_first_word(type))
         return scale_at(form_of(type), &k->s, b);
     const size_t next = k->blocks.first + CHUNK + b;
-    const vi v = vi_load(k->words[b]);
     struct scale s;
-    s.d = scale_of_words(type, v, b);
-    s.m = second_of_words(type, v, b);
+    s.d = scale_of_words(type, k->words[b], b);
+    if (sums_of(type) != SUMS_PLAIN)
+        s.m = second_of_words(type, k->words[b], b);
     if (next < k->n_blocks)
         copy_words(type, k->blocks.panel, k->blocks.row_bytes, next, k->words[b]);
     return s;

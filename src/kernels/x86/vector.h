@@ -56,10 +56,7 @@ INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
 INLINE vi vi_widen_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }
 /* The low (high) halves of 32-bit words, as half-precision floats. */
 INLINE vf vf_low_half(vi v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
-INLINE vf vf_of_half(const uint16_t *p)
-{
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
-}
+INLINE vf vf_of_half(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 #else
 enum { WIDTH = 8, N_LANES = 2 };
 typedef __m256i vi;
@@ -115,7 +112,7 @@ INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
 }
 INLINE vi vi_widen_u8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(p)); }
 INLINE vf vf_low_half(vi v) { return _mm256_cvtph_ps(vi_low_words(v)); }
-INLINE vf vf_of_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+INLINE vf vf_of_half(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 #endif
 
 INLINE vf vf_high_half(vi v) { return vf_low_half(V(srli_epi32)(v, 16)); }
