@@ -147,11 +147,47 @@ INLINE size_t raw_offset(uint32_t type, size_t c)
     return 16 * c + (type == TYPE_Q2_K || type == TYPE_Q4_K || type == TYPE_Q5_K ? 16 : 0);
 }
 
-INLINE void read_raw(uint32_t type, const uint8_t *panel, size_t row_bytes, vi raw[RAW][4])
+/* 4 x 4 words in each lane: register j's word c goes to register c's word j. Lane i of register j held 16 bytes of row
+ * 4 i + j; word r of register c holds bytes 4 c.. of row r then. */
+INLINE void transpose_words(vi v[4])
 {
-    for (size_t c = 0; c < raw_columns(type); c++)
+    const vi a = V(unpacklo_epi32)(v[0], v[1]), b = V(unpackhi_epi32)(v[0], v[1]);
+    const vi c = V(unpacklo_epi32)(v[2], v[3]), d = V(unpackhi_epi32)(v[2], v[3]);
+    v[0] = V(unpacklo_epi64)(a, c);
+    v[1] = V(unpackhi_epi64)(a, c);
+    v[2] = V(unpacklo_epi64)(b, d);
+    v[3] = V(unpackhi_epi64)(b, d);
+}
+
+/* Items of a superblock can be taken of its transposed bytes. */
+INLINE bool has_raw_words(uint32_t type) { return has_raw(type) && type != TYPE_TQ1_0; }
+
+/* The block that needs column c first: until then, registers hold others. */
+INLINE size_t raw_first_block(uint32_t type, size_t c)
+{
+    switch (type) {
+    case TYPE_TQ2_0:
+    case TYPE_Q2_K: return c / 2 * 4;
+    case TYPE_Q3_K: return c < 2 ? 0 : (c - 2) / 2 * 4;
+    case TYPE_Q4_K: return c / 2 * 2;
+    case TYPE_Q5_K: return c < 2 ? 0 : (c - 2) / 2 * 2;
+    case TYPE_Q6_K: return c < 8 ? c / 4 * 4 + c / 2 % 2 : (c - 8) / 2 * 4;
+    default: return 0;
+    }
+}
+
+/* The columns that block b needs first; as words where `as_words`, and where the type has_raw_words. */
+INLINE void read_raw(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t b, bool as_words, vi raw[RAW][4])
+{
+#pragma GCC unroll 12
+    for (size_t c = 0; c < raw_columns(type); c++) {
+        if (raw_first_block(type, c) != b)
+            continue;
         for (size_t j = 0; j < 4; j++)
             raw[c][j] = vi_gather(panel + j * row_bytes + raw_offset(type, c), 4 * row_bytes);
+        if (as_words && has_raw_words(type))
+            transpose_words(raw[c]);
+    }
 }
 
 /* 16 items of block b; half: 0 or 1. */
@@ -216,21 +252,6 @@ INLINE void fetch_row(uint32_t type, const uint8_t *p, size_t step, size_t b, vi
 }
 
 /* ---- words: four items of each row ---- */
-
-/* 4 x 4 words in each lane: register j's word c goes to register c's word j. Lane i of register j held 16 bytes of row
- * 4 i + j; word r of register c holds bytes 4 c.. of row r then. */
-INLINE void transpose_words(vi v[4])
-{
-    const vi a = V(unpacklo_epi32)(v[0], v[1]), b = V(unpackhi_epi32)(v[0], v[1]);
-    const vi c = V(unpacklo_epi32)(v[2], v[3]), d = V(unpackhi_epi32)(v[2], v[3]);
-    v[0] = V(unpacklo_epi64)(a, c);
-    v[1] = V(unpackhi_epi64)(a, c);
-    v[2] = V(unpacklo_epi64)(b, d);
-    v[3] = V(unpackhi_epi64)(b, d);
-}
-
-/* Items of a superblock can be taken of its transposed bytes. */
-INLINE bool has_raw_words(uint32_t type) { return has_raw(type) && type != TYPE_TQ1_0; }
 
 /* 16 where bit 4 c + k of the word of `bits` is set, in byte k of word c. */
 INLINE vi or_bits_of_word(vi v, vi bits, int c)

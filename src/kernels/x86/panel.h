@@ -1,10 +1,11 @@
-/* panel.h - eight blocks of a panel: their scales, and their items in rows or in words. */
+/* panel.h - eight blocks of a panel: their scales, and their items in rows or in words; a panel block by block. */
 #ifndef KERNELS_X86_PANEL_H
 #define KERNELS_X86_PANEL_H
 
 #include "kernels/x86/books.h"
 #include "kernels/x86/fetch.h"
 #include "kernels/x86/scales.h"
+#include "kernels/x86/sums.h"
 
 /* Eight blocks of a panel; items where they come from a code book. */
 struct eight {
@@ -14,42 +15,45 @@ struct eight {
     struct book book;
 };
 
-/* n of them, of a panel that begins at `panel`. */
-INLINE void take(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t first, size_t n, struct eight *out,
-                 struct scales *s)
+/* Those of a panel that begins at `panel`, from block `first` on. */
+INLINE void take(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t first, struct eight *out)
 {
-    const uint8_t *p = block_at(type, panel, first);
     out->panel = panel;
     out->row_bytes = row_bytes;
     out->first = first;
-    if (has_raw(type))
-        read_raw(type, p, row_bytes, out->raw);
-    if (has_grid(type)) {
-        open_book(type, p, row_bytes, &out->book);
-        scales_of_book(type, p, row_bytes, &out->book, s);
-    } else if (block_length(type) < CHUNK) {
-        if (n == CHUNK) /* without looking for the end at each block */
-            scales_first(type, p, row_bytes, CHUNK, s);
-        else
-            scales_first(type, p, row_bytes, n, s);
-    } else if (type == TYPE_TQ1_0 || type == TYPE_TQ2_0) {
-        scales_last(type, p, row_bytes, s);
-    } else if (type == TYPE_IQ4_XS) {
-        scales_iq4_xs(p, row_bytes, s);
-    } else if (sums_apart(sums_of(type))) {
-        scales_of_16(type, p, row_bytes, s);
-    } else {
-        scales_k4(p, row_bytes, s);
-    }
+    if (has_grid(type))
+        open_book(type, block_at(type, panel, first), row_bytes, &out->book);
 }
 
-/* Items of block b of the eight. */
+/* Their scales; n: CHUNK, or fewer at a row's end. */
+INLINE void take_scales(uint32_t type, const struct eight *from, size_t n, struct scales *s)
+{
+    const uint8_t *p = block_at(type, from->panel, from->first);
+    const size_t row_bytes = from->row_bytes;
+    if (has_grid(type))
+        scales_of_book(type, p, row_bytes, &from->book, s);
+    else if (has_first_word(type) && n == CHUNK) /* without looking for the end at each block */
+        scales_first(type, p, row_bytes, CHUNK, s);
+    else if (has_first_word(type))
+        scales_first(type, p, row_bytes, n, s);
+    else if (type == TYPE_TQ1_0 || type == TYPE_TQ2_0)
+        scales_last(type, p, row_bytes, s);
+    else if (type == TYPE_IQ4_XS)
+        scales_iq4_xs(p, row_bytes, s);
+    else if (sums_apart(sums_of(type)))
+        scales_of_16(type, p, row_bytes, s);
+    else
+        scales_k4(p, row_bytes, s);
+}
+
+/* Items of block b of the eight; blocks of superblocks in rising order. */
 INLINE void fetch(uint32_t type, struct eight *from, size_t b, struct items *out)
 {
     if (has_grid(type)) {
         read_book(type, &from->book, b, out);
         return;
     }
+    read_raw(type, block_at(type, from->panel, from->first), from->row_bytes, b, false, from->raw);
     for (size_t j = 0; j < 4; j++) {
         if (has_raw(type)) {
             out->lo[j] = fetch_raw(type, from->raw, j, b, 0);
@@ -61,10 +65,11 @@ INLINE void fetch(uint32_t type, struct eight *from, size_t b, struct items *out
     }
 }
 
-/* Block b of the eight as words; of types that have_raw_words the bytes are transposed already. */
+/* Or words. */
 INLINE void fetch_words(uint32_t type, struct eight *from, size_t b, vi w[8])
 {
     if (has_raw_words(type)) {
+        read_raw(type, block_at(type, from->panel, from->first), from->row_bytes, b, true, from->raw);
         for (size_t j = 0; j < 8; j++)
             w[j] = fetch_raw(type, from->raw, j % 4, b, j / 4);
     } else if (has_nibbles(type)) {
@@ -80,20 +85,83 @@ INLINE void fetch_words(uint32_t type, struct eight *from, size_t b, vi w[8])
 }
 
 /* Weights of the next panels come into the second-level cache while these are worked on: SmolLM2's generation went from
- * 155 to 245 tokens/s by it, more than by fetching into the first level. They are fetched evenly, for a burst would
- * keep the memory waiting after it, and a core has 16 lines under way at most. Work is counted in blocks of 32 of a
- * panel times what is done with each. */
+ * 155 to 245 tokens/s by it, more than by fetching into the first level. They are fetched evenly, block by block, for a
+ * burst would keep the memory waiting after it, and a core has 16 lines under way at most. */
 struct ahead {
     const uint8_t *at;
-    size_t bytes; /* of a block */
-    size_t due;   /* bytes times work */
-    size_t line;  /* 64 bytes times all the work that a block takes */
+    size_t bytes; /* of a block of a panel */
+    size_t due;
 };
 
-INLINE void fetch_due(struct ahead *a, size_t work)
+enum { LONG_PANEL = 32 << 10 };
+
+/* From n panels after the one that begins at `panel` on; fewer where panels are long. */
+INLINE struct ahead ahead_of(const uint8_t *panel, size_t row_bytes, size_t n_blocks, size_t n)
 {
-    for (a->due += a->bytes * work; a->due >= a->line; a->due -= a->line, a->at += 64)
+    const size_t bytes = WIDTH * row_bytes;
+    return (struct ahead){panel + bytes * (bytes < LONG_PANEL ? n : 1), bytes / n_blocks, 0};
+}
+
+INLINE void fetch_ahead(struct ahead *a)
+{
+    for (a->due += a->bytes; a->due >= 64; a->due -= 64, a->at += 64)
         _mm_prefetch((const char *)a->at, _MM_HINT_T1);
+}
+
+/* A panel block by block. The words that hold scales are copied eight blocks before they are needed: a register that is
+ * loaded over several stores waits until all of them have reached the cache. */
+struct walk {
+    size_t n_blocks;
+    struct eight blocks;          /* at hand */
+    struct scales s;              /* theirs; not of types that has_first_word */
+    uint32_t words[CHUNK][WIDTH]; /* copy_words of each block, until it is met; then of that in the next eight */
+    struct ahead ahead;
+};
+
+INLINE void walk_start(struct walk *k, uint32_t type, const struct mul *m, size_t r)
+{
+    const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
+    k->n_blocks = m->k / Q_BLOCK;
+    k->ahead = ahead_of(panel, m->row_bytes, k->n_blocks, 2);
+    k->blocks.panel = panel;
+    k->blocks.row_bytes = m->row_bytes;
+    for (size_t b = 0; has_first_word(type) && b < CHUNK && b < k->n_blocks; b++)
+        copy_words(type, panel, m->row_bytes, b, k->words[b]);
+}
+
+/* Eight blocks from `first` on, or fewer at the row's end: how many. */
+INLINE size_t walk_take(struct walk *k, uint32_t type, size_t first)
+{
+    take(type, k->blocks.panel, k->blocks.row_bytes, first, &k->blocks);
+    if (!has_first_word(type))
+        take_scales(type, &k->blocks, CHUNK, &k->s);
+    return block_length(type) == CHUNK || k->n_blocks - first > CHUNK ? CHUNK : k->n_blocks - first;
+}
+
+/* A superblock of Q6_K is read all over from its first block on. If all its lines have to come from the second-level
+ * cache at that moment, no lines come from memory meanwhile: they are fetched with the blocks before, two rows each. */
+INLINE void fetch_superblock(const struct walk *k, uint32_t type, size_t b)
+{
+    const uint8_t *row = block_at(type, k->blocks.panel, k->blocks.first + CHUNK);
+    for (size_t r = WIDTH / CHUNK * b; type == TYPE_Q6_K && r < WIDTH / CHUNK * (b + 1); r++)
+        for (size_t at = 0; at < block_bytes(type) + 63; at += 64)
+            _mm_prefetch((const char *)row + r * k->blocks.row_bytes + at, _MM_HINT_T0);
+}
+
+/* Scales of block b of them, once. */
+INLINE struct scale walk_scale(struct walk *k, uint32_t type, size_t b)
+{
+    fetch_superblock(k, type, b);
+    if (!has_first_word(type))
+        return scale_at(form_of(type), &k->s, b);
+    const size_t next = k->blocks.first + CHUNK + b;
+    struct scale s;
+    s.d = scale_of_words(type, k->words[b], b);
+    if (sums_of(type) != SUMS_PLAIN)
+        s.m = second_of_words(type, k->words[b], b);
+    if (next < k->n_blocks)
+        copy_words(type, k->blocks.panel, k->blocks.row_bytes, next, k->words[b]);
+    return s;
 }
 
 #endif

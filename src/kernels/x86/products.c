@@ -4,63 +4,86 @@
  * one chain over blocks (struct mul), for one token and for many.
  *
  * A panel's block of 32 is read as 4 + 4 registers: lane i of register j holds 16 items of row 4 i + j, as unsigned
- * bytes (an offset is taken off the sums). Few tokens' products are taken in this form; four registers of partial sums
- * fold to one sum a row by a small tree. For several tokens two panels are unpacked once into `scratch`, four items of
- * every row beside each other (tiles.h). */
+ * bytes (an offset is taken off the sums). One token's products are taken in this form; four registers of partial sums
+ * fold to one sum a row by a small tree. For some tokens a block is brought into words, four items of every row beside
+ * each other, that stay in registers while all tokens meet them. For many, two panels are unpacked so into `scratch`
+ * (tiles.h). */
 #include "kernels/overlays.h"
 #include "kernels/x86/tiles.h"
 
-enum { SOME_TOKENS = 32 }; /* up to so many each chunk is met by all of them at once */
-enum { LONG_PANEL = 32 << 10 };
+enum { SOME_TOKENS = 32 };
+
+/* ---- offsets ---- */
+
+/* What is added to the sums of each block of activations, or of its halves, for the offset of items: of few and some
+ * tokens computed once, into `scratch`. */
+static void write_offsets(const struct mul *m, struct form f)
+{
+    int32_t *out = m->scratch;
+    const int16_t *sums = m->xq.sums;
+    const size_t n = m->n_tokens * m->k / Q_BLOCK;
+    if (in_halves(f))
+        for (size_t i = 0; i < 2 * n; i++)
+            out[i] = -f.offset * sums[i];
+    else
+        for (size_t i = 0; i < n; i++)
+            out[i] = -f.offset * (sums[2 * i] + sums[2 * i + 1]);
+}
+
+/* That of block b of a token, and of its second half. */
+INLINE vi offset_at(const struct mul *m, struct form f, size_t t, size_t b, size_t half)
+{
+    const size_t at = t * (m->k / Q_BLOCK) + b;
+    const int32_t *offsets = m->scratch;
+    if (!f.offset)
+        return V(set1_epi32)(0);
+    return V(set1_epi32)(in_halves(f) ? offsets[2 * at + half] : offsets[at]);
+}
 
 /* ---- one token, or two ---- */
 
-INLINE vf step_few(struct form f, vf acc, const struct items *w, const struct scales *s, size_t b,
-                   const struct activations *x)
+/* A block's products with the activations of token t, from block b on. */
+INLINE vf step_few(const struct mul *m, struct form f, vf acc, const struct items *w, const struct scale *s, size_t t,
+                   size_t b)
 {
-    const vi lo = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)x->q));
-    const vi hi = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)(x->q + 16)));
+    const struct activations x = activations_of(m, t, b);
+    const vi lo = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)x.q));
+    const vi hi = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)(x.q + 16)));
     const vi zero = V(set1_epi32)(0);
     vi p[4];
     if (!in_halves(f)) {
         for (int j = 0; j < 4; j++)
             p[j] = dot(f, dot(f, zero, w->lo[j], lo), w->hi[j], hi);
-        vi sum = fold(p[0], p[1], p[2], p[3]);
-        if (f.offset)
-            sum = V(sub_epi32)(sum, V(set1_epi32)(f.offset * (x->sums[0] + x->sums[1])));
-        return step(f, acc, sum, zero, s, b, x);
+        const vi sum = V(add_epi32)(fold(p[0], p[1], p[2], p[3]), offset_at(m, f, t, b, 0));
+        return step(f, acc, sum, zero, s, &x);
     }
     for (int j = 0; j < 4; j++)
         p[j] = dot(f, zero, w->lo[j], lo);
-    vi sum0 = V(sub_epi32)(fold(p[0], p[1], p[2], p[3]), V(set1_epi32)(f.offset * x->sums[0]));
+    const vi sum0 = V(add_epi32)(fold(p[0], p[1], p[2], p[3]), offset_at(m, f, t, b, 0));
     for (int j = 0; j < 4; j++)
         p[j] = dot(f, zero, w->hi[j], hi);
-    vi sum1 = V(sub_epi32)(fold(p[0], p[1], p[2], p[3]), V(set1_epi32)(f.offset * x->sums[1]));
-    return step(f, acc, sum0, sum1, s, b, x);
+    const vi sum1 = V(add_epi32)(fold(p[0], p[1], p[2], p[3]), offset_at(m, f, t, b, 1));
+    return step(f, acc, sum0, sum1, s, &x);
 }
 
 /* A panel times T tokens. */
 INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
 {
-    const size_t n_blocks = m->k / Q_BLOCK, panel_bytes = WIDTH * m->row_bytes;
-    const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
-    struct ahead ahead = {panel + panel_bytes * (panel_bytes < LONG_PANEL ? 2 : 1), panel_bytes / n_blocks, 0, 64};
+    struct walk k;
     vf acc[2];
+    walk_start(&k, type, m, r);
     for (int i = 0; i < T; i++)
         acc[i] = V(setzero_ps)();
-    for (size_t first = 0; first < n_blocks; first += CHUNK) {
-        size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
-        struct eight blocks;
-        struct scales s;
-        take(type, panel, m->row_bytes, first, n, &blocks, &s);
+    for (size_t first = 0; first < k.n_blocks; first += CHUNK) {
+        const size_t n = walk_take(&k, type, first);
+#pragma GCC unroll 8
         for (size_t b = 0; b < n; b++) {
             struct items w;
-            fetch_due(&ahead, 1);
-            fetch(type, &blocks, b, &w);
-            for (int i = 0; i < T; i++) {
-                const struct activations x = activations_of(m, (size_t)i, first + b);
-                acc[i] = step_few(form_of(type), acc[i], &w, &s, b, &x);
-            }
+            fetch_ahead(&k.ahead);
+            fetch(type, &k.blocks, b, &w);
+            const struct scale s = walk_scale(&k, type, b);
+            for (int i = 0; i < T; i++)
+                acc[i] = step_few(m, form_of(type), acc[i], &w, &s, (size_t)i, first + b);
         }
     }
     for (int i = 0; i < T; i++)
@@ -78,35 +101,66 @@ INLINE void few(const struct mul *m, uint32_t type, size_t r)
         panel_few(m, type, r, 1);
 }
 
+/* ---- some tokens ---- */
+
+/* A block's products, as words, with the activations of token t, from block b on. Two chains of dots hide their latency
+ * better than one. */
+INLINE vf step_words(const struct mul *m, struct form f, vf acc, const vi w[8], const struct scale *s, size_t t,
+                     size_t b)
+{
+    const struct activations x = activations_of(m, t, b);
+    vi sum[2] = {offset_at(m, f, t, b, 0), in_halves(f) ? offset_at(m, f, t, b, 1) : V(set1_epi32)(0)};
+    for (int i = 0; i < 8; i++) {
+        int32_t word;
+        memcpy(&word, x.q + 4 * i, 4);
+        sum[i / 4] = dot(f, sum[i / 4], w[i], V(set1_epi32)(word));
+    }
+    return step(f, acc, in_halves(f) ? sum[0] : V(add_epi32)(sum[0], sum[1]), sum[1], s, &x);
+}
+
+/* A panel times some tokens, whose sums stand in memory: storing them costs less than the dots beside it. */
+INLINE void panel_some(const struct mul *m, uint32_t type, size_t r)
+{
+    struct walk k;
+    float acc[SOME_TOKENS][WIDTH];
+    walk_start(&k, type, m, r);
+    memset(acc, 0, m->n_tokens * sizeof *acc);
+    for (size_t first = 0; first < k.n_blocks; first += CHUNK) {
+        const size_t n = walk_take(&k, type, first);
+#pragma GCC unroll 8
+        for (size_t b = 0; b < n; b++) {
+            vi w[8];
+            fetch_ahead(&k.ahead);
+            fetch_words(type, &k.blocks, b, w);
+            const struct scale s = walk_scale(&k, type, b);
+            for (size_t t = 0; t < m->n_tokens; t++)
+                V(storeu_ps)(acc[t], step_words(m, form_of(type), V(loadu_ps)(acc[t]), w, &s, t, first + b));
+        }
+    }
+    for (size_t t = 0; t < m->n_tokens; t++)
+        memcpy(m->y + t * m->y_stride + r, acc[t], sizeof acc[t]);
+}
+
 /* ---- a product ---- */
 
 /* What is compiled for each type. */
 struct typed {
     uint32_t type;
     void (*few)(const struct mul *m, size_t r);
-    void (*unpack)(const struct mul *m, size_t r, size_t from, size_t to, struct chunk *out, size_t stride,
-                   struct ahead *ahead);
+    void (*some)(const struct mul *m, size_t r);
+    void (*unpack)(const struct mul *m, size_t r, struct chunk *out, size_t stride);
 };
 
-/* Some tokens meet each chunk as soon as it is unpacked, while the first-level cache has it and memory delivers the
- * next; many meet whole panels, so that a tile's sums stay in registers. */
-static void panels_several(const struct mul *m, const struct typed *typed, size_t r, int P)
+/* P panels times many tokens. */
+static void panels_many(const struct mul *m, const struct typed *typed, size_t r, int P)
 {
-    const size_t n_blocks = m->k / Q_BLOCK, pass = m->n_tokens <= SOME_TOKENS ? CHUNK : n_blocks;
-    const struct form one = form_of(typed->type), f = form_of_many(typed->type, one, m->n_tokens);
+    const struct form f = form_of_many(typed->type);
     struct chunk *c = m->scratch;
-    const size_t bytes = (size_t)P * WIDTH * m->row_bytes;
-    struct ahead ahead = {(const uint8_t *)m->w + r * m->row_bytes + bytes, bytes / (size_t)P / n_blocks, 0,
-                          64 * (m->n_tokens + UNPACKING)};
-    for (size_t from = 0; from < n_blocks; from += pass) {
-        const size_t to = n_blocks - from < pass ? n_blocks : from + pass;
-        for (int p = 0; p < P; p++)
-            typed->unpack(m, r + (size_t)p * WIDTH, from, to, c + p, (size_t)P, &ahead);
-        for (size_t first = from; f.is_scaled && first < to; first += CHUNK)
-            for (size_t p = 0; p < (size_t)P; p++)
-                scale_items(c + (first - from) / CHUNK * (size_t)P + p, one.offset, f);
-        tiles(m, f, &ahead, r, from, to, P);
-    }
+    for (int p = 0; p < P; p++)
+        typed->unpack(m, r + (size_t)p * WIDTH, c + p, (size_t)P);
+    for (size_t i = 0; f.is_scaled && i < m->k / Q_BLOCK / CHUNK * (size_t)P; i++)
+        scale_items(c + i, offset_of(typed->type), f);
+    tiles(m, f, r, P);
 }
 
 /* The last panel may overlap the one before it, whose outputs are then computed twice, to the same bits. */
@@ -116,31 +170,35 @@ static void product(const struct mul *m, const struct typed *typed)
         product_ref(m, typed->type);
         return;
     }
+    const bool are_many = m->n_tokens > SOME_TOKENS;
     size_t r = 0;
-    if (!are_few(typed->type, m->n_tokens))
-        for (; r + 2 * WIDTH <= m->n_rows; r += 2 * WIDTH)
-            panels_several(m, typed, r, 2);
+    if (!are_many)
+        write_offsets(m, form_of(typed->type));
+    for (; are_many && r + 2 * WIDTH <= m->n_rows; r += 2 * WIDTH)
+        panels_many(m, typed, r, 2);
     for (; r < m->n_rows; r += WIDTH) {
         if (r + WIDTH > m->n_rows)
             r = m->n_rows - WIDTH;
-        if (are_few(typed->type, m->n_tokens))
+        if (are_many)
+            panels_many(m, typed, r, 1);
+        else if (are_few(typed->type, m->n_tokens))
             typed->few(m, r);
         else
-            panels_several(m, typed, r, 1);
+            typed->some(m, r);
     }
 }
 
-#define QUANTIZED(name, type)                                                                                        \
-    static void few_##name(const struct mul *m, size_t r) { few(m, TYPE_##type, r); }                                \
-    static void unpack_##name(const struct mul *m, size_t r, size_t from, size_t to, struct chunk *c, size_t stride, \
-                              struct ahead *ahead)                                                                   \
-    {                                                                                                                \
-        unpack_panel(m, TYPE_##type, r, from, to, c, stride, ahead);                                                 \
-    }                                                                                                                \
-    static void mul_##name(const struct mul *m)                                                                      \
-    {                                                                                                                \
-        static const struct typed typed = {TYPE_##type, few_##name, unpack_##name};                                  \
-        product(m, &typed);                                                                                          \
+#define QUANTIZED(name, type)                                                                    \
+    static void few_##name(const struct mul *m, size_t r) { few(m, TYPE_##type, r); }            \
+    static void some_##name(const struct mul *m, size_t r) { panel_some(m, TYPE_##type, r); }    \
+    static void unpack_##name(const struct mul *m, size_t r, struct chunk *c, size_t stride)     \
+    {                                                                                            \
+        unpack_panel(m, TYPE_##type, r, c, stride);                                              \
+    }                                                                                            \
+    static void mul_##name(const struct mul *m)                                                  \
+    {                                                                                            \
+        static const struct typed typed = {TYPE_##type, few_##name, some_##name, unpack_##name}; \
+        product(m, &typed);                                                                      \
     }
 #include "kernels/quantized.def"
 #undef QUANTIZED

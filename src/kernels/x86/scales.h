@@ -27,23 +27,70 @@ INLINE vf fp8_of_byte(vi v, int i)
     return V(mul_ps)(V(cvtepi32_ps)(vi_choose(one, none, zero, whole)), V(set1_ps)(0x1p-10f));
 }
 
-/* Scales at the beginning of a block of 32, 64 or 128; n: CHUNK, or fewer at a row's end. */
+/* Scales stand in the first 32 bits of a block of 32, 64 or 128. */
+INLINE bool has_first_word(uint32_t type) { return block_length(type) < CHUNK; }
+
+/* They are one half, and copied as such: where a panel has 8 rows, shifting takes longer than storing twice as much. */
+INLINE bool copies_halves(uint32_t type)
+{
+    return WIDTH == 16 && has_first_word(type) && sums_of(type) == SUMS_PLAIN && type != TYPE_MXFP4;
+}
+
+/* Compilers would bring such words together in vectors, which takes longer. */
+INLINE uint32_t in_scalar_register(uint32_t word)
+{
+    __asm__("" : "+r"(word));
+    return word;
+}
+
+/* The first word of block b of each row, or the first halves of two rows in a word: stores are what is scarce. */
+INLINE void copy_words(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t b, uint32_t out[WIDTH])
+{
+    const uint8_t *p = block_at(type, panel, b);
+    if (copies_halves(type)) {
+        for (size_t r = 0; r < WIDTH; r += 2) {
+            const uint32_t low = load_u16(p + r * row_bytes), high = load_u16(p + (r + 1) * row_bytes);
+            out[r / 2] = in_scalar_register(high << 16 | low);
+        }
+        return;
+    }
+    for (size_t r = 0; r < WIDTH; r++) {
+        uint32_t word;
+        memcpy(&word, p + r * row_bytes, 4);
+        out[r] = in_scalar_register(word);
+    }
+}
+
+/* Scales of block b from what copy_words wrote. */
+INLINE vf scale_of_words(uint32_t type, const uint32_t words[WIDTH], size_t b)
+{
+    if (copies_halves(type))
+        return vf_of_half(words);
+    const vi v = vi_load(words);
+    if (type == TYPE_NVFP4)
+        return b % 2 ? fp8_of_byte(v, 2) : fp8_of_byte(v, 0);
+    return type == TYPE_MXFP4 ? power_of_byte(v) : vf_low_half(v);
+}
+
+/* Minima, or second scales, of types that have them. */
+INLINE vf second_of_words(uint32_t type, const uint32_t words[WIDTH], size_t b)
+{
+    const vi v = vi_load(words);
+    if (type == TYPE_NVFP4)
+        return b % 2 ? fp8_of_byte(v, 3) : fp8_of_byte(v, 1);
+    return vf_high_half(v);
+}
+
+/* n: CHUNK, or fewer at a row's end. */
 INLINE void scales_first(uint32_t type, const uint8_t *panel, size_t row_bytes, size_t n, struct scales *out)
 {
-    uint32_t word[CHUNK][WIDTH];
-    for (size_t r = 0; r < WIDTH; r++)
-        for (size_t b = 0; b < n; b++)
-            memcpy(&word[b][r], block_at(type, panel + r * row_bytes, b), 4);
+    uint32_t words[CHUNK][WIDTH];
+    for (size_t b = 0; b < n; b++)
+        copy_words(type, panel, row_bytes, b, words[b]);
     for (size_t b = 0; b < n; b++) {
-        const vi v = vi_load(word[b]);
-        if (type == TYPE_NVFP4) {
-            V(storeu_ps)(out->d[b], b % 2 ? fp8_of_byte(v, 2) : fp8_of_byte(v, 0));
-            V(storeu_ps)(out->m[b], b % 2 ? fp8_of_byte(v, 3) : fp8_of_byte(v, 1));
-            continue;
-        }
-        V(storeu_ps)(out->d[b], type == TYPE_MXFP4 ? power_of_byte(v) : vf_low_half(v));
-        if (sums_of(type) == SUMS_MIN)
-            V(storeu_ps)(out->m[b], vf_high_half(v));
+        V(storeu_ps)(out->d[b], scale_of_words(type, words[b], b));
+        if (sums_of(type) != SUMS_PLAIN)
+            V(storeu_ps)(out->m[b], second_of_words(type, words[b], b));
     }
 }
 

@@ -36,39 +36,60 @@ INLINE vi fold(vi a, vi b, vi c, vi d)
     return V(add_epi32)(V(unpacklo_epi64)(ab, cd), V(unpackhi_epi64)(ab, cd));
 }
 
-INLINE vf vf_of_i8(const int8_t *p) { return V(cvtepi32_ps)(vi_widen_i8(p)); }
+/* What a block of a panel has beside its items, in registers. */
+struct scale {
+    vf d, m;    /* as struct mul's dw and m; Q2_K: dmin; NVFP4: dw1 */
+    vf half[2]; /* integer scales of 16 items */
+    vi minima;  /* Q2_K: integer minima of 16 items, in 16 bits each */
+};
 
-/* a[0] times x0 and a[1] times x1, of small integers. Floats hold all of these exactly (the largest are Q6_K's, 128 *
- * 32 * 127 * 32 < 2^24), at half the cost of 32-bit products. That a zero may be -0 is not seen: no chain (struct mul)
- * ever reaches -0, since it begins with 0 and adds multiples of the least float. */
-INLINE vf two_products(const int8_t (*a)[WIDTH], vf x0, vf x1)
+/* Of block b of the eight. */
+INLINE struct scale scale_at(struct form f, const struct scales *s, size_t b)
 {
-    return V(fmadd_ps)(vf_of_i8(a[1]), x1, V(mul_ps)(vf_of_i8(a[0]), x0));
+    struct scale out;
+    out.d = V(loadu_ps)(s->d[b]);
+    if (f.sums == SUMS_MIN || f.sums == SUMS_STEPS)
+        out.m = V(loadu_ps)(s->m[b]);
+    if (in_halves(f) && f.sums != SUMS_STEPS)
+        for (size_t i = 0; i < 2; i++)
+            out.half[i] = V(cvtepi32_ps)(vi_widen_i8(s->s[2 * b + i]));
+    if (f.sums == SUMS_16_MIN) {
+        out.m = V(loadu_ps)(s->m[0]);
+        out.minima = vi_or(vi_widen_i8(s->n[2 * b]), V(slli_epi32)(vi_widen_i8(s->n[2 * b + 1]), 16));
+    }
+    return out;
+}
+
+/* Floats hold all products of a half's sum with its integer scale, and their sum, exactly (the largest are Q6_K's, 128
+ * * 32 * 127 * 32 < 2^24), at half the cost of 32-bit products. That a zero may be -0 is not seen: no chain (struct
+ * mul) ever reaches -0, since it begins with 0 and adds multiples of the least float. */
+INLINE vf two_products(const struct scale *s, vf x0, vf x1)
+{
+    return V(fmadd_ps)(s->half[1], x1, V(mul_ps)(s->half[0], x0));
 }
 
 /* Q2_K: the block's sum of minima, exact as well. */
-INLINE vf minima(const struct scales *s, size_t b, const struct activations *x)
+INLINE vf minima(const struct scale *s, const struct activations *x)
 {
     int32_t both;
     memcpy(&both, x->sums, sizeof both);
-    const vi n = vi_or(vi_widen_i8(s->n[2 * b]), V(slli_epi32)(vi_widen_i8(s->n[2 * b + 1]), 16));
-    return V(cvtepi32_ps)(V(madd_epi16)(n, V(set1_epi32)(both)));
+    return V(cvtepi32_ps)(V(madd_epi16)(s->minima, V(set1_epi32)(both)));
 }
 
 /* The chain's step: acc and a block's exact sum, less the offset already; or its halves' where in_halves. */
-INLINE vf step(struct form f, vf acc, vi sum, vi sum1, const struct scales *s, size_t b, const struct activations *x)
+INLINE vf step(struct form f, vf acc, vi sum, vi sum1, const struct scale *s, const struct activations *x)
 {
-    const vf d = V(mul_ps)(V(loadu_ps)(s->d[b]), V(set1_ps)(x->d)), first = V(cvtepi32_ps)(sum);
+    const vf d = V(mul_ps)(s->d, V(set1_ps)(x->d)), first = V(cvtepi32_ps)(sum);
     if (f.sums == SUMS_STEPS) {
         acc = V(fmadd_ps)(first, d, acc);
-        return V(fmadd_ps)(V(cvtepi32_ps)(sum1), V(mul_ps)(V(loadu_ps)(s->m[b]), V(set1_ps)(x->d)), acc);
+        return V(fmadd_ps)(V(cvtepi32_ps)(sum1), V(mul_ps)(s->m, V(set1_ps)(x->d)), acc);
     }
-    const vf whole = in_halves(f) ? two_products(&s->s[2 * b], first, V(cvtepi32_ps)(sum1)) : first;
+    const vf whole = in_halves(f) ? two_products(s, first, V(cvtepi32_ps)(sum1)) : first;
     acc = V(fmadd_ps)(whole, d, acc);
     if (f.sums == SUMS_MIN)
-        acc = V(fmadd_ps)(V(loadu_ps)(s->m[b]), V(set1_ps)(x->ds), acc);
+        acc = V(fmadd_ps)(s->m, V(set1_ps)(x->ds), acc);
     if (f.sums == SUMS_16_MIN)
-        acc = V(fnmadd_ps)(minima(s, b, x), V(mul_ps)(V(loadu_ps)(s->m[0]), V(set1_ps)(x->d)), acc);
+        acc = V(fnmadd_ps)(minima(s, x), V(mul_ps)(s->m, V(set1_ps)(x->d)), acc);
     return acc;
 }
 

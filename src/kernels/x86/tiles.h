@@ -1,10 +1,9 @@
-/* tiles.h - several tokens: panels unpacked into words, which tiles of rows and tokens meet without folding.
+/* tiles.h - many tokens: panels unpacked into words, which tiles of rows and tokens meet without folding.
  * Types whose sums are alike share the code of tiles. */
 #ifndef KERNELS_X86_TILES_H
 #define KERNELS_X86_TILES_H
 
 #include "kernels/x86/panel.h"
-#include "kernels/x86/sums.h"
 
 #if defined(__AVX512F__)
 enum { TILE_TOKENS = 6, TILE_TOKENS_16 = 4 }; /* the latter for scales of 16 items, which need more registers */
@@ -19,32 +18,28 @@ struct chunk {
 };
 _Static_assert(2 * sizeof(struct chunk) <= MUL_CHUNK_BYTES, "scratch holds two panels");
 
-enum { UNPACKING = 6 }; /* takes as long as so many tokens */
-
-/* Blocks [from, to) of a panel. */
-INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, size_t from, size_t to, struct chunk *out,
-                         size_t stride, struct ahead *ahead)
+/* A panel, and fetch the one after the next, whose turn it is when two were met. */
+INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct chunk *out, size_t stride)
 {
-    struct ahead next = *ahead;
     const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
-    for (size_t first = from; first < to; first += CHUNK, out += stride) {
-        size_t n = to - first < CHUNK ? to - first : CHUNK;
+    const size_t n_blocks = m->k / Q_BLOCK;
+    struct ahead ahead = ahead_of(panel, m->row_bytes, n_blocks, stride);
+    for (size_t first = 0; first < n_blocks; first += CHUNK, out += stride) {
+        size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
         struct eight blocks;
-        take(type, panel, m->row_bytes, first, n, &blocks, &out->s);
-        for (size_t c = 0; has_raw_words(type) && c < raw_columns(type); c++)
-            transpose_words(blocks.raw[c]);
+        take(type, panel, m->row_bytes, first, &blocks);
+        take_scales(type, &blocks, n, &out->s);
         if (has_raw(type))
             n = CHUNK;
 #pragma GCC unroll 8
         for (size_t b = 0; b < n; b++) {
             vi w[8];
-            fetch_due(&next, UNPACKING);
+            fetch_ahead(&ahead);
             fetch_words(type, &blocks, b, w);
             for (size_t j = 0; j < 8; j++)
                 vi_store(out->w[b][j], w[j]);
         }
     }
-    *ahead = next;
 }
 
 /* Adds to sums[p][i] the products of words [from, from + n) of block b. */
@@ -76,40 +71,38 @@ INLINE void tile_block(struct form f, vf *acc, const struct chunk *c, size_t b, 
             sums[p * T + t] = V(set1_epi32)(-f.offset * first);
             sums1[p * T + t] = V(set1_epi32)(-f.offset * x[t].sums[1]);
         }
+    struct scale s[2];
+    for (int p = 0; p < P; p++)
+        s[p] = scale_at(f, &c[p].s, b);
     dot_words(f, sums, c, b, x, 0, apart ? 4 : 8, P, T);
     if (apart)
         dot_words(f, sums1, c, b, x, 4, 4, P, T);
     for (int p = 0; p < P; p++)
         for (int t = 0; t < T; t++)
-            acc[p * T + t] = step(f, acc[p * T + t], sums[p * T + t], sums1[p * T + t], &c[p].s, b, &x[t]);
+            acc[p * T + t] = step(f, acc[p * T + t], sums[p * T + t], sums1[p * T + t], &s[p], &x[t]);
 }
 
-/* Blocks [from, to) of P unpacked panels times T tokens from t on, added to what y has of the blocks before. Chunks of
- * the panels alternate. */
-INLINE void tile(const struct mul *m, struct form f, struct ahead *ahead, size_t r, size_t from, size_t to, size_t t,
-                 int P, int T)
+/* P unpacked panels times T tokens from t on. Chunks of the panels alternate. */
+INLINE void tile(const struct mul *m, struct form f, size_t r, size_t t, int P, int T)
 {
-    struct ahead next = *ahead;
+    const size_t n_blocks = m->k / Q_BLOCK;
     const struct chunk *c = m->scratch;
     float *y = m->y + t * m->y_stride + r;
     vf acc[2 * TILE_TOKENS];
-    for (int p = 0; p < P; p++)
-        for (int i = 0; i < T; i++)
-            acc[p * T + i] = from ? V(loadu_ps)(y + (size_t)i * m->y_stride + (size_t)p * WIDTH) : V(setzero_ps)();
-    for (size_t first = from; first < to; first += CHUNK, c += P) {
-        size_t n = to - first < CHUNK ? to - first : CHUNK;
+    for (int i = 0; i < P * T; i++)
+        acc[i] = V(setzero_ps)();
+    for (size_t first = 0; first < n_blocks; first += CHUNK, c += P) {
+        size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
         for (size_t b = 0; b < n; b++) {
             struct activations x[TILE_TOKENS];
             for (int i = 0; i < T; i++)
                 x[i] = activations_of(m, t + (size_t)i, first + b);
-            fetch_due(&next, (size_t)(P * T));
             tile_block(f, acc, c, b, x, P, T);
         }
     }
     for (int p = 0; p < P; p++)
         for (int i = 0; i < T; i++)
             V(storeu_ps)(y + (size_t)i * m->y_stride + (size_t)p * WIDTH, acc[p * T + i]);
-    *ahead = next;
 }
 
 /* The next tile's tokens when n are left: 7 are 4 + 3, 8 are 4 + 4. */
@@ -121,34 +114,33 @@ INLINE size_t tile_tokens(size_t n, size_t most)
 }
 
 /* All tokens. */
-INLINE void tiles_of(const struct mul *m, struct form f, struct ahead *ahead, size_t r, size_t from, size_t to, int P)
+INLINE void tiles_of(const struct mul *m, struct form f, size_t r, int P)
 {
     const size_t most = in_halves(f) ? TILE_TOKENS_16 : TILE_TOKENS;
     for (size_t t = 0, n; t < m->n_tokens; t += n) {
         n = tile_tokens(m->n_tokens - t, most);
         if (most > 4 && n == most)
-            tile(m, f, ahead, r, from, to, t, P, (int)most);
+            tile(m, f, r, t, P, (int)most);
         else if (most > 3 && n == 4)
-            tile(m, f, ahead, r, from, to, t, P, 4);
+            tile(m, f, r, t, P, 4);
         else if (most > 3 && n == 3)
-            tile(m, f, ahead, r, from, to, t, P, 3);
+            tile(m, f, r, t, P, 3);
         else if (most > 1 && n == 2)
-            tile(m, f, ahead, r, from, to, t, P, 2);
+            tile(m, f, r, t, P, 2);
         else
-            tile(m, f, ahead, r, from, to, t, P, 1);
+            tile(m, f, r, t, P, 1);
     }
 }
 
-#define TILES(name, sums, is_signed, is_scaled, offset)                                                     \
-    static __attribute__((noinline)) void name(const struct mul *m, int any, struct ahead *ahead, size_t r, \
-                                               size_t from, size_t to, int P)                               \
-    {                                                                                                       \
-        const struct form f = {sums, is_signed, is_scaled, offset};                                         \
-        (void)any;                                                                                          \
-        if (P == 2)                                                                                         \
-            tiles_of(m, f, ahead, r, from, to, 2);                                                          \
-        else                                                                                                \
-            tiles_of(m, f, ahead, r, from, to, 1);                                                          \
+#define TILES(name, sums, is_signed, is_scaled, offset)                                       \
+    static __attribute__((noinline)) void name(const struct mul *m, int any, size_t r, int P) \
+    {                                                                                         \
+        const struct form f = {sums, is_signed, is_scaled, offset};                           \
+        (void)any;                                                                            \
+        if (P == 2)                                                                           \
+            tiles_of(m, f, r, 2);                                                             \
+        else                                                                                  \
+            tiles_of(m, f, r, 1);                                                             \
     }
 TILES(tiles_plain, SUMS_PLAIN, false, false, any)
 TILES(tiles_min, SUMS_MIN, false, false, 0)
@@ -160,30 +152,31 @@ TILES(tiles_steps, SUMS_STEPS, false, false, any)
 TILES(tiles_signed, SUMS_PLAIN, true, false, 0)
 #endif
 
-static void tiles(const struct mul *m, struct form f, struct ahead *ahead, size_t r, size_t from, size_t to, int P)
+static void tiles(const struct mul *m, struct form f, size_t r, int P)
 {
 #if !defined(__AVX512F__)
     if (f.is_signed) {
-        tiles_signed(m, 0, ahead, r, from, to, P);
+        tiles_signed(m, 0, r, P);
         return;
     }
 #endif
     switch (f.sums) {
-    case SUMS_PLAIN: tiles_plain(m, f.offset, ahead, r, from, to, P); break;
-    case SUMS_MIN: tiles_min(m, 0, ahead, r, from, to, P); break;
-    case SUMS_16: (f.is_scaled ? tiles_plain : tiles_16)(m, f.offset, ahead, r, from, to, P); break;
-    case SUMS_16_MIN: (f.is_scaled ? tiles_scaled_min : tiles_16_min)(m, 0, ahead, r, from, to, P); break;
-    case SUMS_STEPS: tiles_steps(m, f.offset, ahead, r, from, to, P); break;
+    case SUMS_PLAIN: tiles_plain(m, f.offset, r, P); break;
+    case SUMS_MIN: tiles_min(m, 0, r, P); break;
+    case SUMS_16: (f.is_scaled ? tiles_plain : tiles_16)(m, f.offset, r, P); break;
+    case SUMS_16_MIN: (f.is_scaled ? tiles_scaled_min : tiles_16_min)(m, 0, r, P); break;
+    case SUMS_STEPS: tiles_steps(m, f.offset, r, P); break;
     }
 }
 
-/* Scaling pays from so many tokens on. Q3_K's scaled items, -124 to 128, fit in bytes when 127 is added, but such bytes
- * saturate without a 32-bit dot product (signed_bytes); Q2_K's are at most 45. */
-enum { SCALED_TOKENS = 24 };
+/* Q3_K's scaled items, -124 to 128, fit in bytes when 127 is added, but such bytes saturate without a 32-bit dot
+ * product (signed_bytes); Q2_K's are at most 45. */
+INLINE bool can_scale(uint32_t type) { return type == TYPE_Q2_K || (type == TYPE_Q3_K && N_LANES == 4); }
 
-static struct form form_of_many(uint32_t type, struct form f, size_t n_tokens)
+static struct form form_of_many(uint32_t type)
 {
-    f.is_scaled = n_tokens >= SCALED_TOKENS && (type == TYPE_Q2_K || (type == TYPE_Q3_K && N_LANES == 4));
+    struct form f = form_of(type);
+    f.is_scaled = can_scale(type);
     if (f.is_scaled && type == TYPE_Q3_K)
         f.offset = 127;
     return f;

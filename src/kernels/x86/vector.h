@@ -23,16 +23,15 @@ INLINE vi vi_lanes(__m128i lane) { return _mm512_broadcast_i32x4(lane); }
 INLINE vi vi_permute(vi v, vi at) { return _mm512_permutexvar_epi32(at, v); }
 /* a where bits of mask are set, b elsewhere. */
 INLINE vi vi_select(vi mask, vi a, vi b) { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
-/* 16 bytes from each of N_LANES places `step` apart. */
+/* 16 bytes from each of N_LANES places `step` apart. By way of half registers, which Zen 4 loads twice as fast. */
 INLINE vi vi_gather(const uint8_t *p, size_t step)
 {
     const __m128i *a = (const __m128i *)(const void *)p, *b = (const __m128i *)(const void *)(p + step);
     const __m128i *c = (const __m128i *)(const void *)(p + 2 * step),
                   *d = (const __m128i *)(const void *)(p + 3 * step);
-    vi v = _mm512_castsi128_si512(_mm_loadu_si128(a));
-    v = _mm512_inserti32x4(v, _mm_loadu_si128(b), 1);
-    v = _mm512_inserti32x4(v, _mm_loadu_si128(c), 2);
-    return _mm512_inserti32x4(v, _mm_loadu_si128(d), 3);
+    const __m256i ab = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(a)), _mm_loadu_si128(b), 1);
+    const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(c)), _mm_loadu_si128(d), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1);
 }
 /* v | set in the bytes where x has all bits of `bit`, one of them. */
 INLINE vi vi_or_where(vi v, vi x, vi bit, vi set)
@@ -57,10 +56,7 @@ INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
 INLINE vi vi_widen_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }
 /* The low (high) halves of 32-bit words, as half-precision floats. */
 INLINE vf vf_low_half(vi v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
-INLINE vf vf_of_half(const uint16_t *p)
-{
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
-}
+INLINE vf vf_of_half(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 #else
 enum { WIDTH = 8, N_LANES = 2 };
 typedef __m256i vi;
@@ -116,7 +112,7 @@ INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
 }
 INLINE vi vi_widen_u8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(p)); }
 INLINE vf vf_low_half(vi v) { return _mm256_cvtph_ps(vi_low_words(v)); }
-INLINE vf vf_of_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+INLINE vf vf_of_half(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 #endif
 
 INLINE vf vf_high_half(vi v) { return vf_low_half(V(srli_epi32)(v, 16)); }
