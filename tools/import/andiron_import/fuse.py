@@ -97,31 +97,81 @@ def other_of(node, x):
     return next(n for n, _ in node.inputs if n is not x)
 
 
+# ---- neighbours as coordinates
+
+def twice(node):
+    """(row, n) where the node has its n numbers twice each, perhaps for each of some heads, or None."""
+    n = node.attrs.get("n1", 1)
+    each = {"start": 0, "n0": 2, "step0": 0} | ({"n1": n, "step1": 1} if n > 1 else {})
+    if node.op != "arrange" or node.attrs not in (each, each | {"n2": node.attrs.get("n2"), "step2": 0}):
+        return None
+    row = node.inputs[0][0]
+    return row if row.n == n else half_of(row), n
+
+
+def angles_of_pairs(node, op):
+    """(angles, m) where the node is m * op(angles), each twice, or None."""
+    whole, by = scale_of(node)
+    row = whole.inputs[0][0] if whole.op in ("arrange", op) else None
+    if whole.op == op and twice(row):
+        return twice(row)[0] and (twice(row)[0], by)
+    if row is None or not twice(whole):
+        return None
+    inner, more = scale_of(row)
+    n, angles = twice(whole)[1], inner.inputs[0][0] if inner.op == op else None
+    half = angles and (angles if angles.n == n else half_of(angles))
+    return half and half.n == n and (half, by * more) or None
+
+
+def turned_pairs(node):
+    """As turned_by, of pairs of neighbours: (-second, first) of each; heads that are turned whole are one."""
+    if not of(node, "concat", 2) or 2 * node.inputs[0][1] != node.n:
+        return None
+    (minus, _), (first, _) = node.inputs
+    second, by = scale_of(minus)
+    if by != -1 or second.op != "arrange" or first.op != "arrange" or second.inputs != first.inputs:
+        return None
+    at, v = first.attrs, first.inputs[0][0]
+    heads = at.get("n1", 1)
+    every = {"start": at["start"], "n0": at["n0"], "step0": 2} | (
+        {"n1": heads, "step1": v.n // heads} if heads > 1 else {})
+    if at != every or second.attrs != at | {"start": at["start"] + 1}:
+        return None
+    return v, heads, at["start"], at["n0"]
+
+
+STYLES = {"halves": (turned_by, angles_of), "pairs": (turned_pairs, angles_of_pairs)}
+
+
 def rope(node):
     """x * cos + turned x * sin, as rope (Su et al. 2021); None: it is not."""
     if not of(node, "add", 2):
         return None
     for (a, _), (b, _) in (node.inputs, reversed(node.inputs)):
-        if not of(a, "mul", 2) or not of(b, "mul", 2):
-            continue
-        turned = next((turned_by(n) for n, _ in b.inputs if turned_by(n)), None)
-        x = turned and next((n for n, _ in a.inputs if is_part(n, *turned[:3], 2 * turned[3])), None)
-        if x is None:
-            continue
-        heads = turned[1]
-        by = angles_of(other_of(a, x), "cos")
-        if not by or by != angles_of(other_of(b, next(n for n, _ in b.inputs if turned_by(n))), "sin"):
-            continue
-        f, back = frequencies(by[0]) or (None, 0)
-        if f is None or 2 * len(f) * heads != x.n or not (f >= 0).all():
-            continue
-        return rope_node(x, heads, f, by[1], back)
+        for style in STYLES if of(a, "mul", 2) and of(b, "mul", 2) else ():
+            found = rope_of(a, b, style)
+            if found:
+                return found
     return None
 
 
-def rope_node(x, heads, f, magnitude, back):
+def rope_of(a, b, style):
+    turn, angles = STYLES[style]
+    turned, it = next(((turn(n), n) for n, _ in b.inputs if turn(n)), (None, None))
+    x = turned and next((n for n, _ in a.inputs if is_part(n, *turned[:3], 2 * turned[3])), None)
+    by = x and angles(other_of(a, x), "cos")
+    if not by or by != angles(other_of(b, it), "sin"):
+        return None
+    f, back = frequencies(by[0]) or (None, 0)
+    if f is None or x.n % (2 * len(f)) or not (f >= 0).all():
+        return None
+    heads = x.n // (2 * len(f))
+    return rope_node(x, heads, f, by[1], back, style) if style == "pairs" or heads == turned[1] else None
+
+
+def rope_node(x, heads, f, magnitude, back, style):
     base, factors = base_of(f)
-    attrs = {"dims": 2 * len(f), "base": base, "style": "halves"}
+    attrs = {"dims": 2 * len(f), "base": base, "style": style}
     if magnitude != 1:
         attrs["magnitude"] = magnitude
     if back:
