@@ -143,9 +143,11 @@ class Lowering:
             self.value[node] = recurrence.row(self.value[read[0]], *read[1::2])
             return
         at = At(node, trace.name_of(node.target))
-        if at.name == "copy.default" or node.target is operator.getitem:
-            value, i = map(self.arg, node.args[:2])
-            self.value[node] = i if at.name == "copy.default" else value[i]
+        if at.name == "copy.default":
+            self.value[node] = self.arg(node.args[1])
+            return
+        if node.target is operator.getitem:
+            self.value[node] = self.arg(node.args[0])[node.args[1]]
             return
         args = [self.arg(a) for a in node.args]
         if any(isinstance(v, (Rows, Aside)) for a in args for v in (a if isinstance(a, list) else [a])):

@@ -3,6 +3,7 @@ import torch
 
 from . import alibi, fading, indexer, shares, text
 from .near import ByDistance
+from .ops_moves import numbers
 from .rows import OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim, wrapped
 from .shares import KEYS, heads_of
 from .values import TEXT, Const, Fill, Mask, Refused, Rows
@@ -201,6 +202,7 @@ def step(at, name, args, kwargs):
         return OPS[name](at, *args)
     if name == "cat.default":
         return with_sinks(*args)
+    args = [numbers(a) for a in args]
     s, other, *_ = [*args, None]
     out = None if name in KEEPS else shares.written_out(at, name, args)
     if out is not None or name in KEEPS:

@@ -25,6 +25,12 @@ class Longer:
                                                f"permute{order}")
         return Longer(self.x.permute(order), self.before, self.length, early)
 
+    def view(self, shape):
+        raise Refused("a padded text, or a part of one, that is cut into parts or seen in another shape")
+
+    def in_order(self):
+        return True
+
     def plain(self):
         """As rows, where it is as long as the text."""
         if self.length != text.ROWS:
