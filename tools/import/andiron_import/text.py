@@ -5,7 +5,8 @@ It is a prime that no number of the model has as a factor, within the model's co
 import itertools
 import math
 
-ROWS = 251
+USUAL, SHORT = 251, 41  # the prime nearby; short where Python walks over the text, op by op
+ROWS = USUAL
 MOST = 4096
 CONTEXTS = ("max_pos", "n_positions", "max_seq", "n_ctx", "block_size", "context_len", "seq_len")
 
@@ -32,7 +33,7 @@ def contexts_in(config):
     return [n for name, n in numbers_of(config.to_dict()) if n > 0 and any(c in name for c in CONTEXTS)]
 
 
-def choose(model):
+def choose(model, about):
     """For the trace of this model."""
     global ROWS
     said = numbers_of(model.config.to_dict())
@@ -43,4 +44,4 @@ def choose(model):
     fits = [n for n in range(3, most + 1)
             if all(n % d for d in range(2, math.isqrt(n) + 1)) and all(s % n or s == 0 for s in sizes)]
     wide = [n for n in fits if n > max(windows, default=0)]
-    ROWS = min(wide or fits or [ROWS], key=lambda n: (abs(n - 251), n))
+    ROWS = min(wide or fits or [ROWS], key=lambda n: (abs(n - about), n))

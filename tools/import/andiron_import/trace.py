@@ -32,15 +32,38 @@ class _Numbers(torch.nn.Module):
         return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions)))
 
 
+class _Count(torch.utils._python_dispatch.TorchDispatchMode):
+    n = 0
+
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        self.n += 1
+        return op(*args, **(kwargs or {}))
+
+
+def inputs_of(model, n):
+    with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
+        return torch.zeros(1, n, dtype=torch.long), torch.arange(n)[None]
+
+
+def loops_over_text(model):
+    """Does its Python? Then a longer text takes more ops."""
+    counts = []
+    for n in (4, 8):
+        inputs = inputs_of(model, n)
+        with contextlib.suppress(Exception), _Count() as count:  # what is wrong with it, the trace will say
+            _Numbers(model)(*inputs)
+        counts.append(count.n)
+    return counts[1] - counts[0] >= 8
+
+
 class Trace:
     """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's."""
 
     def __init__(self, model):
         hooks.use(model)
-        text.choose(model)
-        with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
-            inputs = (torch.zeros(1, text.ROWS, dtype=torch.long), torch.arange(text.ROWS)[None])
         with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
+            text.choose(model, text.SHORT if loops_over_text(model) else text.USUAL)
+            inputs = inputs_of(model, text.ROWS)
             with hooks_loops.Loops():
                 program = torch.export.export(_Numbers(model), inputs, strict=False)
             program = program.run_decompositions({})
