@@ -106,8 +106,7 @@ static void every_built_in_definition_has_its_model_and_logits(void **state)
         snprintf(folder, sizeof folder, SOURCE_DIR "/tests/golden/hf_models/%s/golden.bin", name);
         snprintf(imported, sizeof imported, SOURCE_DIR "/tests/golden/imports/%s.bin", name);
         if (!is_library(name) && (access(model, R_OK) || access(logits, R_OK)) &&
-            (access(spec, R_OK) || access(values, R_OK)) && access(folder, R_OK) &&
-            access(imported, R_OK))
+            (access(spec, R_OK) || access(values, R_OK)) && access(folder, R_OK) && access(imported, R_OK))
             fail_msg("%s has no tiny model; see docs/adding-an-architecture.md", name);
     }
 }

@@ -3,8 +3,8 @@
 
     make_novel.py OUT [NAME ...]
 
-They are written as papers and other people's repositories are, in many styles, to see whether andiron-import reads what it
-has never seen: check_imports.py OUT says so. Random weights; needs einops beside what tools/import needs.
+They are written as papers and other people's repositories are, in many styles, to see whether andiron-import reads what
+it has never seen: check_imports.py OUT says so. Random weights; needs einops beside what tools/import needs.
 """
 import argparse
 import importlib
