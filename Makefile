@@ -24,7 +24,7 @@ program := build/release/bin/andiron
 build_packages := gcc=gcc libc6-dev cmake=cmake ninja-build=ninja pkg-config=pkg-config \
   libjansson-dev libpcre2-dev libutf8proc-dev libedit-dev
 test_packages := $(build_packages) libcmocka-dev clang-format=clang-format python3-pip=pip3
-fuzz_packages := $(test_packages) clang=clang
+fuzz_packages := $(test_packages) clang=clang libclang-rt-dev
 aarch64_packages := $(test_packages) gcc-aarch64-linux-gnu=aarch64-linux-gnu-gcc qemu-user=qemu-aarch64 \
   libc6-dev-arm64-cross libjansson-dev:arm64 libpcre2-dev:arm64 libutf8proc-dev:arm64 libedit-dev:arm64 libcmocka-dev:arm64
 

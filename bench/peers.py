@@ -6,6 +6,8 @@ import os
 import pathlib
 import subprocess
 import sys
+import tarfile
+import tempfile
 
 # name: package, version, the options of its build
 PEERS = {
@@ -13,9 +15,24 @@ PEERS = {
     "ik": ("ik-llama-cpp-python", "0.1.5", "-DGGML_NATIVE=ON -DGGML_IQK_FA_ALL_QUANTS=OFF"),
 }
 
+# Files that a package's archive lacks and its build asks for.
+MISSING = {"ik": {"vendor/ik_llama.cpp/common/cmake/build-info-gen-cpp.cmake":
+                  "set(BUILD_NUMBER 0)\nconfigure_file(common/build-info.cpp.in common/build-info.cpp)\n"}}
+
 
 def python_of(folder, name):
     return pathlib.Path(folder) / name / "bin" / "python"
+
+
+def unpacked(folder, missing):
+    """The one archive of the folder, in a folder of its own."""
+    with tarfile.open(next(pathlib.Path(folder).glob("*.tar.gz"))) as archive:
+        archive.extractall(folder, filter="data")
+    root = next(p for p in pathlib.Path(folder).iterdir() if p.is_dir())
+    for name, text in missing.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return str(root)
 
 
 def build(folder, name):
@@ -27,11 +44,13 @@ def build(folder, name):
     subprocess.run([sys.executable, "-m", "venv", str(python.parent.parent)], check=True)
     environment = os.environ | {"CMAKE_ARGS": options, "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count())}
     log = pathlib.Path(folder) / f"{name}.log"
-    with open(log, "w") as output:
-        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-cache-dir", "--no-binary",
-                   package, f"{package}=={version}"]
-        installed = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    if installed.returncode:
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-cache-dir"]
+    with open(log, "w") as output, tempfile.TemporaryDirectory() as sources:
+        run = lambda command: not subprocess.run(command, env=environment, stdout=output,
+                                                 stderr=subprocess.STDOUT).returncode
+        built = run([*pip, "download", "--no-deps", "--no-binary", ":all:", "-d", sources, f"{package}=={version}"])
+        built = built and run([*pip, "install", unpacked(sources, MISSING.get(name, {}))])
+    if not built:
         sys.exit(f"peers.py: {package} {version} could not be built; see {log}")
     done.touch()
 

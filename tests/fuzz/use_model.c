@@ -99,17 +99,19 @@ static void use_session(andiron_model *m, const char *kv_type)
     andiron_session *s = NULL;
     andiron_batch *b = NULL;
     andiron_error e = {0};
-    andiron_token ids[12];
+    enum { MOST = 12 };
+    andiron_token ids[MOST];
     size_t n = 0;
     check(andiron_session_open(&s, m, &(andiron_session_options){.n_ctx = 70, .kv_type = kv_type}, &e), &e);
     check(andiron_batch_open(&b, m, &e), &e);
-    if (andiron_tokenize(m, text, 11, 0, ids, 12, &n, &e)) /* without a tokenizer: ids */
+    if (andiron_tokenize(m, text, 11, 0, ids, MOST, &n, &e)) /* without a tokenizer: ids */
         for (n = 0; n < 8; n++)
             ids[n] = (andiron_token)n;
     if (s && b) {
         read_source(m, s);
-        ids[n < 11 ? n++ : n] = 0;
-        andiron_status status = andiron_session_append(s, ids, n < 12 ? n : 12, &e);
+        if (n < MOST)
+            ids[n++] = 0;
+        andiron_status status = andiron_session_append(s, ids, n < MOST ? n : MOST, &e);
         check(status, &e);
         if (!status)
             generate(m, s, n);
