@@ -55,7 +55,7 @@ static const struct weight *weight(void *user, const char *name)
 bool file_source_open(struct file_source *s, const char *path, andiron_error *error)
 {
     struct span name;
-    *s = (struct file_source){.source = {s, number, whole, text, weight}};
+    *s = (struct file_source){.source = {s, number, whole, text, weight, NULL}};
     arena_init(&s->arena, 16 << 20);
     if (gguf_open(&s->file, path, error) || !gguf_get_text(s->file, "general.architecture", &name))
         return false;
