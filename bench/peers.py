@@ -48,7 +48,7 @@ def build(folder, name):
     with open(log, "w") as output, tempfile.TemporaryDirectory() as sources:
         run = lambda command: not subprocess.run(command, env=environment, stdout=output,
                                                  stderr=subprocess.STDOUT).returncode
-        built = run([*pip, "download", "--no-deps", "--no-binary", ":all:", "-d", sources, f"{package}=={version}"])
+        built = run([*pip, "download", "--no-deps", "--no-binary", package, "-d", sources, f"{package}=={version}"])
         built = built and run([*pip, "install", unpacked(sources, MISSING.get(name, {}))])
     if not built:
         sys.exit(f"peers.py: {package} {version} could not be built; see {log}")
