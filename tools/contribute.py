@@ -15,7 +15,6 @@ import math
 import pathlib
 import re
 import sys
-import tempfile
 
 import torch
 
@@ -92,15 +91,19 @@ class Variants:
         made = tried(self.kind, config, changed)
         if not made or skeleton(made[1].text) != self.skeleton:
             return False
-        self.configs.append(made[0])
-        self.texts.append(made[1].text)
+        self.keep(*made)
+        if config is self.last:  # all that changed before is in it
+            self.together, self.last = self.together | changed, made[0]
+            return True
         both = tried(self.kind, self.configs[0], self.together | changed)
         if both and skeleton(both[1].text) == self.skeleton:
-            self.together |= changed
-            self.last = both[0]
-            self.configs.append(both[0])
-            self.texts.append(both[1].text)
+            self.keep(*both)
+            self.together, self.last = self.together | changed, both[0]
         return True
+
+    def keep(self, config, imported):
+        self.configs.append(config)
+        self.texts.append(imported.text)
 
 
 # ---- what a number of the definition is, told in those of the configuration

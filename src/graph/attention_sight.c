@@ -36,15 +36,16 @@ static uint32_t bucket_of(double distance, uint32_t n, bool both)
     return side + (wide < half - 1 ? (uint32_t)wide : half - 1);
 }
 
-/* Of scores of n distances the place that one has, query less key; n: none. */
-static size_t near_place(const struct weight *at, float distance, size_t n)
+/* Of scores of n distances that of one, query less key; 0: it has none. */
+static float of_distance(const float *scores, size_t n, const struct weight *at, float distance)
 {
-    if (!at)
-        return distance >= 0 && distance < (float)n ? (size_t)distance : n;
-    const float most = (float)(at->dims[0] / 2);
-    const float within = distance < -most ? -most : distance > most ? most : distance;
-    const float place = ((const float *)at->data)[(size_t)(within + most)];
-    return place >= 0 && place < (float)n ? (size_t)place : n;
+    float place = distance;
+    if (at) {
+        const float most = (float)(at->dims[0] / 2);
+        const float within = distance < -most ? -most : distance > most ? most : distance;
+        place = ((const float *)at->data)[(size_t)(within + most)];
+    }
+    return place >= 0 && place < (float)n ? scores[(size_t)place] : 0;
 }
 
 /* What a query and a key's row have for their distance. */
@@ -53,14 +54,12 @@ static float near_score(const struct run *r, const struct step *s, const struct 
     const struct weight *at = s->node->arg[ATTEND_NEAR_AT].weight;
     const struct view keys = s->in[5];
     const float distance = (float)x->position[j] - (float)key;
-    const size_t n = s->in[3].size, n_keys = keys.size;
     float score = 0;
-    size_t place = x->near[j] ? near_place(at, distance, n) : n;
-    if (x->near[j] && place < n)
-        score += x->near[j][place];
-    place = view_given(keys) && key <= x->last[j] ? near_place(at, distance, n_keys) : n_keys;
-    if (place < n_keys)
-        score += (run_row(r, keys, x->first_row + key, 0) + x->head[j] * keys.head_stride)[place];
+    if (x->near[j])
+        score += of_distance(x->near[j], s->in[3].size, at, distance);
+    if (view_given(keys) && key <= x->last[j])
+        score += of_distance(run_row(r, keys, x->first_row + key, 0) + x->head[j] * keys.head_stride, keys.size, at,
+                             distance);
     return score;
 }
 

@@ -7,7 +7,7 @@ import collections
 
 import torch
 
-from .values import Const, Node
+from .values import Const, Node, alike
 
 ROW_WISE = {"silu", "gelu", "gelu_tanh", "gelu_quick", "relu", "relu2", "sigmoid", "tanh", "exp", "log", "sqrt",
             "softplus", "clamp", "softcap", "add", "mul", "div", "slice", "rmsnorm", "layernorm", "l2norm", "sum",
@@ -101,13 +101,10 @@ class Chosen:
     def pairs(self, a, b):
         return [(x, y) for k in a.weights for x, y in zip(a.weights[k], b.weights[k]) if x is not None]
 
-    def ones(self):
-        return Node("geometric", n=self.n, attrs={"n": self.n, "first": 1.0, "ratio": 1.0})
-
     def weights(self, nodes):
         """The places' weights, a head each."""
         if len(nodes[0].inputs) == 1:
-            return self.ones()
+            return alike(self.n, 1)
         return nodes[0].inputs[1][0]
 
     def linear(self, nodes, x, spread):
@@ -125,7 +122,7 @@ class Chosen:
             row, spread = self.tell([a[0] for a, _ in by])
             weights = self.weights([b[0] for _, b in by])
         else:
-            (row, spread), weights = self.tell(roots), self.ones()
+            (row, spread), weights = self.tell(roots), alike(self.n, 1)
         if not spread:
             raise Unlike
         return Node("mix", [(row, self.n), (weights, 1)], roots[0].n)

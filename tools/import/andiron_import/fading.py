@@ -4,9 +4,9 @@ import torch
 from . import text
 from .ops_layers import product
 from .ops_moves import Ids
-from .ops_states import alone
+from .ops_states import summed
 from .rows import number_of, op, ordered, text_dim
-from .values import Const, Node, Refused, Rows
+from .values import Const, Node, Refused, Rows, alike
 
 
 @op("cumsum.default")
@@ -18,8 +18,7 @@ def _(t, x, dim, **_):
     dim %= len(t.shape)
     if dim == text_dim(x) and t.shape[dim] == text.ROWS:
         node = ordered(x)
-        ones = Node("geometric", n=node.n, attrs={"n": node.n, "first": 1.0, "ratio": 1.0})
-        return Rows.like(Node("scan", [alone(), alone(), (node, node.n), (ones, node.n)], node.n, node.n), x)
+        return Rows.like(summed(node, alike(node.n, 1)), x)
     order = [*(i for i in range(len(t.shape)) if i != dim), dim]
     n, y = t.shape[dim], x.permute(order)
     return product(y, Const.literal(torch.ones(n, n).tril()), None, y.shape).permute(

@@ -325,7 +325,7 @@ def near_of(bias, heads):
     return ordered(as_rows(each)), heads
 
 
-def by_distance(bias, heads, both):
+def distance_bias(bias, heads, both):
     """(inputs, weights) of an attend with a bias for each distance."""
     relative = relative_of(bias, heads, both)
     if relative is None and both:
@@ -360,7 +360,7 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal, indices=None, most=0):
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}
     near = []
     if bias is not None and number_of(bias) is None:
-        near, more = by_distance(bias, q.shape[1], "causal" not in words)
+        near, more = distance_bias(bias, q.shape[1], "causal" not in words)
         weights |= more
     n, (k, v) = q.shape[1] * v.shape[3], own_heads(k, v)
     only = [] if indices is None else [indexer.only(indices, most)]

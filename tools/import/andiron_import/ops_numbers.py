@@ -4,7 +4,7 @@ import math
 import torch
 
 from . import text
-from .rows import BIG, OPS, apply, as_rows, combine, joined, number_of, op, ordered, reciprocal
+from .rows import BIG, OPS, apply, as_rows, combine, number_of, op, ordered, reciprocal
 from .values import Const, Fill, Mask, Node, Refused, Rows
 
 @op("add.Tensor", "add.Scalar")

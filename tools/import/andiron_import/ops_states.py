@@ -2,7 +2,7 @@
 from . import text
 from .ops_moves import Ids, numbers
 from .rows import apply, as_rows, combine, joined, op, ordered, text_dim
-from .values import STATEFUL, TEXT, Node, Refused, Rows
+from .values import STATEFUL, TEXT, Node, Refused, Rows, alike
 
 
 def of(name, *args):
@@ -24,7 +24,7 @@ def size(x):
 
 def alone():
     """1, as q and k of a recurrence that has one number a head."""
-    return Node("geometric", n=1, attrs={"n": 1, "first": 1.0, "ratio": 1.0}), 1
+    return alike(1, 1), 1
 
 
 def peak(x, decay):
@@ -50,12 +50,15 @@ def at_earlier(node, n):
     return Node(node.op, [(at_earlier(i, n), h) for i, h in node.inputs], node.n, node.heads, node.attrs, node.weights)
 
 
+def summed(node, decay):
+    """Each number a state of its own: decay times what it was, and node's."""
+    return Node("scan", [alone(), alone(), (node, node.n), (decay, node.n)], node.n, node.n)
+
+
 @op("recur.default")
 def _(t, x, decay):
-    """[1, text, d] both: each number a state of its own."""
-    d = x.shape[-1]
-    ins = [alone(), alone(), (ordered(x), d), (ordered(as_rows(decay).expand(x.shape)), d)]
-    return Rows.of(Node("scan", ins, d, d), t.shape)
+    """[1, text, d] both."""
+    return Rows.of(summed(ordered(x), ordered(as_rows(decay).expand(x.shape))), t.shape)
 
 
 def nothing_before():
@@ -73,7 +76,7 @@ def _(t, x, dim):
     nothing = as_rows(nothing_before()).expand(each.shape)
     top = peak(each, nothing)
     ins = [less(each, top), less(combine("add", previous(top), nothing, each.shape), top)]
-    sums = Node("scan", [alone(), alone(), *((ordered(apply("exp", i)), n) for i in ins)], n, n)
+    sums = summed(*(ordered(apply("exp", i)) for i in ins))
     return Rows.like(ordered(of("add", apply("log", Rows.of(sums, each.shape)), top)), x)
 
 

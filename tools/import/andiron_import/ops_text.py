@@ -5,7 +5,7 @@ The row of one place is a `row` node until `pooled` has found which row of the o
 from . import text
 from .ops_moves import Ids
 from .rows import OPS, number_of, op, text_dim
-from .values import STATEFUL, TEXT, Aside, Fill, Node, Refused, Rows, reads_ahead
+from .values import STATEFUL, TEXT, Aside, Fill, Node, Refused, Rows, alike, reads_ahead
 
 class Total(Aside):
     """A sum over the text, that waits for the number of tokens."""
@@ -104,7 +104,7 @@ def _(t, x, dim=None, *_):
 def spread_mean(row, x):
     """The mean over the text as an attend that sees all places alike."""
     heads = next(h for h in range(1, row.n + 1) if row.n % h == 0 and row.n // h <= 256)
-    zeros = Node("geometric", n=heads, attrs={"n": heads, "first": 0.0, "ratio": 1.0})
+    zeros = alike(heads, 0)
     node = Node("attend", [(zeros, heads), (zeros, heads), (x, heads)], row.n, heads, {"scale": 1.0, "sees": "all"})
     node.module = zeros.module = row.module
     zeros.order, node.order = row.order - 0.5, row.order

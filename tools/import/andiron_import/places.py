@@ -4,7 +4,7 @@ import math
 import torch
 
 from . import text
-from .values import TEXT, Complex, Const, Node, Refused, Rows
+from .values import Complex, Const, Node, Refused, Rows
 
 
 def grown(const):

@@ -4,7 +4,7 @@ import math
 import torch
 
 from . import places, text
-from .values import TEXT, Const, Fill, Node, Refused, Rows
+from .values import TEXT, Const, Fill, Node, Refused, Rows, alike
 
 OPS = {}
 
@@ -90,7 +90,7 @@ def as_rows(x):
         return Rows.of(Node("constant", n=n, weights={"weight": (x.then(lambda t: t.reshape(-1), (n,), "flat"), None)}),
                        x.shape)
     if isinstance(x, Fill):
-        one = Rows(Node("geometric", n=1, attrs={"n": 1, "first": x.number, "ratio": 1}), [[] for _ in x.shape])
+        one = Rows(alike(1, x.number), [[] for _ in x.shape])
         return one.expand(x.shape)
     raise Refused(f"a {type(x).__name__} where numbers are read")
 

@@ -1,7 +1,7 @@
 """A mask of the positions that an indexer chose (hooks_methods.pooled_indexer)."""
 from . import ops_layers, ops_numbers  # noqa: F401 - their ops are wrapped here
 from .rows import op, ordered, wrapped
-from .values import Aside, Mask, Node, Refused
+from .values import Aside, Mask, Node, Refused, alike
 
 
 class Seen(Aside):
@@ -15,7 +15,7 @@ class Seen(Aside):
 def _(t, q, k, weights, n, span):
     """q [1, heads, text, d], k [1, 1, text, d]: whole blocks by the sum over heads of relu(q . k), weighed or not."""
     h = q.shape[1]
-    each = Node("geometric", n=h, attrs={"n": h, "first": 1.0, "ratio": 1.0}) if weights is None else ordered(weights)
+    each = alike(h, 1) if weights is None else ordered(weights)
     ins = [(ordered(q.permute([0, 2, 1, 3])), h), (ordered(k), 1), (each, 1)]
     return Seen(Node("choose", ins, n, 1, {"n": n, "span": span, "by": "last"}), t.shape)
 

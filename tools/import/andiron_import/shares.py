@@ -2,8 +2,7 @@
 import torch
 
 from . import text
-from .ops_layers import by_distance, own_heads, sight
-from .ops_states import alone
+from .ops_layers import distance_bias, own_heads, sight
 from .rows import apply, as_rows, combine, joined, number_of, ordered, text_dim
 from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows
 
@@ -102,7 +101,7 @@ def attended(s, v):
     attrs = {"scale": s.scale, "cap": s.cap, "alibi": s.alibi} | sight(set(s.words))
     attrs |= {} if s.by == "softmax" else {"by": s.by or "none"}
     k, v = own_heads(k, v) if k.shape[1] == v.shape[1] else (wide(k, h), wide(v, h))
-    near, weights = by_distance(s.bias, h, attrs.get("sees") == "all") if s.bias else ([], {})
+    near, weights = distance_bias(s.bias, h, attrs.get("sees") == "all") if s.bias else ([], {})
     weights |= {"sinks": (s.sinks, None)} if s.sinks else {}
     d = v.shape[3]
     ins = [*((ordered(x), x.shape[1]) for x in (q, k, v)), *near]

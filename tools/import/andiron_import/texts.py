@@ -5,7 +5,7 @@ from . import text
 from .grams import gram
 from .ops_moves import Ids
 from .ops_states import previous
-from .rows import OPS, as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
+from .rows import as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
 from .values import Const, Fill, Node, Refused, Rows
 
 

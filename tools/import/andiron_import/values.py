@@ -27,6 +27,11 @@ class Node:
         self.order = Node.count
 
 
+def alike(n, number):
+    """n numbers that are all that one, in every row."""
+    return Node("geometric", n=n, attrs={"n": n, "first": float(number), "ratio": 1.0})
+
+
 def reads_ahead(node):
     """Does it read rows after its own?"""
     return node.attrs.get("sees") == "all" or bool(node.attrs.get("after") or node.attrs.get("ahead"))
