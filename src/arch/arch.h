@@ -25,6 +25,62 @@ andiron_status arch_open(struct arch **out, struct span text, const char *file, 
 void arch_close(struct arch *a); /* NULL is fine */
 const char *arch_name(const struct arch *a);
 
+/* ---- Hugging Face's folders: what config.json and the tensors are called there, and here ---- */
+
+enum arch_verb { ARCH_FOLDER, ARCH_CONFIG, ARCH_EXPECT, ARCH_TENSOR, ARCH_LAYER, ARCH_ACTIVATION };
+
+enum arch_word {
+    /* of a type of folders */
+    ARCH_HALVES = 1 << 0,           /* query and key rows stand as halves where GGUF files hold pairs */
+    ARCH_NORMS_LESS_ONE = 1 << 1,   /* norms hold their weights less 1 */
+    ARCH_ENCODER = 1 << 2,          /* no head of scores; what stands on top of the last row is left out */
+    ARCH_WINDOWED = 1 << 3,         /* sliding_window holds for every layer */
+    ARCH_WINDOW_IF_USED = 1 << 4,   /* sliding_window holds where use_sliding_window is true */
+    ARCH_WINDOWS_LATER = 1 << 5,    /* and from layer max_window_layers on, whose default is 28 */
+    ARCH_WINDOWS_BETWEEN = 1 << 6,  /* or in every other layer before it */
+    ARCH_KEYS_BY_WORDS = 1 << 7,    /* heads of keys by multi_query and new_decoder_architecture */
+    ARCH_ROPE_IF_SAID = 1 << 8,     /* no RoPE unless position_embedding_type is "rope" */
+    ARCH_TWO_HEAD_SIZES = 1 << 9,   /* global layers have heads of their own size */
+    ARCH_PART_TURNS = 1 << 10,      /* partial_rotary_factor counts */
+    ARCH_OWN_ACTIVATIONS = 1 << 11, /* no other hidden_act than the definition's own */
+    /* of a number; without: a whole one */
+    ARCH_REAL = 1 << 12,
+    ARCH_TRUTH = 1 << 13, /* 1 or 0 */
+    /* of a tensor: how its numbers change on their way here, in this order */
+    ARCH_TRANSPOSED = 1 << 14,       /* each matrix stands as [in, out] */
+    ARCH_HEADS_IN_TURN = 1 << 15,    /* rows of q, k and v in turn for each head of k: all q, all k, all v */
+    ARCH_PAIRS_IN_TURN = 1 << 16,    /* rows of two matrices in turn: one matrix, then the other */
+    ARCH_SQUEEZED = 1 << 17,         /* [d, 1, taps] is [d, taps] */
+    ARCH_NEGATIVE_EXP = 1 << 18,     /* -exp(x) */
+    ARCH_F32 = 1 << 19,              /* in F32 */
+    ARCH_WITHOUT_TWO_ROWS = 1 << 20, /* the first two */
+};
+
+struct arch_line {
+    enum arch_verb verb;
+    bool is_truth;    /* EXPECT: the number is true or false */
+    unsigned words;   /* ARCH_REAL, ... */
+    struct span from; /* a path in config.json; a tensor's name, a layer's within it; an activation; a model_type */
+    struct span by;   /* CONFIG: the path of a second factor, or empty */
+    struct span to;   /* what it is here; empty: left out; of an ACTIVATION: the definition's own */
+    double number;    /* CONFIG without from; EXPECT */
+    struct arch_line *inner, *next;
+};
+
+struct arch_folder {
+    const char *type;               /* NULL: none was found */
+    unsigned words;                 /* ARCH_HALVES, ... */
+    const struct arch_line **lines; /* in the order in which they hold: the first of those that tell the same */
+    size_t n;
+};
+
+/* What `a` says of folders whose config.json has this model_type; out->type NULL: nothing. As long as `a` lives. */
+andiron_status arch_find_folder(struct arch *a, struct span type, struct arch_folder *out, andiron_error *error);
+/* The built-in definition that has a line for this model_type, or NULL. */
+const char *arch_builtin_of_folder(struct span type);
+
+/* ---- expanding ---- */
+
 /* Two matrices whose product, times `scale`, is added to a weight: A narrows, B widens again. a NULL: none here. */
 struct arch_adapter {
     const struct weight *a, *b;

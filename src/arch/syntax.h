@@ -1,7 +1,7 @@
 /* syntax.h - a definition as a tree. Internal to this room.
  *
  *     lex.c       text -> words
- *     parse.c     words -> definition
+ *     words.c, parse.c, folder.c   words -> definition
  *     arch.c      definition with its parents
  *     expand.c    statements, blocks, parameters: running a definition
  *     evaluate.c  expressions
@@ -21,6 +21,7 @@ enum {
     MAX_NESTING = 64,   /* of brackets and braces in a text */
     MAX_ARGUMENTS = 24, /* of a call */
     MAX_PARTS = 512,    /* blocks of a definition; parameters */
+    MAX_LINES = 1024,   /* on folders */
     MAX_TREE_BYTES = 64 << 20,
 };
 
@@ -120,7 +121,8 @@ struct definition {
     const char *file;
     struct param *params;
     struct block *blocks;
-    size_t n_params, n_blocks;
+    struct arch_line *lines;
+    size_t n_params, n_blocks, n_lines;
     struct block *graph;           /* NULL: the parent's */
     const struct definition *base; /* where to look next: the libraries, then the parent */
 };

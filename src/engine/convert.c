@@ -23,7 +23,7 @@ static void put_value(struct conversion *c, const struct gguf_value *v)
 {
     char key[256];
     double x = 0;
-    if (span_ends(v->key, ".rope.style") && (c->model->kind->flags & HF_NEOX))
+    if (span_ends(v->key, ".rope.style") && (c->model->folder.words & ARCH_HALVES))
         return; /* rows are put in order */
     snprintf(key, sizeof key, "%.*s", (int)v->key.n, v->key.p);
     if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
@@ -107,7 +107,7 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
 static void put_more(struct conversion *c, const char *name, enum gguf_value_type type, double x)
 {
     char key[128];
-    snprintf(key, sizeof key, "%s.%s", c->model->kind->architecture, name);
+    snprintf(key, sizeof key, "%s.%s", c->model->architecture, name);
     if (!gguf_find(c->file, key))
         gguf_put_number(&c->values, key, type, x);
 }
@@ -139,20 +139,19 @@ static void put_all(struct conversion *c)
     for (size_t i = 0; i < gguf_n_values(c->file); i++)
         put_value(c, gguf_value_at(c->file, i));
     put_experts(c);
-    if (!strcmp(c->model->kind->architecture, "olmo"))
-        put_more(c, "attention.layer_norm_epsilon", GGUF_F32, 1e-5); /* config.json does not say it */
     gguf_put_number(&c->values, "general.file_type", GGUF_U32, c->type->file_type);
     gguf_put_number(&c->values, "general.quantization_version", GGUF_U32, 2);
 }
 
 /* ---- the whole ---- */
 
-static andiron_status open_folder(struct conversion *c, const char *dir, const char *type, andiron_error *error)
+static andiron_status open_folder(struct conversion *c, const char *dir, const char *type,
+                                  const andiron_model_options *model, andiron_error *error)
 {
     char names[256];
     if (!hf_is_dir(dir))
         return error_set(error, ANDIRON_E_ARGUMENT, "%s is no folder; expected one with a config.json", dir);
-    andiron_status s = hf_model_open(&c->model, dir, true, error);
+    andiron_status s = hf_model_open(&c->model, dir, model, true, error);
     if (!s)
         s = hf_model_file(c->model, &c->file, error);
     if (!s)
@@ -176,15 +175,15 @@ static void close_all(struct conversion *c)
     arena_reset(&c->arena);
 }
 
-andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options, bool bare,
-                              andiron_error *error)
+andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options,
+                              const andiron_model_options *model, andiron_error *error)
 {
     struct conversion c = {.options = options};
     arena_init(&c.arena, memory_available_bytes());
-    andiron_status s = open_folder(&c, dir, options->type, error);
+    andiron_status s = open_folder(&c, dir, options->type, model, error);
     if (!s) {
         put_all(&c);
-        s = bare ? ANDIRON_OK : put_tokenizer(&c, error);
+        s = model ? ANDIRON_OK : put_tokenizer(&c, error);
     }
     if (!s)
         s = convert_plan(&c, error);
@@ -197,7 +196,7 @@ andiron_status convert_folder(const char *dir, const char *path, const andiron_c
     if (!s && options->n_files)
         *options->n_files = c.n_files;
     convert_abandon_files(&c);
-    if (!s && !bare && !c.tokenizer)
+    if (!s && !model && !c.tokenizer)
         log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json, so the file takes token ids only", dir);
     close_all(&c);
     return s;
@@ -207,5 +206,5 @@ andiron_status andiron_convert(const char *dir, const char *path, const andiron_
                                andiron_error *error)
 {
     static const andiron_convert_options usual = {0};
-    return convert_folder(dir, path, options ? options : &usual, false, error);
+    return convert_folder(dir, path, options ? options : &usual, NULL, error);
 }

@@ -42,9 +42,10 @@ void convert_type_names(char *out, size_t n);                    /* all, as a se
 enum weight_type convert_type_of(const struct conversion *c, const struct gguf_tensor *t);
 /* Fills c->tensors. */
 andiron_status convert_plan(struct conversion *c, andiron_error *error);
-/* andiron_convert, where `bare` without a vocabulary: who opens the file reads that of the folder. */
-andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options, bool bare,
-                              andiron_error *error);
+/* andiron_convert; for a model that is being opened, by its own definition and without a vocabulary: who opens the file
+ * reads that of the folder. model: NULL, or how it is opened. */
+andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options,
+                              const andiron_model_options *model, andiron_error *error);
 andiron_status convert_weights(struct conversion *c, andiron_error *error);
 /* convert_files.c: open the files, where options say so several; all take their names in the end, or none is left. */
 andiron_status convert_open_files(struct conversion *c, const char *path, andiron_error *error);

@@ -9,7 +9,7 @@
 static bool number(const struct conversion *c, const char *name, uint64_t *out)
 {
     char key[128];
-    snprintf(key, sizeof key, "%s.%s", c->model->kind->architecture, name);
+    snprintf(key, sizeof key, "%s.%s", c->model->architecture, name);
     return gguf_get_u64(c->file, key, out);
 }
 
@@ -50,7 +50,7 @@ static struct order order_of(const struct conversion *c, struct span name)
     bool turned = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         turned = turned || span_ends(name, names[i]);
-    if (!turned || !(c->model->kind->flags & HF_NEOX))
+    if (!turned || !(c->model->folder.words & ARCH_HALVES))
         return o;
     if (!number(c, "attention.key_length", &o.head) && number(c, "embedding_length", &width) &&
         number(c, "attention.head_count", &heads) && heads)

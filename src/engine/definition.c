@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/engine.h"
-#include "files/mapped.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -89,36 +88,35 @@ andiron_status model_list_weights(struct arena *arena, const struct gguf *file, 
     return ANDIRON_OK;
 }
 
-/* A definition's text with the name it goes by in errors, and the mapping that holds it, if any. */
-struct definition {
-    struct span text;
-    const char *file;
-    struct mapped mapping;
-};
-
-static andiron_status find_definition(const andiron_model *model, const andiron_model_options *options,
-                                      struct definition *out, char *path, size_t path_bytes, andiron_error *error)
+andiron_status definition_find(struct definition_text *out, const char *name, const andiron_model_options *options,
+                               andiron_error *error)
 {
-    struct span name = span_of(model->architecture);
-    *out = (struct definition){0};
-    if (options->arch_path) {
-        out->file = options->arch_path;
-    } else if (options->arch_dir && !memchr(name.p, '/', name.n)) {
-        int n = snprintf(path, path_bytes, "%s/%s.arch", options->arch_dir, model->architecture);
-        if (n > 0 && (size_t)n < path_bytes && !mapped_open(&out->mapping, path, NULL))
-            out->file = path;
-    }
-    if (options->arch_path) {
-        andiron_status s = mapped_open(&out->mapping, options->arch_path, error);
+    *out = (struct definition_text){0};
+    if (options && options->arch_path) {
+        const andiron_status s = mapped_open(&out->mapping, options->arch_path, error);
         if (s)
             return s;
+        out->file = options->arch_path;
+    } else if (options && options->arch_dir && !strchr(name, '/')) {
+        int n = snprintf(out->path, sizeof out->path, "%s/%s.arch", options->arch_dir, name);
+        if (n > 0 && (size_t)n < sizeof out->path && !mapped_open(&out->mapping, out->path, NULL))
+            out->file = out->path;
     }
-    if (out->file) {
+    if (out->file)
         out->text = (struct span){out->mapping.data, out->mapping.n_bytes};
-        return ANDIRON_OK;
-    }
-    if (arch_builtin(NULL, name, &out->text, &out->file))
-        return ANDIRON_OK;
+    else
+        arch_builtin(NULL, span_of(name), &out->text, &out->file);
+    return ANDIRON_OK;
+}
+
+void definition_done(struct definition_text *d) { mapped_close(&d->mapping); }
+
+static andiron_status find_definition(const andiron_model *model, const andiron_model_options *options,
+                                      struct definition_text *out, andiron_error *error)
+{
+    const andiron_status s = definition_find(out, model->architecture, options, error);
+    if (s || out->file)
+        return s;
     if (gguf_get_text(model->file, "andiron.arch", &out->text)) {
         out->file = "the model file's own definition";
         return ANDIRON_OK;
@@ -129,7 +127,7 @@ static andiron_status find_definition(const andiron_model *model, const andiron_
                      gguf_path(model->file), model->architecture);
 }
 
-static andiron_status expand(andiron_model *model, const struct definition *definition, andiron_error *error)
+static andiron_status expand(andiron_model *model, const struct definition_text *definition, andiron_error *error)
 {
     struct arch *arch = NULL;
     andiron_status s = arch_open(&arch, definition->text, definition->file, arch_builtin, NULL, error);
@@ -190,17 +188,16 @@ andiron_status model_read_names(andiron_model *model, andiron_error *error)
 
 andiron_status model_build_graph(andiron_model *model, const andiron_model_options *options, andiron_error *error)
 {
-    char path[4096];
-    struct definition definition = {0};
+    struct definition_text definition = {0};
     model->wants_embeddings = options->embeddings;
     andiron_status s = model_list_weights(&model->arena, model->file, &model->weights, &model->weight_used, error);
     if (!s)
         s = lora_open(model, options, error);
     if (!s)
-        s = find_definition(model, options, &definition, path, sizeof path, error);
+        s = find_definition(model, options, &definition, error);
     if (!s)
         s = expand(model, &definition, error);
-    mapped_close(&definition.mapping);
+    definition_done(&definition);
     if (!s)
         s = lora_check_used(model, error);
     if (!s)

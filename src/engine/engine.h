@@ -8,6 +8,7 @@
 #include "base/threads.h"
 #include "engine/hf_model.h"
 #include "files/gguf.h"
+#include "files/mapped.h"
 #include "graph/plan.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
@@ -56,6 +57,18 @@ struct andiron_session {
     size_t n_queued;      /* tokens of this session in the batch being filled */
     andiron_batch *queue; /* that batch, where n_queued > 0 */
 };
+
+/* A definition's text with the name it goes by in errors, and the mapping that holds it, if any. */
+struct definition_text {
+    struct span text;
+    const char *file; /* NULL: none was found */
+    struct mapped mapping;
+    char path[4096];
+};
+/* The definition that is called `name`: from options' arch_path, arch_dir, or the build. options may be NULL. */
+andiron_status definition_find(struct definition_text *out, const char *name, const andiron_model_options *options,
+                               andiron_error *error);
+void definition_done(struct definition_text *d);
 
 /* Where a model's bytes are: a file, or memory that outlives the model (for fuzzing). */
 struct model_source {

@@ -2,39 +2,10 @@
 #ifndef ENGINE_HF_INTERNAL_H
 #define ENGINE_HF_INTERNAL_H
 
+#include "arch/arch.h"
 #include "base/arena.h"
 #include "engine/hf_model.h"
 #include "files/hf_dir.h"
-
-enum {
-    HF_NEOX = 1,
-    HF_ONE_MORE = 2,
-    HF_AROUND = 4,
-    HF_WINDOWED = 8,
-    HF_SIGMOID = 16,
-    HF_ENCODER = 32,
-    HF_KV_WORDS = 64,
-    HF_ROPE_WORD = 128,
-    HF_TWO_HEADS = 256,
-    HF_PART = 512,
-    HF_ACT = 1024
-}; /* hf_names.def */
-
-/* How a tensor's numbers change on their way here (hf_transform.c); applied in this order. */
-enum {
-    HF_TRANSPOSED = 1, /* each matrix stands as [in, out] */
-    HF_HEADS = 2,      /* rows of q, k and v in turn for each head of k: all q, all k, all v */
-    HF_PAIRS = 4,      /* rows of two matrices in turn: one matrix, then the other */
-    HF_SQUEEZED = 8,   /* [d, 1, taps] is [d, taps] */
-    HF_NEG_EXP = 16,   /* -exp(x) */
-    HF_F32 = 32,       /* in F32 */
-    HF_LESS_TWO = 64   /* without the first two rows */
-};
-
-struct hf_kind {
-    const char *model_type, *architecture, *act;
-    unsigned flags;
-};
 
 /* How a folder packs its weights; hf_packed.h has the rest. */
 enum hf_packing_method { HF_PLAIN, HF_FP8, HF_COMPRESSED, HF_GPTQ, HF_AWQ };
@@ -57,9 +28,11 @@ struct hf_model {
     struct arena arena; /* names, vectors, unpacked weights */
     struct hf_dir *dir;
     const json_t *config; /* hf_text_config */
-    const struct hf_kind *kind;
-    const char *act;      /* the activation's name here; NULL: the definition's own */
-    struct buffer header; /* metadata as a GGUF file has it */
+    struct arch *arch;    /* the definition that tells of this type of folders */
+    struct arch_folder folder;
+    const char *architecture; /* its name */
+    struct span act;          /* the activation's name here; empty: the definition's own */
+    struct buffer header;     /* metadata as a GGUF file has it */
     uint64_t n_values;
     bool full; /* the header is not whole: no memory */
     struct gguf_tensor *tensors;
@@ -81,20 +54,25 @@ void hf_put_string(struct hf_model *m, const char *key, struct span text);
 andiron_status hf_wrong(const struct hf_model *m, const char *what, andiron_error *error); /* of config.json */
 /* A number by the first of two paths that has one. */
 bool hf_number_at(const struct hf_model *m, const char *path, const char *or_path, double *out);
-/* A SAY line's number. */
+/* The definition for the folder's model_type, and its names. */
+andiron_status hf_find_folder(struct hf_model *m, const andiron_model_options *options, andiron_error *error);
+/* The next line of this kind from number *at on, which moves behind it; NULL: no more. */
+const struct arch_line *hf_next_line(const struct hf_model *m, enum arch_verb verb, size_t *at);
+/* As a text that ends with 0; false: too long. */
+bool hf_copy(char to[HF_NAME_BYTES], struct span text);
+struct span hf_next_word(struct span *words); /* between spaces; taken off */
+bool hf_is_one_of(struct span words, struct span word);
+/* What the definition says where config.json has no number for a key. */
 bool hf_said(const struct hf_model *m, const char *key, double *out);
 andiron_status hf_put_heads(struct hf_model *m, andiron_error *error);
 andiron_status hf_put_rope(struct hf_model *m, andiron_error *error);
-/* `from` changed as `how` says (HF_TRANSPOSED, ...), by its name here. */
+/* `from` changed as `how` says (ARCH_TRANSPOSED, ...), by its name here. */
 andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned how, const struct gguf_tensor *from,
                                andiron_error *error);
 /* Heads of queries, and of keys, as config.json says them in one of its ways. False: it does not, or nonsense. */
 bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv);
 /* What config.json says beyond plain keys: products, constants of a type, heads; and options that are not covered. */
 andiron_status hf_check_options(const struct hf_model *m, andiron_error *error);
-/* config.json, or in a model of parts what it says of the text's. */
-const json_t *hf_text_config(const struct hf_dir *dir);
-bool hf_is_one_of(const char *words, struct span word); /* words between spaces; "": any */
 /* A tensor without data yet. NULL: no memory. */
 struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name);
 /* Number i of a tensor of F32, F16 or BF16, aligned or not. */

@@ -10,41 +10,6 @@
 
 enum { HEADER_MAX = 64 << 20, TEMPLATE_MAX = 4 << 20 };
 
-static const struct hf_kind kinds[] = {
-#define MODEL(type, arch, act, flags) {type, arch, act, flags},
-#include "engine/hf_names.def"
-};
-
-static const struct {
-    const char *path, *key;
-    enum gguf_value_type type;
-} keys[] = {
-#define KEY(path, key, kind) {path, key, GGUF_##kind},
-#include "engine/hf_names.def"
-};
-
-static const struct {
-    const char *types, *a, *b, *key;
-} products[] = {
-#define PRODUCT(types, a, b, key) {types, a, b, key},
-#include "engine/hf_names.def"
-};
-
-static const struct {
-    const char *types, *key;
-    double value;
-} sayings[] = {
-#define SAY(types, key, value) {types, key, value},
-#include "engine/hf_names.def"
-};
-
-static const struct {
-    const char *from, *to;
-} activations[] = {
-#define ACT(from, to) {from, to},
-#include "engine/hf_names.def"
-};
-
 /* ---- metadata as a GGUF file has it ---- */
 
 static void put(struct hf_model *m, const void *p, size_t n) { m->full = m->full || !buffer_add(&m->header, p, n); }
@@ -62,7 +27,7 @@ void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type)
 {
     char full[256];
     bool whole = !strncmp(key, "general.", 8) || !strncmp(key, "tokenizer.", 10);
-    snprintf(full, sizeof full, "%s%s%s", whole ? "" : m->kind->architecture, whole ? "" : ".", key);
+    snprintf(full, sizeof full, "%s%s%s", whole ? "" : m->architecture, whole ? "" : ".", key);
     put_text(m, span_of(full));
     hf_put_number(m, type, 4);
     m->n_values++;
@@ -99,131 +64,127 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
     return json_at_f64(m->config, path, out) || (or_path && json_at_f64(m->config, or_path, out));
 }
 
-/* The word of the activation. */
-static struct span act_word(const struct hf_model *m)
+/* The word of the activation, or the first of the definition's own. */
+static struct span act_word(const struct hf_model *m, struct span own)
 {
     static const char *const places[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
                                          "mlp_hidden_act"};
     struct span act = {0};
     for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
         json_at_text(m->config, places[i], &act);
-    return act.n ? act : (struct span){m->kind->act, strcspn(m->kind->act, " ")};
+    return act.n ? act : hf_next_word(&own);
+}
+
+/* Activations that the definition has without being told: the first line that names them. */
+static struct span own_acts(const struct hf_model *m)
+{
+    const struct arch_line *line;
+    for (size_t at = 0; (line = hf_next_line(m, ARCH_ACTIVATION, &at));)
+        if (line->to.n == 0)
+            return line->from;
+    return (struct span){0};
 }
 
 static andiron_status find_act(struct hf_model *m, andiron_error *error)
 {
-    struct span act = act_word(m), of_state = span_of("silu");
-    const bool own = hf_is_one_of(m->kind->act, act), any = !(m->kind->flags & HF_ACT);
-    for (size_t i = 0; i < sizeof activations / sizeof *activations && !m->act; i++)
-        if (span_is(act, activations[i].from) && (own ? span_is(act, "gelu") : any))
-            m->act = activations[i].to;
+    const struct span owns = own_acts(m);
+    struct span act = act_word(m, owns), of_state = span_of("silu");
+    const bool own = hf_is_one_of(owns, act), any = !(m->folder.words & ARCH_OWN_ACTIVATIONS);
+    const struct arch_line *line;
+    for (size_t at = 0; (line = hf_next_line(m, ARCH_ACTIVATION, &at));)
+        if (line->to.n && m->act.n == 0 && span_same(act, line->from) && (own ? span_is(act, "gelu") : any))
+            m->act = line->to;
     json_at_text(m->config, "mamba_hidden_act", &of_state);
-    if ((own || m->act) && span_is(of_state, "silu"))
+    if ((own || m->act.n) && span_is(of_state, "silu"))
         return ANDIRON_OK;
-    act = own || m->act ? of_state : act;
+    act = own || m->act.n ? of_state : act;
     return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: a hidden_act of \"%.*s\" is not covered",
                      hf_path(m->dir), (int)(act.n < 80 ? act.n : 80), act.p);
 }
 
-static andiron_status find_kind(struct hf_model *m, andiron_error *error)
+/* One number of config.json under its key here; *done: it has it. */
+static andiron_status put_one(struct hf_model *m, const struct arch_line *line, bool *done, andiron_error *error)
 {
-    struct span type = {0};
-    const json_t *config = hf_text_config(m->dir);
-    m->config = config;
-    if (!json_at_text(config, "model_type", &type))
-        return hf_wrong(m, "expected model_type, got none", error);
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !m->kind; i++)
-        if (span_is(type, kinds[i].model_type))
-            m->kind = &kinds[i];
-    if (!m->kind)
-        return error_set(
-            error, ANDIRON_E_SUPPORT,
-            "%s: config.json: the model_type \"%.*s\" is not known here; convert the folder to a GGUF file",
-            hf_path(m->dir), (int)(type.n < 80 ? type.n : 80), type.p);
-    const andiron_status s = find_act(m, error);
-    return s ? s : hf_packing_read(m, error);
-}
-
-/* One key, if config.json has it and no line before gave it. */
-static andiron_status put_one(struct hf_model *m, size_t i, bool *done, andiron_error *error)
-{
-    const json_t *config = m->config;
-    char what[160];
-    uint64_t n;
+    char path[HF_NAME_BYTES], by[HF_NAME_BYTES], key[HF_NAME_BYTES], what[2 * HF_NAME_BYTES + 100];
+    uint64_t n, factor = 1;
     double x;
     bool yes;
-    if (keys[i].type == GGUF_F32) {
-        if ((*done = json_at_f64(config, keys[i].path, &x)))
-            hf_put_f64(m, keys[i].key, x);
-    } else if (keys[i].type == GGUF_BOOL) {
-        if ((*done = json_at_bool(config, keys[i].path, &yes)))
-            hf_put_u32(m, keys[i].key, yes);
-    } else if ((*done = json_at_u64(config, keys[i].path, &n))) {
-        snprintf(what, sizeof what, "expected %s to be below 2^31, got %" PRIu64, keys[i].path, n);
-        if (n > INT32_MAX)
+    *done = false;
+    if (!hf_copy(path, line->from) || !hf_copy(by, line->by) || !hf_copy(key, line->to))
+        return ANDIRON_OK;
+    if (line->words & ARCH_REAL) {
+        if ((*done = json_at_f64(m->config, path, &x)))
+            hf_put_f64(m, key, x);
+    } else if (line->words & ARCH_TRUTH) {
+        if ((*done = json_at_bool(m->config, path, &yes)))
+            hf_put_u32(m, key, yes);
+    } else if ((*done = json_at_u64(m->config, path, &n) && (!by[0] || json_at_u64(m->config, by, &factor)))) {
+        snprintf(what, sizeof what, "expected %s%s%s to be below 2^31, got %" PRIu64, path, by[0] ? " times " : "", by,
+                 n);
+        if (n > INT32_MAX || factor > INT32_MAX || n * factor > INT32_MAX)
             return hf_wrong(m, what, error);
-        hf_put_u32(m, keys[i].key, n);
+        hf_put_u32(m, key, n * factor);
     }
     return ANDIRON_OK;
 }
 
 /* Did one of the first n lines give this key? */
-static bool given(const bool *done, size_t n, const char *key)
+static bool given(const struct hf_model *m, const bool *done, size_t n, struct span key)
 {
     for (size_t i = 0; i < n; i++)
-        if (done[i] && !strcmp(keys[i].key, key))
+        if (done[i] && span_same(m->folder.lines[i]->to, key))
             return true;
     return false;
 }
 
 bool hf_said(const struct hf_model *m, const char *key, double *out)
 {
-    for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
-        if (!strcmp(sayings[i].key, key) && hf_is_one_of(sayings[i].types, span_of(m->kind->model_type))) {
-            *out = sayings[i].value;
+    const struct arch_line *line;
+    for (size_t at = 0; (line = hf_next_line(m, ARCH_CONFIG, &at));)
+        if (line->from.n == 0 && span_is(line->to, key)) {
+            *out = line->number;
             return true;
         }
     return false;
 }
 
-/* Is it for put_derived, or put_heads? */
-static bool said_otherwise(const struct hf_model *m, const char *key)
+static void put_said(struct hf_model *m, const struct arch_line *line)
 {
-    return ((m->kind->flags & (HF_KV_WORDS | HF_TWO_HEADS)) && !strcmp(key, "attention.head_count_kv")) ||
-           ((m->kind->flags & HF_TWO_HEADS) &&
-            (!strcmp(key, "attention.key_length") || !strcmp(key, "attention.value_length")));
+    char key[HF_NAME_BYTES];
+    if (!hf_copy(key, line->to))
+        return;
+    if (line->words & ARCH_REAL)
+        hf_put_f64(m, key, line->number);
+    else
+        hf_put_u32(m, key, (uint64_t)line->number);
 }
 
+/* Is it for put_derived, or put_heads? */
+static bool said_otherwise(const struct hf_model *m, struct span key)
+{
+    const bool two = m->folder.words & ARCH_TWO_HEAD_SIZES;
+    return ((two || (m->folder.words & ARCH_KEYS_BY_WORDS)) && span_is(key, "attention.head_count_kv")) ||
+           (two && (span_is(key, "attention.key_length") || span_is(key, "attention.value_length")));
+}
+
+/* Of lines with one key the first that config.json has; then what the definition says where it has none. */
 static andiron_status put_keys(struct hf_model *m, andiron_error *error)
 {
-    enum { N = sizeof keys / sizeof *keys };
-    bool done[N] = {0};
-    andiron_status s = ANDIRON_OK;
-    for (size_t i = 0; i < N && !s; i++)
-        if (!given(done, i, keys[i].key) && !said_otherwise(m, keys[i].key))
-            s = put_one(m, i, &done[i], error);
-    for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
-        if (hf_is_one_of(sayings[i].types, span_of(m->kind->model_type)) && !given(done, N, sayings[i].key) &&
-            strcmp(sayings[i].key, "rope.freq_base") != 0)
-            hf_put_f64(m, sayings[i].key, sayings[i].value);
+    const size_t n = m->folder.n;
+    bool *done = arena_alloc(&m->arena, n, sizeof *done);
+    andiron_status s = done ? ANDIRON_OK : error_memory(error, n, "a list of keys");
+    for (int said = 0; said < 2; said++)
+        for (size_t i = 0; i < n && !s; i++) {
+            const struct arch_line *line = m->folder.lines[i];
+            if (line->verb != ARCH_CONFIG || (line->from.n == 0) != said || given(m, done, said ? n : i, line->to) ||
+                said_otherwise(m, line->to))
+                continue;
+            if (!said)
+                s = put_one(m, line, &done[i], error);
+            else if ((done[i] = !span_is(line->to, "rope.freq_base"))) /* hf_rope.c asks for it */
+                put_said(m, line);
+        }
     return s;
-}
-
-/* A count by two numbers of config.json. */
-static andiron_status put_products(struct hf_model *m, andiron_error *error)
-{
-    const struct span type = span_of(m->kind->model_type);
-    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
-        uint64_t a, b = 1;
-        if (!hf_is_one_of(products[i].types, type) || !json_at_u64(m->config, products[i].a, &a) ||
-            (products[i].b && !json_at_u64(m->config, products[i].b, &b)))
-            continue;
-        if (a > INT32_MAX || b > INT32_MAX || a * b > INT32_MAX)
-            return hf_wrong(m, "expected the inner size to be below 2^31", error);
-        hf_put_u32(m, products[i].key, a * b);
-        break;
-    }
-    return ANDIRON_OK;
 }
 
 static bool says_layers(const struct hf_model *m)
@@ -238,12 +199,12 @@ static bool says_layers(const struct hf_model *m)
 static void put_derived(struct hf_model *m)
 {
     uint64_t n, n_kv;
-    if ((m->kind->flags & HF_KV_WORDS) && hf_heads(m, &n, &n_kv))
+    if ((m->folder.words & ARCH_KEYS_BY_WORDS) && hf_heads(m, &n, &n_kv))
         hf_put_u32(m, "attention.head_count_kv", n_kv);
     if (m->n_layers && !says_layers(m))
         hf_put_u32(m, "block_count", m->n_layers);
-    if (m->act)
-        hf_put_string(m, "activation", span_of(m->act));
+    if (m->act.n)
+        hf_put_string(m, "activation", m->act);
 }
 
 /* Experts in groups; a topk_method of "greedy" has none. */
@@ -281,20 +242,20 @@ static void put_list(struct hf_model *m, const char *key, const json_t *list, co
     }
 }
 
-/* The window, 0: none. Qwen's models have one only where they say so. */
+/* The window, 0: none. */
 static uint64_t window_of(const struct hf_model *m)
 {
-    bool used = !hf_is_one_of("qwen2 qwen3 qwen2_moe qwen3_moe", span_of(m->kind->model_type));
+    bool used = !(m->folder.words & ARCH_WINDOW_IF_USED);
     uint64_t window = used ? 0 : 4096;
     json_at_bool(m->config, "use_sliding_window", &used);
     json_at_u64(m->config, "sliding_window", &window);
     return used && window <= INT32_MAX ? window : 0;
 }
 
-/* Windows from one layer on; or, in Qwen2-MoE, in every other layer before it. */
+/* Windows from one layer on, or in every other layer before it. */
 static void put_windows_from(struct hf_model *m, uint64_t first, uint64_t n)
 {
-    const bool before = !strcmp(m->kind->model_type, "qwen2_moe");
+    const bool before = m->folder.words & ARCH_WINDOWS_BETWEEN;
     hf_put_key(m, "attention.sliding_window_pattern", GGUF_ARRAY);
     hf_put_number(m, GGUF_U32, 4);
     hf_put_number(m, n, 8);
@@ -311,11 +272,10 @@ static void put_windows(struct hf_model *m)
     if (window)
         hf_put_u32(m, "attention.sliding_window", window);
     json_at_u64(config, "num_hidden_layers", &n);
-    const bool from = json_at_u64(config, "max_window_layers", &first) ||
-                      hf_is_one_of("qwen2 qwen3 qwen2_moe", span_of(m->kind->model_type));
+    const bool from = json_at_u64(config, "max_window_layers", &first) || (m->folder.words & ARCH_WINDOWS_LATER);
     if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
         put_list(m, key, types, "sliding_attention");
-    else if (m->kind->flags & HF_WINDOWED)
+    else if (m->folder.words & ARCH_WINDOWED)
         hf_put_u32(m, key, 1);
     else if (json_at_u64(config, "sliding_window_pattern", &period) && period > 1 && period <= INT32_MAX)
         hf_put_u32(m, key, period);
@@ -332,8 +292,6 @@ static void put_layers(struct hf_model *m)
         put_list(m, "rope.layers", rope, NULL);
     if (json_at_f64(config, "kv_lora_rank", &scalar))
         hf_put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
-    if (m->kind->flags & HF_SIGMOID)
-        hf_put_u32(m, "expert_gating_func", 2);
     if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
         hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
@@ -346,8 +304,8 @@ static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
     static const char *const modes[] = {NULL, "pooling_mode_mean_tokens", "pooling_mode_cls_token",
                                         "pooling_mode_lasttoken"};
     json_t *config = NULL;
-    andiron_status s = m->kind->flags & HF_ENCODER ? hf_read_json(m->dir, "1_Pooling/config.json", &config, error)
-                                                   : ANDIRON_OK;
+    andiron_status s = m->folder.words & ARCH_ENCODER ? hf_read_json(m->dir, "1_Pooling/config.json", &config, error)
+                                                      : ANDIRON_OK;
     for (uint32_t i = 1; config && i < 4; i++) {
         bool is = false;
         if (json_at_bool(config, modes[i], &is) && is) {
@@ -384,13 +342,11 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     put(m, "GGUF\3\0\0", 8);
     hf_put_number(m, 0, 8); /* tensors stand elsewhere */
     hf_put_number(m, 0, 8); /* n_values, below */
-    hf_put_string(m, "general.architecture", span_of(m->kind->architecture));
+    hf_put_string(m, "general.architecture", span_of(m->architecture));
     hf_put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_layers(m);
     put_derived(m);
     andiron_status s = put_keys(m, error);
-    if (!s)
-        s = put_products(m, error);
     if (!s)
         s = hf_put_heads(m, error);
     if (!s)
@@ -409,7 +365,8 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     return ANDIRON_OK;
 }
 
-andiron_status hf_model_open(struct hf_model **out, const char *path, bool with_weights, andiron_error *error)
+andiron_status hf_model_open(struct hf_model **out, const char *path, const andiron_model_options *options,
+                             bool with_weights, andiron_error *error)
 {
     struct hf_model *m = *out = alloc_zeroed(1, sizeof *m);
     if (!m)
@@ -418,7 +375,11 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, bool with_
     buffer_init(&m->header, HEADER_MAX);
     andiron_status s = hf_dir_open(&m->dir, path, with_weights, error);
     if (!s)
-        s = find_kind(m, error);
+        s = hf_find_folder(m, options, error);
+    if (!s)
+        s = find_act(m, error);
+    if (!s)
+        s = hf_packing_read(m, error);
     if (!s)
         s = hf_check_options(m, error);
     if (!s)
@@ -438,6 +399,7 @@ void hf_model_close(struct hf_model *m)
     if (!m)
         return;
     hf_dir_close(m->dir);
+    arch_close(m->arch);
     buffer_reset(&m->header);
     arena_reset(&m->arena);
     alloc_free(m);

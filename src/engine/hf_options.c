@@ -5,36 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct {
-    const char *types, *path, *words;
-    double value; /* of a truth 1 or 0 */
-} expected[] = {
-#define EXPECT(types, path, value) {types, path, #value, value},
-#include "engine/hf_names.def"
-};
-
-bool hf_is_one_of(const char *words, struct span word)
-{
-    if (!words[0])
-        return true;
-    for (const char *at = words; *at; at += strspn(at, " ")) {
-        const size_t n = strcspn(at, " ");
-        if (span_same((struct span){at, n}, word))
-            return true;
-        at += n;
-    }
-    return false;
-}
-
-const json_t *hf_text_config(const struct hf_dir *dir)
-{
-    static const char of_parts[] = "gemma3 gemma4 mistral3 qwen3_5 qwen3_5_moe";
-    const json_t *config = hf_config(dir), *text = json_at(config, "text_config");
-    struct span type;
-    return json_is_object(text) && json_at_text(config, "model_type", &type) && hf_is_one_of(of_parts, type) ? text
-                                                                                                             : config;
-}
-
 /* ---- heads ---- */
 
 static uint64_t first_number(const json_t *config, const char *const names[], size_t n)
@@ -51,7 +21,7 @@ bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv)
                                                                                        "num_kv_heads",
                                                                                        "num_key_value_heads"};
     const json_t *config = m->config;
-    bool multi = m->kind->flags & HF_KV_WORDS, grouped = !multi;
+    bool multi = m->folder.words & ARCH_KEYS_BY_WORDS, grouped = !multi;
     json_at_bool(config, "new_decoder_architecture", &grouped);
     json_at_bool(config, "multi_query", &multi);
     *n = first_number(config, all, 3);
@@ -78,19 +48,30 @@ static bool bounds_nothing(const json_t *limit)
             (json_is_object(high) || (json_is_number(high) && json_number_value(high) > 1e30)));
 }
 
+static andiron_status check_line(const struct hf_model *m, const struct arch_line *line, andiron_error *error)
+{
+    char path[HF_NAME_BYTES], number[32];
+    const json_t *given = hf_copy(path, line->from) ? json_at(m->config, path) : NULL;
+    if (!given || json_is_null(given) || is_as_expected(given, line->number))
+        return ANDIRON_OK;
+    snprintf(number, sizeof number, "%g", line->number);
+    return error_set(error, ANDIRON_E_SUPPORT,
+                     "%s: config.json: a model of type %s with %s other than %s is not covered", hf_path(m->dir),
+                     m->folder.type, path,
+                     !line->is_truth     ? number
+                     : line->number != 0 ? "true"
+                                         : "false");
+}
+
 andiron_status hf_check_options(const struct hf_model *m, andiron_error *error)
 {
-    const json_t *config = m->config;
-    const struct span type = span_of(m->kind->model_type);
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        const json_t *given = json_at(config, expected[i].path);
-        if (given && !json_is_null(given) && hf_is_one_of(expected[i].types, type) &&
-            !is_as_expected(given, expected[i].value))
-            return error_set(error, ANDIRON_E_SUPPORT,
-                             "%s: config.json: a model of type %s with %s other than %s is not covered",
-                             hf_path(m->dir), m->kind->model_type, expected[i].path, expected[i].words);
+    const struct arch_line *line;
+    for (size_t at = 0; (line = hf_next_line(m, ARCH_EXPECT, &at));) {
+        const andiron_status s = check_line(m, line, error);
+        if (s)
+            return s;
     }
-    if (!bounds_nothing(json_at(config, "time_step_limit")))
+    if (!bounds_nothing(json_at(m->config, "time_step_limit")))
         return error_set(error, ANDIRON_E_SUPPORT,
                          "%s: config.json: a time_step_limit other than [0, Infinity] is not "
                          "covered",

@@ -64,7 +64,7 @@ static double turning(const struct hf_model *m)
         hf_number_at(m, "partial_rotary_factor", "rotary_pct", &part);
     if (!head_size(m, &size) || !(size >= 0 && size <= 65536))
         return 0;
-    return (m->kind->flags & HF_PART) && part > 0 && part < 1 ? (double)(uint32_t)(part * size) : size;
+    return (m->folder.words & ARCH_PART_TURNS) && part > 0 && part < 1 ? (double)(uint32_t)(part * size) : size;
 }
 
 /* RoPE of global layers over whole heads, of which only the first part turns. */
@@ -109,7 +109,7 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
     const size_t n = json_array_size(json_at(m->config, "layer_types"));
     uint64_t sizes[2] = {0}; /* local, global */
     bool same = true, kv_too = false;
-    if (!(m->kind->flags & HF_TWO_HEADS))
+    if (!(m->folder.words & ARCH_TWO_HEAD_SIZES))
         return ANDIRON_OK;
     if (n == 0 || n > HF_LAYERS_MAX || !span_is(rope_type(m), "proportional"))
         return hf_wrong(m, "expected layer_types, and a rope_type of proportional for full_attention", error);
@@ -154,7 +154,7 @@ static andiron_status put_llama3(struct hf_model *m, double base, double factor,
     return ANDIRON_OK;
 }
 
-static bool is_latent(const struct hf_model *m) { return !strcmp(m->kind->architecture, "deepseek2"); }
+static bool is_latent(const struct hf_model *m) { return !strcmp(m->architecture, "deepseek2"); }
 
 /* YaRN's factor of queries and keys: YaRN's own is `usual`, the definition has `given` without a word. */
 static void put_magnitude(struct hf_model *m, double usual, double given)
@@ -268,7 +268,7 @@ static bool bounds_whole(const struct hf_model *m)
 static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
 {
     double factor = 0;
-    if (span_is(type, "proportional") && (m->kind->flags & HF_TWO_HEADS))
+    if (span_is(type, "proportional") && (m->folder.words & ARCH_TWO_HEAD_SIZES))
         return ANDIRON_OK; /* put_proportional */
     if (span_is(type, "dynamic"))
         return ANDIRON_OK; /* other frequencies only beyond the model's context */
@@ -293,7 +293,7 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
 static void put_rope_word(struct hf_model *m)
 {
     struct span word = {0};
-    if ((m->kind->flags & HF_ROPE_WORD) &&
+    if ((m->folder.words & ARCH_ROPE_IF_SAID) &&
         !(json_at_text(m->config, "position_embedding_type", &word) && span_is(word, "rope")))
         hf_put_u32(m, "rope.scaling.finetuned", 0);
 }
@@ -311,7 +311,7 @@ static void put_dimensions(struct hf_model *m)
     if (hf_number_at(m, "qk_rope_head_dim", NULL, &size)) /* a KEY line's */
         return;
     head_size(m, &size);
-    if (dims >= 1 && dims < size && !(m->kind->flags & HF_TWO_HEADS))
+    if (dims >= 1 && dims < size && !(m->folder.words & ARCH_TWO_HEAD_SIZES))
         hf_put_u32(m, "rope.dimension_count", (uint64_t)dims + is_odd(m, dims));
     else if (hf_number_at(m, "rotary_dim", NULL, &size) && size >= 1 && size <= 65536)
         hf_put_u32(m, "rope.dimension_count", (uint64_t)size);
@@ -344,7 +344,7 @@ andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
     put_dimensions(m);
     put_rope_word(m);
     json_at_bool(m->config, "rope_interleave", &pairs);
-    if ((m->kind->flags & HF_NEOX) || !pairs)
+    if ((m->folder.words & ARCH_HALVES) || !pairs)
         hf_put_string(m, "rope.style", span_of("halves"));
     return span_is(type, "default") ? ANDIRON_OK : put_stretch(m, base, type, error);
 }

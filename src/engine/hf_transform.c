@@ -10,28 +10,28 @@
 /* One slab of the source: numbers at row * row_step + column * column_step. */
 struct slabs {
     uint64_t n, rows, columns, row_step, column_step;
-    uint64_t heads, queries, head; /* HF_HEADS: of keys, of queries for each of these, rows of one */
+    uint64_t heads, queries, head; /* ARCH_HEADS_IN_TURN: of keys, of queries for each of these, rows of one */
 };
 
 /* How the source is read; false: its shape does not allow it. */
 static bool lay_out(const struct gguf_tensor *t, const char *name, unsigned how, struct slabs *s)
 {
     *s = (struct slabs){t->dims[2], t->dims[1], t->dims[0], t->dims[0], 1, 0, 0, 0};
-    if (t->n_dims > 3 || ((how & HF_SQUEEZED) && (t->n_dims != 3 || t->dims[1] != 1)) ||
-        ((how & HF_PAIRS) && t->n_dims < 2))
+    if (t->n_dims > 3 || ((how & ARCH_SQUEEZED) && (t->n_dims != 3 || t->dims[1] != 1)) ||
+        ((how & ARCH_PAIRS_IN_TURN) && t->n_dims < 2))
         return false;
-    if (how & HF_SQUEEZED) /* [d, 1, taps] */
+    if (how & ARCH_SQUEEZED) /* [d, 1, taps] */
         *s = (struct slabs){1, t->dims[2], t->dims[0], t->dims[0], 1, 0, 0, 0};
     else if (t->n_dims == 1 || span_ends(span_of(name), ".bias")) /* a number a row; a row of numbers for each expert */
         *s = (struct slabs){t->dims[1] * t->dims[2], t->dims[0], 1, 1, 1, 0, 0, 0};
-    else if (how & HF_TRANSPOSED)
+    else if (how & ARCH_TRANSPOSED)
         *s = (struct slabs){t->dims[2], t->dims[0], t->dims[1], 1, t->dims[0], 0, 0, 0};
-    if (how & HF_LESS_TWO) {
+    if (how & ARCH_WITHOUT_TWO_ROWS) {
         if (t->n_dims != 2 || s->rows < 3)
             return false;
         s->rows -= 2;
     }
-    return !(how & HF_PAIRS) || s->rows % 2 == 0;
+    return !(how & ARCH_PAIRS_IN_TURN) || s->rows % 2 == 0;
 }
 
 static bool lay_heads(const struct hf_model *m, struct slabs *s)
@@ -46,10 +46,10 @@ static bool lay_heads(const struct hf_model *m, struct slabs *s)
 
 static uint64_t source_row(const struct slabs *s, unsigned how, uint64_t row)
 {
-    if (how & HF_PAIRS)
+    if (how & ARCH_PAIRS_IN_TURN)
         row = row < s->rows / 2 ? 2 * row : 2 * (row - s->rows / 2) + 1;
-    if (!(how & HF_HEADS))
-        return row + (how & HF_LESS_TWO ? 2 : 0);
+    if (!(how & ARCH_HEADS_IN_TURN))
+        return row + (how & ARCH_WITHOUT_TWO_ROWS ? 2 : 0);
     const uint64_t block = (s->queries + 2) * s->head, of_q = s->queries * s->head, q = s->heads * of_q,
                    k = s->heads * s->head;
     if (row < q)
@@ -71,7 +71,7 @@ static void change(const struct slabs *s, unsigned how, const struct gguf_tensor
             const uint64_t source = first + c * s->column_step;
             if (floats) {
                 const float x = hf_number(from, source);
-                ((float *)(void *)out)[at] = how & HF_NEG_EXP ? (float)-math_exp((double)x) : x;
+                ((float *)(void *)out)[at] = how & ARCH_NEGATIVE_EXP ? (float)-math_exp((double)x) : x;
             } else {
                 memcpy(out + at * item, (const char *)from->data + source * item, item);
             }
@@ -107,11 +107,11 @@ static struct gguf_tensor changed_shape(const struct slabs *s, const struct gguf
 andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned how, const struct gguf_tensor *from,
                                andiron_error *error)
 {
-    const bool floats = from->n_dims == 1 || span_ends(span_of(name), ".bias") || (how & (HF_NEG_EXP | HF_F32)) != 0 ||
-                        from->type == TYPE_F32;
+    const bool floats = from->n_dims == 1 || span_ends(span_of(name), ".bias") ||
+                        (how & (ARCH_NEGATIVE_EXP | ARCH_F32)) != 0 || from->type == TYPE_F32;
     struct slabs s;
     uint64_t bytes = 0;
-    if (!lay_out(from, name, how, &s) || ((how & HF_HEADS) && !lay_heads(m, &s)))
+    if (!lay_out(from, name, how, &s) || ((how & ARCH_HEADS_IN_TURN) && !lay_heads(m, &s)))
         return wrong_shape(m, from, error);
     struct gguf_tensor made = changed_shape(&s, from, floats);
     const bool fits = checked_mul(s.n * s.rows * s.columns, floats ? 4 : 2, &bytes);

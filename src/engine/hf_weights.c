@@ -10,43 +10,6 @@
 
 enum { EXTRA = 3, NAME_MAX_BYTES = 256 }; /* EXTRA: tensors that may be added */
 
-struct name_pair {
-    const char *from, *to;
-};
-
-static const struct name_pair whole_names[] = {
-#define TENSOR(from, to) {from, to},
-#include "engine/hf_names.def"
-};
-
-static const struct name_pair layer_names[] = {
-#define LAYER(from, to) {from, to},
-#include "engine/hf_names.def"
-};
-
-static const struct {
-    const char *before, *after, *to;
-} expert_names[] = {
-#define EXPERT(before, after, to) {before, after, to},
-#include "engine/hf_names.def"
-};
-
-static const struct {
-    const char *types, *from, *to; /* types "": all; to "": left out */
-    unsigned how;
-} changed_names[] = {
-#define CHANGED(types, from, to, how) {types, from, to, how},
-#include "engine/hf_names.def"
-};
-
-static const char *find_name(const struct name_pair *names, size_t n, struct span name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (span_is(name, names[i].from))
-            return names[i].to;
-    return NULL;
-}
-
 static bool drop_prefix(struct span *s, const char *prefix)
 {
     const size_t n = strlen(prefix);
@@ -76,20 +39,21 @@ static bool drop_number(struct span *s, uint32_t *out)
     return true;
 }
 
-/* The name here of one expert's matrix, or of one head's norm, and which expert's or head's it is. */
-static const char *expert_name(struct span name, uint32_t *expert)
+/* Is `name` what a line says, "*" being a number? Then *number is it. */
+static bool fits(struct span pattern, struct span name, int32_t *number)
 {
-    struct span norm = name;
-    for (size_t i = 0; i < 2; i++)
-        if (drop_prefix(&norm, i ? "self_attn.k_layernorm.norms." : "self_attn.q_layernorm.norms."))
-            return drop_number(&norm, expert) && norm.n == 0 ? (i ? "attn_k_norm" : "attn_q_norm") : NULL;
-    for (size_t i = 0; i < sizeof expert_names / sizeof *expert_names; i++) {
-        struct span rest = name;
-        if (drop_prefix(&rest, expert_names[i].before) && drop_prefix(&rest, "experts.") &&
-            drop_number(&rest, expert) && drop_prefix(&rest, ".") && span_is(rest, expert_names[i].after))
-            return expert_names[i].to;
-    }
-    return NULL;
+    const char *star = pattern.n ? memchr(pattern.p, '*', pattern.n) : NULL;
+    uint32_t found;
+    if (!star)
+        return span_same(name, pattern);
+    const size_t before = (size_t)(star - pattern.p);
+    if (name.n < before || memcmp(name.p, pattern.p, before))
+        return false;
+    name = (struct span){name.p + before, name.n - before};
+    if (!drop_number(&name, &found) || !span_same(name, (struct span){star + 1, pattern.n - before - 1}))
+        return false;
+    *number = (int32_t)found;
+    return true;
 }
 
 /* What stands in front of names of the whole model. */
@@ -110,34 +74,23 @@ static bool drop_layer(struct span *name)
     return is;
 }
 
-static const char *changed_name(const struct hf_model *m, struct span name, unsigned *how)
-{
-    for (size_t i = 0; i < sizeof changed_names / sizeof *changed_names; i++)
-        if (span_is(name, changed_names[i].from) &&
-            hf_is_one_of(changed_names[i].types, span_of(m->kind->model_type))) {
-            *how = changed_names[i].how;
-            return changed_names[i].to;
-        }
-    return NULL;
-}
-
 struct place {
     char name[NAME_MAX_BYTES]; /* here; "": the tensor is left out */
-    int32_t expert;            /* -1, or whose part of the tensor it is */
-    unsigned how;              /* HF_TRANSPOSED, ... */
+    int32_t part;              /* -1, or which expert's, or head's, part of the tensor it is */
+    unsigned how;              /* ARCH_TRANSPOSED, ... */
 };
 
-static const char *layer_name(const struct hf_model *m, struct span name, struct place *out)
+/* The line that tells of a tensor, or of one within a layer. */
+static const struct arch_line *find_line(const struct hf_model *m, enum arch_verb verb, struct span name,
+                                         struct place *out)
 {
-    const char *to = changed_name(m, name, &out->how);
-    uint32_t number;
-    if (!to && span_is(name, "post_attention_layernorm") && (m->kind->flags & HF_AROUND))
-        to = "post_attention_norm";
-    if (!to)
-        to = find_name(layer_names, sizeof layer_names / sizeof *layer_names, name);
-    if (!to && (to = expert_name(name, &number)))
-        out->expert = (int32_t)number;
-    return to;
+    const struct arch_line *line;
+    for (size_t at = 0; (line = hf_next_line(m, verb, &at));)
+        if (fits(line->from, name, &out->part)) {
+            out->how = line->words;
+            return line;
+        }
+    return NULL;
 }
 
 /* Is it one of the layers after the last that guess further tokens? */
@@ -151,21 +104,25 @@ static bool guesses(const struct hf_model *m, uint32_t layer)
 /* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
 static bool place_here(struct hf_model *m, struct span name, struct place *out)
 {
-    const char *suffix = drop_suffix(&name, ".weight") ? ".weight" : drop_suffix(&name, ".bias") ? ".bias" : "", *to;
+    const char *suffix = drop_suffix(&name, ".weight") ? ".weight" : drop_suffix(&name, ".bias") ? ".bias" : "";
+    char layer_here[32] = "";
     uint32_t layer;
-    *out = (struct place){.expert = -1};
+    bool guessing = false;
+    *out = (struct place){.part = -1};
     drop_model(&name);
-    if (!drop_layer(&name)) {
-        to = changed_name(m, name, &out->how);
-        if (!to)
-            to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
-        return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%s%s", to, suffix) > 0);
+    const bool in_layer = drop_layer(&name);
+    if (in_layer) {
+        if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
+            return false;
+        m->n_layers = layer >= m->n_layers ? layer + 1 : m->n_layers;
+        guessing = guesses(m, layer);
+        snprintf(layer_here, sizeof layer_here, "blk.%u.", layer);
     }
-    if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
-        return false;
-    to = guesses(m, layer) ? "" : layer_name(m, name, out);
-    m->n_layers = layer >= m->n_layers ? layer + 1 : m->n_layers;
-    return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "blk.%u.%s%s", layer, to, suffix) > 0);
+    const struct arch_line *line = guessing ? NULL : find_line(m, in_layer ? ARCH_LAYER : ARCH_TENSOR, name, out);
+    if (!line || line->to.n == 0)
+        return line || guessing;
+    const int n = snprintf(out->name, NAME_MAX_BYTES, "%s%.*s%s", layer_here, (int)line->to.n, line->to.p, suffix);
+    return n > 0 && n < NAME_MAX_BYTES;
 }
 
 struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name)
@@ -202,7 +159,8 @@ float hf_number(const struct gguf_tensor *t, size_t i)
 static andiron_status take_vector(struct hf_model *m, const char *name, const struct gguf_tensor *from,
                                   andiron_error *error)
 {
-    const bool more = (m->kind->flags & HF_ONE_MORE) && strstr(name, "norm.weight") && !strstr(name, "ssm_norm");
+    const bool more = (m->folder.words & ARCH_NORMS_LESS_ONE) && strstr(name, "norm.weight") &&
+                      !strstr(name, "ssm_norm");
     float *to = hf_add_vector(m, name, from->dims[0]);
     if (!to)
         return error_memory(error, from->dims[0] * sizeof *to, "a vector of the model");
@@ -297,9 +255,10 @@ static bool left_out(const struct hf_model *m, struct span name)
                                          "embed_vision.",
                                          "embed_audio."};
     enum { ANY = 1, ENCODER = 5, ALL = sizeof starts / sizeof *starts };
-    const size_t first = m->config != hf_config(m->dir) ? ENCODER : ANY, end = first == ENCODER              ? ALL
-                                                                               : m->kind->flags & HF_ENCODER ? ENCODER
-                                                                                                             : ANY;
+    const size_t first = m->config != hf_config(m->dir) ? ENCODER : ANY, end = first == ENCODER ? ALL
+                                                                               : m->folder.words & ARCH_ENCODER
+                                                                                   ? ENCODER
+                                                                                   : ANY;
     drop_prefix(&name, "bert.");
     drop_prefix(&name, "model.");
     bool out = drop_prefix(&name, starts[0]);
@@ -328,9 +287,9 @@ static andiron_status take_place(struct hf_model *m, const struct place *place, 
                                  andiron_error *error)
 {
     const struct gguf_tensor *t = &from->tensor;
-    if (place->expert >= 0)
-        return take_expert(m, place->name, (uint32_t)place->expert, from, error);
-    if (place->how && !(t->n_dims == 1 && (place->how & HF_SQUEEZED))) /* a bias of what is squeezed */
+    if (place->part >= 0)
+        return take_expert(m, place->name, (uint32_t)place->part, from, error);
+    if (place->how && !(t->n_dims == 1 && (place->how & ARCH_SQUEEZED))) /* a bias of what is squeezed */
         return hf_take_changed(m, place->name, place->how, t, error);
     if (t->n_dims == 1)
         return take_vector(m, place->name, t, error);
@@ -352,15 +311,15 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
     const int n = (int)(t->name.n < 120 ? t->name.n : 120);
     if (!place_here(m, t->name, &place))
         return error_set(error, ANDIRON_E_SUPPORT, "%s: the tensor \"%.*s\" is not known for a model of type %s",
-                         hf_path(m->dir), n, t->name.p, m->kind->model_type);
+                         hf_path(m->dir), n, t->name.p, m->folder.type);
     if (!place.name[0])
         return ANDIRON_OK;
     if (t->data == source->tensor.data && !runs_as_it_is(from))
         return error_set(error, ANDIRON_E_SUPPORT,
                          "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
                          hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
-    const uint32_t type = place.expert >= 0 ? type_so_far(m, place.name) : place.how ? (uint32_t)TYPE_F32 : HF_NO_TYPE;
-    const andiron_status s = hf_packed_fill(m, source, from, place.expert >= 0 || place.how, type, error);
+    const uint32_t type = place.part >= 0 ? type_so_far(m, place.name) : place.how ? (uint32_t)TYPE_F32 : HF_NO_TYPE;
+    const andiron_status s = hf_packed_fill(m, source, from, place.part >= 0 || place.how, type, error);
     return s ? s : take_place(m, &place, from, error);
 }
 
@@ -422,7 +381,7 @@ static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 {
     bool tied = true;
     said_tied(m, &tied);
-    if (tied || m->n_tensors == 0 || (m->kind->flags & HF_ENCODER) || find_here(m, "output.weight"))
+    if (tied || m->n_tensors == 0 || (m->folder.words & ARCH_ENCODER) || find_here(m, "output.weight"))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
                      hf_path(m->dir));

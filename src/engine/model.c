@@ -91,7 +91,7 @@ static andiron_status open_folder(andiron_model *model, const char *dir, const a
                                   andiron_error *error)
 {
     const bool quantized = options->quant && !options->vocab_only;
-    andiron_status s = hf_model_open(&model->hf, dir, !options->vocab_only && !quantized, error);
+    andiron_status s = hf_model_open(&model->hf, dir, options, !options->vocab_only && !quantized, error);
     if (s)
         return s;
     return quantized ? quant_open(&model->file, dir, options, error) : hf_model_file(model->hf, &model->file, error);

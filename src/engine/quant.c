@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct cache {
+struct quant_cache {
     char folder[PATH_MAX], file[PATH_MAX + 32], lock[PATH_MAX + 32];
     int fd; /* of the lock */
 };
@@ -84,7 +84,7 @@ static andiron_status make_folders(const char *path, andiron_error *error)
     return ANDIRON_OK;
 }
 
-static andiron_status take_lock(struct cache *c, andiron_error *error)
+static andiron_status take_lock(struct quant_cache *c, andiron_error *error)
 {
     c->fd = open(c->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     bool taken = c->fd >= 0 && !flock(c->fd, LOCK_EX | LOCK_NB);
@@ -97,7 +97,7 @@ static andiron_status take_lock(struct cache *c, andiron_error *error)
 }
 
 /* Under the lock nobody writes. */
-static void remove_partial(const struct cache *c)
+static void remove_partial(const struct quant_cache *c)
 {
     DIR *folder = opendir(c->folder);
     for (struct dirent *d; folder && (d = readdir(folder)) != NULL;)
@@ -107,7 +107,7 @@ static void remove_partial(const struct cache *c)
         closedir(folder);
 }
 
-static andiron_status find_cache(struct cache *c, const char *dir, const andiron_model_options *options,
+static andiron_status find_cache(struct quant_cache *c, const char *dir, const andiron_model_options *options,
                                  andiron_error *error)
 {
     uint64_t digest = 0;
@@ -124,8 +124,8 @@ static andiron_status find_cache(struct cache *c, const char *dir, const andiron
 
 /* ---- the whole ---- */
 
-static andiron_status make(struct gguf **out, struct cache *c, const char *dir, const andiron_model_options *options,
-                           andiron_error *error)
+static andiron_status make(struct gguf **out, struct quant_cache *c, const char *dir,
+                           const andiron_model_options *options, andiron_error *error)
 {
     const andiron_convert_options convert = {.type = options->quant,
                                              .overwrite = true,
@@ -141,14 +141,14 @@ static andiron_status make(struct gguf **out, struct cache *c, const char *dir, 
         return s;
     remove_partial(c);
     log_say(ANDIRON_LOG_INFO, "%s: quantized as %s into %s", dir, options->quant, c->file);
-    s = convert_folder(dir, c->file, &convert, true, error);
+    s = convert_folder(dir, c->file, &convert, options, error);
     return s ? s : gguf_open(out, c->file, error);
 }
 
 andiron_status quant_open(struct gguf **out, const char *dir, const andiron_model_options *options,
                           andiron_error *error)
 {
-    struct cache c = {.fd = -1};
+    struct quant_cache c = {.fd = -1};
     char names[256];
     *out = NULL;
     if (!convert_type_named(options->quant)) {

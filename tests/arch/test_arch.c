@@ -129,7 +129,21 @@ static const struct {
     {"arch x\nparam a = 123456789012345678", "my.arch:2: expected a number such as 32, 0.5 or 1e-5"},
     /* structure */
     {"arch if", "my.arch:1: expected the architecture's name, got \"if\""},
-    {"arch x\n\nhello", "my.arch:3: expected param, block or graph, got \"hello\""},
+    {"arch x\n\nhello", "my.arch:3: expected param, block, graph or a line on folders, got \"hello\""},
+    {"arch x\nfolder 3", "my.arch:2: expected a name in quotes, got \"a number\""},
+    {"arch x\nfolder \"\"", "my.arch:2: expected a name in quotes, got \"\""},
+    {"arch x\nfolder \"a\" with transposed",
+     "my.arch:2: expected a word that docs/arch-language.md lists for such a line, got \"transposed\""},
+    {"arch x\nfolder \"a\"\nfolder \"a\"", "my.arch:3: expected each name once, got a second \"a\""},
+    {"arch x\nfolder \"a\" {\n  folder \"b\"\n}",
+     "my.arch:3: expected config, expect, tensor, layer, activation or \"}\", got \"folder\""},
+    {"arch x\nconfig \"a\"", "my.arch:2: expected \"as\" and what it is here, got the end of the text"},
+    {"arch x\nconfig \"a\" as none", "my.arch:2: expected a name in quotes, got \"none\""},
+    {"arch x\nconfig \"a\" * 2 as \"b\"", "my.arch:2: expected the path of the second factor, got \"a number\""},
+    {"arch x\nconfig -1 as \"b\"", "my.arch:2: expected a name in quotes, got \"-\""},
+    {"arch x\nexpect \"a\" as \"b\"", "my.arch:2: expected a number, true or false, got \"b\""},
+    {"arch x\ntensor \"a\" as b", "my.arch:2: expected a name in quotes, or none, got \"b\""},
+    {"arch x\nlayer \"a\" as \"b\"\nlayer \"a\" as \"c\"", "my.arch:3: expected each name once, got a second \"a\""},
     {"arch x\nparam a 3", "my.arch:2: expected \"=\", got \"a number\""},
     {"arch x\nblock a(", "my.arch:2: expected a parameter's name, got the end of the text"},
     {"arch x\nblock a(b, b) { return b }", "my.arch:2: expected each parameter once, got a second \"b\""},
@@ -255,6 +269,54 @@ static const struct {
      "my.arch:2: not this kind"},
     {"arch x\ngraph(tokens) { return refuse(1) }", "my.arch:2: expected refuse(\"what is not covered\")"},
 };
+
+/* ---- folders ---- */
+
+/* Lines in the order in which they hold: "verb from>to" each. */
+static void said_of(struct arch *a, const char *type, char *out, size_t n_bytes)
+{
+    struct arch_folder f;
+    size_t at = 0;
+    assert_int_equal(arch_find_folder(a, span_of(type), &f, NULL), ANDIRON_OK);
+    out[0] = 0;
+    if (!f.type)
+        return;
+    assert_string_equal(f.type, type);
+    for (size_t i = 0; i < f.n && at < n_bytes; i++)
+        at += (size_t)snprintf(out + at, n_bytes - at, "%d %.*s>%.*s ", f.lines[i]->verb, (int)f.lines[i]->from.n,
+                               f.lines[i]->from.p, (int)f.lines[i]->to.n, f.lines[i]->to.p);
+}
+
+static bool find_family(void *user, struct span name, struct span *text, const char **file)
+{
+    (void)user;
+    *file = "family.arch";
+    *text = span_of(span_is(name, "elder") ? "arch elder\nfolder \"old\" with halves\nlayer \"q\" as \"elder\""
+                                           : "arch library\nlayer \"q\" as \"library\"");
+    return true;
+}
+
+static void the_nearest_definition_names_a_folders_tensors(void **state)
+{
+    (void)state;
+    struct arch *a;
+    char said[200];
+    andiron_error e = {0};
+    const char *text = "arch child : elder with library\nlayer \"q\" as \"child\"\n"
+                       "folder \"new\" with part_turns, encoder { config 2 as \"k\" with real layer \"q\" as none }";
+    assert_int_equal(arch_open(&a, span_of(text), "my.arch", find_family, NULL, &e), ANDIRON_OK);
+    said_of(a, "new", said, sizeof said);
+    assert_string_equal(said, "1 >k 4 q> 4 q>child 4 q>library 4 q>elder ");
+    said_of(a, "old", said, sizeof said);
+    assert_string_equal(said, "4 q>child 4 q>library 4 q>elder ");
+    said_of(a, "other", said, sizeof said);
+    assert_string_equal(said, "");
+    arch_close(a);
+    assert_string_equal(arch_builtin_of_folder(span_of("mistral")), "llama");
+    assert_string_equal(arch_builtin_of_folder(span_of("qwen3_next")), "qwen3next");
+    assert_null(arch_builtin_of_folder(span_of("mistra")));
+    assert_null(arch_builtin_of_folder(span_of("")));
+}
 
 static void mistakes_are_named_with_their_place(void **state)
 {
@@ -517,6 +579,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(expressions_have_their_values),
+        cmocka_unit_test(the_nearest_definition_names_a_folders_tensors),
         cmocka_unit_test(mistakes_are_named_with_their_place),
         cmocka_unit_test(texts_are_bounded),
         cmocka_unit_test(blocks_are_bounded),

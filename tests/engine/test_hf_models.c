@@ -97,7 +97,8 @@ static void refused(const char *type, const char *file, const char *from, const 
 static void wrong_folders_are_refused(void **state)
 {
     (void)state;
-    refused("llama", "config.json", "\"llama\"", "\"lllll\"", "model_type \"lllll\" is not known");
+    refused("llama", "config.json", "\"llama\"", "\"lllll\"",
+            "no definition has a folder line for the model_type \"lllll\"");
     refused("llama", "config.json", "\"silu\"", "\"mish\"", "a hidden_act of \"mish\" is not covered");
     refused("llama", "config.json", "\"llama3\"", "\"llama9\"", "rope_type");
     refused("llama", "config.json", "\"hidden_size\": 32", "\"hidden_size\": 48", "rows of 48 numbers");
@@ -120,23 +121,44 @@ static void wrong_folders_are_refused(void **state)
     refused("mixtral", "config.json", "\"num_local_experts\": 4", "\"num_local_experts\": 5", "4 parts of the 5");
 }
 
+/* A model's files but its tokenizer in a new folder, with one change in config.json. */
+static void copy_changed(char *folder, const char *type, const char *from, const char *to)
+{
+    static const char *const names[] = {"config.json", "model.safetensors"};
+    char path[512];
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < 2; i++) {
+        size_t n;
+        snprintf(path, sizeof path, MODELS "/%s/%s", type, names[i]);
+        char *data = read_file(path, &n);
+        if (i == 0)
+            swap(data, n, from, to);
+        write_file(folder, names[i], data, n);
+        free(data);
+    }
+}
+
+static void remove_folder(const char *folder)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "my.arch", "lllll.arch"};
+    char path[512];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
 static void a_folder_without_a_tokenizer_takes_ids(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/test_hf_XXXXXX", path[512], text[16];
-    const char *const names[] = {"config.json", "model.safetensors"};
+    char folder[] = "/tmp/test_hf_XXXXXX", text[16];
     andiron_model *model = NULL;
     andiron_error e = {0};
     andiron_token ids[4] = {1, 2, 3, 4};
     struct golden g;
     size_t n;
-    assert_non_null(mkdtemp(folder));
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, MODELS "/qwen2/%s", names[i]);
-        char *data = read_file(path, &n);
-        write_file(folder, names[i], data, n);
-        free(data);
-    }
+    copy_changed(folder, "qwen2", "\"qwen2\"", "\"qwen2\"");
     assert_int_equal(andiron_model_open(&model, folder, &small_steps, &e), ANDIRON_OK);
     golden_open(&g, MODELS "/qwen2/golden.bin");
     assert_true(golden_distance(&g, model, 7, &e) <= limit);
@@ -147,11 +169,38 @@ static void a_folder_without_a_tokenizer_takes_ids(void **state)
     assert_string_equal(andiron_token_piece(model, 1, true, &n), "");
     assert_false(andiron_token_ends_turn(model, 0));
     andiron_model_close(model);
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        unlink(path);
+    remove_folder(folder);
+}
+
+/* A type that the build does not know runs by a definition of the user's, given or found by its name. */
+static void a_definition_of_the_users_tells_of_a_folder(void **state)
+{
+    (void)state;
+    static const char text[] = "arch lllll : llama\nfolder \"lllll\" with halves\n", none[] = "arch lllll : llama\n";
+    char folder[] = "/tmp/test_hf_XXXXXX", path[512];
+    andiron_model *model = NULL;
+    andiron_error e = {0};
+    struct golden g;
+    copy_changed(folder, "llama", "\"llama\"", "\"lllll\"");
+    write_file(folder, "my.arch", text, sizeof text - 1);
+    write_file(folder, "lllll.arch", text, sizeof text - 1);
+    snprintf(path, sizeof path, "%s/my.arch", folder);
+    golden_open(&g, MODELS "/llama/golden.bin");
+    for (int by_name = 0; by_name < 2; by_name++) {
+        andiron_model_options options = small_steps;
+        options.arch_path = by_name ? NULL : path;
+        options.arch_dir = by_name ? folder : NULL;
+        assert_int_equal(andiron_model_open(&model, folder, &options, &e), ANDIRON_OK);
+        assert_true(golden_distance(&g, model, 7, &e) <= limit);
+        andiron_model_close(model);
     }
-    rmdir(folder);
+    golden_close(&g);
+    write_file(folder, "my.arch", none, sizeof none - 1);
+    andiron_model_options options = small_steps;
+    options.arch_path = path;
+    assert_int_equal(andiron_model_open(&model, folder, &options, &e), ANDIRON_E_SUPPORT);
+    assert_non_null(strstr(e.text, "no definition has a folder line"));
+    remove_folder(folder);
 }
 
 int main(void)
@@ -160,6 +209,7 @@ int main(void)
         cmocka_unit_test(logits_are_transformers),
         cmocka_unit_test(wrong_folders_are_refused),
         cmocka_unit_test(a_folder_without_a_tokenizer_takes_ids),
+        cmocka_unit_test(a_definition_of_the_users_tells_of_a_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

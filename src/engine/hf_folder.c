@@ -1,0 +1,93 @@
+/* hf_folder.c - which definition tells of a folder's model_type, and what it says of names. */
+#include "base/error.h"
+#include "engine/engine.h"
+#include "engine/hf_internal.h"
+#include <string.h>
+
+const struct arch_line *hf_next_line(const struct hf_model *m, enum arch_verb verb, size_t *at)
+{
+    while (*at < m->folder.n)
+        if (m->folder.lines[(*at)++]->verb == verb)
+            return m->folder.lines[*at - 1];
+    return NULL;
+}
+
+bool hf_copy(char to[HF_NAME_BYTES], struct span text)
+{
+    if (text.n >= HF_NAME_BYTES)
+        return false;
+    if (text.n)
+        memcpy(to, text.p, text.n);
+    to[text.n] = 0;
+    return true;
+}
+
+struct span hf_next_word(struct span *words)
+{
+    while (words->n && *words->p == ' ')
+        *words = (struct span){words->p + 1, words->n - 1};
+    struct span word = {words->p, 0};
+    while (word.n < words->n && word.p[word.n] != ' ')
+        word.n++;
+    *words = (struct span){words->p + word.n, words->n - word.n};
+    return word;
+}
+
+bool hf_is_one_of(struct span words, struct span word)
+{
+    for (struct span at; (at = hf_next_word(&words)).n;)
+        if (span_same(at, word))
+            return true;
+    return false;
+}
+
+/* The definition of `name` with the user's folder and file before those built in; NULL: there is none. */
+static andiron_status open_definition(struct hf_model *m, const char *name, const andiron_model_options *options,
+                                      andiron_error *error)
+{
+    struct definition_text text;
+    andiron_status s = definition_find(&text, name, options, error);
+    if (!s && text.file)
+        s = arch_open(&m->arch, text.text, text.file, arch_builtin, NULL, error);
+    definition_done(&text);
+    return s;
+}
+
+/* m->folder for config's model_type; its type stays NULL where no definition tells of it. */
+static andiron_status find_type(struct hf_model *m, const json_t *config, const andiron_model_options *options,
+                                andiron_error *error)
+{
+    char name[HF_NAME_BYTES];
+    struct span type = {0};
+    if (!json_at_text(config, "model_type", &type) || !hf_copy(name, type))
+        return ANDIRON_OK;
+    const char *builtin = arch_builtin_of_folder(type);
+    andiron_status s = open_definition(m, builtin ? builtin : name, options, error);
+    if (!s && m->arch)
+        s = arch_find_folder(m->arch, type, &m->folder, error);
+    if (s || !m->folder.type) {
+        arch_close(m->arch);
+        m->arch = NULL;
+        return s;
+    }
+    m->config = config;
+    m->architecture = arch_name(m->arch);
+    return ANDIRON_OK;
+}
+
+andiron_status hf_find_folder(struct hf_model *m, const andiron_model_options *options, andiron_error *error)
+{
+    struct span type = {0};
+    const json_t *config = hf_config(m->dir), *text = json_at(config, "text_config");
+    if (!json_at_text(config, "model_type", &type))
+        return hf_wrong(m, "expected model_type, got none", error);
+    andiron_status s = find_type(m, config, options, error);
+    if (!s && !m->arch && json_is_object(text)) /* a model of parts, of which one is text */
+        s = find_type(m, text, options, error);
+    if (s || m->arch)
+        return s;
+    return error_set(error, ANDIRON_E_SUPPORT,
+                     "%s: config.json: no definition has a folder line for the model_type \"%.*s\"; import the folder "
+                     "(docs/import.md), or give a definition with --arch FILE (docs/adding-an-architecture.md)",
+                     hf_path(m->dir), (int)(type.n < 80 ? type.n : 80), type.p);
+}
