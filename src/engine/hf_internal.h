@@ -17,7 +17,8 @@ enum {
     HF_ROPE_WORD = 128,
     HF_TWO_HEADS = 256,
     HF_PART = 512,
-    HF_ACT = 1024
+    HF_ACT = 1024,
+    HF_SOURCE = 2048
 }; /* hf_names.def */
 
 /* How a tensor's numbers change on their way here (hf_transform.c); applied in this order. */

@@ -16,10 +16,10 @@ static const struct hf_kind kinds[] = {
 };
 
 static const struct {
-    const char *path, *key;
+    const char *types, *path, *key;
     enum gguf_value_type type;
 } keys[] = {
-#define KEY(path, key, kind) {path, key, GGUF_##kind},
+#define KEY(types, path, key, kind) {types, path, key, GGUF_##kind},
 #include "engine/hf_names.def"
 };
 
@@ -93,6 +93,11 @@ andiron_status hf_wrong(const struct hf_model *m, const char *what, andiron_erro
     return error_set(error, ANDIRON_E_SUPPORT, "%s: config.json: %s", hf_path(m->dir), what);
 }
 
+static bool is_of(const struct hf_model *m, const char *types)
+{
+    return hf_is_one_of(types, span_of(m->kind->model_type));
+}
+
 /* A number by the first of two paths that has one. */
 bool hf_number_at(const struct hf_model *m, const char *path, const char *or_path, double *out)
 {
@@ -103,7 +108,7 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
 static struct span act_word(const struct hf_model *m)
 {
     static const char *const places[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
-                                         "mlp_hidden_act"};
+                                         "mlp_hidden_act", "feed_forward_proj"};
     struct span act = {0};
     for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
         json_at_text(m->config, places[i], &act);
@@ -125,6 +130,21 @@ static andiron_status find_act(struct hf_model *m, andiron_error *error)
                      hf_path(m->dir), (int)(act.n < 80 ? act.n : 80), act.p);
 }
 
+static const struct hf_kind *kind_named(struct span word)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (span_is(word, kinds[i].model_type))
+            return &kinds[i];
+    return NULL;
+}
+
+/* The class that the folder was saved from; "": it does not say. */
+static struct span class_word(const json_t *config)
+{
+    const json_t *word = json_array_get(json_at(config, "architectures"), 0);
+    return (struct span){json_string_value(word), json_string_length(word)};
+}
+
 static andiron_status find_kind(struct hf_model *m, andiron_error *error)
 {
     struct span type = {0};
@@ -132,14 +152,14 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
     m->config = config;
     if (!json_at_text(config, "model_type", &type))
         return hf_wrong(m, "expected model_type, got none", error);
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !m->kind; i++)
-        if (span_is(type, kinds[i].model_type))
-            m->kind = &kinds[i];
+    m->kind = kind_named(class_word(config));
     if (!m->kind)
-        return error_set(
-            error, ANDIRON_E_SUPPORT,
-            "%s: config.json: the model_type \"%.*s\" is not known here; convert the folder to a GGUF file",
-            hf_path(m->dir), (int)(type.n < 80 ? type.n : 80), type.p);
+        m->kind = kind_named(type);
+    if (!m->kind)
+        return error_set(error, ANDIRON_E_SUPPORT,
+                         "%s: config.json: the model_type \"%.*s\" is not known here; andiron-import makes a GGUF file "
+                         "of the folder",
+                         hf_path(m->dir), (int)(type.n < 80 ? type.n : 80), type.p);
     const andiron_status s = find_act(m, error);
     return s ? s : hf_packing_read(m, error);
 }
@@ -179,7 +199,7 @@ static bool given(const bool *done, size_t n, const char *key)
 bool hf_said(const struct hf_model *m, const char *key, double *out)
 {
     for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
-        if (!strcmp(sayings[i].key, key) && hf_is_one_of(sayings[i].types, span_of(m->kind->model_type))) {
+        if (!strcmp(sayings[i].key, key) && is_of(m, sayings[i].types)) {
             *out = sayings[i].value;
             return true;
         }
@@ -200,10 +220,11 @@ static andiron_status put_keys(struct hf_model *m, andiron_error *error)
     bool done[N] = {0};
     andiron_status s = ANDIRON_OK;
     for (size_t i = 0; i < N && !s; i++)
-        if (!given(done, i, keys[i].key) && !said_otherwise(m, keys[i].key))
+        if (is_of(m, keys[i].types) && !given(done, i, keys[i].key) &&
+            !said_otherwise(m, keys[i].key))
             s = put_one(m, i, &done[i], error);
     for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
-        if (hf_is_one_of(sayings[i].types, span_of(m->kind->model_type)) && !given(done, N, sayings[i].key) &&
+        if (is_of(m, sayings[i].types) && !given(done, N, sayings[i].key) &&
             strcmp(sayings[i].key, "rope.freq_base") != 0)
             hf_put_f64(m, sayings[i].key, sayings[i].value);
     return s;
@@ -212,10 +233,9 @@ static andiron_status put_keys(struct hf_model *m, andiron_error *error)
 /* A count by two numbers of config.json. */
 static andiron_status put_products(struct hf_model *m, andiron_error *error)
 {
-    const struct span type = span_of(m->kind->model_type);
     for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
         uint64_t a, b = 1;
-        if (!hf_is_one_of(products[i].types, type) || !json_at_u64(m->config, products[i].a, &a) ||
+        if (!is_of(m, products[i].types) || !json_at_u64(m->config, products[i].a, &a) ||
             (products[i].b && !json_at_u64(m->config, products[i].b, &b)))
             continue;
         if (a > INT32_MAX || b > INT32_MAX || a * b > INT32_MAX)
@@ -229,9 +249,11 @@ static andiron_status put_products(struct hf_model *m, andiron_error *error)
 static bool says_layers(const struct hf_model *m)
 {
     uint64_t n;
-    const json_t *config = m->config;
-    return json_at_u64(config, "num_hidden_layers", &n) || json_at_u64(config, "n_layer", &n) ||
-           json_at_u64(config, "n_layers", &n);
+    bool says = false;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && !says; i++)
+        says = !strcmp(keys[i].key, "block_count") && is_of(m, keys[i].types) &&
+               json_at_u64(m->config, keys[i].path, &n);
+    return says;
 }
 
 /* What config.json says in other words. */

@@ -92,18 +92,21 @@ static const char *expert_name(struct span name, uint32_t *expert)
     return NULL;
 }
 
-/* What stands in front of names of the whole model. */
-static void drop_model(struct span *name)
+/* What stands in front of names of the whole model; what stands there instead. */
+static const char *drop_model(const struct hf_model *m, struct span *name)
 {
     static const char *const prefixes[] = {"model.",       "language_model.", "model.",    "bert.",
                                            "transformer.", "gpt_neox.",       "backbone.", "decoder."};
+    if (m->kind->flags & HF_SOURCE)
+        return drop_prefix(name, "encoder.") ? "enc." : drop_prefix(name, "decoder.") ? "dec." : "";
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         drop_prefix(name, prefixes[i]);
+    return "";
 }
 
 static bool drop_layer(struct span *name)
 {
-    static const char *const prefixes[] = {"layers.", "encoder.layer.", "h.", "blocks."};
+    static const char *const prefixes[] = {"layers.", "encoder.layer.", "h.", "blocks.", "block."};
     bool is = false;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && !is; i++)
         is = drop_prefix(name, prefixes[i]);
@@ -154,18 +157,20 @@ static bool place_here(struct hf_model *m, struct span name, struct place *out)
     const char *suffix = drop_suffix(&name, ".weight") ? ".weight" : drop_suffix(&name, ".bias") ? ".bias" : "", *to;
     uint32_t layer;
     *out = (struct place){.expert = -1};
-    drop_model(&name);
+    const char *part = drop_model(m, &name);
     if (!drop_layer(&name)) {
         to = changed_name(m, name, &out->how);
         if (!to)
             to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
-        return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%s%s", to, suffix) > 0);
+        part = to && !strcmp(to, "token_embd") ? "" : part; /* of both parts */
+        return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%s%s%s", part, to, suffix) > 0);
     }
     if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
         return false;
-    to = guesses(m, layer) ? "" : layer_name(m, name, out);
+    to = guesses(m, layer) ? "" : !strcmp(part, "dec.") && span_is(name, "layer.1.layer_norm") ? "cross_attn_norm"
+                                                                                        : layer_name(m, name, out);
     m->n_layers = layer >= m->n_layers ? layer + 1 : m->n_layers;
-    return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "blk.%u.%s%s", layer, to, suffix) > 0);
+    return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%sblk.%u.%s%s", part, layer, to, suffix) > 0);
 }
 
 struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name)
@@ -308,6 +313,19 @@ static bool left_out(const struct hf_model *m, struct span name)
     return out;
 }
 
+/* The table of tokens under another of its names. */
+static bool is_copy(const struct hf_model *m, struct span name)
+{
+    static const char *const names[] = {"shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"};
+    bool before = false;
+    for (size_t i = 0; i < 3; i++) {
+        if (span_is(name, names[i]))
+            return before && (m->kind->flags & HF_SOURCE);
+        before = before || hf_find_tensor(m->dir, names[i]);
+    }
+    return false;
+}
+
 /* The type of the tensor of this name, if it was begun. */
 static uint32_t type_so_far(const struct hf_model *m, const char *name)
 {
@@ -368,7 +386,7 @@ static andiron_status take(struct hf_model *m, const struct safetensors_tensor *
 {
     char name[HF_NAME_BYTES];
     struct safetensors_tensor as;
-    if (left_out(m, from->tensor.name) || hf_is_beside(m, from))
+    if (left_out(m, from->tensor.name) || is_copy(m, from->tensor.name) || hf_is_beside(m, from))
         return ANDIRON_OK;
     const andiron_status s = hf_packed_look(m, from, &as, name, error);
     return s ? s : take_as(m, from, &as, error);
@@ -422,7 +440,7 @@ static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 {
     bool tied = true;
     said_tied(m, &tied);
-    if (tied || m->n_tensors == 0 || (m->kind->flags & HF_ENCODER) || find_here(m, "output.weight"))
+    if (tied || m->n_tensors == 0 || (m->kind->flags & (HF_ENCODER | HF_SOURCE)) || find_here(m, "output.weight"))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
                      hf_path(m->dir));

@@ -113,6 +113,10 @@ bool golden_right(const char *model_path, const char *golden_path, const andiron
         return false;
     }
     golden_open(&g, golden_path);
+    if (model->graph.reads_source) {
+        g.source = g.tokens;
+        g.n_source = g.n_tokens < 13 ? g.n_tokens : 13;
+    }
     bool all = true;
     for (size_t i = 0; i < (model->graph.whole_texts || g.is_vector ? 1 : 3); i++) {
         far[i] = golden_distance(&g, model, steps[i], &e);
