@@ -43,6 +43,7 @@ enum arch_word {
     ARCH_TWO_HEAD_SIZES = 1 << 9,   /* global layers have heads of their own size */
     ARCH_PART_TURNS = 1 << 10,      /* partial_rotary_factor counts */
     ARCH_OWN_ACTIVATIONS = 1 << 11, /* no other hidden_act than the definition's own */
+    ARCH_SOURCE = 1 << 21,          /* reads a source; the encoder's and the decoder's names begin with that */
     /* of a number; without: a whole one */
     ARCH_REAL = 1 << 12,
     ARCH_TRUTH = 1 << 13, /* 1 or 0 */

@@ -53,13 +53,12 @@ static andiron_status open_definition(struct hf_model *m, const char *name, cons
     return s;
 }
 
-/* m->folder for config's model_type; its type stays NULL where no definition tells of it. */
-static andiron_status find_type(struct hf_model *m, const json_t *config, const andiron_model_options *options,
-                                andiron_error *error)
+/* m->folder for one type of config's; its type stays NULL where no definition tells of it. */
+static andiron_status find_type(struct hf_model *m, const json_t *config, struct span type,
+                                const andiron_model_options *options, andiron_error *error)
 {
     char name[HF_NAME_BYTES];
-    struct span type = {0};
-    if (!json_at_text(config, "model_type", &type) || !hf_copy(name, type))
+    if (m->arch || type.n == 0 || !hf_copy(name, type))
         return ANDIRON_OK;
     const char *builtin = arch_builtin_of_folder(type);
     andiron_status s = open_definition(m, builtin ? builtin : name, options, error);
@@ -75,15 +74,25 @@ static andiron_status find_type(struct hf_model *m, const json_t *config, const 
     return ANDIRON_OK;
 }
 
+/* The class that the folder was saved from; empty: it does not say. */
+static struct span class_of(const json_t *config)
+{
+    const json_t *word = json_array_get(json_at(config, "architectures"), 0);
+    return (struct span){json_string_value(word), json_string_length(word)};
+}
+
 andiron_status hf_find_folder(struct hf_model *m, const andiron_model_options *options, andiron_error *error)
 {
-    struct span type = {0};
+    struct span type = {0}, of_text = {0};
     const json_t *config = hf_config(m->dir), *text = json_at(config, "text_config");
     if (!json_at_text(config, "model_type", &type))
         return hf_wrong(m, "expected model_type, got none", error);
-    andiron_status s = find_type(m, config, options, error);
-    if (!s && !m->arch && json_is_object(text)) /* a model of parts, of which one is text */
-        s = find_type(m, text, options, error);
+    andiron_status s = find_type(m, config, class_of(config), options, error);
+    if (!s)
+        s = find_type(m, config, type, options, error);
+    if (!s && json_is_object(text) &&
+        json_at_text(text, "model_type", &of_text)) /* a model of parts, of which one is text */
+        s = find_type(m, text, of_text, options, error);
     if (s || m->arch)
         return s;
     return error_set(error, ANDIRON_E_SUPPORT,

@@ -68,7 +68,7 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
 static struct span act_word(const struct hf_model *m, struct span own)
 {
     static const char *const places[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
-                                         "mlp_hidden_act"};
+                                         "mlp_hidden_act", "feed_forward_proj"};
     struct span act = {0};
     for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
         json_at_text(m->config, places[i], &act);
@@ -189,10 +189,13 @@ static andiron_status put_keys(struct hf_model *m, andiron_error *error)
 
 static bool says_layers(const struct hf_model *m)
 {
+    char path[HF_NAME_BYTES];
+    const struct arch_line *line;
     uint64_t n;
-    const json_t *config = m->config;
-    return json_at_u64(config, "num_hidden_layers", &n) || json_at_u64(config, "n_layer", &n) ||
-           json_at_u64(config, "n_layers", &n);
+    for (size_t at = 0; (line = hf_next_line(m, ARCH_CONFIG, &at));)
+        if (span_is(line->to, "block_count") && hf_copy(path, line->from) && json_at_u64(m->config, path, &n))
+            return true;
+    return false;
 }
 
 /* What config.json says in other words. */

@@ -67,7 +67,7 @@ static void drop_model(struct span *name)
 
 static bool drop_layer(struct span *name)
 {
-    static const char *const prefixes[] = {"layers.", "encoder.layer.", "h.", "blocks."};
+    static const char *const prefixes[] = {"layers.", "encoder.layer.", "h.", "blocks.", "block."};
     bool is = false;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && !is; i++)
         is = drop_prefix(name, prefixes[i]);
@@ -80,16 +80,20 @@ struct place {
     unsigned how;              /* ARCH_TRANSPOSED, ... */
 };
 
-/* The line that tells of a tensor, or of one within a layer. */
-static const struct arch_line *find_line(const struct hf_model *m, enum arch_verb verb, struct span name,
-                                         struct place *out)
+/* The line that tells of a tensor, or of one within a layer; first of all one that says of which part it is. */
+static const struct arch_line *find_line(const struct hf_model *m, enum arch_verb verb, const char *part,
+                                         struct span name, struct place *out)
 {
+    char whole[NAME_MAX_BYTES];
+    const int n = snprintf(whole, sizeof whole, "%s%.*s", part, (int)name.n, name.p);
+    const struct span both = {whole, n > 0 && n < NAME_MAX_BYTES ? (size_t)n : 0};
     const struct arch_line *line;
-    for (size_t at = 0; (line = hf_next_line(m, verb, &at));)
-        if (fits(line->from, name, &out->part)) {
-            out->how = line->words;
-            return line;
-        }
+    for (int in_part = *part != 0; in_part >= 0; in_part--)
+        for (size_t at = 0; (line = hf_next_line(m, verb, &at));)
+            if (fits(line->from, in_part ? both : name, &out->part)) {
+                out->how = line->words;
+                return line;
+            }
     return NULL;
 }
 
@@ -101,27 +105,40 @@ static bool guesses(const struct hf_model *m, uint32_t layer)
            json_at_u64(m->config, "num_hidden_layers", &n) && layer >= n && layer - n < more;
 }
 
+/* The part of a model with a source that a name begins with. */
+static const char *drop_part(const struct hf_model *m, struct span *name)
+{
+    static const char *const parts[] = {"encoder.", "decoder."};
+    for (size_t i = 0; i < 2; i++)
+        if ((m->folder.words & ARCH_SOURCE) && drop_prefix(name, parts[i]))
+            return parts[i];
+    drop_model(name);
+    return "";
+}
+
 /* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
 static bool place_here(struct hf_model *m, struct span name, struct place *out)
 {
     const char *suffix = drop_suffix(&name, ".weight") ? ".weight" : drop_suffix(&name, ".bias") ? ".bias" : "";
-    char layer_here[32] = "";
+    const char *part = drop_part(m, &name);
+    char before[32] = "";
     uint32_t layer;
     bool guessing = false;
     *out = (struct place){.part = -1};
-    drop_model(&name);
     const bool in_layer = drop_layer(&name);
     if (in_layer) {
         if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
             return false;
         m->n_layers = layer >= m->n_layers ? layer + 1 : m->n_layers;
         guessing = guesses(m, layer);
-        snprintf(layer_here, sizeof layer_here, "blk.%u.", layer);
+        snprintf(before, sizeof before, "%.3s%sblk.%u.", part, *part ? "." : "", layer);
+    } else if (*part) {
+        snprintf(before, sizeof before, "%.3s.", part);
     }
-    const struct arch_line *line = guessing ? NULL : find_line(m, in_layer ? ARCH_LAYER : ARCH_TENSOR, name, out);
+    const struct arch_line *line = guessing ? NULL : find_line(m, in_layer ? ARCH_LAYER : ARCH_TENSOR, part, name, out);
     if (!line || line->to.n == 0)
         return line || guessing;
-    const int n = snprintf(out->name, NAME_MAX_BYTES, "%s%.*s%s", layer_here, (int)line->to.n, line->to.p, suffix);
+    const int n = snprintf(out->name, NAME_MAX_BYTES, "%s%.*s%s", before, (int)line->to.n, line->to.p, suffix);
     return n > 0 && n < NAME_MAX_BYTES;
 }
 
@@ -267,6 +284,19 @@ static bool left_out(const struct hf_model *m, struct span name)
     return out;
 }
 
+/* The table of tokens under another of its names. */
+static bool is_copy(const struct hf_model *m, struct span name)
+{
+    static const char *const names[] = {"shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"};
+    bool before = false;
+    for (size_t i = 0; i < 3; i++) {
+        if (span_is(name, names[i]))
+            return before && (m->folder.words & ARCH_SOURCE);
+        before = before || hf_find_tensor(m->dir, names[i]);
+    }
+    return false;
+}
+
 /* The type of the tensor of this name, if it was begun. */
 static uint32_t type_so_far(const struct hf_model *m, const char *name)
 {
@@ -327,7 +357,7 @@ static andiron_status take(struct hf_model *m, const struct safetensors_tensor *
 {
     char name[HF_NAME_BYTES];
     struct safetensors_tensor as;
-    if (left_out(m, from->tensor.name) || hf_is_beside(m, from))
+    if (left_out(m, from->tensor.name) || is_copy(m, from->tensor.name) || hf_is_beside(m, from))
         return ANDIRON_OK;
     const andiron_status s = hf_packed_look(m, from, &as, name, error);
     return s ? s : take_as(m, from, &as, error);
@@ -381,7 +411,7 @@ static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 {
     bool tied = true;
     said_tied(m, &tied);
-    if (tied || m->n_tensors == 0 || (m->folder.words & ARCH_ENCODER) || find_here(m, "output.weight"))
+    if (tied || m->n_tensors == 0 || (m->folder.words & (ARCH_ENCODER | ARCH_SOURCE)) || find_here(m, "output.weight"))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
                      hf_path(m->dir));

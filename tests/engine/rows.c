@@ -100,6 +100,14 @@ double golden_distance(const struct golden *g, andiron_model *model, size_t step
     return s ? -1 : far / g->largest;
 }
 
+void golden_source(struct golden *g, const andiron_model *model)
+{
+    if (!model->graph.reads_source)
+        return;
+    g->source = g->tokens;
+    g->n_source = g->n_tokens < 13 ? g->n_tokens : 13;
+}
+
 bool golden_right(const char *model_path, const char *golden_path, const andiron_model_options *options, double limit)
 {
     static const size_t steps[] = {64, 1, 5};
@@ -113,6 +121,7 @@ bool golden_right(const char *model_path, const char *golden_path, const andiron
         return false;
     }
     golden_open(&g, golden_path);
+    golden_source(&g, model);
     bool all = true;
     for (size_t i = 0; i < (model->graph.whole_texts || g.is_vector ? 1 : 3); i++) {
         far[i] = golden_distance(&g, model, steps[i], &e);

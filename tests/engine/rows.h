@@ -17,6 +17,8 @@ struct golden {
 
 void golden_open(struct golden *g, const char *path); /* fails the test where there is none */
 void golden_close(struct golden *g);
+/* The first 13 of the tokens are the source of a model that reads one. */
+void golden_source(struct golden *g, const andiron_model *model);
 /* Run the tokens in steps of `step`; the largest difference, of the largest number; negative: *e tells why not. */
 double golden_distance(const struct golden *g, andiron_model *model, size_t step, andiron_error *e);
 

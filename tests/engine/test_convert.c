@@ -135,6 +135,7 @@ static void all_folders_become_files(void **state)
         snprintf(path, sizeof path, MODELS "/%s/golden.bin", d->d_name);
         golden_open(&g, path);
         andiron_model *model = open_model(in_folder("out.gguf"), &small_steps);
+        golden_source(&g, model);
         const double far = golden_distance(&g, model, 64, &e);
         if (!(far >= 0 && far <= 2e-5))
             fail_msg("%s: %g away; %s", d->d_name, far, e.text);
@@ -161,6 +162,7 @@ static void fewer_bits_are_near(void **state)
             fail_msg("%s", e.text);
         golden_open(&g, MODELS "/qwen2/golden.bin");
         andiron_model *model = open_model(in_folder("out.gguf"), &small_steps);
+        golden_source(&g, model);
         const double far = golden_distance(&g, model, 64, &e);
         print_message("%-5s %.1e away\n", types[i].type ? types[i].type : "usual", far);
         assert_true(far > 0 && far < types[i].far);

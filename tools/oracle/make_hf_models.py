@@ -13,7 +13,8 @@ import sys
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM,
+                          T5EncoderModel)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 OUT = pathlib.Path(__file__).parents[2] / "tests/golden/hf_models"
@@ -31,6 +32,7 @@ phi3-long gpt_neox-odd hunyuan_v1_dense-alpha deepseek_v2-groups deepseek_v3-hal
 llama-gelu
 qwen2_moe-windows mpt-alibi falcon-alibi falcon-alibi-heads opt-narrow opt-after stablelm-heads stablelm-parallel
 lfm2-biases lfm2_moe-biases gpt_oss-bounds deepseek_v3-mscale
+t5 t5-gated t5-silu mt5 umt5 t5-encoder
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -48,7 +50,8 @@ SMALL = {
     "linear_key_head_dim": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_value_head_dim": 8,
     "num_dense_layers": 1, "num_shared_experts": 1, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8,
     "mamba_n_groups": 1, "mamba_chunk_size": 8, "mamba_dt_rank": 3, "shared_intermediate_size": 20,
-    "mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "moe_shared_expert_intermediate_size": 20
+    "mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "moe_shared_expert_intermediate_size": 20,
+    "d_kv": 8, "d_ff": 40, "num_layers": 2, "relative_attention_num_buckets": 8
 }
 MAMBAS = ["mamba", "attention", "mamba", "attention"]
 LINEAR = ["linear_attention", "full_attention"]
@@ -121,6 +124,10 @@ MORE = {
                            "rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "mscale": 0.5,
                                                "mscale_all_dim": 1.0, "original_max_position_embeddings": 32}},
     "olmoe-clipped": {"clip_qkv": 0.5},
+    "t5": {"num_decoder_layers": 3},
+    "t5-gated": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+    "t5-silu": {"feed_forward_proj": "gated-silu"},
+    "mt5": {"num_decoder_layers": 1},
     "mamba2": {"head_dim": 8},
     "bamba": {"attn_layer_indices": [1]},
     "granitemoehybrid": {"layer_types": MAMBAS[:2]},
@@ -135,6 +142,8 @@ PARTS = {"gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "ministra
 SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "depth": 1,
              "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
              "num_position_embeddings": 16}
+SOURCE = 13  # an encoder-decoder reads so many of the tokens first
+OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
 
 
@@ -176,15 +185,33 @@ def fill(model, bf16):
         p.data.copy_(values.bfloat16().float() if bf16 else values)
 
 
+def model_of(kind):
+    if kind in ("bert", "t5-encoder"):  # their rows are the last hidden states
+        return (AutoModel.from_config if kind == "bert" else T5EncoderModel)(config_of(kind))
+    if kind in PARTS:
+        return AutoModelForImageTextToText.from_config(parts_of(kind))
+    config = config_of(kind)
+    maker = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    model = maker.from_config(config)
+    if kind in OWN_HEAD:
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+    return model
+
+
+def rows_of(model):
+    ids = torch.tensor([TOKENS])
+    with torch.no_grad():
+        if model.config.is_encoder_decoder and hasattr(model, "lm_head"):
+            return model(ids[:, :SOURCE], decoder_input_ids=ids, use_cache=False).logits
+        out = model(ids, use_cache=False) if hasattr(model, "lm_head") else model(ids)
+        return out.logits if "logits" in out else out.last_hidden_state
+
+
 def make(kind, bf16):
     folder = OUT / kind
-    reads = kind == "bert"  # its rows are the last hidden states
-    maker = AutoModel if reads else AutoModelForImageTextToText if kind in PARTS else AutoModelForCausalLM
-    model = maker.from_config(parts_of(kind) if kind in PARTS else config_of(kind)).float().eval()
+    model = model_of(kind).float().eval()
     fill(model, bf16)
-    with torch.no_grad():
-        out = model(torch.tensor([TOKENS])) if reads else model(torch.tensor([TOKENS]), use_cache=False)
-        logits = (out.last_hidden_state if reads else out.logits)[0].numpy().astype("<f4")
+    logits = rows_of(model)[0].numpy().astype("<f4")
     (model.bfloat16() if bf16 else model).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     config = json.loads((folder / "config.json").read_text())
