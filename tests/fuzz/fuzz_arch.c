@@ -19,6 +19,16 @@ static void check_graph(const struct graph *g)
         must(g->nodes[i].file && g->nodes[i].label && g->nodes[i].layer < 4096);
 }
 
+/* What it says of a folder's type, its own or an inherited one. */
+static void check_folder(struct arch *a, const char *type)
+{
+    struct arch_folder f;
+    andiron_error error = {0};
+    must(arch_find_folder(a, span_of(type), &f, &error) == ANDIRON_OK);
+    for (size_t i = 0; i < f.n; i++)
+        must(f.type && f.lines[i]->verb != ARCH_FOLDER);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     const struct span text = {(const char *)data, n};
@@ -28,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     must((s == ANDIRON_OK) == (a != NULL) && (s == ANDIRON_OK || error.text[0]));
     if (s)
         return 0;
+    check_folder(a, "own");
+    check_folder(a, "llama");
     struct fake_source model;
     struct arena arena;
     struct graph g;
