@@ -3,13 +3,13 @@ import operator
 
 import torch
 
-from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_layers, ops_places  # noqa: F401
-from . import ops_states, ops_text, recurrence, routed, scores, seen, steps, text, texts, trace, whole  # noqa: F401
+from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_largest, ops_layers  # noqa: F401
+from . import ops_states, ops_text, recurrence, routed, scores, seen, shifted, steps, text, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
 
-MOVING = (Rows, Fill, Mask, Complex, Aside, scores.Scores, indexer.Relevance, texts.Longer, by_key.ByKey, near.Near)
+MOVING = (Rows, Fill, Mask, Complex, Aside, scores.Scores, indexer.Relevance, shifted.Longer, by_key.ByKey, near.Near)
 
 
 class At:
@@ -57,7 +57,7 @@ class Lowering:
         if isinstance(at.shape, tuple) and at.shape.count(text.ROWS) == 2 and are_places(flat):
             return square(node, args, kwargs, at.shape)
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
-            if at.name == "linear.default" and texts.is_zero(args[0]):
+            if at.name == "linear.default" and shifted.is_zero(args[0]):
                 return Const.literal(torch.zeros(at.shape)) if len(args) < 3 else spread_to(args[2], at.shape)
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]
@@ -98,7 +98,7 @@ class Lowering:
         if at.name == "mul.Tensor" and number_of(args[1]) == 1:
             return x
         moved = OPS[at.name](at, *args) if at.name in OPS and at.name not in ("add.Tensor", "mul.Tensor") else None
-        if x.source == "tokens" and isinstance(moved, (texts.Longer, grams.Gram, grams.Rolled)):
+        if x.source == "tokens" and isinstance(moved, (shifted.Longer, grams.Gram, grams.Rolled)):
             return moved
         return x.remade(moved) if isinstance(moved, Rows) and moved.node is x.node else None
 

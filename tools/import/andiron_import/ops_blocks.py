@@ -5,7 +5,7 @@ from . import seen, text
 from .ops_moves import Ids, numbers
 from .ops_states import alone, larger, less, of, peak, previous, size
 from .rows import apply, as_rows, combine, joined, op, ordered, wrapped
-from .texts import along_text
+from .shifted import along_text
 from .values import TEXT, Aside, Const, Mask, Node, Refused, Rows
 
 NOTHING = -1e30  # the logarithm of nothing, near enough

@@ -1,5 +1,5 @@
 """torch's complex numbers, as pairs of rows."""
-from . import places
+from . import position_tables
 from .rows import apply, as_rows, combine, joined, op, wrapped
 from .values import Complex, Const
 
@@ -22,7 +22,7 @@ def _(t, x):
 
 def complex_product(t, a, b):
     if isinstance(b, Const) and not b.learned and b.known().is_complex():
-        b = places.parts_of(b)
+        b = position_tables.parts_of(b)
     if not isinstance(b, Complex):
         return Complex(combine("mul", a.re, b, t.shape), combine("mul", a.im, b, t.shape))
     of = lambda x, y: combine("mul", x, y, t.shape)

@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from . import places, text
+from . import position_tables, text
 from .values import TEXT, Const, Fill, Node, Refused, Rows, alike
 
 OPS = {}
@@ -86,7 +86,7 @@ def as_rows(x):
     if isinstance(x, Const):
         n = math.prod(x.shape)
         if text.ROWS in x.shape:
-            return places.table_of(x)
+            return position_tables.table_of(x)
         return Rows.of(Node("constant", n=n, weights={"weight": (x.then(lambda t: t.reshape(-1), (n,), "flat"), None)}),
                        x.shape)
     if isinstance(x, Fill):
