@@ -8,6 +8,7 @@ import sys
 
 import torch
 from transformers import AttentionInterface
+from transformers.activations import ACT2FN
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
@@ -162,7 +163,7 @@ def state_op(schema, shape):
     return define(schema, _reference(schema.split("(")[0]), shape)
 
 
-conv = state_op("conv(Tensor x, Tensor weight, Tensor? bias, str act) -> Tensor", lambda x, *_: torch.empty_like(x))
+conv = state_op("conv(Tensor x, Tensor weight, Tensor? bias) -> Tensor", lambda x, *_: torch.empty_like(x))
 delta = state_op("delta(Tensor q, Tensor k, Tensor v, Tensor g, Tensor beta, bool normed) -> Tensor",
                  lambda q, k, v, *_: v.new_empty(v.shape))
 choose = state_op("choose(Tensor q, Tensor k, int n, int span, int local) -> Tensor",
@@ -182,7 +183,8 @@ ssm1 = state_op("ssm1(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor?
 
 
 def _conv(x, weight, bias=None, activation=None, **_):
-    return conv(x, weight, bias, activation or "")
+    y = conv(x, weight, bias)
+    return ACT2FN[activation](y) if activation else y
 
 
 def _delta(query, key, value, g, beta, use_qk_l2norm_in_kernel=False, **_):

@@ -92,7 +92,7 @@ def pooled_indexer(self, hidden_states, position_embeddings, *_):
     d, n = self.index_head_dim, self.compress_ratio
     turned = sys.modules[type(self).__module__].apply_rotary_pos_emb
     q, k = self.index_qk_proj(hidden_states).split([self.index_n_heads * d, d], dim=-1)
-    k = conv(k.transpose(1, 2), torch.full((d, n), 1 / n), None, "").transpose(1, 2)  # in a block's last row: its mean
+    k = conv(k.transpose(1, 2), torch.full((d, n), 1 / n), None).transpose(1, 2)  # in a block's last row: its mean
     q, k = (x.view(*x.shape[:2], -1, d) for x in (q, k))
     here, first = position_embeddings, [earlier(x, n - 1) for x in position_embeddings]
     q = turned(self.q_layernorm(q), cos=here[0], sin=here[1], unsqueeze_dim=2)

@@ -181,13 +181,12 @@ def _(t, y, weights):
 # ---- along the text
 
 @op("conv.default")
-def _(t, x, weight, bias, act):
+def _(t, x, weight, bias):
     """x [1, d, text]; weight [d, taps]."""
     d, taps = weight.shape[0], weight.shape[-1]
     matrix = weight.then(lambda w: w.reshape(d, taps), (d, taps), "v")
     node = Node("conv", [(ordered(x), 1)], d, 1, {}, {"weight": (matrix, bias)})
-    y = Rows.of(node, t.shape)
-    return apply(act, y) if act else y
+    return Rows.of(node, t.shape)
 
 
 def unit(x, eps):
