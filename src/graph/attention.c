@@ -123,9 +123,9 @@ static void begin_sum(const struct run *r, const struct step *s, size_t row, siz
     x->m[at] = sinks ? sinks[head] : -__builtin_inff();
     x->l[at] = sinks ? 1 : 0;
     memset(x->o + at * n, 0, n * sizeof *x->o);
-    if (!view_given(s->in[4]))
+    if (!view_given(s->in[ATTEND_IN_OPEN]))
         return;
-    const float *open = run_row(r, s->in[4], row, 0) + head * s->in[4].head_stride;
+    const float *open = run_row(r, s->in[ATTEND_IN_OPEN], row, 0) + head * s->in[ATTEND_IN_OPEN].head_stride;
     memcpy(x->o + at * n, open, n * sizeof *open);
     x->m[at] = open[n];
     x->l[at] = open[n + 1];
@@ -142,7 +142,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
     x->first_row = tile.first - r->plan->rows[tile.first].position;
     for (size_t row = tile.first; row < tile.first + tile.n; row++) {
         const float *q = run_row(r, s->in[0], row, 0) + head * s->in[0].head_stride;
-        const struct view chosen = s->in[2];
+        const struct view chosen = s->in[ATTEND_IN_ONLY];
         const float *only = view_given(chosen) ? run_row(r, chosen, row, 0) : NULL;
         const uint32_t end = graph_sees(s->node) == SEES_SOURCE ? r->plan->rows[row].n_source - 1 : tile.last;
         for (size_t h = 0; h < n; h++, at++, q += s->in[0].head_stride) {
@@ -154,8 +154,9 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
             x->slope[at] = alibi > 0 ? alibi_by * alibi_slope(alibi, head + h, s->in[0].heads) : 0;
             x->only[at] = only && chosen.heads > 1 ? only + kv_head * chosen.head_stride : only;
             x->next[at] = 0;
-            x->near[at] = view_given(s->in[3]) ? run_row(r, s->in[3], row, 0) + (head + h) * s->in[3].head_stride
-                                               : NULL;
+            x->near[at] = view_given(s->in[ATTEND_IN_NEAR]) ? run_row(r, s->in[ATTEND_IN_NEAR], row, 0) +
+                                                                  (head + h) * s->in[ATTEND_IN_NEAR].head_stride
+                                                            : NULL;
             sight_range(s->node, x->position[at], end, &x->first[at], &x->last[at]);
         }
     }

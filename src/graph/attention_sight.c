@@ -52,11 +52,11 @@ static float of_distance(const float *scores, size_t n, const struct weight *at,
 static float near_score(const struct run *r, const struct step *s, const struct queries *x, size_t j, uint32_t key)
 {
     const struct weight *at = s->node->arg[ATTEND_NEAR_AT].weight;
-    const struct view keys = s->in[5];
+    const struct view keys = s->in[ATTEND_IN_NEAR_KEYS];
     const float distance = (float)x->position[j] - (float)key;
     float score = 0;
     if (x->near[j])
-        score += of_distance(x->near[j], s->in[3].size, at, distance);
+        score += of_distance(x->near[j], s->in[ATTEND_IN_NEAR].size, at, distance);
     if (view_given(keys) && key <= x->last[j])
         score += of_distance(run_row(r, keys, x->first_row + key, 0) + x->head[j] * keys.head_stride, keys.size, at,
                              distance);
@@ -69,7 +69,7 @@ static void bias_page(const struct run *r, const struct step *s, struct queries 
 {
     const struct node *node = s->node;
     const struct weight *relative = node->arg[ATTEND_RELATIVE].weight;
-    const bool near = view_given(s->in[3]) || view_given(s->in[5]);
+    const bool near = view_given(s->in[ATTEND_IN_NEAR]) || view_given(s->in[ATTEND_IN_NEAR_KEYS]);
     for (size_t j = 0; j < n; j++)
         for (uint32_t p = 0; p < KV_PAGE; p++) {
             const float distance = (float)x->position[j] - (float)(start + p);
@@ -97,7 +97,7 @@ static void bound_page(struct queries *x, size_t n, uint32_t start)
 /* Of a page, queries see only what was chosen for them; false: nothing was. */
 static bool keep_chosen(const struct step *s, struct queries *x, size_t n, uint32_t start)
 {
-    const uint32_t span = (uint32_t)s->node->arg[ATTEND_ONLY_SPAN].number, n_only = s->in[2].size;
+    const uint32_t span = (uint32_t)s->node->arg[ATTEND_ONLY_SPAN].number, n_only = s->in[ATTEND_IN_ONLY].size;
     bool any = false;
     for (size_t j = 0; j < n; j++) {
         const float *only = x->only[j];
@@ -141,8 +141,9 @@ static bool keep_every(uint32_t every, struct queries *x, size_t n, uint32_t sta
 bool sight_biased(const struct step *s, const struct queries *x)
 {
     const struct node *n = s->node;
-    return n->arg[ATTEND_ALIBI].number > 0 || n->arg[ATTEND_RELATIVE].weight || x->only[0] || view_given(s->in[3]) ||
-           view_given(s->in[5]) || n->arg[ATTEND_EVERY].number > 1;
+    return n->arg[ATTEND_ALIBI].number > 0 || n->arg[ATTEND_RELATIVE].weight || x->only[0] ||
+           view_given(s->in[ATTEND_IN_NEAR]) || view_given(s->in[ATTEND_IN_NEAR_KEYS]) ||
+           n->arg[ATTEND_EVERY].number > 1;
 }
 
 bool sight_page(const struct run *r, const struct step *s, struct queries *x, size_t n, uint32_t start)

@@ -233,15 +233,15 @@ static struct view lower_attend(struct lower *l, const struct node *n)
     if (n->arg[ATTEND_K].value >= 0 && graph_sees(n) != SEES_SOURCE)
         lower_store(l, n);
     struct step s = lower_step(STEP_ATTEND, q);
-    s.in[1] = l->stored[cache];
+    s.in[ATTEND_IN_CACHE] = l->stored[cache];
     if (n->arg[ATTEND_ONLY].value >= 0)
-        s.in[2] = lower_input(l, n->arg[ATTEND_ONLY].value);
+        s.in[ATTEND_IN_ONLY] = lower_input(l, n->arg[ATTEND_ONLY].value);
     if (n->arg[ATTEND_NEAR].value >= 0)
-        s.in[3] = lower_input(l, n->arg[ATTEND_NEAR].value);
+        s.in[ATTEND_IN_NEAR] = lower_input(l, n->arg[ATTEND_NEAR].value);
     if (n->arg[ATTEND_JOINS].value >= 0)
-        s.in[4] = lower_packed(l, lower_input(l, n->arg[ATTEND_JOINS].value), false);
+        s.in[ATTEND_IN_OPEN] = lower_packed(l, lower_input(l, n->arg[ATTEND_JOINS].value), false);
     if (n->arg[ATTEND_NEAR_KEYS].value >= 0)
-        s.in[5] = lower_input(l, n->arg[ATTEND_NEAR_KEYS].value);
+        s.in[ATTEND_IN_NEAR_KEYS] = lower_input(l, n->arg[ATTEND_NEAR_KEYS].value);
     s.node = n;
     return lower_emit(l, s, n->shape.dims[0], q.heads, 0);
 }

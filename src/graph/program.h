@@ -103,6 +103,9 @@ enum step_op {
 enum phase_kind { PHASE_ROWS, PHASE_LINEAR, PHASE_SORT, PHASE_EXPERTS, PHASE_ATTEND, PHASE_CHOOSE, PHASE_STATE };
 enum { STEP_INPUTS = 6 };
 
+/* Inputs of an ATTEND step; all but the queries and the cache may be none. NEAR: what queries have for distances. */
+enum { ATTEND_IN_Q, ATTEND_IN_CACHE, ATTEND_IN_ONLY, ATTEND_IN_NEAR, ATTEND_IN_OPEN, ATTEND_IN_NEAR_KEYS };
+
 struct step {
     enum step_op op;
     enum activation function; /* ACTIVATE, GATE */
