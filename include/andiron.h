@@ -130,7 +130,7 @@ ANDIRON_API andiron_status andiron_describe(const char *path, const andiron_mode
 typedef struct {
     const char *type; /* of matrices: "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"; "q6_k", "q5_k",
                          "q4_k", "q3_k" or "q2_k", and llama.cpp's names of their mixes ("q4_k_s", ...; without the
-                         last letter: _m); NULL: "bf16" where the folder holds BF16, else "f16" */
+                         last letter: _m); NULL: "bf16" where the model holds BF16, else "f16" */
     bool overwrite;   /* a file that is there already */
     int n_threads;    /* 0: one for each physical core this process may use */
     /* Above 0: files of at most so many bytes of weights each (or one matrix), OUT-00001-of-0000N.gguf and so on, as
@@ -141,13 +141,14 @@ typedef struct {
     void *user;
 } andiron_convert_options; /* all zero is a good default */
 
-/* Write the Hugging Face folder `dir` as the GGUF file `path`, which appears whole or not at all. Vectors, routers and
- * positions stay F32; tables of tokens become Q8_0 where others have 4 or 5 bits; a mix takes more bits where
- * llama.cpp's does. The bytes do not depend on threads or machine. ANDIRON_E_ARGUMENT: `path` is there
- * already, `dir` is no folder, the type is not known or cannot hold a weight. ANDIRON_E_SUPPORT: a model that does not
- * run here, or a tokenizer that GGUF has no words for. ANDIRON_E_FORMAT: the folder contradicts itself. ANDIRON_E_IO,
- * ANDIRON_E_MEMORY. A folder without a tokenizer.json gives a file that takes token ids only. */
-ANDIRON_API andiron_status andiron_convert(const char *dir, const char *path, const andiron_convert_options *options,
+/* Write the model `from`, a Hugging Face folder or a GGUF file, as the GGUF file `path`, which appears whole or not at
+ * all. Vectors, routers, positions, and what the model does not multiply with stay F32; tables of tokens become Q8_0
+ * where others have 4 or 5 bits; a mix takes more bits where llama.cpp's does. The bytes do not depend on threads or
+ * machine. ANDIRON_E_ARGUMENT: `path` is there already, the type is not known or cannot hold a weight.
+ * ANDIRON_E_SUPPORT: a model that does not run here, or a tokenizer that GGUF has no words for. ANDIRON_E_FORMAT: the
+ * folder contradicts itself. ANDIRON_E_IO, ANDIRON_E_MEMORY. A folder without a tokenizer.json gives a file that takes
+ * token ids only. */
+ANDIRON_API andiron_status andiron_convert(const char *from, const char *path, const andiron_convert_options *options,
                                            andiron_error *error);
 
 /* ---- tokens ---- */

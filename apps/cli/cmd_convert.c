@@ -1,4 +1,4 @@
-/* cmd_convert.c - andiron convert: a GGUF file out of a Hugging Face folder. */
+/* cmd_convert.c - andiron convert: a GGUF file out of a Hugging Face folder, or out of another. */
 #include "model.h"
 #include "text.h"
 #include <stdint.h>
@@ -68,10 +68,11 @@ static const struct option_row options[] = {
 
 const struct command command_convert = {
     .name = "convert",
-    .arguments = "MODEL_DIR OUT.gguf",
-    .summary = "write a Hugging Face folder as a GGUF file",
+    .arguments = "MODEL OUT.gguf",
+    .summary = "write a Hugging Face folder as a GGUF file, or a GGUF file in other types",
     .details =
-        "The default is bf16 where the folder holds BF16, else f16. Vectors and routers stay F32; tables of tokens\n"
+        "MODEL is a folder, or a GGUF file (the first part of a split one), also one that andiron import made.\n"
+        "The default is bf16 where the model holds BF16, else f16. Vectors and routers stay F32; tables of tokens\n"
         "become Q8_0 where other matrices have 4 or 5 bits. q2_k to q6_k are llama.cpp's mixes of those names "
         "(without\n"
         "a last letter: _m): some matrices have more bits, and rows that are no multiple of 256 take the next type "
@@ -79,7 +80,8 @@ const struct command command_convert = {
         "fits. The file appears whole or not at all.",
     .examples = "andiron convert ./SmolLM2-135M-Instruct smollm2.gguf\n"
                 "andiron convert ./SmolLM2-135M-Instruct smollm2-q8.gguf --type q8_0\n"
-                "andiron convert ./Qwen3-4B qwen3-4b.gguf --type q4_k",
+                "andiron convert ./Qwen3-4B qwen3-4b.gguf --type q4_k\n"
+                "andiron convert qwen3-4b-bf16.gguf qwen3-4b.gguf --type q5_k",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .least_arguments = 2,

@@ -1,4 +1,5 @@
 /* cmd_import.c - andiron import: hands over to the Python package in tools/import, which traces with Transformers. */
+#include "model.h"
 #include "options.h"
 #include <errno.h>
 #include <limits.h>
@@ -45,8 +46,8 @@ static int run_import(const struct command *command, int argc, char **argv)
 }
 
 static const struct option_row options[] = {
-    {"type", 't', OPTION_TEXT, "f32|f16|bf16|q8_0|q4_0|q4_1", "the type of matrices; default: f16",
-     offsetof(struct import_args, type), 0, 0},
+    {"type", 't', OPTION_TEXT, WEIGHT_TYPES, "the type of matrices; default: f16", offsetof(struct import_args, type),
+     0, 0},
     {"trust-remote-code", 0, OPTION_FLAG, NULL,
      "run Python files of the folder, which may do anything: read them first", offsetof(struct import_args, trust), 0,
      0},
@@ -54,13 +55,13 @@ static const struct option_row options[] = {
 
 const struct command command_import = {
     .name = "import",
-    .arguments = "MODEL_DIR OUT.gguf",
+    .arguments = "MODEL_DIR|REPOSITORY OUT.gguf",
     .summary = "a model of Transformers as a GGUF file that carries its own definition",
     .details =
         "The model's forward pass is traced, told in andiron's own ops, and checked against Transformers before the\n"
         "file is kept. Needs Python with the package of tools/import.",
     .examples = "andiron import ./new-model new-model.gguf\n"
-                "andiron import --type q8_0 ./new-model new-model.gguf",
+                "andiron import --type q4_k ./new-model new-model.gguf",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .least_arguments = 2,

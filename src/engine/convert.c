@@ -1,5 +1,5 @@
 /* convert.c - a GGUF file written out of a Hugging Face folder: what hf_model.c shows as one, with what other programs
- * want to read in it. Weights: convert_weights.c. */
+ * want to read in it; or out of another GGUF file, in other types. Weights: convert_weights.c. */
 #include "engine/convert.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -23,10 +23,17 @@ static void put_value(struct conversion *c, const struct gguf_value *v)
 {
     char key[256];
     double x = 0;
-    if (span_ends(v->key, ".rope.style") && (c->model->folder.words & ARCH_HALVES))
+    static const char *const anew[] = {"general.file_type", "general.quantization_version", "split.no", "split.count",
+                                       "split.tensors.count"};
+    for (size_t i = 0; i < sizeof anew / sizeof *anew; i++)
+        if (span_is(v->key, anew[i]))
+            return;
+    if (span_ends(v->key, ".rope.style") && c->folder && (c->folder->folder.words & ARCH_HALVES))
         return; /* rows are put in order */
     snprintf(key, sizeof key, "%.*s", (int)v->key.n, v->key.p);
-    if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
+    if (!c->folder)
+        gguf_put_value(&c->values, v);
+    else if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
         gguf_put_number(&c->values, key, GGUF_F32, x);
     else if (span_ends(v->key, ".expert_weights_norm") && gguf_item_f64(v, 0, &x))
         gguf_put_number(&c->values, key, GGUF_BOOL, x != 0);
@@ -49,7 +56,7 @@ static void put_words(struct conversion *c, const struct tokenizer_source *s)
     if (span_is(s->model, "bert")) {
         put_id(c, "cls", s->bos);
         put_id(c, "seperator", s->sep);
-        put_id(c, "mask", tokenizer_find(c->tokenizer, span_of("[MASK]")));
+        put_id(c, "mask", tokenizer_find(c->model->tokenizer, span_of("[MASK]")));
         gguf_put_number(v, "tokenizer.ggml.normalizer.lowercase", GGUF_BOOL, s->lowercase);
         gguf_put_number(v, "tokenizer.ggml.normalizer.strip_accents", GGUF_BOOL, s->strip_accents);
     } else if (span_is(s->model, "t5")) {
@@ -90,23 +97,20 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
 {
     struct tokenizer_source said;
     const struct gguf_tensor *table = gguf_find_tensor(c->file, "token_embd.weight");
-    andiron_status s = hf_model_tokenizer(c->model, &c->tokenizer, error);
-    if (s)
-        return s;
-    if (!c->tokenizer) {
+    if (!c->model->tokenizer) {
         gguf_put_text(&c->values, "tokenizer.ggml.model", span_of("none"));
         return ANDIRON_OK;
     }
-    s = hf_read_json(c->model->dir, "tokenizer.json", &c->root, error);
+    andiron_status s = hf_read_json(c->folder->dir, "tokenizer.json", &c->root, error);
     if (!s)
-        s = tokenizer_hf_say(c->tokenizer, c->root, table ? table->dims[1] : 0, &c->arena, &said, error);
+        s = tokenizer_hf_say(c->model->tokenizer, c->root, table ? table->dims[1] : 0, &c->arena, &said, error);
     return s ? s : put_tokens(c, &said, error);
 }
 
 /* A number that llama.cpp asks for and the engine does not need; not where the metadata has it already. */
 static void put_more(struct conversion *c, const char *name, enum gguf_value_type type, double x)
 {
-    char key[128];
+    char key[256];
     snprintf(key, sizeof key, "%s.%s", c->model->architecture, name);
     if (!gguf_find(c->file, key))
         gguf_put_number(&c->values, key, type, x);
@@ -127,7 +131,7 @@ static void put_experts(struct conversion *c)
     if (all)
         put_more(c, "expert_shared_feed_forward_length", GGUF_U32, (double)all->dims[0]);
     for (size_t i = 0; own && i < sizeof shared / sizeof *shared; i++)
-        if (json_at_u64(hf_config(c->model->dir), shared[i], &n)) {
+        if (json_at_u64(hf_config(c->folder->dir), shared[i], &n)) {
             put_more(c, "expert_shared_count", GGUF_U32, (double)n);
             break;
         }
@@ -138,52 +142,78 @@ static void put_all(struct conversion *c)
     buffer_init(&c->values.bytes, SIZE_MAX);
     for (size_t i = 0; i < gguf_n_values(c->file); i++)
         put_value(c, gguf_value_at(c->file, i));
-    put_experts(c);
+    if (c->folder)
+        put_experts(c);
     gguf_put_number(&c->values, "general.file_type", GGUF_U32, c->type->file_type);
     gguf_put_number(&c->values, "general.quantization_version", GGUF_U32, 2);
 }
 
 /* ---- the whole ---- */
 
-static andiron_status open_folder(struct conversion *c, const char *dir, const char *type,
-                                  const andiron_model_options *model, andiron_error *error)
+/* What the graph reads each tensor as. */
+static andiron_status find_uses(struct conversion *c, andiron_error *error)
+{
+    const struct graph *g = &c->model->graph;
+    c->uses = arena_alloc(&c->arena, gguf_n_tensors(c->file), sizeof *c->uses);
+    if (!c->uses)
+        return error_memory(error, gguf_n_tensors(c->file) * sizeof *c->uses, "a list of tensors");
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const struct node *n = &g->nodes[i];
+        const bool multiplies = n->op == OP_linear || n->op == OP_head_linear || n->op == OP_experts,
+                   picks = n->op == OP_embed || n->op == OP_ngrams;
+        for (int k = 0; k < OP_MAX_ARGS && op_infos[n->op].arg[k].kind != ARG_NONE; k++)
+            if (op_infos[n->op].arg[k].kind == ARG_WEIGHT && n->arg[k].weight)
+                c->uses[n->arg[k].weight - c->model->weights] |= multiplies ? USE_MATRIX
+                                                                 : picks    ? USE_TABLE
+                                                                            : USE_NUMBERS;
+    }
+    return ANDIRON_OK;
+}
+
+static andiron_status open_model(struct conversion *c, const char *from, const andiron_model_options *opened_as,
+                                 andiron_error *error)
 {
     char names[256];
-    if (!hf_is_dir(dir))
-        return error_set(error, ANDIRON_E_ARGUMENT, "%s is no folder; expected one with a config.json", dir);
-    andiron_status s = hf_model_open(&c->model, dir, model, true, error);
-    if (!s)
-        s = hf_model_file(c->model, &c->file, error);
-    if (!s)
-        s = kernels_choose(&c->kernels, NULL, error);
-    if (!s)
-        c->type = type ? convert_type_named(type) : usual_type(c->file);
-    if (!s && !c->type) {
-        convert_type_names(names, sizeof names);
-        s = error_set(error, ANDIRON_E_ARGUMENT, "no weights are written as \"%s\"; expected %s", type, names);
+    const char *type = c->options->type;
+    const struct model_source source = {.path = from, .to_look = true};
+    andiron_model_options options = {0};
+    if (opened_as) {
+        options.arch_path = opened_as->arch_path;
+        options.arch_dir = opened_as->arch_dir;
     }
-    return s;
+    c->type = type ? convert_type_named(type) : NULL;
+    if (type && !c->type) {
+        convert_type_names(names, sizeof names);
+        return error_set(error, ANDIRON_E_ARGUMENT, "no weights are written as \"%s\"; expected %s", type, names);
+    }
+    andiron_status s = model_open_source(&c->model, &source, &options, error);
+    if (s)
+        return s;
+    c->folder = c->model->hf;
+    c->file = c->model->file;
+    if (!c->type)
+        c->type = usual_type(c->file);
+    s = find_uses(c, error);
+    return s ? s : kernels_choose(&c->kernels, NULL, error);
 }
 
 static void close_all(struct conversion *c)
 {
-    tokenizer_close(c->tokenizer);
     json_decref(c->root);
-    gguf_close(c->file);
-    hf_model_close(c->model);
+    andiron_model_close(c->model);
     buffer_reset(&c->values.bytes);
     arena_reset(&c->arena);
 }
 
-andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options,
-                              const andiron_model_options *model, andiron_error *error)
+andiron_status convert_model(const char *from, const char *path, const andiron_convert_options *options,
+                             const andiron_model_options *opened_as, andiron_error *error)
 {
     struct conversion c = {.options = options};
     arena_init(&c.arena, memory_available_bytes());
-    andiron_status s = open_folder(&c, dir, options->type, model, error);
+    andiron_status s = open_model(&c, from, opened_as, error);
     if (!s) {
         put_all(&c);
-        s = model ? ANDIRON_OK : put_tokenizer(&c, error);
+        s = opened_as || !c.folder ? ANDIRON_OK : put_tokenizer(&c, error);
     }
     if (!s)
         s = convert_plan(&c, error);
@@ -196,15 +226,15 @@ andiron_status convert_folder(const char *dir, const char *path, const andiron_c
     if (!s && options->n_files)
         *options->n_files = c.n_files;
     convert_abandon_files(&c);
-    if (!s && !model && !c.tokenizer)
-        log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json, so the file takes token ids only", dir);
+    if (!s && !opened_as && c.folder && !c.model->tokenizer)
+        log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json, so the file takes token ids only", from);
     close_all(&c);
     return s;
 }
 
-andiron_status andiron_convert(const char *dir, const char *path, const andiron_convert_options *options,
+andiron_status andiron_convert(const char *from, const char *path, const andiron_convert_options *options,
                                andiron_error *error)
 {
     static const andiron_convert_options usual = {0};
-    return convert_folder(dir, path, options ? options : &usual, NULL, error);
+    return convert_model(from, path, options ? options : &usual, NULL, error);
 }

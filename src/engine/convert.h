@@ -4,11 +4,12 @@
 
 #include "base/threads.h"
 #include "base/types.h"
+#include "engine/engine.h"
 #include "engine/hf_internal.h"
 #include "files/gguf_write.h"
 #include "kernels/kernels.h"
 
-enum { CONVERT_VERSION = 1 }; /* raised when other bytes are written */
+enum { CONVERT_VERSION = 2 }; /* raised when other bytes are written */
 
 struct convert_type {
     const char *name;
@@ -17,14 +18,18 @@ struct convert_type {
     const struct mix *mix; /* K-quants: which matrices take other types */
 };
 
+/* What the model's graph reads a tensor as. What it does not read counts as a matrix. */
+enum convert_use { USE_NONE, USE_MATRIX = 1, USE_TABLE = 2, USE_NUMBERS = 4 };
+
 struct conversion {
     const andiron_convert_options *options;
     struct pool *pool; /* while weights are written */
     struct arena arena;
-    struct hf_model *model;
-    struct gguf *file; /* the folder */
-    struct tokenizer *tokenizer;
-    json_t *root; /* tokenizer.json */
+    andiron_model *model;
+    const struct hf_model *folder; /* NULL: it is a GGUF file already */
+    const struct gguf *file;       /* the folder seen as one, or that */
+    enum convert_use *uses;        /* [tensors] */
+    json_t *root;                  /* tokenizer.json */
     const struct convert_type *type;
     struct kernels kernels;
     struct gguf_values values;
@@ -43,9 +48,11 @@ enum weight_type convert_type_of(const struct conversion *c, const struct gguf_t
 /* Fills c->tensors. */
 andiron_status convert_plan(struct conversion *c, andiron_error *error);
 /* andiron_convert; for a model that is being opened, by its own definition and without a vocabulary: who opens the file
- * reads that of the folder. model: NULL, or how it is opened. */
-andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options,
-                              const andiron_model_options *model, andiron_error *error);
+ * reads that of the folder. opened_as: NULL, or how it is opened. */
+andiron_status convert_model(const char *from, const char *path, const andiron_convert_options *options,
+                             const andiron_model_options *opened_as, andiron_error *error);
+/* A number of the architecture's metadata. */
+bool convert_number(const struct conversion *c, const char *name, uint64_t *out);
 andiron_status convert_weights(struct conversion *c, andiron_error *error);
 /* convert_files.c: open the files, where options say so several; all take their names in the end, or none is left. */
 andiron_status convert_open_files(struct conversion *c, const char *path, andiron_error *error);

@@ -64,12 +64,18 @@ void convert_type_names(char *out, size_t n)
 
 /* ---- a tensor ---- */
 
-/* What llama.cpp keeps whole, too: vectors, routers, positions. */
-static bool stays_whole(const struct gguf_tensor *t)
+static enum convert_use use_of(const struct conversion *c, const struct gguf_tensor *t)
+{
+    return c->uses[t - c->tensors];
+}
+
+/* What llama.cpp keeps whole, too: vectors, routers, positions; and all that a graph does more with than to multiply
+ * rows, or to pick them. */
+static bool stays_whole(const struct conversion *c, const struct gguf_tensor *t)
 {
     static const char *const names[] = {"ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "position_embd.weight",
                                         "token_types.weight"};
-    bool whole = t->n_dims < 2 || !span_ends(t->name, ".weight");
+    bool whole = t->n_dims < 2 || !span_ends(t->name, ".weight") || (use_of(c, t) & USE_NUMBERS);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         whole = whole || span_ends(t->name, names[i]);
     return whole;
@@ -144,12 +150,25 @@ static double bits_of(enum weight_type type)
     return 8.0 * type_info(type)->block_bytes / type_info(type)->block_items;
 }
 
+/* By GGUF's names; where a file has others, by what the graph does with it. */
+static bool gives_scores(const struct conversion *c, const struct gguf_tensor *t)
+{
+    return gguf_find_tensor(c->file, "output.weight") ? span_is(t->name, "output.weight")
+                                                      : (use_of(c, t) & USE_MATRIX) && t->dims[1] == c->model->n_vocab;
+}
+
+static bool is_table(const struct conversion *c, const struct gguf_tensor *t)
+{
+    return gguf_find_tensor(c->file, "token_embd.weight") ? span_is(t->name, "token_embd.weight")
+                                                          : (use_of(c, t) & USE_TABLE) != 0;
+}
+
 /* Of 4 or 5 bits in blocks of 32, tables of tokens have 8. Of K-quants, what gives the scores has 6. */
 static enum weight_type type_for(const struct conversion *c, const struct gguf_tensor *t)
 {
     const enum weight_type type = c->type->type;
-    const bool scores = span_is(t->name, "output.weight"), table = span_is(t->name, "token_embd.weight");
-    if (stays_whole(t))
+    const bool scores = gives_scores(c, t), table = is_table(c, t);
+    if (stays_whole(c, t))
         return TYPE_F32;
     if (!c->type->mix)
         return that_divides(type_info(type)->block_items > 1 && (scores || table) ? TYPE_Q8_0 : type, t->dims[0]);

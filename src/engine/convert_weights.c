@@ -6,9 +6,9 @@
 #include "kernels/pack.h"
 #include <stdio.h>
 
-static bool number(const struct conversion *c, const char *name, uint64_t *out)
+bool convert_number(const struct conversion *c, const char *name, uint64_t *out)
 {
-    char key[128];
+    char key[256];
     snprintf(key, sizeof key, "%s.%s", c->model->architecture, name);
     return gguf_get_u64(c->file, key, out);
 }
@@ -20,9 +20,10 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
     c->tensors = arena_alloc(&c->arena, c->n_tensors, sizeof *c->tensors);
     if (!c->tensors)
         return error_memory(error, c->n_tensors * sizeof *c->tensors, "the list of tensors");
-    number(c, "block_count", &c->n_layers);
-    number(c, "expert_count", &c->n_experts);
-    if (hf_heads(c->model, &heads, &heads_kv) && heads_kv)
+    convert_number(c, "block_count", &c->n_layers);
+    convert_number(c, "expert_count", &c->n_experts);
+    if (convert_number(c, "attention.head_count", &heads) && convert_number(c, "attention.head_count_kv", &heads_kv) &&
+        heads_kv)
         c->heads_each = heads / heads_kv;
     for (size_t i = 0; i < c->n_tensors; i++) {
         struct gguf_tensor *t = &c->tensors[i];
@@ -50,12 +51,12 @@ static struct order order_of(const struct conversion *c, struct span name)
     bool turned = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         turned = turned || span_ends(name, names[i]);
-    if (!turned || !(c->model->folder.words & ARCH_HALVES))
+    if (!turned || !c->folder || !(c->folder->folder.words & ARCH_HALVES))
         return o;
-    if (!number(c, "attention.key_length", &o.head) && number(c, "embedding_length", &width) &&
-        number(c, "attention.head_count", &heads) && heads)
+    if (!convert_number(c, "attention.key_length", &o.head) && convert_number(c, "embedding_length", &width) &&
+        convert_number(c, "attention.head_count", &heads) && heads)
         o.head = width / heads;
-    if (!number(c, "rope.dimension_count", &o.rotated) || o.rotated > o.head)
+    if (!convert_number(c, "rope.dimension_count", &o.rotated) || o.rotated > o.head)
         o.rotated = o.head;
     return o;
 }

@@ -133,7 +133,7 @@ static andiron_status open_parts(andiron_model *model, const struct model_source
     if (options->vocab_only)
         return ANDIRON_OK;
     s = model_build_graph(model, options, error);
-    return s ? s : open_plan(model, options, error);
+    return s || source->to_look ? s : open_plan(model, options, error);
 }
 
 static andiron_model *new_model(andiron_error *error)

@@ -141,7 +141,7 @@ static andiron_status make(struct gguf **out, struct quant_cache *c, const char 
         return s;
     remove_partial(c);
     log_say(ANDIRON_LOG_INFO, "%s: quantized as %s into %s", dir, options->quant, c->file);
-    s = convert_folder(dir, c->file, &convert, options, error);
+    s = convert_model(dir, c->file, &convert, options, error);
     return s ? s : gguf_open(out, c->file, error);
 }
 

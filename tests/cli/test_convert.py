@@ -34,6 +34,13 @@ class Convert(Case):
             self.assertIn("runs here     yes", self.ok("show", made).decode())
         self.assertTrue(sizes["q8_0"] < sizes["bf16"] < sizes["f32"])
 
+    def test_a_file_of_other_types(self):
+        made, smaller = scratch / "made.gguf", scratch / "smaller.gguf"
+        self.ok("convert", folder_of_ids(), made, "--type", "f32")
+        self.ok("convert", made, smaller, "--type", "q8_0")
+        self.assertLess(smaller.stat().st_size, made.stat().st_size)
+        self.assertIn("runs here     yes", self.ok("show", smaller).decode())
+
     def test_several_files(self):
         whole, parts = scratch / "whole.gguf", scratch / "parts.gguf"
         self.ok("convert", folder_of_ids(), whole, "--type", "f32")
@@ -54,7 +61,7 @@ class Convert(Case):
     def test_mistakes(self):
         made = scratch / "none.gguf"
         self.fails("convert", FOLDER, made, says="the kind WordLevel")
-        self.fails("convert", GOLDEN / "llama.gguf", made, says="is no folder")
+        self.fails("convert", GOLDEN / "llama.bin", made, says="not a GGUF file")
         self.fails("convert", folder_of_ids(), scratch / "nowhere" / "x.gguf", says="cannot be written")
         self.misused("convert", FOLDER, made, "--type", "q9")
         self.misused("convert", FOLDER)

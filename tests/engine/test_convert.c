@@ -171,6 +171,72 @@ static void fewer_bits_are_near(void **state)
     }
 }
 
+/* What a graph does not multiply with (convolutions, tables of distances) has all its bits still. */
+static void all_folders_become_smaller_files(void **state)
+{
+    (void)state;
+    DIR *dir = opendir(MODELS);
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;) {
+        char path[512];
+        struct golden g;
+        andiron_error e = {0};
+        if (d->d_name[0] == '.')
+            continue;
+        take(d->d_name, NULL);
+        if (convert("q4_k", &e))
+            fail_msg("%s: %s", d->d_name, e.text);
+        snprintf(path, sizeof path, MODELS "/%s/golden.bin", d->d_name);
+        golden_open(&g, path);
+        andiron_model *model = open_model(in_folder("out.gguf"), &small_steps);
+        golden_source(&g, model);
+        if (golden_distance(&g, model, 64, &e) < 0)
+            fail_msg("%s: %s", d->d_name, e.text);
+        andiron_model_close(model);
+        golden_close(&g);
+    }
+    closedir(dir);
+}
+
+/* A file in other types is what the folder gives in them, whether it has GGUF's names or its own definition. */
+static void files_become_files(void **state)
+{
+    static const andiron_convert_options q8 = {.type = "q8_0", .overwrite = true};
+    static const char *const names[] = {"qwen2", "llama", "mamba2"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[512];
+        struct golden g;
+        andiron_error e = {0};
+        size_t n;
+        take(names[i], NULL);
+        snprintf(path, sizeof path, MODELS "/%s/golden.bin", names[i]);
+        golden_open(&g, path);
+        assert_int_equal(convert("q8_0", &e), ANDIRON_OK);
+        float *a = scores(in_folder("out.gguf"), &g, &n);
+        assert_int_equal(convert("f32", &e), ANDIRON_OK);
+        if (andiron_convert(in_folder("out.gguf"), in_folder("out.gguf"), &q8, &e))
+            fail_msg("%s: %s", names[i], e.text);
+        float *b = scores(in_folder("out.gguf"), &g, &n);
+        if (memcmp(a, b, n))
+            fail_msg("%s: the file's scores differ", names[i]);
+        golden_close(&g);
+        free(a);
+        free(b);
+    }
+    struct golden g;
+    andiron_error e = {0};
+    golden_open(&g, SOURCE_DIR "/tests/golden/imports/llama.bin");
+    if (andiron_convert(SOURCE_DIR "/tests/golden/imports/llama.gguf", in_folder("out.gguf"), &q8, &e))
+        fail_msg("%s", e.text);
+    andiron_model *model = open_model(in_folder("out.gguf"), &small_steps);
+    const double far = golden_distance(&g, model, 64, &e);
+    print_message("an imported llama as q8_0 %.1e away\n", far);
+    assert_true(far > 1e-5 && far < 5e-2);
+    andiron_model_close(model);
+    golden_close(&g);
+}
+
 /* ---- vocabularies ---- */
 
 static void take_text(const char *text)
@@ -275,7 +341,7 @@ static void nothing_is_left_of_failures(void **state)
     unlink(in_folder("out.gguf"));
     assert_int_equal(convert("q9", &e), ANDIRON_E_ARGUMENT);
     assert_non_null(strstr(e.text, "\"q9\""));
-    assert_int_equal(andiron_convert(in_folder("config.json"), in_folder("out.gguf"), NULL, &e), ANDIRON_E_ARGUMENT);
+    assert_int_equal(andiron_convert(in_folder("config.json"), in_folder("out.gguf"), NULL, &e), ANDIRON_E_FORMAT);
     assert_int_equal(andiron_convert(folder, "/nowhere/at/all.gguf", NULL, &e), ANDIRON_E_IO);
     assert_int_equal(andiron_convert(folder, in_folder("out.gguf"), NULL, &e), ANDIRON_OK);
     assert_int_equal(andiron_convert(folder, in_folder("out.gguf"), NULL, &e), ANDIRON_E_ARGUMENT);
@@ -323,7 +389,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(f32_gives_the_same_bits),     cmocka_unit_test(all_folders_become_files),
-        cmocka_unit_test(fewer_bits_are_near),         cmocka_unit_test(vocabularies_are_the_same),
+        cmocka_unit_test(fewer_bits_are_near),         cmocka_unit_test(all_folders_become_smaller_files),
+        cmocka_unit_test(files_become_files),          cmocka_unit_test(vocabularies_are_the_same),
         cmocka_unit_test(others_are_refused),          cmocka_unit_test(parts_give_the_same_bits),
         cmocka_unit_test(nothing_is_left_of_failures), cmocka_unit_test(each_allocation_may_fail),
     };

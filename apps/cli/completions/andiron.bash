@@ -11,7 +11,7 @@ _andiron()
     --kv-type) COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "$now")); return ;;
     --quant) COMPREPLY=($(compgen -W "f32 f16 bf16 q8_0 q6_k q5_k q5_k_m q5_k_s q5_1 q5_0 q4_k q4_k_m q4_k_s q4_1 q4_0 q3_k q3_k_l q3_k_m q3_k_s q2_k" -- "$now")); return ;;
     --pooling) COMPREPLY=($(compgen -W "mean first last" -- "$now")); return ;;
-    --type|-t) COMPREPLY=($(compgen -W "f32 f16 bf16 q8_0 q4_0 q4_1" -- "$now")); return ;;
+    --type|-t) COMPREPLY=($(compgen -W "f32 f16 bf16 q8_0 q6_k q5_k q5_k_m q5_k_s q5_1 q5_0 q4_k q4_k_m q4_k_s q4_1 q4_0 q3_k q3_k_l q3_k_m q3_k_s q2_k" -- "$now")); return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) words="--system --raw --file -f --max-tokens -n --stop --temperature --top-k --top-p --min-p --repeat-penalty --frequency-penalty --presence-penalty --penalty-window --logit-bias --seed --ctx -c --kv-type --threads -t --cpu --lora --arch --quant --verbose -h --help" ;;

@@ -7,9 +7,11 @@ import pathlib
 import sys
 import warnings
 
+import huggingface_hub
+import torch
 import transformers
 
-from . import check, heads, shrink, weights
+from . import check, heads, shrink, weights, write
 from .imported import Imported
 from .values import Refused
 
@@ -43,6 +45,27 @@ def proven_small(kind, config, imported, path, andiron):
     return worst
 
 
+def save(imported, path, kind, directory, andiron):
+    """In fewer bits: written whole, as exactly as its weights are, and then converted by andiron on all threads."""
+    if kind in write.KINDS:
+        return imported.save(path, kind, directory)
+    whole = f"{path}.whole"
+    try:
+        bf16 = imported.model.config.get_text_config().dtype is torch.bfloat16
+        imported.save(whole, "bf16" if bf16 else "f16", directory)
+        return check.said_by([andiron, "convert", whole, path, "--type", kind, "--force"])
+    finally:
+        pathlib.Path(whole).unlink(missing_ok=True)
+
+
+def folder_of(name, trust):
+    """A folder, or that of a repository of the Hub, of which what is needed is fetched unless it is there already."""
+    if pathlib.Path(name).exists() or name.count("/") != 1 or name[0] in "./~":
+        return name
+    wanted = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"] + ["*.py"] * trust
+    return huggingface_hub.snapshot_download(name, allow_patterns=wanted)
+
+
 def run(directory, path, kind="f16", andiron="andiron", trust=False):
     """Import, check, and only then write the file."""
     model_class, config = heads.class_of(directory, trust)
@@ -55,7 +78,7 @@ def run(directory, path, kind="f16", andiron="andiron", trust=False):
         worst = proven_small(model_class, untraced, imported, path, andiron)
     partial = f"{path}.partial"
     try:
-        imported.save(partial, kind, directory)
+        save(imported, partial, kind, directory, andiron)
         os.replace(partial, path)
     finally:
         pathlib.Path(partial).unlink(missing_ok=True)
@@ -64,16 +87,17 @@ def run(directory, path, kind="f16", andiron="andiron", trust=False):
 
 def main():
     parser = argparse.ArgumentParser(prog="andiron import", description=__doc__)
-    parser.add_argument("model", help="a Hugging Face directory")
+    parser.add_argument("model", help="a Hugging Face directory, or the name of a repository")
     parser.add_argument("out", help="the GGUF file to write")
-    parser.add_argument("--type", default="f16", choices=["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"])
+    parser.add_argument("--type", default="f16", help="f32, f16, bf16, or a type of andiron convert")
     parser.add_argument("--andiron", default="andiron", help="the program that checks the file; default: of the PATH")
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python files of the directory")
     args = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
     warnings.simplefilter("ignore")  # of torch's own future, which nobody who imports a model can change
     try:
-        worst = run(args.model, args.out, args.type, args.andiron, args.trust_remote_code)
+        folder = folder_of(args.model, args.trust_remote_code)
+        worst = run(folder, args.out, args.type, args.andiron, args.trust_remote_code)
     except Exception as e:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
         why = str(e).strip().split("\n")[0][:400]  # torch's messages are pages
         if not isinstance(e, (Refused, NotImplementedError, OSError)):

@@ -7,14 +7,7 @@ import numpy as np
 import torch
 
 
-KINDS = {k: gguf.GGMLQuantizationType[k.upper()] for k in ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")}
-
-
-def type_of(shape, kind):
-    """For matrices the asked one where their rows fit it, else F16; for all others F32."""
-    if len(shape) < 2:
-        return KINDS["f32"]
-    return KINDS[kind if shape[-1] % gguf.GGML_QUANT_SIZES[KINDS[kind]][0] == 0 else "f16"]
+KINDS = {k: gguf.GGMLQuantizationType[k.upper()] for k in ("f32", "f16", "bf16")}
 
 
 DOCUMENTS = {"tokenizer.json": "json", "tokenizer_config.json": "config", "special_tokens_map.json": "special",
@@ -69,12 +62,11 @@ def write(path, imported, load, directory, kind="f32"):
         out.add_array("andiron.layer_of", emitter.home)
     for numbers, key in emitter.names.lists.items():
         out.add_key_value(key, list(numbers), gguf.GGUFValueType.ARRAY, sub_type=gguf.GGUFValueType.UINT64)
-    types = {stem: type_of(const.shape, kind if emitter.names.products.get(stem) else "f32")
+    types = {stem: KINDS[kind if emitter.names.products.get(stem) and len(const.shape) > 1 else "f32"]
              for stem, const in emitter.names.tensors.items()}
     for stem, const in emitter.names.tensors.items():
-        block, size = gguf.GGML_QUANT_SIZES[types[stem]]
-        out.add_tensor_info(stem, const.shape, np.dtype(np.float32), math.prod(const.shape) // block * size,
-                            types[stem])
+        size = gguf.GGML_QUANT_SIZES[types[stem]][1]
+        out.add_tensor_info(stem, const.shape, np.dtype(np.float32), math.prod(const.shape) * size, types[stem])
     out.write_header_to_file()
     out.write_kv_data_to_file()
     out.write_ti_data_to_file()
@@ -90,4 +82,4 @@ def packed(tensor, kind):
         return tensor.half().numpy()
     if kind == KINDS["bf16"]:
         return tensor.bfloat16().view(torch.int16).numpy()
-    return tensor.numpy() if kind == KINDS["f32"] else gguf.quants.quantize(tensor.numpy(), kind)
+    return tensor.numpy()
