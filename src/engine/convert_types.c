@@ -64,14 +64,18 @@ void convert_type_names(char *out, size_t n)
 
 /* ---- a tensor ---- */
 
-/* What llama.cpp keeps whole, too: vectors, routers, positions. */
+static bool holds(struct span name, const char *word) { return memmem(name.p, name.n, word, strlen(word)) != NULL; }
+
+/* What llama.cpp keeps whole, too: vectors, routers, positions, taps of convolutions, scores of distances. And what
+ * mixes rows of hyper-connections. */
 static bool stays_whole(const struct gguf_tensor *t)
 {
-    static const char *const names[] = {"ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "position_embd.weight",
-                                        "token_types.weight"};
+    static const char *const names[] = {"ffn_gate_inp",    "position_embd", "token_types", "conv1d",
+                                        "shortconv.conv.", "attn_rel_b",    "hc_attn_fn",  "hc_ffn_fn",
+                                        "output_hc_fn",    "compressor_ape"};
     bool whole = t->n_dims < 2 || !span_ends(t->name, ".weight");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        whole = whole || span_ends(t->name, names[i]);
+        whole = whole || holds(t->name, names[i]);
     return whole;
 }
 
@@ -119,8 +123,6 @@ static uint64_t layer_of(struct span name)
     return layer;
 }
 
-static bool holds(struct span name, const char *word) { return memmem(name.p, name.n, word, strlen(word)) != NULL; }
-
 static enum weight_type mixed(const struct conversion *c, const struct gguf_tensor *t)
 {
     const struct mix *mix = c->type->mix;
@@ -149,6 +151,8 @@ static enum weight_type type_for(const struct conversion *c, const struct gguf_t
 {
     const enum weight_type type = c->type->type;
     const bool scores = span_is(t->name, "output.weight"), table = span_is(t->name, "token_embd.weight");
+    if (t->type == TYPE_I32)
+        return TYPE_I32;
     if (stays_whole(t))
         return TYPE_F32;
     if (!c->type->mix)

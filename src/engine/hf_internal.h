@@ -29,7 +29,8 @@ enum {
     HF_SQUEEZED = 8,   /* [d, 1, taps] is [d, taps] */
     HF_NEG_EXP = 16,   /* -exp(x) */
     HF_F32 = 32,       /* in F32 */
-    HF_LESS_TWO = 64   /* without the first two rows */
+    HF_LESS_TWO = 64,  /* without the first two rows */
+    HF_WHOLE = 128     /* whole numbers from 0 on, in I32; alone */
 };
 
 struct hf_kind {
@@ -85,10 +86,25 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
 /* A SAY line's number. */
 bool hf_said(const struct hf_model *m, const char *key, double *out);
 andiron_status hf_put_heads(struct hf_model *m, andiron_error *error);
+bool hf_is_latent(const struct hf_model *m); /* DeepSeek-V2's attention and its children's */
 andiron_status hf_put_rope(struct hf_model *m, andiron_error *error);
 /* `from` changed as `how` says (HF_TRANSPOSED, ...), by its name here. */
 andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned how, const struct gguf_tensor *from,
                                andiron_error *error);
+/* Whole numbers of I64 or I32 as I32. */
+andiron_status hf_take_whole(struct hf_model *m, const char *name, const struct gguf_tensor *from,
+                             andiron_error *error);
+/* A number of a tensor of I64 or I32. */
+int64_t hf_whole(const struct gguf_tensor *t, size_t i);
+/* ---- hf_ngrams.c ---- */
+
+/* Is it a part of a table of n-grams? */
+bool hf_is_shard(struct span name);
+/* Its rows, where they belong in the table of all. */
+andiron_status hf_take_shard(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error);
+/* What picks its rows. */
+andiron_status hf_put_ngrams(struct hf_model *m, andiron_error *error);
+
 /* Heads of queries, and of keys, as config.json says them in one of its ways. False: it does not, or nonsense. */
 bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv);
 /* What config.json says beyond plain keys: products, constants of a type, heads; and options that are not covered. */

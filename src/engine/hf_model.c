@@ -107,8 +107,8 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
 /* The word of the activation. */
 static struct span act_word(const struct hf_model *m)
 {
-    static const char *const places[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
-                                         "mlp_hidden_act", "feed_forward_proj"};
+    static const char *const places[] = {"hidden_activation", "hidden_act",     "activation_function",
+                                         "activation",        "mlp_hidden_act", "feed_forward_proj"};
     struct span act = {0};
     for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
         json_at_text(m->config, places[i], &act);
@@ -169,12 +169,16 @@ static andiron_status put_one(struct hf_model *m, size_t i, bool *done, andiron_
 {
     const json_t *config = m->config;
     char what[160];
+    struct span word;
     uint64_t n;
     double x;
     bool yes;
     if (keys[i].type == GGUF_F32) {
         if ((*done = json_at_f64(config, keys[i].path, &x)))
             hf_put_f64(m, keys[i].key, x);
+    } else if (keys[i].type == GGUF_STRING) {
+        if ((*done = json_at_text(config, keys[i].path, &word)))
+            hf_put_string(m, keys[i].key, word);
     } else if (keys[i].type == GGUF_BOOL) {
         if ((*done = json_at_bool(config, keys[i].path, &yes)))
             hf_put_u32(m, keys[i].key, yes);
@@ -220,8 +224,7 @@ static andiron_status put_keys(struct hf_model *m, andiron_error *error)
     bool done[N] = {0};
     andiron_status s = ANDIRON_OK;
     for (size_t i = 0; i < N && !s; i++)
-        if (is_of(m, keys[i].types) && !given(done, i, keys[i].key) &&
-            !said_otherwise(m, keys[i].key))
+        if (is_of(m, keys[i].types) && !given(done, i, keys[i].key) && !said_otherwise(m, keys[i].key))
             s = put_one(m, i, &done[i], error);
     for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
         if (is_of(m, sayings[i].types) && !given(done, N, sayings[i].key) &&
@@ -266,6 +269,56 @@ static void put_derived(struct hf_model *m)
         hf_put_u32(m, "block_count", m->n_layers);
     if (m->act)
         hf_put_string(m, "activation", span_of(m->act));
+}
+
+/* What makes scores of experts comparable. */
+static andiron_status put_gating(struct hf_model *m, andiron_error *error)
+{
+    static const char *const words[] = {NULL, "softmax", "sigmoid", NULL, "sqrtsoftplus"};
+    struct span word;
+    uint32_t function = m->kind->flags & HF_SIGMOID ? 2 : 0; /* 0: the definition's own */
+    if (json_at_text(m->config, "scoring_func", &word))
+        for (function = 4; function > 0 && !(words[function] && span_is(word, words[function]));)
+            function--;
+    else if (!function)
+        return ANDIRON_OK;
+    if (!function)
+        return hf_wrong(m, "expected a scoring_func of softmax, sigmoid or sqrtsoftplus", error);
+    hf_put_u32(m, "expert_gating_func", function);
+    return ANDIRON_OK;
+}
+
+/* How many rows attention pools to one in layer i, by a list or by the layers' types; -1: config.json does not say. */
+static json_int_t ratio_of(const struct hf_model *m, size_t i)
+{
+    const char *type = json_string_value(json_array_get(json_at(m->config, "layer_types"), i));
+    const json_t *ratio = json_array_get(json_at(m->config, "compress_ratios"), i);
+    char path[160];
+    if (!ratio && type && !strcmp(type, "sliding_attention"))
+        return 0;
+    snprintf(path, sizeof path, "compress_rates.%s", type ? type : "");
+    ratio = ratio ? ratio : json_at(m->config, path);
+    return json_is_integer(ratio) && json_integer_value(ratio) <= UINT16_MAX ? json_integer_value(ratio) : -1;
+}
+
+static andiron_status put_ratios(struct hf_model *m, andiron_error *error)
+{
+    const json_t *list = json_at(m->config, "compress_ratios"), *types = json_at(m->config, "layer_types");
+    const size_t n = json_array_size(json_is_array(list) ? list : types);
+    if (strcmp(m->kind->architecture, "deepseek4") != 0)
+        return ANDIRON_OK;
+    if (n == 0 || n > HF_LAYERS_MAX)
+        return hf_wrong(m, "expected layer_types or compress_ratios, a list with an item for each layer", error);
+    hf_put_key(m, "attention.compress_ratios", GGUF_ARRAY);
+    hf_put_number(m, GGUF_U32, 4);
+    hf_put_number(m, n, 8);
+    for (size_t i = 0; i < n; i++) {
+        const json_int_t ratio = ratio_of(m, i);
+        if (ratio < 0)
+            return hf_wrong(m, "expected each of layer_types to be sliding_attention, or one of compress_rates", error);
+        hf_put_number(m, (uint64_t)ratio, 4);
+    }
+    return ANDIRON_OK;
 }
 
 /* Experts in groups; a topk_method of "greedy" has none. */
@@ -352,10 +405,8 @@ static void put_layers(struct hf_model *m)
     put_windows(m);
     if (json_is_array(rope) && json_array_size(rope) <= HF_LAYERS_MAX)
         put_list(m, "rope.layers", rope, NULL);
-    if (json_at_f64(config, "kv_lora_rank", &scalar))
+    if (hf_is_latent(m))
         hf_put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
-    if (m->kind->flags & HF_SIGMOID)
-        hf_put_u32(m, "expert_gating_func", 2);
     if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
         hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
@@ -417,6 +468,12 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
         s = hf_put_heads(m, error);
     if (!s)
         s = put_groups(m, error);
+    if (!s)
+        s = put_gating(m, error);
+    if (!s)
+        s = put_ratios(m, error);
+    if (!s)
+        s = hf_put_ngrams(m, error);
     if (!s)
         s = hf_put_rope(m, error);
     if (!s)

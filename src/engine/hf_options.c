@@ -28,7 +28,7 @@ bool hf_is_one_of(const char *words, struct span word)
 
 const json_t *hf_text_config(const struct hf_dir *dir)
 {
-    static const char of_parts[] = "gemma3 gemma4 mistral3 qwen3_5 qwen3_5_moe";
+    static const char of_parts[] = "gemma3 gemma4 mistral3 qwen3_5 qwen3_5_moe glm5_next qwen4_exp";
     const json_t *config = hf_config(dir), *text = json_at(config, "text_config");
     struct span type;
     return json_is_object(text) && json_at_text(config, "model_type", &type) && hf_is_one_of(of_parts, type) ? text

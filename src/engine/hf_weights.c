@@ -126,14 +126,20 @@ static const char *changed_name(const struct hf_model *m, struct span name, unsi
 
 struct place {
     char name[NAME_MAX_BYTES]; /* here; "": the tensor is left out */
+    const char *part;          /* "enc.", "dec.", or "" */
     int32_t expert;            /* -1, or whose part of the tensor it is */
     unsigned how;              /* HF_TRANSPOSED, ... */
 };
 
-static const char *layer_name(const struct hf_model *m, struct span name, struct place *out)
+/* *suffix becomes "" where the name with its suffix has a whole name here. */
+static const char *layer_name(const struct hf_model *m, struct span name, const char **suffix, struct place *out)
 {
     const char *to = changed_name(m, name, &out->how);
     uint32_t number;
+    if (!to && (*suffix)[0] && (to = changed_name(m, (struct span){name.p, name.n + strlen(*suffix)}, &out->how)))
+        *suffix = "";
+    if (!to && !strcmp(out->part, "dec.") && span_is(name, "layer.1.layer_norm"))
+        to = "cross_attn_norm";
     if (!to && span_is(name, "post_attention_layernorm") && (m->kind->flags & HF_AROUND))
         to = "post_attention_norm";
     if (!to)
@@ -151,26 +157,30 @@ static bool guesses(const struct hf_model *m, uint32_t layer)
            json_at_u64(m->config, "num_hidden_layers", &n) && layer >= n && layer - n < more;
 }
 
+/* A tensor that belongs to no layer. */
+static bool whole_place(const struct hf_model *m, struct span name, const char *suffix, struct place *out)
+{
+    const char *to = changed_name(m, name, &out->how);
+    if (!to)
+        to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
+    if (to && !strcmp(to, "token_embd")) /* of both parts */
+        out->part = "";
+    return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%s%s%s", out->part, to, suffix) > 0);
+}
+
 /* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
 static bool place_here(struct hf_model *m, struct span name, struct place *out)
 {
-    const char *suffix = drop_suffix(&name, ".weight") ? ".weight" : drop_suffix(&name, ".bias") ? ".bias" : "", *to;
+    const char *suffix = drop_suffix(&name, ".weight") ? ".weight" : drop_suffix(&name, ".bias") ? ".bias" : "";
     uint32_t layer;
-    *out = (struct place){.expert = -1};
-    const char *part = drop_model(m, &name);
-    if (!drop_layer(&name)) {
-        to = changed_name(m, name, &out->how);
-        if (!to)
-            to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
-        part = to && !strcmp(to, "token_embd") ? "" : part; /* of both parts */
-        return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%s%s%s", part, to, suffix) > 0);
-    }
+    *out = (struct place){.expert = -1, .part = drop_model(m, &name)};
+    if (!drop_layer(&name))
+        return whole_place(m, name, suffix, out);
     if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
         return false;
-    to = guesses(m, layer) ? "" : !strcmp(part, "dec.") && span_is(name, "layer.1.layer_norm") ? "cross_attn_norm"
-                                                                                        : layer_name(m, name, out);
+    const char *to = guesses(m, layer) ? "" : layer_name(m, name, &suffix, out);
     m->n_layers = layer >= m->n_layers ? layer + 1 : m->n_layers;
-    return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%sblk.%u.%s%s", part, layer, to, suffix) > 0);
+    return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%sblk.%u.%s%s", out->part, layer, to, suffix) > 0);
 }
 
 struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name)
@@ -207,7 +217,8 @@ float hf_number(const struct gguf_tensor *t, size_t i)
 static andiron_status take_vector(struct hf_model *m, const char *name, const struct gguf_tensor *from,
                                   andiron_error *error)
 {
-    const bool more = (m->kind->flags & HF_ONE_MORE) && strstr(name, "norm.weight") && !strstr(name, "ssm_norm");
+    const bool more = (m->kind->flags & HF_ONE_MORE) && strstr(name, "norm") && !strstr(name, "ssm_norm") &&
+                      span_ends(span_of(name), ".weight");
     float *to = hf_add_vector(m, name, from->dims[0]);
     if (!to)
         return error_memory(error, from->dims[0] * sizeof *to, "a vector of the model");
@@ -373,6 +384,8 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
                          hf_path(m->dir), n, t->name.p, m->kind->model_type);
     if (!place.name[0])
         return ANDIRON_OK;
+    if (place.how & HF_WHOLE)
+        return hf_take_whole(m, place.name, t, error);
     if (t->data == source->tensor.data && !runs_as_it_is(from))
         return error_set(error, ANDIRON_E_SUPPORT,
                          "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
@@ -388,6 +401,8 @@ static andiron_status take(struct hf_model *m, const struct safetensors_tensor *
     struct safetensors_tensor as;
     if (left_out(m, from->tensor.name) || is_copy(m, from->tensor.name) || hf_is_beside(m, from))
         return ANDIRON_OK;
+    if (hf_is_shard(from->tensor.name))
+        return hf_take_shard(m, from, error);
     const andiron_status s = hf_packed_look(m, from, &as, name, error);
     return s ? s : take_as(m, from, &as, error);
 }
