@@ -43,10 +43,12 @@ enum arch_word {
     ARCH_TWO_HEAD_SIZES = 1 << 9,   /* global layers have heads of their own size */
     ARCH_PART_TURNS = 1 << 10,      /* partial_rotary_factor counts */
     ARCH_OWN_ACTIVATIONS = 1 << 11, /* no other hidden_act than the definition's own */
+    ARCH_POOLS_BY_LAYER = 1 << 22,  /* attention pools so many rows to one, by layer_types or compress_ratios */
     ARCH_SOURCE = 1 << 21,          /* reads a source; the encoder's and the decoder's names begin with that */
     /* of a number; without: a whole one */
     ARCH_REAL = 1 << 12,
     ARCH_TRUTH = 1 << 13, /* 1 or 0 */
+    ARCH_TEXT = 1 << 23,
     /* of a tensor: how its numbers change on their way here, in this order */
     ARCH_TRANSPOSED = 1 << 14,       /* each matrix stands as [in, out] */
     ARCH_HEADS_IN_TURN = 1 << 15,    /* rows of q, k and v in turn for each head of k: all q, all k, all v */
@@ -55,6 +57,7 @@ enum arch_word {
     ARCH_NEGATIVE_EXP = 1 << 18,     /* -exp(x) */
     ARCH_F32 = 1 << 19,              /* in F32 */
     ARCH_WITHOUT_TWO_ROWS = 1 << 20, /* the first two */
+    ARCH_WHOLE_NUMBERS = 1 << 24,    /* from 0 on, as I32; alone */
 };
 
 struct arch_line {

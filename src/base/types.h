@@ -28,6 +28,7 @@ enum weight_type {
     TYPE_IQ2_S = 22,
     TYPE_IQ4_XS = 23,
     TYPE_I32 = 26, /* numbers of things, never weights */
+    TYPE_I64 = 27,
     TYPE_IQ1_M = 29,
     TYPE_BF16 = 30,
     TYPE_TQ1_0 = 34,

@@ -168,6 +168,8 @@ static enum weight_type type_for(const struct conversion *c, const struct gguf_t
 {
     const enum weight_type type = c->type->type;
     const bool scores = gives_scores(c, t), table = is_table(c, t);
+    if (t->type == TYPE_I32)
+        return TYPE_I32;
     if (stays_whole(c, t))
         return TYPE_F32;
     if (!c->type->mix)

@@ -87,12 +87,13 @@ andiron_status hf_find_folder(struct hf_model *m, const andiron_model_options *o
     const json_t *config = hf_config(m->dir), *text = json_at(config, "text_config");
     if (!json_at_text(config, "model_type", &type))
         return hf_wrong(m, "expected model_type, got none", error);
+    if (json_is_object(text))
+        json_at_text(text, "model_type", &of_text);
     andiron_status s = find_type(m, config, class_of(config), options, error);
+    if (!s) /* of a model of parts one is text */
+        s = find_type(m, text, of_text, options, error);
     if (!s)
         s = find_type(m, config, type, options, error);
-    if (!s && json_is_object(text) &&
-        json_at_text(text, "model_type", &of_text)) /* a model of parts, of which one is text */
-        s = find_type(m, text, of_text, options, error);
     if (s || m->arch)
         return s;
     return error_set(error, ANDIRON_E_SUPPORT,

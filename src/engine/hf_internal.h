@@ -65,10 +65,25 @@ bool hf_is_one_of(struct span words, struct span word);
 /* What the definition says where config.json has no number for a key. */
 bool hf_said(const struct hf_model *m, const char *key, double *out);
 andiron_status hf_put_heads(struct hf_model *m, andiron_error *error);
+bool hf_is_latent(const struct hf_model *m); /* the definition tells attention.latent_epsilon */
 andiron_status hf_put_rope(struct hf_model *m, andiron_error *error);
 /* `from` changed as `how` says (ARCH_TRANSPOSED, ...), by its name here. */
 andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned how, const struct gguf_tensor *from,
                                andiron_error *error);
+/* Whole numbers of I64 or I32 as I32. */
+andiron_status hf_take_whole(struct hf_model *m, const char *name, const struct gguf_tensor *from,
+                             andiron_error *error);
+/* A number of a tensor of I64 or I32. */
+int64_t hf_whole(const struct gguf_tensor *t, size_t i);
+/* ---- hf_ngrams.c ---- */
+
+/* Is it a part of a table of n-grams? */
+bool hf_is_shard(struct span name);
+/* Its rows, where they belong in the table of all. */
+andiron_status hf_take_shard(struct hf_model *m, const struct safetensors_tensor *from, andiron_error *error);
+/* What picks its rows. */
+andiron_status hf_put_ngrams(struct hf_model *m, andiron_error *error);
+
 /* Heads of queries, and of keys, as config.json says them in one of its ways. False: it does not, or nonsense. */
 bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv);
 /* What config.json says beyond plain keys: products, constants of a type, heads; and options that are not covered. */

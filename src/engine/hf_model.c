@@ -102,11 +102,27 @@ static andiron_status find_act(struct hf_model *m, andiron_error *error)
                      hf_path(m->dir), (int)(act.n < 80 ? act.n : 80), act.p);
 }
 
-/* One number of config.json under its key here; *done: it has it. */
+/* A whole number of config.json, or the product of two. */
+static andiron_status put_whole(struct hf_model *m, const char *path, const char *by, const char *key, bool *done,
+                                andiron_error *error)
+{
+    char what[2 * HF_NAME_BYTES + 100];
+    uint64_t n, factor = 1;
+    *done = json_at_u64(m->config, path, &n) && (!by[0] || json_at_u64(m->config, by, &factor));
+    if (!*done)
+        return ANDIRON_OK;
+    snprintf(what, sizeof what, "expected %s%s%s to be below 2^31, got %" PRIu64, path, by[0] ? " times " : "", by, n);
+    if (n > INT32_MAX || factor > INT32_MAX || n * factor > INT32_MAX)
+        return hf_wrong(m, what, error);
+    hf_put_u32(m, key, n * factor);
+    return ANDIRON_OK;
+}
+
+/* What config.json says under its key here; *done: it says it. */
 static andiron_status put_one(struct hf_model *m, const struct arch_line *line, bool *done, andiron_error *error)
 {
-    char path[HF_NAME_BYTES], by[HF_NAME_BYTES], key[HF_NAME_BYTES], what[2 * HF_NAME_BYTES + 100];
-    uint64_t n, factor = 1;
+    char path[HF_NAME_BYTES], by[HF_NAME_BYTES], key[HF_NAME_BYTES];
+    struct span word;
     double x;
     bool yes;
     *done = false;
@@ -115,15 +131,14 @@ static andiron_status put_one(struct hf_model *m, const struct arch_line *line, 
     if (line->words & ARCH_REAL) {
         if ((*done = json_at_f64(m->config, path, &x)))
             hf_put_f64(m, key, x);
+    } else if (line->words & ARCH_TEXT) {
+        if ((*done = json_at_text(m->config, path, &word)))
+            hf_put_string(m, key, word);
     } else if (line->words & ARCH_TRUTH) {
         if ((*done = json_at_bool(m->config, path, &yes)))
             hf_put_u32(m, key, yes);
-    } else if ((*done = json_at_u64(m->config, path, &n) && (!by[0] || json_at_u64(m->config, by, &factor)))) {
-        snprintf(what, sizeof what, "expected %s%s%s to be below 2^31, got %" PRIu64, path, by[0] ? " times " : "", by,
-                 n);
-        if (n > INT32_MAX || factor > INT32_MAX || n * factor > INT32_MAX)
-            return hf_wrong(m, what, error);
-        hf_put_u32(m, key, n * factor);
+    } else {
+        return put_whole(m, path, by, key, done, error);
     }
     return ANDIRON_OK;
 }
@@ -181,8 +196,8 @@ static andiron_status put_keys(struct hf_model *m, andiron_error *error)
                 continue;
             if (!said)
                 s = put_one(m, line, &done[i], error);
-            else if ((done[i] = !span_is(line->to, "rope.freq_base"))) /* hf_rope.c asks for it */
-                put_said(m, line);
+            else if ((done[i] = !span_is(line->to, "rope.freq_base") && !span_is(line->to, "expert_gating_func")))
+                put_said(m, line); /* the others are asked for elsewhere */
         }
     return s;
 }
@@ -208,6 +223,58 @@ static void put_derived(struct hf_model *m)
         hf_put_u32(m, "block_count", m->n_layers);
     if (m->act.n)
         hf_put_string(m, "activation", m->act);
+}
+
+/* What makes scores of experts comparable. */
+static andiron_status put_gating(struct hf_model *m, andiron_error *error)
+{
+    static const char *const words[] = {NULL, "softmax", "sigmoid", NULL, "sqrtsoftplus"};
+    struct span word;
+    double said = 0; /* 0: the definition's own */
+    hf_said(m, "expert_gating_func", &said);
+    uint32_t function = (uint32_t)said;
+    if (json_at_text(m->config, "scoring_func", &word))
+        for (function = 4; function > 0 && !(words[function] && span_is(word, words[function]));)
+            function--;
+    else if (!function)
+        return ANDIRON_OK;
+    if (!function)
+        return hf_wrong(m, "expected a scoring_func of softmax, sigmoid or sqrtsoftplus", error);
+    hf_put_u32(m, "expert_gating_func", function);
+    return ANDIRON_OK;
+}
+
+/* How many rows attention pools to one in layer i, by a list or by the layers' types; -1: config.json does not say. */
+static json_int_t ratio_of(const struct hf_model *m, size_t i)
+{
+    const char *type = json_string_value(json_array_get(json_at(m->config, "layer_types"), i));
+    const json_t *ratio = json_array_get(json_at(m->config, "compress_ratios"), i);
+    char path[160];
+    if (!ratio && type && !strcmp(type, "sliding_attention"))
+        return 0;
+    snprintf(path, sizeof path, "compress_rates.%s", type ? type : "");
+    ratio = ratio ? ratio : json_at(m->config, path);
+    return json_is_integer(ratio) && json_integer_value(ratio) <= UINT16_MAX ? json_integer_value(ratio) : -1;
+}
+
+static andiron_status put_ratios(struct hf_model *m, andiron_error *error)
+{
+    const json_t *list = json_at(m->config, "compress_ratios"), *types = json_at(m->config, "layer_types");
+    const size_t n = json_array_size(json_is_array(list) ? list : types);
+    if (!(m->folder.words & ARCH_POOLS_BY_LAYER))
+        return ANDIRON_OK;
+    if (n == 0 || n > HF_LAYERS_MAX)
+        return hf_wrong(m, "expected layer_types or compress_ratios, a list with an item for each layer", error);
+    hf_put_key(m, "attention.compress_ratios", GGUF_ARRAY);
+    hf_put_number(m, GGUF_U32, 4);
+    hf_put_number(m, n, 8);
+    for (size_t i = 0; i < n; i++) {
+        const json_int_t ratio = ratio_of(m, i);
+        if (ratio < 0)
+            return hf_wrong(m, "expected each of layer_types to be sliding_attention, or one of compress_rates", error);
+        hf_put_number(m, (uint64_t)ratio, 4);
+    }
+    return ANDIRON_OK;
 }
 
 /* Experts in groups; a topk_method of "greedy" has none. */
@@ -293,8 +360,6 @@ static void put_layers(struct hf_model *m)
     put_windows(m);
     if (json_is_array(rope) && json_array_size(rope) <= HF_LAYERS_MAX)
         put_list(m, "rope.layers", rope, NULL);
-    if (json_at_f64(config, "kv_lora_rank", &scalar))
-        hf_put_f64(m, "attention.latent_epsilon", 1e-6); /* what Transformers has, whatever rms_norm_eps is */
     if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
         hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
@@ -354,6 +419,12 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
         s = hf_put_heads(m, error);
     if (!s)
         s = put_groups(m, error);
+    if (!s)
+        s = put_gating(m, error);
+    if (!s)
+        s = put_ratios(m, error);
+    if (!s)
+        s = hf_put_ngrams(m, error);
     if (!s)
         s = hf_put_rope(m, error);
     if (!s)

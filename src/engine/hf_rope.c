@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PATH_MAX_BYTES = 160, N_PLACES = 3 };
+enum { PATH_MAX_BYTES = 160, N_PLACES = 4 };
 
-static const char *const places[N_PLACES] = {"rope_parameters.full_attention.", "rope_parameters.", "rope_scaling."};
+static const char *const places[N_PLACES] = {"rope_parameters.full_attention.", "rope_parameters.compress.",
+                                             "rope_parameters.", "rope_scaling."};
 
 /* A number of the rope's parameters, wherever this version of the format keeps them. */
 static bool rope_number(const struct hf_model *m, const char *name, double *out)
@@ -35,10 +36,11 @@ static const json_t *rope_list(const struct hf_model *m, const char *name)
 
 static struct span rope_type(const struct hf_model *m)
 {
-    static const char *const words[] = {"rope_parameters.full_attention.rope_type", "rope_parameters.rope_type",
+    static const char *const words[] = {"rope_parameters.full_attention.rope_type",
+                                        "rope_parameters.compress.rope_type", "rope_parameters.rope_type",
                                         "rope_scaling.rope_type", "rope_scaling.type"};
     struct span type = span_of("default");
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (json_at_text(m->config, words[i], &type))
             break;
     return span_is(type, "su") ? span_of("longrope") : type; /* as Phi 3 was first published */
@@ -154,13 +156,17 @@ static andiron_status put_llama3(struct hf_model *m, double base, double factor,
     return ANDIRON_OK;
 }
 
-static bool is_latent(const struct hf_model *m) { return !strcmp(m->architecture, "deepseek2"); }
+bool hf_is_latent(const struct hf_model *m)
+{
+    double epsilon;
+    return hf_said(m, "attention.latent_epsilon", &epsilon);
+}
 
 /* YaRN's factor of queries and keys: YaRN's own is `usual`, the definition has `given` without a word. */
 static void put_magnitude(struct hf_model *m, double usual, double given)
 {
     double x, of_all = 0, over = usual - 1, to = usual;
-    const bool latent = is_latent(m), all = rope_number(m, "mscale_all_dim", &of_all),
+    const bool latent = hf_is_latent(m), all = rope_number(m, "mscale_all_dim", &of_all),
                both = rope_number(m, "mscale", &x) && x != 0 && all && of_all != 0;
     if (both)
         to = (1 + x * over) / (1 + of_all * over);
@@ -284,7 +290,7 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
         put_factor(m, type, factor);
         return ANDIRON_OK;
     }
-    if (is_latent(m)) /* attention's scale is by the factor */
+    if (hf_is_latent(m)) /* attention's scale is by the factor */
         return hf_wrong(m, "a yarn whose truncate is false is not covered with latent attention", error);
     return put_yarn(m, base, factor, error);
 }
@@ -322,7 +328,8 @@ static bool rope_base(const struct hf_model *m, double *base)
 {
     const double size = turning(m);
     double alpha;
-    const bool given = rope_number(m, "rope_theta", base) || hf_number_at(m, "rope_theta", "rotary_emb_base", base) ||
+    const bool given = json_at_f64(m->config, "rope_parameters.main.rope_theta", base) ||
+                       rope_number(m, "rope_theta", base) || hf_number_at(m, "rope_theta", "rotary_emb_base", base) ||
                        hf_said(m, "rope.freq_base", base);
     if (is_odd(m, size))
         *base = math_pow(*base, (size + 1) / size);

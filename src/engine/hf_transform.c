@@ -126,3 +126,38 @@ andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned ho
     change(&s, how, from, to);
     return ANDIRON_OK;
 }
+
+int64_t hf_whole(const struct gguf_tensor *t, size_t i)
+{
+    int32_t narrow;
+    int64_t x;
+    if (t->type == TYPE_I32) {
+        memcpy(&narrow, (const char *)t->data + 4 * i, sizeof narrow);
+        return narrow;
+    }
+    memcpy(&x, (const char *)t->data + 8 * i, sizeof x);
+    return x;
+}
+
+andiron_status hf_take_whole(struct hf_model *m, const char *name, const struct gguf_tensor *from, andiron_error *error)
+{
+    const uint64_t n = from->dims[0] * from->dims[1];
+    if ((from->type != TYPE_I32 && from->type != TYPE_I64) || from->n_dims > 2)
+        return error_set(error, ANDIRON_E_FORMAT, "%s: the tensor \"%.*s\" is no list or table of I64 or I32",
+                         hf_path(m->dir), (int)(from->name.n < 120 ? from->name.n : 120), from->name.p);
+    int32_t *data = arena_alloc(&m->arena, n, sizeof *data);
+    struct gguf_tensor *to = data ? hf_add_tensor(m, name) : NULL;
+    if (!to)
+        return error_memory(error, n * sizeof *data, "a tensor of the model");
+    for (uint64_t i = 0; i < n; i++) {
+        const int64_t x = hf_whole(from, i);
+        if (x < 0 || x > INT32_MAX)
+            return error_set(error, ANDIRON_E_FORMAT,
+                             "%s: the tensor \"%.*s\" holds %" PRId64 "; expected numbers from 0 to 2^31 - 1",
+                             hf_path(m->dir), (int)(from->name.n < 120 ? from->name.n : 120), from->name.p, x);
+        data[i] = (int32_t)x;
+    }
+    *to = (struct gguf_tensor){to->name, TYPE_I32,        from->n_dims, {from->dims[0], from->dims[1], 1, 1},
+                               data,     n * sizeof *data};
+    return ANDIRON_OK;
+}

@@ -80,20 +80,28 @@ struct place {
     unsigned how;              /* ARCH_TRANSPOSED, ... */
 };
 
-/* The line that tells of a tensor, or of one within a layer; first of all one that says of which part it is. */
+/* The line that tells of a tensor, or of one within a layer; first of all one that says of which part it is, and one
+ * that has a whole name for what it ends in: then *suffix becomes "". */
 static const struct arch_line *find_line(const struct hf_model *m, enum arch_verb verb, const char *part,
-                                         struct span name, struct place *out)
+                                         struct span name, const char **suffix, struct place *out)
 {
     char whole[NAME_MAX_BYTES];
-    const int n = snprintf(whole, sizeof whole, "%s%.*s", part, (int)name.n, name.p);
-    const struct span both = {whole, n > 0 && n < NAME_MAX_BYTES ? (size_t)n : 0};
+    const size_t n_part = strlen(part), n_suffix = strlen(*suffix), n = n_part + name.n + n_suffix;
     const struct arch_line *line;
-    for (int in_part = *part != 0; in_part >= 0; in_part--)
+    if (n >= NAME_MAX_BYTES)
+        return NULL;
+    snprintf(whole, sizeof whole, "%s%.*s%s", part, (int)name.n, name.p, *suffix);
+    for (size_t form = 0; form < 4; form++) { /* with its part and suffix, without the suffix, without the part, ... */
+        const size_t from = form & 2 ? n_part : 0, end = form & 1 ? n - n_suffix : n;
+        if ((form & 2 && n_part == 0) || (form & 1 && n_suffix == 0))
+            continue;
         for (size_t at = 0; (line = hf_next_line(m, verb, &at));)
-            if (fits(line->from, in_part ? both : name, &out->part)) {
+            if (fits(line->from, (struct span){whole + from, end - from}, &out->part)) {
+                *suffix = form & 1 ? *suffix : "";
                 out->how = line->words;
                 return line;
             }
+    }
     return NULL;
 }
 
@@ -135,7 +143,9 @@ static bool place_here(struct hf_model *m, struct span name, struct place *out)
     } else if (*part) {
         snprintf(before, sizeof before, "%.3s.", part);
     }
-    const struct arch_line *line = guessing ? NULL : find_line(m, in_layer ? ARCH_LAYER : ARCH_TENSOR, part, name, out);
+    const struct arch_line *line = guessing
+                                       ? NULL
+                                       : find_line(m, in_layer ? ARCH_LAYER : ARCH_TENSOR, part, name, &suffix, out);
     if (!line || line->to.n == 0)
         return line || guessing;
     const int n = snprintf(out->name, NAME_MAX_BYTES, "%s%.*s%s", before, (int)line->to.n, line->to.p, suffix);
@@ -176,8 +186,8 @@ float hf_number(const struct gguf_tensor *t, size_t i)
 static andiron_status take_vector(struct hf_model *m, const char *name, const struct gguf_tensor *from,
                                   andiron_error *error)
 {
-    const bool more = (m->folder.words & ARCH_NORMS_LESS_ONE) && strstr(name, "norm.weight") &&
-                      !strstr(name, "ssm_norm");
+    const bool more = (m->folder.words & ARCH_NORMS_LESS_ONE) && strstr(name, "norm") && !strstr(name, "ssm_norm") &&
+                      span_ends(span_of(name), ".weight");
     float *to = hf_add_vector(m, name, from->dims[0]);
     if (!to)
         return error_memory(error, from->dims[0] * sizeof *to, "a vector of the model");
@@ -344,6 +354,8 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
                          hf_path(m->dir), n, t->name.p, m->folder.type);
     if (!place.name[0])
         return ANDIRON_OK;
+    if (place.how & ARCH_WHOLE_NUMBERS)
+        return hf_take_whole(m, place.name, t, error);
     if (t->data == source->tensor.data && !runs_as_it_is(from))
         return error_set(error, ANDIRON_E_SUPPORT,
                          "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
@@ -359,6 +371,8 @@ static andiron_status take(struct hf_model *m, const struct safetensors_tensor *
     struct safetensors_tensor as;
     if (left_out(m, from->tensor.name) || is_copy(m, from->tensor.name) || hf_is_beside(m, from))
         return ANDIRON_OK;
+    if (hf_is_shard(from->tensor.name))
+        return hf_take_shard(m, from, error);
     const andiron_status s = hf_packed_look(m, from, &as, name, error);
     return s ? s : take_as(m, from, &as, error);
 }

@@ -70,6 +70,15 @@ static double vector_distance(const struct golden *g, andiron_model *model, andi
     return s ? -1 : far / g->largest;
 }
 
+static andiron_status read_source(const struct golden *g, const andiron_model *model, andiron_session *session,
+                                  andiron_error *e)
+{
+    if (!model->graph.reads_source)
+        return ANDIRON_OK;
+    return g->source ? andiron_session_read_source(session, g->source, g->n_source, e)
+                     : andiron_session_read_source(session, g->tokens, 13, e);
+}
+
 double golden_distance(const struct golden *g, andiron_model *model, size_t step, andiron_error *e)
 {
     andiron_session *session = NULL;
@@ -81,8 +90,8 @@ double golden_distance(const struct golden *g, andiron_model *model, size_t step
     andiron_status s = andiron_session_open(&session, model, &options, e);
     if (!s)
         s = andiron_batch_open(&batch, model, e);
-    if (!s && g->n_source)
-        s = andiron_session_read_source(session, g->source, g->n_source, e);
+    if (!s)
+        s = read_source(g, model, session, e);
     for (size_t at = 0; !s && at < g->n_tokens; at += step) {
         size_t n = g->n_tokens - at < step ? g->n_tokens - at : step;
         andiron_batch_clear(batch);
@@ -100,14 +109,6 @@ double golden_distance(const struct golden *g, andiron_model *model, size_t step
     return s ? -1 : far / g->largest;
 }
 
-void golden_source(struct golden *g, const andiron_model *model)
-{
-    if (!model->graph.reads_source)
-        return;
-    g->source = g->tokens;
-    g->n_source = g->n_tokens < 13 ? g->n_tokens : 13;
-}
-
 bool golden_right(const char *model_path, const char *golden_path, const andiron_model_options *options, double limit)
 {
     static const size_t steps[] = {64, 1, 5};
@@ -121,7 +122,6 @@ bool golden_right(const char *model_path, const char *golden_path, const andiron
         return false;
     }
     golden_open(&g, golden_path);
-    golden_source(&g, model);
     bool all = true;
     for (size_t i = 0; i < (model->graph.whole_texts || g.is_vector ? 1 : 3); i++) {
         far[i] = golden_distance(&g, model, steps[i], &e);

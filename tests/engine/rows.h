@@ -11,14 +11,12 @@ struct golden {
     float *rows; /* [n_tokens][n_columns] */
     double largest;
     bool is_vector;        /* one row, as andiron_session_embed gives it */
-    const int32_t *source; /* borrowed; what the session reads first, where n_source > 0 */
+    const int32_t *source; /* borrowed; what a model that reads a source reads; NULL: the first 13 tokens */
     size_t n_source;
 };
 
 void golden_open(struct golden *g, const char *path); /* fails the test where there is none */
 void golden_close(struct golden *g);
-/* The first 13 of the tokens are the source of a model that reads one. */
-void golden_source(struct golden *g, const andiron_model *model);
 /* Run the tokens in steps of `step`; the largest difference, of the largest number; negative: *e tells why not. */
 double golden_distance(const struct golden *g, andiron_model *model, size_t step, andiron_error *e);
 

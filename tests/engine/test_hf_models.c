@@ -30,7 +30,7 @@ static bool right(const char *type)
 static void logits_are_transformers(void **state)
 {
     (void)state;
-    golden_folder(MODELS, right, 110);
+    golden_folder(MODELS, right, 122);
 }
 
 /* ---- folders that are wrong ---- */
@@ -118,6 +118,13 @@ static void wrong_folders_are_refused(void **state)
     refused("mamba", "model.safetensors", "[40,1,4]", "[40,4,1]", "conv1d.weight\" has a shape");
     refused("gpt_oss", "model.safetensors", "[4,32,80]", "[4,80,32]", "ffn_gate_up_exps");
     refused("mamba2", "config.json", "[\n    0.0,", "[\n    0.1,", "time_step_limit");
+    refused("t5", "config.json", "max_distance\": 128", "max_distance\": 129",
+            "max_distance other than 128 is not covered");
+    refused("t5", "model.safetensors", "layer.2.DenseReluDense.wi.", "layer.2.DenseReluDense.wx.", "is not known");
+    refused("deepseek_v4", "config.json", "\"sqrtsoftplus\"", "\"sqrtsoftplas\"", "scoring_func of softmax");
+    refused("deepseek_v4", "config.json", "\"sliding_attention\"", "\"sliding_attentiom\"", "one of compress_rates");
+    refused("qwen4_exp_text-ple", "config.json", "ids\": [\n    1\n", "ids\": [\n  1,2\n", "in other than one layer");
+    refused("qwen4_exp_text-ple", "model.safetensors", "shard_1.weight", "shard_x.weight", "is not known");
     refused("mixtral", "config.json", "\"num_local_experts\": 4", "\"num_local_experts\": 5", "4 parts of the 5");
 }
 

@@ -33,6 +33,7 @@ llama-gelu
 qwen2_moe-windows mpt-alibi falcon-alibi falcon-alibi-heads opt-narrow opt-after stablelm-heads stablelm-parallel
 lfm2-biases lfm2_moe-biases gpt_oss-bounds deepseek_v3-mscale
 t5 t5-gated t5-silu mt5 umt5 t5-encoder
+deepseek_v4 deepseek_v4-yarn glm5_next glm5_next-shared qwen4_exp qwen4_exp_text-ple
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -58,6 +59,18 @@ LINEAR = ["linear_attention", "full_attention"]
 GEMMA4 = {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 64, "global_head_dim": 16}
 SERIAL = {"use_parallel_residual": False, "hidden_act": "gelu_new", "attention_bias": False,
           "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}}
+TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
+V4 = {"layer_types": ["sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention",
+                      "compressed_sparse_attention"], "num_hidden_layers": 4,
+      "compress_rates": {"compressed_sparse_attention": 4, "heavily_compressed_attention": 8},
+      "mlp_layer_types": ["hash_moe", "moe", "moe", "moe"], "hc_sinkhorn_iters": 3, "index_n_heads": 16,
+      "index_head_dim": 16, "index_topk": 2, "o_groups": 2, "o_lora_rank": 8, "head_dim": 16, "num_key_value_heads": 1,
+      "partial_rotary_factor": 0.5}
+GLM5 = {"layer_types": LINEAR * 2, "num_hidden_layers": 4, "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"],
+        "hc_sinkhorn_iters": 3, "index_n_heads": 16, "index_head_dim": 16, "index_topk": 8, "index_kpool": 4,
+        "linear_head_dim": 8, "linear_num_heads": 4, "qk_rope_head_dim": 0, "num_key_value_heads": 4, "head_dim": 0}
+QWEN4 = {"layer_types": LINEAR * 2, "num_hidden_layers": 4, "hc_lowrank": 8, "indexer_n_heads": 4,
+         "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8, "indexer_compress_ratio": 4}
 # whose layers differ
 DEEP = {"gemma2", "gemma3_text", "cohere2", "olmo3", "exaone4", "smollm3", "cwm", "vaultgemma", "mellum"}
 MORE = {
@@ -124,6 +137,18 @@ MORE = {
                            "rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "mscale": 0.5,
                                                "mscale_all_dim": 1.0, "original_max_position_embeddings": 32}},
     "olmoe-clipped": {"clip_qkv": 0.5},
+    "deepseek_v4": V4,
+    "deepseek_v4-yarn": {**V4, "swiglu_limit": 0.5, "rope_parameters": {
+        "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "beta_fast": 8.0,
+        "beta_slow": 1.0}},
+    "glm5_next_text": GLM5,
+    "glm5_next-shared": {**GLM5, "indexer_types": ["full", "full", "shared", "full"],
+                         "layer_types": ["linear_attention"] + ["indexed_attention"] * 3, "swiglu_limit": 0.5,
+                         "linear_lower_bound": None},
+    "qwen4_exp_text": QWEN4,
+    "qwen4_exp_text-ple": {**QWEN4, "ple_layer_ids": [1], "ple_embed_dim": 32, "ngram_size": 3, "heads_per_ngram": 2,
+                           "ngram_vocab_size_base": 50, "make_ngram_vocab_size_divisible_by": 8,
+                           "split_ngram_parts": 12, "output_gate_type": "sigmoid", "eos_token_id": TOKENS[5]},
     "t5": {"num_decoder_layers": 3},
     "t5-gated": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     "t5-silu": {"feed_forward_proj": "gated-silu"},
@@ -138,21 +163,18 @@ MORE = {
 }
 # models of parts, of which the text's is compared
 PARTS = {"gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "ministral3", "qwen3_5": "qwen3_5_text",
-         "qwen3_5_moe": "qwen3_5_moe_text"}
+         "qwen3_5_moe": "qwen3_5_moe_text", "glm5_next": "glm5_next_text", "qwen4_exp": "qwen4_exp_text"}
 SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "depth": 1,
              "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
-             "num_position_embeddings": 16}
+             "num_position_embeddings": 16, "projection_intermediate_size": 16}
 SOURCE = 13  # an encoder-decoder reads so many of the tokens first
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
-TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
-
-
 # what old folders do not say
 UNSAID = {"qwen2_moe-windows": ["layer_types"]}
 
 
 def config_of(name):
-    kind = name.split("-")[0]
+    kind = PARTS.get(name.split("-")[0], name.split("-")[0])
     cls = CONFIG_MAPPING[kind]
     fields = cls().to_dict()
     small = {k: v for k, v in SMALL.items() if k in fields}
@@ -162,12 +184,12 @@ def config_of(name):
         small["layer_types"] = ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
     if kind == "smollm3":
         small.pop("layer_types", None)
-    return cls(**{**small, **MORE.get(name, {})})
+    return cls(**{**small, **MORE.get(name, MORE.get(kind, {}))})
 
 
-def parts_of(kind):
-    cls = CONFIG_MAPPING[kind]
-    text = {**config_of(PARTS[kind]).to_dict(), "pad_token_id": 0}
+def parts_of(name):
+    cls = CONFIG_MAPPING[name.split("-")[0]]
+    text = {**config_of(name).to_dict(), "pad_token_id": 0}
     if cls().vision_config is None:
         return cls(text_config=text, vision_config=None, audio_config=None)
     eye = cls().vision_config.to_dict()
@@ -183,12 +205,18 @@ def fill(model, bf16):
         if p.dim() == 1 and "norm" in name and "bias" not in name:
             values += p.data.mean()
         p.data.copy_(values.bfloat16().float() if bf16 else values)
+    for name, b in sorted(model.named_buffers()):
+        if name.endswith("e_score_correction_bias"):
+            values = torch.randn(b.shape, generator=generator) * 0.3
+            b.copy_(values.bfloat16().float() if bf16 else values)
+        elif name.endswith("tid2eid"):
+            b.copy_(torch.randint(4, b.shape, generator=generator))
 
 
 def model_of(kind):
     if kind in ("bert", "t5-encoder"):  # their rows are the last hidden states
         return (AutoModel.from_config if kind == "bert" else T5EncoderModel)(config_of(kind))
-    if kind in PARTS:
+    if kind.split("-")[0] in PARTS:
         return AutoModelForImageTextToText.from_config(parts_of(kind))
     config = config_of(kind)
     maker = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
