@@ -40,7 +40,9 @@ class Lowering:
         if node.name in t.constants:
             if node.name in t.persistent:
                 return Const.buffer(t.persistent[node.name], t.constants[node.name])
-            return Const.literal(t.constants[node.name])
+            known = t.constants[node.name]
+            counts = known.shape == (1,) and not known.is_floating_point() and known.item() == text.ROWS
+            return ops_text.Count(known.shape) if counts else Const.literal(known)
         dims = [[], [(text.ROWS, TEXT)]]
         return Ids("tokens" if "tokens" in node.name else "positions", dims)
 
@@ -119,7 +121,7 @@ class Lowering:
             if node.op == "placeholder":
                 self.value[node] = self.placeholder(node)
             elif node in loops.loops:
-                Node.place = trace.module_of(node)
+                self.enter(node)
                 self.value[node] = named(node, lambda n: recurrence.told(self, loops, loops.loops[n]))
             elif loops.inside(node):
                 continue
@@ -133,12 +135,15 @@ class Lowering:
         name = trace.name_of(node.target)
         if name.startswith("_assert") or "sym_constrain" in name:
             return
-        Node.place = trace.module_of(node)
+        self.enter(node)
         self.value[node] = named(node, self.call)
+
+    def enter(self, node):
+        Node.place, Node.in_source = trace.module_of(node), trace.stands_in(node, self.traced.of_source)
 
     def step_of_loop(self, node, read):
         """A node of a loop's step; read: what of the text it is (steps.py)."""
-        Node.place = trace.module_of(node)
+        self.enter(node)
         if read:
             self.value[node] = recurrence.row(self.value[read[0]], *read[1::2])
             return
