@@ -5,6 +5,7 @@
 #include "graph/program.h"
 
 enum { HEAD_PARTS = 2 };  /* what the head's products read is kept twice as exact: program.h */
+enum { REFINED = 512 };   /* scores of a row that read the second part */
 enum { LOOK_BACK = 256 }; /* steps searched for a quantization or a table that exists already */
 
 struct lower {

@@ -130,14 +130,38 @@ static const struct weight *matrix_of(struct lower *l, const struct weight *w)
     return w->n_dims < 3 ? w : reshaped(l, w, w->dims[0] * w->dims[1], 1);
 }
 
+/* The product that gives scores, whatever each of them goes through afterwards; NULL: something else does. */
+static const struct node *scores_of(const struct graph *g)
+{
+    const struct node *n = &g->nodes[g->output];
+    while (n->op == OP_softcap || n->op == OP_add || n->op == OP_mul || n->op == OP_div)
+        n = &g->nodes[n->arg[0].value];
+    return n->op == OP_linear ? n : NULL;
+}
+
+/* The second part of x for the largest of a product's scores. */
+static void refine(struct lower *l, const struct step *product, struct view scores)
+{
+    struct step s = lower_step(STEP_REFINE, scores);
+    s.in[1] = product->in[0];
+    s.in[2] = lower_emit(l, lower_step(STEP_LARGEST, scores), 1 + REFINED, 1, 0);
+    s.weight = product->weight;
+    lower_emit(l, s, 0, 0, 0);
+}
+
 static struct view lower_linear(struct lower *l, const struct node *n)
 {
     const struct weight *w = matrix_of(l, n->arg[1].weight);
-    struct step s = lower_step(STEP_LINEAR,
-                               product_input(l, lower_input(l, n->arg[0].value), w, l->body ? HEAD_PARTS : 1));
+    const uint8_t parts = l->body ? HEAD_PARTS : 1;
+    const bool refined = l->body && mul_reads_q8(w->type) && scores_of(l->g) == n;
+    struct step s = lower_step(STEP_LINEAR, product_input(l, lower_input(l, n->arg[0].value), w, parts));
     s.weight = w;
     s.bias = n->arg[2].weight;
-    return lower_emit(l, s, (uint32_t)w->dims[1], 1, 0);
+    s.parts = refined ? 1 : parts;
+    const struct view scores = lower_emit(l, s, (uint32_t)w->dims[1], 1, 0);
+    if (refined)
+        refine(l, &s, scores);
+    return scores;
 }
 
 static struct view lower_head_linear(struct lower *l, const struct node *n)

@@ -27,6 +27,8 @@ static bool counts_fit(const struct program *p)
             n += (s->weight->dims[1] / 32 + 1) * (kind == PHASE_LINEAR ? 1 : s->n_matrices);
         else if (kind == PHASE_ATTEND || kind == PHASE_CHOOSE || kind == PHASE_STATE)
             n += p->max_rows * view_items(s->out);
+        else if (kind == PHASE_REFINE)
+            n += p->max_rows * view_items(s->in[2]);
     }
     return n <= UINT32_MAX;
 }
@@ -173,6 +175,7 @@ static void run_chunk(void *context, size_t phase_at, uint32_t chunk, int thread
     const struct phase *phase = &r->program->phases[phase_at];
     switch (phase->kind) {
     case PHASE_LINEAR: products_run(r, phase, chunk, thread); return;
+    case PHASE_REFINE: refine_run(r, &r->program->steps[phase->first], chunk, thread); return;
     case PHASE_EXPERTS: experts_run(r, phase, chunk, thread); return;
     case PHASE_ATTEND: run_attention(r, phase, chunk, thread); return;
     case PHASE_CHOOSE: choose_run(r, &r->program->steps[phase->first + chunk / r->n], chunk % r->n, thread); return;
@@ -187,6 +190,7 @@ static uint32_t count_chunks(const struct run *r, const struct phase *phase)
     uint32_t n = 0;
     switch (phase->kind) {
     case PHASE_LINEAR: return products_count(r, phase);
+    case PHASE_REFINE: return refine_count(r, &r->program->steps[phase->first]);
     case PHASE_EXPERTS: return experts_count(r, phase);
     case PHASE_STATE: return states_count(r, phase);
     case PHASE_SORT: return phase->n;
@@ -240,7 +244,7 @@ static uint64_t weight_bytes(const struct program *p)
     uint64_t bytes = 0;
     for (size_t i = 0; i < p->n_steps; i++) {
         const struct step *s = &p->steps[i];
-        if (!s->weight)
+        if (!s->weight || s->op == STEP_REFINE) /* which reads some rows again */
             continue;
         uint64_t rows = step_kind(s->op) == PHASE_LINEAR ? s->weight->dims[1] : 1;
         if (s->op == STEP_NGRAMS)
@@ -258,7 +262,7 @@ static void print_program(const struct program *p, const char *name, struct buff
 {
     static const char *const kinds[] = {
         [PHASE_ROWS] = "rows",     [PHASE_LINEAR] = "linear", [PHASE_SORT] = "sort",     [PHASE_EXPERTS] = "experts",
-        [PHASE_ATTEND] = "attend", [PHASE_STATE] = "state",   [PHASE_CHOOSE] = "choose",
+        [PHASE_ATTEND] = "attend", [PHASE_STATE] = "state",   [PHASE_CHOOSE] = "choose", [PHASE_REFINE] = "refine",
     };
     buffer_printf(out, "%s: %zu steps in %zu phases, %zu bytes for %zu rows\n", name, p->n_steps, p->n_phases, p->bytes,
                   p->max_rows);

@@ -8,14 +8,13 @@ enum { GATHERED = 16 };             /* rows that are brought together for one of
 
 /* ---- one matrix ---- */
 
-/* Where the products of quantized rows go: into the output, or beside it where rows have two parts. */
+/* Where the products of quantized rows go: into the output, or beside it where two parts are read. */
 static void read_q8(const struct run *r, const struct step *s, struct mul *m, char *sums)
 {
-    const size_t parts = r->program->tables[s->in[0].table].parts;
     m->xq = run_q8(r, s->in[0].table);
-    if (parts == 1)
+    if (s->parts == 1)
         return;
-    m->n_tokens = r->n * parts;
+    m->n_tokens = r->n * s->parts;
     m->y = (float *)(void *)sums;
     m->y_stride = m->n_rows;
 }
@@ -43,7 +42,7 @@ static void multiply(const struct run *r, const struct step *s, size_t from, siz
         m.x = run_row(r, s->in[0], 0, thread);
     kernels_mul(p->kernels, w->type)(&m);
     for (size_t t = 0; m.n_tokens > r->n && t < r->n; t++)
-        p->kernels->add(y + t * s->out.size, m.y + 2 * t * m.y_stride, m.y + (2 * t + 1) * m.y_stride, m.n_rows);
+        p->kernels->add(y + t * s->out.size, m.y + t * m.y_stride, m.y + (r->n + t) * m.y_stride, m.n_rows);
     for (size_t t = 0; s->bias && t < r->n; t++)
         p->kernels->add(y + t * s->out.size, y + t * s->out.size, (const float *)s->bias->data + from, m.n_rows);
 }
@@ -55,6 +54,42 @@ void products_run(const struct run *r, const struct phase *phase, uint32_t chunk
         chunk -= s->n_slabs;
     size_t n_rows = s->weight->dims[1], from = (size_t)chunk * s->slab;
     multiply(r, s, from, chunk + 1 == s->n_slabs ? n_rows : from + s->slab, thread);
+}
+
+/* ---- the second part of activations for some scores ---- */
+
+static size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
+
+static uint32_t chunks_of_row(const struct step *s) { return (view_items(s->in[2]) + SLAB - 1) / SLAB; }
+
+uint32_t refine_count(const struct run *r, const struct step *s) { return chunks_of_row(s) * (uint32_t)r->n; }
+
+void refine_run(const struct run *r, const struct step *s, uint32_t chunk, int thread)
+{
+    const struct plan *p = r->plan;
+    const struct weight *w = s->weight;
+    const size_t row = chunk / chunks_of_row(s), from = chunk % chunks_of_row(s) * SLAB, k = w->dims[0];
+    const uint32_t *list = (const uint32_t *)(const void *)run_row(r, s->in[2], row, thread), *at = list + 1 + from;
+    const size_t n = *list < from ? 0 : *list - from < SLAB ? *list - from : SLAB;
+    char *scratch = p->scratch + (size_t)thread * p->scratch_bytes, *rows = scratch + aligned(mul_scratch_bytes(k));
+    float y[SLAB], *scores = run_row(r, s->in[0], row, thread);
+    for (size_t i = 0; i < n; i++)
+        memcpy(rows + i * w->row_bytes, (const char *)w->data + at[i] * w->row_bytes, w->row_bytes);
+    const struct mul m = {
+        .y = y,
+        .y_stride = n,
+        .w = rows,
+        .row_bytes = w->row_bytes,
+        .n_rows = n,
+        .k = k,
+        .xq = q8_row(run_q8(r, s->in[1].table), r->n + row, k),
+        .n_tokens = 1,
+        .scratch = scratch,
+    };
+    if (n > 0)
+        kernels_mul(p->kernels, w->type)(&m);
+    for (size_t i = 0; i < n; i++)
+        scores[at[i]] += y[i];
 }
 
 /* ---- cutting ---- */
@@ -161,11 +196,14 @@ size_t products_scratch_bytes(const struct program *p)
     size_t most = 0;
     for (size_t i = 0; i < p->n_steps; i++) {
         const struct step *s = &p->steps[i];
+        const enum phase_kind kind = step_kind(s->op);
         struct gathered unused;
-        if (!s->weight || (step_kind(s->op) != PHASE_LINEAR && step_kind(s->op) != PHASE_EXPERTS))
+        if (kind != PHASE_LINEAR && kind != PHASE_REFINE && kind != PHASE_EXPERTS)
             continue;
-        size_t bytes = (mul_scratch_bytes(s->weight->dims[0]) + 63) / 64 * 64;
-        if (step_kind(s->op) == PHASE_EXPERTS)
+        size_t bytes = aligned(mul_scratch_bytes(s->weight->dims[0]));
+        if (kind == PHASE_REFINE)
+            bytes += SLAB * s->weight->row_bytes;
+        if (kind == PHASE_EXPERTS)
             bytes += lay_out(NULL, s->weight->dims[0], &unused);
         most = bytes > most ? bytes : most;
     }
@@ -204,7 +242,7 @@ static void multiply_group(const struct run *r, const struct step *s, const stru
     const struct weight *w = s->weight;
     char *scratch = p->scratch + (size_t)thread * p->scratch_bytes;
     struct gathered place;
-    lay_out(scratch + (mul_scratch_bytes(w->dims[0]) + 63) / 64 * 64, w->dims[0], &place);
+    lay_out(scratch + aligned(mul_scratch_bytes(w->dims[0])), w->dims[0], &place);
     const size_t first = g->matrix * w->dims[1] + from;
     struct mul m = {
         .y = place.y,

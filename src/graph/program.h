@@ -12,8 +12,9 @@
  * from what the body leaves, for the rows that are asked for.
  *
  * What the head's products read is quantized in two parts: the second is what rounding took off the first. Nothing
- * after them evens out their error, and it is a third of the whole: with one part SmolLM2 Q4_1's mean KL from the exact
- * distributions is 0.0028, with two 0.0019. The weights are still read once. */
+ * after them evens out their error. The weights are still read once, but of the product that gives the scores: there
+ * the first part meets all rows of the matrix, the second only those that the largest scores belong to
+ * (docs/decisions/0006-second-part-of-the-head.md). */
 #ifndef GRAPH_PROGRAM_H
 #define GRAPH_PROGRAM_H
 
@@ -83,9 +84,11 @@ enum step_op {
     STEP_STORE,
     STEP_COPY,
     STEP_GATHER,
+    STEP_LARGEST, /* which of its scores are refined */
     /* all rows */
     STEP_LINEAR,
-    STEP_SORT, /* which rows chose which expert: select.c */
+    STEP_REFINE, /* adds the second part of activations to those scores */
+    STEP_SORT,   /* which rows chose which expert: select.c */
     STEP_EXPERTS,
     STEP_HEAD_LINEAR,
     STEP_ATTEND,
@@ -100,7 +103,16 @@ enum step_op {
     STEP_SELECTIVE_SCAN,
     N_STEP_OPS
 };
-enum phase_kind { PHASE_ROWS, PHASE_LINEAR, PHASE_SORT, PHASE_EXPERTS, PHASE_ATTEND, PHASE_CHOOSE, PHASE_STATE };
+enum phase_kind {
+    PHASE_ROWS,
+    PHASE_LINEAR,
+    PHASE_REFINE,
+    PHASE_SORT,
+    PHASE_EXPERTS,
+    PHASE_ATTEND,
+    PHASE_CHOOSE,
+    PHASE_STATE
+};
 enum { STEP_INPUTS = 6 };
 
 /* Inputs of an ATTEND step; all but the queries and the cache may be none. NEAR: what queries have for distances. */
@@ -110,7 +122,7 @@ struct step {
     enum step_op op;
     enum activation function; /* ACTIVATE, GATE */
     int32_t phase;
-    struct view in[STEP_INPUTS], out; /* QUANTIZE and LINEAR: a quantized table's view has offset 0 */
+    struct view in[STEP_INPUTS], out; /* QUANTIZE, LINEAR, REFINE: a quantized table's view has offset 0 */
     const struct weight *weight, *bias;
     const struct rope *rope;
     const struct node *node; /* ATTEND, STORE: its cache and numbers; EMBED: what picks */
@@ -119,6 +131,7 @@ struct step {
     uint32_t n_matrices;    /* SORT, EXPERTS, HEAD_LINEAR: of the weight */
     uint32_t n_places;      /* EXPERTS: results in a row */
     bool each;              /* EXPERTS: an input for each of them, not one for all */
+    uint8_t parts;          /* LINEAR: those of its input that it reads */
     uint32_t slab, n_slabs; /* products: rows of a chunk, chunks of a matrix; set for each run */
 };
 
@@ -203,6 +216,8 @@ void run_selection(const struct run *r, const struct step *s, const float *a, co
 /* Chunks of a phase, and running one of them. */
 uint32_t products_count(const struct run *r, const struct phase *phase);
 void products_run(const struct run *r, const struct phase *phase, uint32_t chunk, int thread);
+uint32_t refine_count(const struct run *r, const struct step *s);
+void refine_run(const struct run *r, const struct step *s, uint32_t chunk, int thread);
 uint32_t experts_count(const struct run *r, const struct phase *phase);
 void experts_run(const struct run *r, const struct phase *phase, uint32_t chunk, int thread);
 void experts_sort(const struct run *r, const struct step *s);

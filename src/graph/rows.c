@@ -98,11 +98,11 @@ static void quantize(const struct run *r, const struct step *s, size_t row, cons
 {
     const struct kernels *kernels = r->plan->kernels;
     const size_t k = view_items(s->out), parts = r->program->tables[s->out.table].parts;
-    const struct q8 all = run_q8(r, s->out.table), first = q8_row(all, row * parts, k);
+    const struct q8 all = run_q8(r, s->out.table), first = q8_row(all, row, k);
     kernels->quantize_q8(first, x, k);
     if (parts == 1)
         return;
-    const struct q8 second = q8_row(all, row * parts + 1, k);
+    const struct q8 second = q8_row(all, r->n + row, k);
     for (size_t b = 0; b < k / Q_BLOCK; b++) {
         float rest[Q_BLOCK];
         for (size_t i = 0; i < Q_BLOCK; i++)
@@ -148,6 +148,13 @@ static void store(const struct run *r, const struct step *s, size_t row, const f
                                                                                                : k->kv_store_q8_0;
         fn(at, at + layout->key_bytes[c], b->position % KV_PAGE, key, value, s->in[0].size, s->in[1].size);
     }
+}
+
+/* How many they are, and which. */
+static void largest(const struct kernels *k, const struct step *s, const float *x, float *out)
+{
+    uint32_t *list = (uint32_t *)(void *)out;
+    *list = (uint32_t)k->largest(list + 1, x, view_items(s->in[0]), view_items(s->out) - 1);
 }
 
 static void copy(const struct step *s, const float *x, float *out)
@@ -286,6 +293,7 @@ static void move(const struct run *r, const struct step *s, size_t row, const fl
     case STEP_SINCOS: sincos_of(s, a, out); break;
     case STEP_GATHER: gather(r, s, row, out); break;
     case STEP_COPY: copy(s, a, out); break;
+    case STEP_LARGEST: largest(r->plan->kernels, s, a, out); break;
     default: arithmetic(r->plan->kernels, s, a, b, out); break;
     }
 }

@@ -13,6 +13,7 @@ enum phase_kind step_kind(enum step_op op)
 {
     switch (op) {
     case STEP_LINEAR: return PHASE_LINEAR;
+    case STEP_REFINE: return PHASE_REFINE;
     case STEP_SORT: return PHASE_SORT;
     case STEP_EXPERTS:
     case STEP_HEAD_LINEAR: return PHASE_EXPERTS;
@@ -64,7 +65,9 @@ const char *step_name(enum step_op op)
         [STEP_STORE] = "store",
         [STEP_COPY] = "copy",
         [STEP_GATHER] = "gather",
+        [STEP_LARGEST] = "largest",
         [STEP_LINEAR] = "linear",
+        [STEP_REFINE] = "refine",
         [STEP_SORT] = "sort",
         [STEP_EXPERTS] = "experts",
         [STEP_HEAD_LINEAR] = "head_linear",
@@ -124,6 +127,8 @@ static void place_in_phases(struct program *p)
         p->phases[at].n++;
         struct table *out = &p->tables[s->out.table];
         out->first = out->last = s->phase;
+        if (s->op == STEP_REFINE) /* its scores are ready then */
+            p->tables[s->in[0].table].first = s->phase;
         for (int j = 0; j < STEP_INPUTS && s->op != STEP_GATHER; j++)
             if (s->in[j].table >= 0 && p->tables[s->in[j].table].last < s->phase)
                 p->tables[s->in[j].table].last = s->phase;

@@ -16,6 +16,7 @@ static void overlay_ref(struct kernels *k)
 {
     floats_overlay_ref(k);
     scans_overlay_ref(k);
+    largest_overlay_ref(k);
     quantize_overlay_ref(k);
     kv_store_overlay_ref(k);
     attend_overlay_ref(k);
@@ -39,6 +40,7 @@ static void overlay_avx2(struct kernels *k)
 {
     floats_overlay_avx2(k);
     scans_overlay_avx2(k);
+    largest_overlay_avx2(k);
     quantize_overlay_avx2(k);
     kv_store_overlay_avx2(k);
     attend_overlay_avx2(k);
@@ -58,6 +60,7 @@ static void overlay_avx512(struct kernels *k)
 {
     floats_overlay_avx512(k);
     scans_overlay_avx512(k);
+    largest_overlay_avx512(k);
     quantize_overlay_avx512(k);
     kv_store_overlay_avx512(k);
     attend_overlay_avx512(k);
@@ -72,6 +75,7 @@ static void overlay_neon(struct kernels *k)
 {
     floats_overlay_neon(k);
     scans_overlay_neon(k);
+    largest_overlay_neon(k);
     quantize_overlay_neon(k);
     kv_store_overlay_neon(k);
     attend_overlay_neon(k);

@@ -24,6 +24,7 @@ enum {
     Q_BLOCK = 32,       /* activations share a scale in blocks of this many */
     KV_PAGE = 64,       /* positions in a page of the KV cache */
     KV_HEAD_MAX = 1024, /* numbers of a head that attention has room for */
+    LARGEST_MOST = 1024,
 };
 
 /* Rows of activations quantized to 8 bits: x[t][i] is about d[t][i / 32] * q[t][i]. k is a multiple of 32. */

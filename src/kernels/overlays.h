@@ -12,12 +12,16 @@
 
 void floats_overlay_ref(struct kernels *k);
 void scans_overlay_ref(struct kernels *k);
+void largest_overlay_ref(struct kernels *k);
 void floats_overlay_avx2(struct kernels *k);
 void scans_overlay_avx2(struct kernels *k);
+void largest_overlay_avx2(struct kernels *k);
 void floats_overlay_avx512(struct kernels *k);
 void scans_overlay_avx512(struct kernels *k);
+void largest_overlay_avx512(struct kernels *k);
 void floats_overlay_neon(struct kernels *k);
 void scans_overlay_neon(struct kernels *k);
+void largest_overlay_neon(struct kernels *k);
 void quantize_overlay_ref(struct kernels *k);
 void quantize_overlay_avx2(struct kernels *k);
 void quantize_overlay_avx512(struct kernels *k);

@@ -376,12 +376,13 @@ static void views_of_one_table(void **state)
     (void)state;
     float alone[64], beside[64];
     scores_of("arch a graph(t) { x = linear(embed(t, token_embd), token_embd) y = slice(heads(x, 2), 0, 32)\n"
-              "  for l in layers(\"blk\", 1) { z = linear(y, l.attn_q) } return z }",
+              "  for l in layers(\"blk\", 1) { z = linear(y, l.attn_output) } return z }",
               alone);
-    scores_of("arch a graph(t) { x = linear(embed(t, token_embd), token_embd) y = slice(heads(x, 2), 0, 32)\n"
-              "  for l in layers(\"blk\", 1) { z = linear(slice(x, 0, 64), l.attn_q) * 0 + linear(y, l.attn_q) }\n"
-              "  return z }",
-              beside);
+    scores_of(
+        "arch a graph(t) { x = linear(embed(t, token_embd), token_embd) y = slice(heads(x, 2), 0, 32)\n"
+        "  for l in layers(\"blk\", 1) { z = linear(slice(x, 0, 64), l.attn_output) * 0 + linear(y, l.attn_output) }\n"
+        "  return z }",
+        beside);
     assert_memory_equal(alone, beside, sizeof alone);
 }
 

@@ -110,6 +110,12 @@ NUMBERS_KERNEL(quantize_q8, b->q, b->x, NUMBERS)
 
 static void run_max_index(struct bench *b) { b->y[0] = (float)b->k->max_index(b->x, NUMBERS); }
 
+static void run_largest(struct bench *b)
+{
+    uint32_t at[64];
+    b->y[0] = (float)b->k->largest(at, b->x, NUMBERS, 64);
+}
+
 static void bench_numbers(struct bench *b)
 {
     static const struct {
@@ -129,6 +135,7 @@ static void bench_numbers(struct bench *b)
         {"rope_halves", run_rope_halves},
         {"quantize_q8", run_quantize_q8},
         {"max_index", run_max_index},
+        {"largest", run_largest},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         printf("%-7s %-12s %8.2f G numbers/s\n", b->k->cpu, rows[i].name, 1e-9 * NUMBERS / fastest(rows[i].run, b));

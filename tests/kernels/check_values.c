@@ -47,6 +47,17 @@ static void call_max_index(const struct kernels *k, void *arg)
     v->y[0] = (float)k->max_index(v->x, v->n);
 }
 
+/* Their indices as floats, and how many they are. */
+static void call_largest(const struct kernels *k, void *arg)
+{
+    const struct values *v = arg;
+    uint32_t at[LARGEST_MOST];
+    const size_t n = k->largest(at, v->x, v->n, v->n / 3 + 1);
+    for (size_t i = 0; i < n; i++)
+        v->y[i] = (float)at[i];
+    v->y[v->n - 1] = (float)n;
+}
+
 static void call_sum(const struct kernels *k, void *arg)
 {
     const struct values *v = arg;
@@ -93,6 +104,7 @@ static const struct row {
     {ID_rope_halves, call_rope_halves, true, false, true},
     {ID_rope_halves, call_rope_in_place, true, false, true},
     {ID_max_index, call_max_index, false, false, false},
+    {ID_largest, call_largest, false, false, false},
 };
 
 static void check_row(const struct pair *p, const struct row *row, size_t n, enum fill fill, enum side side)
