@@ -70,13 +70,15 @@ static double vector_distance(const struct golden *g, andiron_model *model, andi
     return s ? -1 : far / g->largest;
 }
 
+enum { N_SOURCE = 5 };
+
 static andiron_status read_source(const struct golden *g, const andiron_model *model, andiron_session *session,
                                   andiron_error *e)
 {
     if (!model->graph.reads_source)
         return ANDIRON_OK;
     return g->source ? andiron_session_read_source(session, g->source, g->n_source, e)
-                     : andiron_session_read_source(session, g->tokens, 13, e);
+                     : andiron_session_read_source(session, g->tokens, N_SOURCE, e);
 }
 
 double golden_distance(const struct golden *g, andiron_model *model, size_t step, andiron_error *e)
@@ -111,7 +113,6 @@ double golden_distance(const struct golden *g, andiron_model *model, size_t step
 
 bool golden_right(const char *model_path, const char *golden_path, const andiron_model_options *options, double limit)
 {
-    enum { N_SOURCE = 5 };
     static const size_t steps[] = {64, 1, 5};
     const char *name = strrchr(model_path, '/') + 1;
     struct golden g;
@@ -123,10 +124,6 @@ bool golden_right(const char *model_path, const char *golden_path, const andiron
         return false;
     }
     golden_open(&g, golden_path);
-    if (model->graph.reads_source) {
-        g.source = g.tokens;
-        g.n_source = N_SOURCE;
-    }
     bool all = true;
     for (size_t i = 0; i < (model->graph.whole_texts || g.is_vector ? 1 : 3); i++) {
         far[i] = golden_distance(&g, model, steps[i], &e);

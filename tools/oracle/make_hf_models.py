@@ -167,7 +167,7 @@ PARTS = {"gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "ministra
 SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "depth": 1,
              "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
              "num_position_embeddings": 16, "projection_intermediate_size": 16}
-SOURCE = 13  # an encoder-decoder reads so many of the tokens first
+SOURCE = 5  # an encoder-decoder reads so many of the tokens first
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
 UNSAID = {"qwen2_moe-windows": ["layer_types"]}
