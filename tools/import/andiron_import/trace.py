@@ -68,6 +68,10 @@ class Trace:
                 program = torch.export.export(_Numbers(model), inputs, strict=False)
             program = program.run_decompositions({})
             program = program.run_decompositions(smaller(program.graph))
+        for node in reversed(program.graph.nodes):
+            if node.op == "call_function" and name_of(node.target).startswith(("_assert", "sym_constrain")):
+                program.graph.erase_node(node)
+        program.graph.eliminate_dead_code()
         signature = program.graph_signature
         self.padding = heads.padding(model)
         cut = lambda names: {k: v.removeprefix("model.") for k, v in names.items()}
