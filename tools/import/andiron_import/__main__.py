@@ -72,7 +72,7 @@ def run(directory, path, kind="f16", andiron="andiron", trust=False):
     untraced = copy.deepcopy(config)
     imported = Imported(heads.with_parts(weights.model_of(model_class, config, directory), directory))
     if imported.n_parameters <= WHOLE:
-        whole = model_class.from_pretrained(directory, config=untraced, dtype="float32").eval()
+        whole = weights.whole_model_of(model_class, untraced, directory)
         worst = proven(heads.with_parts(whole, directory), imported, path, andiron)
     else:
         worst = proven_small(model_class, untraced, imported, path, andiron)

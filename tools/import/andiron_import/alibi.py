@@ -2,7 +2,7 @@
 import torch
 
 from . import text
-from .fuse import scale_of
+from .patterns import scale_of
 from .rows import as_rows, joined, ordered
 from .values import TEXT, Const, Node, Refused, Rows
 

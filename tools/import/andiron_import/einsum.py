@@ -1,7 +1,7 @@
 """torch.einsum: products with matrices, scores and their sums of values, and products within a row, by its letters."""
 import math
 
-from . import text
+from . import indexer, text
 from .ops_layers import mixed, product
 from .ops_numbers import summed
 from .rows import OPS, as_rows, combine, op, text_dim
@@ -106,6 +106,8 @@ def with_values(s, a, v, b, out, size):
     k_text = a[next(i for i, d in enumerate(s.layout.dims) if (text.ROWS, KEYS) in d)]
     both = [c for c in a if c in b and c != k_text]
     own, new = [c for c in a if c not in b], [c for c in b if c not in a]
+    if k_text not in b and s.by == "relu" and len(own := [c for c in a if c not in out]) == 1:
+        return indexer.weighed(in_order(v, b, [c for c in out if c != k_text] + own), s, [size[c] for c in out])
     if k_text not in b or k_text in out:
         raise Refused("scores that are summed over no place")
     s = in_order(s, a, [*both, *own, k_text])

@@ -48,23 +48,34 @@ def with_inputs(node, same):
 def merged(output, layers):
     """Nodes of a layer that compute the same become one; of positions alone, those of all layers. And the latter."""
     same, by_key, signs, free = {}, {}, {}, set()
-    for old in in_order(output):
-        node = fused(with_inputs(old, same))
+
+    def put(node):
+        """It, or the first that computes the same."""
+        node.inputs = [(i if i in signs else put(i), h) for i, h in node.inputs]  # a rewrite may have made some
         weights = tuple((k, w.key, b.key if b is not None else None) for k, (w, b) in sorted(node.weights.items()))
-        sign = hash((node.op, tuple((signs[i], h) for i, h in node.inputs), tuple(sorted(node.attrs.items())), weights))
-        reads = [i for i, _ in node.inputs]
-        of_positions = node.op == "numbers" and node.attrs["ids"] == "positions" or (
-            node.op not in STATEFUL and any(i in free for i in reads)
-            and all(i in free or is_constant(i, layers) for i in reads)
-            and all(layers.of(p) is None for w, _ in node.weights.values() for p in w.parameters))
-        key = sign if of_positions else (sign, layers.place(node))
-        signs[node] = id(node) if node.op in STATEFUL else sign
-        same[old] = node if node.op in STATEFUL else by_key.setdefault(key, node)
-        if of_positions:
-            free.add(same[old])
+        signs[node] = hash((node.op, tuple((signs[i], h) for i, h in node.inputs), tuple(sorted(node.attrs.items())),
+                            weights))
+        if node.op in STATEFUL:
+            signs[node] = id(node)
+            return node
+        key = signs[node] if is_of_positions(node, layers, free) else (signs[node], layers.place(node))
+        first = by_key.setdefault(key, node)
+        if key == signs[node]:
+            free.add(first)
+        return first
+    for old in in_order(output):
+        same[old] = put(fused(with_inputs(old, same)))
     for node in list(free):
         free |= {i for i, _ in node.inputs}
     return same[output], free
+
+
+def is_of_positions(node, layers, free):
+    """Are its numbers made of positions alone? free: earlier nodes of which that is known."""
+    reads = [i for i, _ in node.inputs]
+    return node.op == "numbers" and node.attrs["ids"] == "positions" or (
+        any(i in free for i in reads) and all(i in free or is_constant(i, layers) for i in reads)
+        and all(layers.of(p) is None for w, _ in node.weights.values() for p in w.parameters))
 
 
 def share_caches(nodes, layers):

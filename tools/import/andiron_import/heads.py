@@ -28,14 +28,12 @@ def class_of(directory, trust=False):
         raise Refused("the folder has no config.json") from e
     except ValueError as e:
         raise Refused(f"config.json: {e}") from e
-    if said.get("quantization_config"):
-        raise Refused("its weights are packed (quantization_config in config.json), plain ones are read here; andiron "
-                      "run reads such a folder itself where it knows the type")
     own = {} if said.get("model_type") in CONFIG_MAPPING else said.get("auto_map") or {}
     if own and not trust:
         raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(set(own.values())))}); read "
                       "them, then say --trust-remote-code")
     config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=bool(own))
+    config.__dict__.pop("quantization_config", None)  # packed.py reads such weights
     if "AutoModelForCausalLM" in own:
         return get_class_from_dynamic_module(own["AutoModelForCausalLM"], directory), config
     named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)

@@ -1,6 +1,7 @@
 """Sparse attention: an indexer's scores, and the positions that they choose, as one `choose` (DeepSeek-V3.2, 2025)."""
+from .masks import words_of
 from .rows import number_of, op, ordered
-from .values import Mask, Node, Refused
+from .values import Node, Refused
 
 
 class Relevance:
@@ -20,7 +21,7 @@ class Chosen:
         self.node, self.shape = node, tuple(shape)
 
 
-def summed(weights, s, shape):
+def weighed(weights, s, shape):
     """Scores of which relu was taken, by a weight for each head."""
     if s.q.shape[1] != weights.shape[-1] or s.cap or s.plus:
         raise Refused("scores of an indexer that are not summed by a weight for each head")
@@ -28,9 +29,10 @@ def summed(weights, s, shape):
 
 
 def masked(s, mask):
-    if not isinstance(mask, Mask):
+    words = words_of(mask)
+    if not words:
         raise Refused("scores of an indexer with a mask that is computed")
-    return s.but(words=s.words + tuple(mask.words.split("&")))
+    return s.but(words=s.words + words)
 
 
 def chosen(s, n, shape):

@@ -112,7 +112,7 @@ def _(plain, t, q, k, v, mask, sinks, *more):
     first = plain(t, q, k.first, v.first, mask.first, sinks, *more).node
     first.attrs["open"], first.n = 1, first.n + 2 * first.heads
     entries = mask.second
-    chosen = seen.Seen(entries.node, entries.shape, True) if entries.node else Mask("causal", entries.shape)
+    chosen = seen.Seen(entries.node, entries.shape) if entries.node else Mask("causal", entries.shape)
     out = plain(t, q, k.second, v.second, chosen, None, *more)
     out.node.attrs["every"] = entries.size
     out.node.inputs.append((first, first.heads))

@@ -1,31 +1,77 @@
 """The largest of a row's numbers, and numbers put back to the places where they were."""
 import math
 
+from . import text
+from .ops_moves import Ids
 from .ops_numbers import chosen, last
 from .rows import apply, as_rows, combine, number_of, op, ordered, per_row, unary
-from .values import Aside, Node, Refused, Rows
+from .values import Const, Fill, Node, Refused, Rows, alike
 
 
 def largest(x, n, dim, shapes):
-    """The n largest numbers and their places; of several rows, the numbers alone."""
+    """The n largest numbers and their places, in each row of the last dimension."""
     x = as_rows(x)
     node, rows = last(x)
     if dim % len(x.dims) != len(x.dims) - 1:
         raise Refused("the largest numbers of another dimension than the last")
-    size, best = node.n // rows, None
-    for r in range(rows):
-        row = node if rows == 1 else Node("slice", [(node, 1)], size, 1, {"start": r * size, "n": size})
-        places = Node("top", [(row, 1)], n, 1, {"n": n})
-        found = Node("pick", [(row, 1), (places, 1)], n)
-        best = found if best is None else Node("concat", [(best, 1), (found, 1)], best.n + n)
-    return [Rows.of(best, shapes[0]), Rows.of(places, shapes[1]) if rows == 1 else SeveralPlaces()]
+    places = [Node("top", [(part_of(node, r, rows), 1)], n, 1, {"n": n}) for r in range(rows)]
+    found = picked(node, places)
+    return [Rows.of(found, shapes[0]), Rows.of(side_by_side(places), shapes[1])]
 
 
-class SeveralPlaces(Aside):
-    """Places of the largest numbers of several rows, which are not told."""
+def part_of(node, i, parts):
+    n = node.n // parts
+    return node if parts == 1 else Node("slice", [(node, 1)], n, 1, {"start": i * n, "n": n})
 
-    def __getattr__(self, name):
-        raise Refused("places of the largest numbers of several rows, where one row's are covered")
+
+def side_by_side(nodes):
+    out = nodes[0]
+    for more in nodes[1:]:
+        out = Node("concat", [(out, 1), (more, 1)], out.n + more.n)
+    return out
+
+
+def picked(node, places):
+    """The numbers at those places, of as many parts of the node as there are nodes of places."""
+    return side_by_side([Node("pick", [(part_of(node, i, len(places)), 1), (p, 1)], p.n) for i, p in enumerate(places)])
+
+
+def tops(places):
+    """The nodes that places were joined of."""
+    return [n for i, _ in places.inputs for n in tops(i)] if places.op == "concat" else [places]
+
+
+@op("gather.default")
+def _(t, x, dim, places):
+    known = x.known() if isinstance(x, Const) and isinstance(places, Ids) else None
+    if known is not None and (known == known.reshape(-1)[0]).all():  # the same number at each place
+        return Fill(float(known.reshape(-1)[0]), t.shape)
+    x = as_rows(x)
+    node, rows = last(x)
+    of = tops(ordered(places)) if isinstance(places, Rows) else []
+    if dim % len(x.dims) != len(x.dims) - 1 or len(of) != rows:
+        raise Refused("numbers gathered from several rows")
+    return Rows.of(picked(node, of), t.shape)
+
+
+@op("_embedding_bag.default", "_embedding_bag_forward_only.default", "embedding_bag.default")
+def _(t, table, places, offsets=None, scale=False, mode=0, sparse=False, weights=None, *_):
+    """places [text * n]: a sum of the table's rows, each times its weight."""
+    if mode != 0 or not isinstance(places, Rows) or t.shape[0][0] != text.ROWS:
+        raise Refused("rows of a table whose mean or maximum is taken, or not of the text's rows")
+    each = rows_at(table, ordered(places))
+    by = alike(each.heads, 1) if weights is None else ordered(weights)
+    return [Rows.of(Node("mix", [(each, each.heads), (by, 1)], table.shape[1]), t.shape[0])]
+
+
+def rows_at(table, places):
+    """A table's rows at computed places: of experts with one input, which is 1."""
+    (rows, d), n = table.shape, places.n
+    if rows > 1 << 24:
+        raise Refused("a table of more than 2^24 rows that is read at computed places")
+    at = Node("places", [(places, 1)], n, 1, {"n": rows})
+    columns = table.then(lambda w: w[:, :, None], (rows, d, 1), "columns")
+    return Node("experts", [(alike(1, 1), 1), (at, 1)], n * d, n, {}, {"weight": (columns, None)})
 
 
 @op("topk.default")

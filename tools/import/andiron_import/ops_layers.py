@@ -4,6 +4,7 @@ import math
 import torch
 
 from . import indexer, text
+from .ops_largest import rows_at, tops
 from .ops_moves import Ids
 from .ops_numbers import last, summed
 from .rows import BIG, apply, as_rows, combine, joined, make, number_of, op, ordered, per_row
@@ -58,6 +59,8 @@ def _(t, bias, x, weight):
 
 @op("mm.default", "matmul.default", "bmm.default", "mv.default")
 def _(t, a, b):
+    if a.shape[-1] == 1 and Const in (type(a), type(b)) and len(a.shape) > 1 < len(b.shape):
+        return combine("mul", a, b, t.shape)
     if isinstance(b, Const) and len(b.shape) == 1:
         return product(as_rows(a), b.then(lambda w: w[None], (1, *b.shape), "row"), None, (*t.shape, 1)).view(t.shape)
     if isinstance(a, Rows) and isinstance(b, Const) and math.prod(b.shape[:-2]) == 1:
@@ -104,7 +107,7 @@ def _(t, weight, ids, *_):
     if isinstance(ids, Fill):
         n = int(ids.number)
         return as_rows(weight.then(lambda w: w[n], (*[1] * (len(t.shape) - 1), t.shape[-1]), f"row{n}")).expand(t.shape)
-    raise Refused("a table that is read at computed places")
+    return Rows.of(rows_at(weight, ordered(ids)), t.shape)
 
 
 @op("conv1d.default", "convolution.default")
@@ -137,23 +140,6 @@ def _(t, ids, table, multipliers, sizes, offsets, end, n_tokens):
 
 
 # ---- choosing experts
-
-@op("gather.default")
-def _(t, x, dim, places):
-    known = x.known() if isinstance(x, Const) and isinstance(places, Ids) else None
-    if known is not None and (known == known.reshape(-1)[0]).all():  # the same number at each place
-        return Fill(float(known.reshape(-1)[0]), t.shape)
-    x = as_rows(x)
-    node, heads = last(x)
-    if heads != 1 or dim % len(x.dims) != len(x.dims) - 1 or not isinstance(places, Rows):
-        raise Refused("numbers gathered from several rows")
-    return Rows.of(Node("pick", [(node, 1), (ordered(places), 1)], t.shape[-1]), t.shape)
-
-
-def tops(places):
-    """The nodes that places were joined of."""
-    return [n for i, _ in places.inputs for n in tops(i)] if places.op == "concat" else [places]
-
 
 @op("expert_linear.default")
 def _(t, x, places, weight, bias, transposed):

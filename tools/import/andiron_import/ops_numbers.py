@@ -67,7 +67,7 @@ def _(t, x):
 def _(t, x, n):
     if n == 0.5:
         return apply("sqrt", x)
-    if n in (2, 3, 4):
+    if n in range(2, 9):
         out = x
         for _ in range(int(n) - 1):
             out = combine("mul", out, x, t.shape)
@@ -76,7 +76,9 @@ def _(t, x, n):
         return reciprocal(apply("sqrt", x))
     if n == -1:
         return reciprocal(x)
-    raise Refused(f"x to the power of {n}")
+    if n == int(n):
+        raise Refused(f"x to the power of {n}")
+    return apply("exp", combine("mul", apply("log", apply("clamp", x, low=1e-37, high=BIG)), float(n), t.shape))
 
 
 @op("pow.Scalar")

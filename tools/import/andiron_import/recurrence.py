@@ -128,21 +128,18 @@ class Variable:
         by = varies(spread(r.by, self.shape))
         others = (i for i in reversed(range(len(self.shape))) if i != key and i not in by)
         value = next((i for i in others if self.shape[i] > 1), None)
-        outer = [t for t in self.after.terms if isinstance(t, Outer)]
-        if value is None or len(outer) != 1 or len(self.after.terms) != 1:
+        pairs = [] if value is None else [sides(t, key, value) for t in self.after.terms]
+        plain, read = ([p for p in pairs if p and isinstance(p[1], Read) == of] for of in (False, True))
+        few = len(plain) < 2 and len(read) < 2 and pairs and None not in pairs
+        if not few or plain and read and number_of(read[0][1].plus) != 0:
             return None
-        k, v = outer[0].a, outer[0].b
-        if k.shape[value] != 1 or v.shape[key] != 1:
-            if isinstance(v, Read) or k.shape[key] != 1 or v.shape[value] != 1:
-                return None
-            k, v = v, k
         if value in varies(spread(self.after.factor, self.shape)):
             return None
         heads = [i for i in range(len(self.shape)) if i not in (key, value)]
         h = math.prod(self.shape[i] for i in heads)
         seen = lambda x, dim: ordered(in_heads(x, self.shape, heads, dim))
-        a, b = self.corrected(k, v, key, value, seen) if isinstance(v, Read) else (None, None)
-        added = v.plus if isinstance(v, Read) else v
+        a, b = self.corrected(*read[0], key, value, seen) if read else (None, None)
+        k, added = plain[0] if plain else (read[0][0], read[0][1].plus)
         single = key not in varies(spread(self.after.factor, self.shape))
         decay = seen(self.after.factor, None if single else key)
         ins = [(seen(r.by, key), h), (seen(k, key), h), (seen(added, value), h), (decay, h)]
@@ -160,6 +157,14 @@ class Variable:
             raise Refused("a loop over the text whose reading of its state is not scaled as a whole")
         scale = spread(v.scale, v.shape).narrow(value, 0, 1)
         return seen(v.by, key), seen(combine("mul", k, scale, k.shape), key)
+
+
+def sides(term, key, value):
+    """(what a term has of the keys, of the values) where it is their product, or None."""
+    if not isinstance(term, Outer):
+        return None
+    turned = [(term.a, term.b)] + [(term.b, term.a)] * (not isinstance(term.b, Read))
+    return next(((k, v) for k, v in turned if k.shape[value] == v.shape[key] == 1), None)
 
 
 def order(when):
@@ -201,7 +206,7 @@ def step(t, args, kwargs):
     a, b = args[0], args[1] if len(args) > 1 else None
     if t.name in KEEPS:
         return a
-    if t.name == "mul.Tensor":
+    if t.name == "mul.Tensor" or is_column_times_row(t.name, a, b):
         return multiplied(a, b, t.shape) if isinstance(a, (State, Read)) else multiplied(b, a, t.shape)
     if t.name == "div.Tensor" and number_of(b):
         return multiplied(a, 1 / number_of(b), t.shape)
@@ -220,6 +225,11 @@ def step(t, args, kwargs):
         row = b.permute([*range(len(b.dims) - 2), len(b.dims) - 1, len(b.dims) - 2])
         return read_by(a, row, len(a.shape) - 1, t.shape)
     return None
+
+
+def is_column_times_row(name, a, b=None):
+    """A product of two matrices that is no sum."""
+    return name in ("matmul.default", "bmm.default") and a.shape[-1] == b.shape[-2] == 1
 
 
 def read_by(s, by, dim, shape):
@@ -257,7 +267,7 @@ def call(lowering, t, args, kwargs):
     if t.name == "einsum.default":
         return einsum(t, *args[:2])
     made = step(t, args, kwargs) if special(args) else None
-    if made is None and t.name == "mul.Tensor" and is_outer(*args[:2]):
+    if made is None and (t.name == "mul.Tensor" or is_column_times_row(t.name, *args[:2])) and is_outer(*args[:2]):
         made = Outer(*args[:2], t.shape)
     if made is None:
         plain = lambda v: rows_of(v) if isinstance(v, (State, Outer, Read)) else v
@@ -274,8 +284,9 @@ def einsum(t, equation, values):
         (a, x), (b, y) = sorted(terms, key=lambda pair: not isinstance(pair[1], (State, Read)))
         lost = [c for c in a if c not in out]
         if isinstance(x, State) and not isinstance(y, (State, Read, Outer)) and len(lost) == 1 and set(b) <= set(a):
-            if [c for c in a if c in out] == list(out):
-                return read_by(x, lettered(y, b, a), a.index(lost[0]), t.shape)
+            read = read_by(x, lettered(y, b, a), a.index(lost[0]), t.shape)
+            if read is not None and [c for c in a if c in out] == list(out):
+                return read
         if set(out) == set(a) | set(b) and not any(isinstance(v, (State, Outer)) for v in (x, y)):
             made = multiplied(lettered(x, a, out), lettered(y, b, out), t.shape)
             if made is not None:

@@ -2,6 +2,7 @@
 
 A `share` is the sum, over the row's places where the expert stands, of the places' weights, or of 1 (experts.py).
 """
+from .ops_largest import at_largest
 from .rows import OPS, apply, as_rows, combine, op, ordered, per_row, text_dim, wrapped
 from .values import Aside, Fill, Node, Refused, Rows
 from .whole import Whole
@@ -30,6 +31,16 @@ def _(t, places, experts):
     if not isinstance(places, Rows) or places.node.op != "top":
         raise Refused("one_hot of what are no places of the largest numbers")
     return Hot(places, experts)
+
+
+@wrapped("sum.dim_IntList")
+def _(plain, t, x, dims, *more, **named):
+    """1 for each expert that stands in a row's places."""
+    if not isinstance(x, Hot):
+        return plain(t, x, dims, *more, **named)
+    if [x.order[d] for d in dims] != [len(x.order) - 2] or x.order[-1] != len(x.order) - 1:
+        raise Refused("one_hot summed over other dimensions than that of the places")
+    return at_largest(x.places.node, t.shape)
 
 
 @wrapped("permute.default", "transpose.int", "select.int", "_to_copy.default", "to.dtype")

@@ -2,13 +2,13 @@
 import torch
 
 from . import alibi, fading, indexer, shares, text
+from .masks import FAR, words_of
 from .near import ByDistance
 from .ops_moves import numbers
 from .rows import OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim, wrapped
+from .seen import Seen
 from .shares import KEYS, heads_of
 from .values import TEXT, Const, Fill, Mask, Refused, Rows
-
-FAR = -9e3  # a score below is one of a place that is not seen
 
 
 class Scores:
@@ -20,6 +20,7 @@ class Scores:
         self.scale, self.cap, self.alibi, self.bias, self.sinks = 1.0, 0.0, 0.0, None, None
         self.plus = None  # a number that each head has
         self.distances = None  # near.ByDistance
+        self.only = None  # seen.Seen
         self.words, self.far = (), False  # what is seen; is all else far below, or 0?
         self.by = None  # what was taken of it: "softmax", "exp", "sigmoid", ...
         self.decay, self.rate = None, None  # a number of each row that all rows before fade by; its logarithm
@@ -69,23 +70,6 @@ def layout_of(a, heads):
     return Rows(None, [*dims, [(text.ROWS, KEYS)]])
 
 
-def words_of(mask):
-    """A square of known truths in words, or None: causal, perhaps with a window."""
-    known = mask.known() if isinstance(mask, Const) else None
-    if known is None or known.shape[-1] != text.ROWS or known.numel() != text.ROWS * text.ROWS:
-        return None
-    seen = known.reshape(text.ROWS, text.ROWS)
-    if seen.dtype != torch.bool and not (seen < FAR).any() and not ((seen == 0) | (seen == 1)).all():
-        return None
-    if seen.dtype != torch.bool:
-        seen = seen > FAR if (seen < FAR).any() else seen > 0.5
-    n = int(seen[-1].sum())
-    q, k = torch.arange(text.ROWS)[:, None], torch.arange(text.ROWS)[None]
-    if torch.equal(seen, (k <= q) & (k > q - n)):
-        return ("causal",) if n == text.ROWS else ("causal", f"sliding({n})")
-    return None
-
-
 def added(s, x):
     if s.by or s.decay is not None:
         raise Refused("numbers added to what was taken of scores")
@@ -93,6 +77,8 @@ def added(s, x):
         return together(s, x)
     if isinstance(x, ByDistance) and not s.distances:
         return s.but(distances=x)
+    if isinstance(x, Seen):
+        return only(s, x)
     if isinstance(x, Mask):
         s = s if x.bias is None else added(s, x.bias)
         return s.but(words=s.words + tuple(x.words.split("&")), far=True)
@@ -127,7 +113,7 @@ def of_keys(x, n):
 def together(s, x):
     """A sum of scores: of rows that are longer."""
     s, x = shares.own(s), shares.own(x)
-    unlike = any(y.cap or y.alibi or y.bias or y.distances or y.by for y in (s, x))
+    unlike = any(y.cap or y.alibi or y.bias or y.distances or y.only or y.by for y in (s, x))
     if unlike or s.plus is not None and x.plus is not None:
         raise Refused("a sum of scores that are not plain")
     wide = s if len(s.shape) >= len(x.shape) and s.q.shape[1] >= x.q.shape[1] else x
@@ -142,6 +128,8 @@ def together(s, x):
 def times(s, by):
     if isinstance(by, Scores):
         return faded(*((s, by) if by.by == "exp" else (by, s)))
+    if getattr(by, "hidden", False) or getattr(by, "added", False):
+        raise Refused("scores times a mask that says where they are not seen")
     words, number = words_of(by), number_of(by)
     if words:
         return zero(s, words)
@@ -175,8 +163,17 @@ def zero(s, words):
     return s.but(words=s.words + words, far=s.far or s.by is not None)
 
 
+def only(s, seen):
+    """Of the positions up to a row's own, those that an indexer chose."""
+    if s.by or s.only:
+        raise Refused("scores of chosen positions of which others are chosen, or of which something was taken")
+    return s.but(words=(*s.words, "causal"), far=True, only=seen)
+
+
 def masked(s, mask, number):
-    words = tuple(mask.words.split("&")) if isinstance(mask, Mask) else words_of(mask)
+    if isinstance(mask, Seen) and (number_of(number) or 0) < FAR:
+        return only(s, mask)
+    words = words_of(mask)
     if not words:
         raise Refused("a mask of scores that has no words")
     if number_of(number) == 0:
@@ -211,7 +208,7 @@ def step(at, name, args, kwargs):
         return sum_with(s, other if name == "add.Tensor" else negative(other))
     if name in ("matmul.default", "bmm.default"):
         if isinstance(other, Scores) and other.by == "relu":
-            return indexer.summed(s, other, at.shape)
+            return indexer.weighed(s, other, at.shape)
         return shares.finished(s, other, at.shape)
     if name in ("mul.Tensor", "mul.Scalar") and not isinstance(s, (Scores, shares.Mixture)):
         s, args = other, [other, s, *args[2:]]

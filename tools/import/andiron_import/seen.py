@@ -1,14 +1,22 @@
-"""A mask of the positions that an indexer chose (hooks_methods.pooled_indexer)."""
-from . import ops_layers, ops_numbers  # noqa: F401 - their ops are wrapped here
-from .rows import op, ordered, wrapped
+"""A mask of the positions that an indexer chose: all others are not seen."""
+from . import ops_largest, ops_layers, ops_numbers  # noqa: F401 - their ops are wrapped here
+from . import text
+from .indexer import Chosen
+from .masks import FAR, words_of
+from .rows import number_of, op, ordered, wrapped
 from .values import Aside, Mask, Node, Refused, alike
 
 
 class Seen(Aside):
-    """Those of the positions up to a row's own that `node`, a choose, gives."""
+    """Those of the positions up to a row's own that `node`, a choose, gives; hidden: true where it may not be seen."""
 
-    def __init__(self, node, shape, causal=False):
-        self.node, self.shape, self.causal = node, tuple(shape), causal
+    def __init__(self, node, shape, hidden=False):
+        self.node, self.shape, self.hidden = node, tuple(shape), hidden
+
+    def put(self, attend):
+        """As an argument of a node."""
+        attend.inputs.append((self.node, self.node.heads))
+        attend.attrs |= {"only_span": self.node.attrs["span"]} if "span" in self.node.attrs else {}
 
 
 @op("seen.default")
@@ -20,14 +28,35 @@ def _(t, q, k, weights, n, span):
     return Seen(Node("choose", ins, n, 1, {"n": n, "span": span, "by": "last"}), t.shape)
 
 
-@wrapped("bitwise_and.Tensor", "__and__.Tensor", "logical_and.default")
-def _(plain, t, a, b):
+@wrapped("scatter.value")
+def _(plain, t, x, dim, places, number):
+    """0 at chosen positions among numbers that are far below; or true among those that are not."""
+    if not isinstance(places, Chosen):
+        return plain(t, x, dim, places, number)
+    others = number_of(x)
+    if places.node.attrs["n"] >= text.ROWS:
+        raise Refused("an indexer that chooses all positions of the traced text")
+    if others is None or (others > FAR or number) and (others, number) not in ((0, 1), (1, 0)):
+        raise Refused("chosen positions that are marked by other numbers than those of a mask")
+    return Seen(places.node, t.shape, bool(others > 0))
+
+
+@wrapped("bitwise_and.Tensor", "__and__.Tensor", "logical_and.default", "add.Tensor")
+def _(plain, t, a, b, **more):
     mask, seen = (a, b) if isinstance(b, Seen) else (b, a)
     if not isinstance(seen, Seen):
-        return plain(t, a, b)
-    if not isinstance(mask, Mask) or mask.words != "causal" or mask.hidden:
+        return plain(t, a, b, **more)
+    if words_of(mask) != ("causal",) or seen.hidden or getattr(mask, "hidden", False):
         raise Refused("an indexer that chooses of other positions than all up to a row's own")
-    return Seen(seen.node, t.shape, True)
+    return Seen(seen.node, t.shape)
+
+
+@wrapped("unsqueeze.default", "view.default", "expand.default", "to.dtype", "_to_copy.default", "clone.default",
+         "bitwise_not.default", "logical_not.default")
+def _(plain, t, x, *more, **named):
+    if not isinstance(x, Seen):
+        return plain(t, x, *more, **named)
+    return Seen(x.node, t.shape, x.hidden != t.name.endswith("_not.default"))
 
 
 @wrapped("attend.default")
@@ -35,6 +64,5 @@ def _(plain, t, q, k, v, mask, *more):
     if not isinstance(mask, Seen):
         return plain(t, q, k, v, mask, *more)
     out = plain(t, q, k, v, Mask("causal", mask.shape), *more)
-    out.node.inputs.append((mask.node, 1))
-    out.node.attrs["only_span"] = mask.node.attrs["span"]
+    mask.put(out.node)
     return out

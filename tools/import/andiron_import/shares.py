@@ -32,7 +32,7 @@ def own(s):
     h = s.q.shape[1]
     if s.layout.start == 0 and Rows(None, [axes]).features() in ([(h, 1)], [])[: 2 if h == 1 else 1]:
         return s
-    if s.alibi or s.bias or s.sinks or s.distances:
+    if s.alibi or s.bias or s.sinks or s.distances or s.only:
         raise Refused("some of the heads of scores that have a bias")
 
     def pick(x):
@@ -84,7 +84,7 @@ def finished(s, v, shape):
     d = v.shape[3]
     if s.words and (s.by is None if s.far else s.by not in OF_ZERO | {None}):
         raise Refused("scores that do not become 0 where they are masked")
-    linear = s.by is None and set(s.words) == {"causal"} and not (s.cap or s.alibi or s.bias or s.distances or s.plus)
+    linear = s.by is None and not s.only and set(s.words) == {"causal"} and not (s.cap or s.alibi or s.bias or s.distances or s.plus)
     if s.decay is not None and not linear:
         raise Refused("scores that fade, of which a function is taken")
     y = (fading if linear else attended)(s, v)
@@ -106,8 +106,8 @@ def attended(s, v):
     d = v.shape[3]
     ins = [*((ordered(x), x.shape[1]) for x in (q, k, v)), *near]
     node = Node("attend", ins, h * d, h, attrs, weights)
-    if s.distances:
-        s.distances.put(node)
+    for more in filter(None, (s.distances, s.only)):
+        more.put(node)
     return Rows.of(node, (1, text.ROWS, h, d)).permute([0, 2, 1, 3])
 
 

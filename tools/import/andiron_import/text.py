@@ -1,6 +1,7 @@
 """How long the text of a trace is: ROWS tokens, so that a dimension of that size, or of a multiple, is the text.
 
-It is a prime that no number of the model has as a factor, within the model's context, and more than its windows.
+It is a prime that no number of the model has as a factor, within the model's context, and more than its windows
+and than the positions that it chooses.
 """
 import itertools
 import math
@@ -8,6 +9,7 @@ import math
 USUAL, SHORT = 251, 41  # the prime nearby; short where Python walks over the text, op by op
 ROWS = USUAL
 MOST = 4096
+REACHES = ("window", "topk", "top_k")  # positions that a row reads, in names of a configuration
 CONTEXTS = ("max_pos", "n_positions", "max_seq", "n_ctx", "block_size", "context_len", "seq_len")
 
 
@@ -40,7 +42,7 @@ def choose(model, about):
     tensors = itertools.chain(model.parameters(), model.buffers())
     sizes = {n for t in tensors for n in t.shape} | {n for _, n in said}
     most = min([MOST, *contexts_in(model.config)])
-    windows = [n for name, n in said if "window" in name and n < most]
+    windows = [n for name, n in said if any(word in name for word in REACHES) and n < most]
     fits = [n for n in range(3, most + 1)
             if all(n % d for d in range(2, math.isqrt(n) + 1)) and all(s % n or s == 0 for s in sizes)]
     wide = [n for n in fits if n > max(windows, default=0)]

@@ -78,6 +78,10 @@ class Trace:
                 program = exported(model, inputs)
             program = program.run_decompositions({})
             program = program.run_decompositions(smaller(program.graph))
+        for node in reversed(program.graph.nodes):
+            if node.op == "call_function" and name_of(node.target).startswith(("_assert", "sym_constrain")):
+                program.graph.erase_node(node)
+        program.graph.eliminate_dead_code()
         signature = program.graph_signature
         self.padding, self.n_tokens = heads.padding(model), heads.n_tokens(model)
         encoder = model.get_encoder() if heads.reads_source(model) else None

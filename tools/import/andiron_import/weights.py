@@ -12,6 +12,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._pytree import tree_map
 
+from . import packed
 from .values import Refused
 
 MOST_LAYERS = 4096  # of the .arch language
@@ -102,7 +103,18 @@ def checkpoint(directory):
             out[name] = Lazy(MODE.from_tensor(tensor), lambda t=tensor: t)
     if not out:
         raise Refused("the folder has no model.safetensors, no index of it and no pytorch_model.bin")
-    return out
+    said = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("quantization_config")
+    return unpacked(out, packed.Packing(said)) if said else out
+
+
+def unpacked(given, packing):
+    """The same with plain weights: each matrix is unpacked when it is asked for."""
+    def matrix(shape, names, how):
+        with MODE:
+            fake = torch.empty(shape)
+        return Lazy(fake, lambda: how(packing, *[None if n is None else made(given[n]) for n in names]))
+    plain, gone = packed.matrices(given, packing, lambda name: made(given[name]))
+    return {n: t for n, t in given.items() if n not in gone} | {n: matrix(*of) for n, of in plain.items()}
 
 
 def named(what, names):
@@ -144,6 +156,12 @@ def model_of(kind, config, directory):
         for name, b in module._buffers.items():
             module._buffers[name] = made(b)
     return model.eval()
+
+
+def whole_model_of(kind, config, directory):
+    """With all its weights in memory."""
+    given = {name: made(t) for name, t in checkpoint(pathlib.Path(directory)).items()}
+    return kind.from_pretrained(None, config=config, state_dict=given, dtype=torch.float32).eval()
 
 
 def numbers(parameter):

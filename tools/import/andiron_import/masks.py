@@ -1,0 +1,26 @@
+"""Masks in words: "causal", "sliding(8)", ... (hooks.py), of those that Transformers makes and of known squares."""
+import torch
+
+from . import text
+from .values import Const, Mask
+
+FAR = -9e3  # a score below is one of a place that is not seen
+
+
+def words_of(mask):
+    """A mask, or a square of known truths: causal, perhaps with a window; None: it is none."""
+    if isinstance(mask, Mask):
+        return tuple(mask.words.split("&"))
+    known = mask.known() if isinstance(mask, Const) else None
+    if known is None or known.shape[-1] != text.ROWS or known.numel() != text.ROWS * text.ROWS:
+        return None
+    seen = known.reshape(text.ROWS, text.ROWS)
+    if seen.dtype != torch.bool and not (seen < FAR).any() and not ((seen == 0) | (seen == 1)).all():
+        return None
+    if seen.dtype != torch.bool:
+        seen = seen > FAR if (seen < FAR).any() else seen > 0.5
+    n = int(seen[-1].sum())
+    q, k = torch.arange(text.ROWS)[:, None], torch.arange(text.ROWS)[None]
+    if torch.equal(seen, (k <= q) & (k > q - n)):
+        return ("causal",) if n == text.ROWS else ("causal", f"sliding({n})")
+    return None
