@@ -27,7 +27,7 @@ const char *arch_name(const struct arch *a);
 
 /* ---- Hugging Face's folders: what config.json and the tensors are called there, and here ---- */
 
-enum arch_verb { ARCH_FOLDER, ARCH_CONFIG, ARCH_EXPECT, ARCH_TENSOR, ARCH_LAYER, ARCH_ACTIVATION };
+enum arch_verb { ARCH_FOLDER, ARCH_CONFIG, ARCH_EXPECT, ARCH_TENSOR, ARCH_LAYER, ARCH_ACTIVATION, ARCH_PREFIX };
 
 enum arch_word {
     /* of a type of folders */
@@ -47,6 +47,8 @@ enum arch_word {
     /* of a number; without: a whole one */
     ARCH_REAL = 1 << 12,
     ARCH_TRUTH = 1 << 13, /* 1 or 0 */
+    ARCH_TEXT = 1 << 22,
+    ARCH_LIST = 1 << 23, /* each of them; of texts, 1 where it is `by` */
     /* of a tensor: how its numbers change on their way here, in this order */
     ARCH_TRANSPOSED = 1 << 14,       /* each matrix stands as [in, out] */
     ARCH_HEADS_IN_TURN = 1 << 15,    /* rows of q, k and v in turn for each head of k: all q, all k, all v */
@@ -62,8 +64,9 @@ struct arch_line {
     bool is_truth;    /* EXPECT: the number is true or false */
     unsigned words;   /* ARCH_REAL, ... */
     struct span from; /* a path in config.json; a tensor's name, a layer's within it; an activation; a model_type */
-    struct span by;   /* CONFIG: the path of a second factor, or empty */
-    struct span to;   /* what it is here; empty: left out; of an ACTIVATION: the definition's own */
+    struct span by;   /* CONFIG: the path of a second factor, or empty; of an ARCH_LIST the text that counts as 1 */
+    struct span to;   /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the
+                         definition's own; of a PREFIX that   stands before a layer's number: "layer" */
     double number;    /* CONFIG without from; EXPECT */
     struct arch_line *inner, *next;
 };

@@ -67,8 +67,8 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
 /* The word of the activation, or the first of the definition's own. */
 static struct span act_word(const struct hf_model *m, struct span own)
 {
-    static const char *const places[] = {"hidden_activation", "hidden_act", "activation_function", "activation",
-                                         "mlp_hidden_act", "feed_forward_proj"};
+    static const char *const places[] = {"hidden_activation", "hidden_act",     "activation_function",
+                                         "activation",        "mlp_hidden_act", "feed_forward_proj"};
     struct span act = {0};
     for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
         json_at_text(m->config, places[i], &act);
@@ -102,6 +102,46 @@ static andiron_status find_act(struct hf_model *m, andiron_error *error)
                      hf_path(m->dir), (int)(act.n < 80 ? act.n : 80), act.p);
 }
 
+/* A list's items as 0 or 1. */
+static void put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
+{
+    const size_t n = json_array_size(list);
+    hf_put_key(m, key, GGUF_ARRAY);
+    hf_put_number(m, GGUF_U32, 4);
+    hf_put_number(m, n, 8);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_array_get(list, i);
+        bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
+                                       : json_is_true(item) || (json_is_integer(item) && json_integer_value(item) != 0);
+        hf_put_number(m, is, 4);
+    }
+}
+
+/* A list's numbers. */
+static void put_reals(struct hf_model *m, const char *key, const json_t *list)
+{
+    const size_t n = json_array_size(list);
+    hf_put_key(m, key, GGUF_ARRAY);
+    hf_put_number(m, GGUF_F64, 4);
+    hf_put_number(m, n, 8);
+    for (size_t i = 0; i < n; i++) {
+        const double x = json_number_value(json_array_get(list, i));
+        put(m, &x, sizeof x);
+    }
+}
+
+static bool put_one_list(struct hf_model *m, const char *path, const char *by, const char *key)
+{
+    const json_t *list = json_at(m->config, path);
+    if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > HF_LAYERS_MAX)
+        return false;
+    if (by[0])
+        put_list(m, key, list, by);
+    else
+        put_reals(m, key, list);
+    return true;
+}
+
 /* One number of config.json under its key here; *done: it has it. */
 static andiron_status put_one(struct hf_model *m, const struct arch_line *line, bool *done, andiron_error *error)
 {
@@ -112,7 +152,13 @@ static andiron_status put_one(struct hf_model *m, const struct arch_line *line, 
     *done = false;
     if (!hf_copy(path, line->from) || !hf_copy(by, line->by) || !hf_copy(key, line->to))
         return ANDIRON_OK;
-    if (line->words & ARCH_REAL) {
+    if (line->words & ARCH_LIST) {
+        *done = put_one_list(m, path, by, key);
+    } else if (line->words & ARCH_TEXT) {
+        struct span text;
+        if ((*done = json_at_text(m->config, path, &text)))
+            hf_put_string(m, key, text);
+    } else if (line->words & ARCH_REAL) {
         if ((*done = json_at_f64(m->config, path, &x)))
             hf_put_f64(m, key, x);
     } else if (line->words & ARCH_TRUTH) {
@@ -159,11 +205,12 @@ static void put_said(struct hf_model *m, const struct arch_line *line)
         hf_put_u32(m, key, (uint64_t)line->number);
 }
 
-/* Is it for put_derived, or put_heads? */
+/* Is it for put_windows, put_derived, or put_heads? */
 static bool said_otherwise(const struct hf_model *m, struct span key)
 {
     const bool two = m->folder.words & ARCH_TWO_HEAD_SIZES;
-    return ((two || (m->folder.words & ARCH_KEYS_BY_WORDS)) && span_is(key, "attention.head_count_kv")) ||
+    return (span_is(key, "attention.sliding_window_pattern") && json_at(m->config, "layer_types")) ||
+           ((two || (m->folder.words & ARCH_KEYS_BY_WORDS)) && span_is(key, "attention.head_count_kv")) ||
            (two && (span_is(key, "attention.key_length") || span_is(key, "attention.value_length")));
 }
 
@@ -230,21 +277,6 @@ static andiron_status put_groups(struct hf_model *m, andiron_error *error)
     return ANDIRON_OK;
 }
 
-/* A list's items as 0 or 1. */
-static void put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
-{
-    const size_t n = json_array_size(list);
-    hf_put_key(m, key, GGUF_ARRAY);
-    hf_put_number(m, GGUF_U32, 4);
-    hf_put_number(m, n, 8);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *item = json_array_get(list, i);
-        bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
-                                       : json_is_true(item) || (json_is_integer(item) && json_integer_value(item) != 0);
-        hf_put_number(m, is, 4);
-    }
-}
-
 /* The window, 0: none. */
 static uint64_t window_of(const struct hf_model *m)
 {
@@ -301,14 +333,16 @@ static void put_layers(struct hf_model *m)
 
 /* ---- the whole ---- */
 
-/* How sentence-transformers make one vector of an encoder's rows. */
+/* How sentence-transformers make one vector of a text's rows. */
 static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
 {
     static const char *const modes[] = {NULL, "pooling_mode_mean_tokens", "pooling_mode_cls_token",
                                         "pooling_mode_lasttoken"};
     json_t *config = NULL;
-    andiron_status s = m->folder.words & ARCH_ENCODER ? hf_read_json(m->dir, "1_Pooling/config.json", &config, error)
-                                                      : ANDIRON_OK;
+    double said;
+    andiron_status s = hf_said(m, "pooling_type", &said)
+                           ? ANDIRON_OK
+                           : hf_read_json(m->dir, "1_Pooling/config.json", &config, error);
     for (uint32_t i = 1; config && i < 4; i++) {
         bool is = false;
         if (json_at_bool(config, modes[i], &is) && is) {

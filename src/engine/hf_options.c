@@ -33,10 +33,14 @@ bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv)
 
 /* ---- options ---- */
 
-static bool is_as_expected(const json_t *given, double value)
+static bool is_as_expected(const json_t *given, const struct arch_line *line)
 {
     const bool is_bool = json_is_boolean(given);
-    return (is_bool || json_is_number(given)) && (is_bool ? json_is_true(given) : json_number_value(given)) == value;
+    const double value = line->number;
+    if (line->to.n)
+        return span_same((struct span){json_string_value(given), json_string_length(given)}, line->to);
+    const double x = is_bool ? json_is_true(given) : json_number_value(given);
+    return (is_bool || json_is_number(given)) && (line->is_truth ? (x != 0) == (value != 0) : x == value);
 }
 
 /* The bounds of a state space's steps: none above, and none below. */
@@ -50,15 +54,18 @@ static bool bounds_nothing(const json_t *limit)
 
 static andiron_status check_line(const struct hf_model *m, const struct arch_line *line, andiron_error *error)
 {
-    char path[HF_NAME_BYTES], number[32];
+    char path[HF_NAME_BYTES], wanted[64];
     const json_t *given = hf_copy(path, line->from) ? json_at(m->config, path) : NULL;
-    if (!given || json_is_null(given) || is_as_expected(given, line->number))
+    if (!given || json_is_null(given) || is_as_expected(given, line))
         return ANDIRON_OK;
-    snprintf(number, sizeof number, "%g", line->number);
+    if (line->to.n)
+        snprintf(wanted, sizeof wanted, "\"%.*s\"", (int)(line->to.n < 60 ? line->to.n : 60), line->to.p);
+    else
+        snprintf(wanted, sizeof wanted, "%g", line->number);
     return error_set(error, ANDIRON_E_SUPPORT,
                      "%s: config.json: a model of type %s with %s other than %s is not covered", hf_path(m->dir),
                      m->folder.type, path,
-                     !line->is_truth     ? number
+                     !line->is_truth     ? wanted
                      : line->number != 0 ? "true"
                                          : "false");
 }
