@@ -27,7 +27,7 @@ const char *arch_name(const struct arch *a);
 
 /* ---- Hugging Face's folders: what config.json and the tensors are called there, and here ---- */
 
-enum arch_verb { ARCH_FOLDER, ARCH_CONFIG, ARCH_EXPECT, ARCH_TENSOR, ARCH_LAYER, ARCH_ACTIVATION };
+enum arch_verb { ARCH_FOLDER, ARCH_CONFIG, ARCH_EXPECT, ARCH_TENSOR, ARCH_LAYER, ARCH_ACTIVATION, ARCH_PREFIX };
 
 enum arch_word {
     /* of a type of folders */
@@ -43,21 +43,22 @@ enum arch_word {
     ARCH_TWO_HEAD_SIZES = 1 << 9,   /* global layers have heads of their own size */
     ARCH_PART_TURNS = 1 << 10,      /* partial_rotary_factor counts */
     ARCH_OWN_ACTIVATIONS = 1 << 11, /* no other hidden_act than the definition's own */
-    ARCH_POOLS_BY_LAYER = 1 << 22,  /* attention pools so many rows to one, by layer_types or compress_ratios */
-    ARCH_SOURCE = 1 << 21,          /* reads a source; the encoder's and the decoder's names begin with that */
+    ARCH_POOLS_BY_LAYER = 1 << 12,  /* attention pools so many rows to one, by layer_types or compress_ratios */
+    ARCH_SOURCE = 1 << 13,          /* reads a source; the encoder's and the decoder's names begin with that */
     /* of a number; without: a whole one */
-    ARCH_REAL = 1 << 12,
-    ARCH_TRUTH = 1 << 13, /* 1 or 0 */
-    ARCH_TEXT = 1 << 23,
+    ARCH_REAL = 1 << 14,
+    ARCH_TRUTH = 1 << 15, /* 1 or 0 */
+    ARCH_TEXT = 1 << 16,
+    ARCH_LIST = 1 << 17, /* each of them; of texts, 1 where it is `by` */
     /* of a tensor: how its numbers change on their way here, in this order */
-    ARCH_TRANSPOSED = 1 << 14,       /* each matrix stands as [in, out] */
-    ARCH_HEADS_IN_TURN = 1 << 15,    /* rows of q, k and v in turn for each head of k: all q, all k, all v */
-    ARCH_PAIRS_IN_TURN = 1 << 16,    /* rows of two matrices in turn: one matrix, then the other */
-    ARCH_SQUEEZED = 1 << 17,         /* [d, 1, taps] is [d, taps] */
-    ARCH_NEGATIVE_EXP = 1 << 18,     /* -exp(x) */
-    ARCH_F32 = 1 << 19,              /* in F32 */
-    ARCH_WITHOUT_TWO_ROWS = 1 << 20, /* the first two */
-    ARCH_WHOLE_NUMBERS = 1 << 24,    /* from 0 on, as I32; alone */
+    ARCH_TRANSPOSED = 1 << 18,       /* each matrix stands as [in, out] */
+    ARCH_HEADS_IN_TURN = 1 << 19,    /* rows of q, k and v in turn for each head of k: all q, all k, all v */
+    ARCH_PAIRS_IN_TURN = 1 << 20,    /* rows of two matrices in turn: one matrix, then the other */
+    ARCH_SQUEEZED = 1 << 21,         /* [d, 1, taps] is [d, taps] */
+    ARCH_NEGATIVE_EXP = 1 << 22,     /* -exp(x) */
+    ARCH_F32 = 1 << 23,              /* in F32 */
+    ARCH_WITHOUT_TWO_ROWS = 1 << 24, /* the first two */
+    ARCH_WHOLE_NUMBERS = 1 << 25,    /* from 0 on, as I32; alone */
 };
 
 struct arch_line {
@@ -65,8 +66,9 @@ struct arch_line {
     bool is_truth;    /* EXPECT: the number is true or false */
     unsigned words;   /* ARCH_REAL, ... */
     struct span from; /* a path in config.json; a tensor's name, a layer's within it; an activation; a model_type */
-    struct span by;   /* CONFIG: the path of a second factor, or empty */
-    struct span to;   /* what it is here; empty: left out; of an ACTIVATION: the definition's own */
+    struct span by;   /* CONFIG: the path of a second factor, or empty; of an ARCH_LIST the text that counts as 1 */
+    struct span to;   /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the
+                         definition's own; of a PREFIX that stands before a layer's number: "layer" */
     double number;    /* CONFIG without from; EXPECT */
     struct arch_line *inner, *next;
 };

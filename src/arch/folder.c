@@ -1,9 +1,10 @@
 /* folder.c - what Hugging Face's folders call things: the lines of a definition that say it, and what of them holds for
  * one model_type.
  *
- *     line: folder TEXT [with WORDS] [{ line ... }] | config TEXT [* TEXT] as TEXT [with WORDS]
- *           | config NUMBER as TEXT [with WORDS] | expect TEXT as (NUMBER | true | false)
- *           | (tensor | layer) TEXT as (TEXT | none) [with WORDS] | activation TEXT [as TEXT] */
+ *     line: folder TEXT [with WORDS] [{ line ... }] | config TEXT [(* | ==) TEXT] as TEXT [with WORDS]
+ *           | config NUMBER as TEXT [with WORDS] | expect TEXT as (NUMBER | true | false | TEXT)
+ *           | (tensor | layer) TEXT as (TEXT | none) [with WORDS] | activation TEXT [as TEXT] | prefix TEXT [as layer]
+ */
 #include "arch/parse.h"
 #include "base/error.h"
 #include <string.h>
@@ -11,8 +12,8 @@
 static const struct {
     const char *name;
     enum arch_verb verb;
-} verbs[] = {{"folder", ARCH_FOLDER}, {"config", ARCH_CONFIG}, {"expect", ARCH_EXPECT},
-             {"tensor", ARCH_TENSOR}, {"layer", ARCH_LAYER},   {"activation", ARCH_ACTIVATION}};
+} verbs[] = {{"folder", ARCH_FOLDER}, {"config", ARCH_CONFIG},         {"expect", ARCH_EXPECT}, {"tensor", ARCH_TENSOR},
+             {"layer", ARCH_LAYER},   {"activation", ARCH_ACTIVATION}, {"prefix", ARCH_PREFIX}};
 
 static const struct {
     const char *name;
@@ -58,7 +59,7 @@ static double take_number(struct parser *p, bool or_truth, bool *is_truth)
     if (*is_truth)
         number = yes;
     else if (p->status || p->lexer.word.kind != WORD_NUMBER)
-        parse_fail(p, or_truth ? "a number, true or false" : "a number");
+        parse_fail(p, or_truth ? "a number, true, false or a text" : "a number");
     parse_advance(p);
     return number;
 }
@@ -74,16 +75,23 @@ static void parse_from(struct parser *p, struct arch_line *line)
     line->from = take_text(p, "a name in quotes");
     if (line->verb == ARCH_CONFIG && parse_take(p, "*"))
         line->by = take_text(p, "the path of the second factor");
+    else if (line->verb == ARCH_CONFIG && parse_take(p, "==")) {
+        line->by = take_text(p, "the text that counts as 1");
+        line->words |= ARCH_LIST;
+    }
 }
 
 /* What stands behind it. */
 static void parse_to(struct parser *p, struct arch_line *line)
 {
     const bool named = line->verb == ARCH_TENSOR || line->verb == ARCH_LAYER;
-    if (line->verb == ARCH_ACTIVATION && !parse_sees(p, "as"))
+    if ((line->verb == ARCH_ACTIVATION || line->verb == ARCH_PREFIX) && !parse_sees(p, "as"))
         return;
     parse_expect(p, "as", "\"as\" and what it is here");
-    if (line->verb == ARCH_EXPECT)
+    if (line->verb == ARCH_PREFIX) {
+        line->to = p->lexer.word.text;
+        parse_expect(p, "layer", "\"layer\"");
+    } else if (line->verb == ARCH_EXPECT && p->lexer.word.kind != WORD_TEXT)
         line->number = take_number(p, true, &line->is_truth);
     else if (!named || !parse_take(p, "none"))
         line->to = take_text(p, named ? "a name in quotes, or none" : "a name in quotes");
@@ -130,7 +138,7 @@ static bool parse_line(struct parser *p, struct definition *d, struct arch_line 
         if (line->verb == ARCH_FOLDER && parse_take(p, "{")) {
             while (parse_line(p, d, &line->inner, true))
                 ;
-            parse_expect(p, "}", "config, expect, tensor, layer, activation or \"}\"");
+            parse_expect(p, "}", "config, expect, tensor, layer, activation, prefix or \"}\"");
         }
         return true;
     }

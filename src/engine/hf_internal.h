@@ -51,6 +51,9 @@ void hf_put_number(struct hf_model *m, uint64_t x, size_t n_bytes);
 void hf_put_u32(struct hf_model *m, const char *key, uint64_t x);
 void hf_put_f64(struct hf_model *m, const char *key, double x);
 void hf_put_string(struct hf_model *m, const char *key, struct span text);
+/* A list's items as 0 or 1; of texts, 1 where it is `yes`. */
+void hf_put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes);
+andiron_status hf_put_keys(struct hf_model *m, andiron_error *error);                      /* what CONFIG lines say */
 andiron_status hf_wrong(const struct hf_model *m, const char *what, andiron_error *error); /* of config.json */
 /* A number by the first of two paths that has one. */
 bool hf_number_at(const struct hf_model *m, const char *path, const char *or_path, double *out);
@@ -86,6 +89,10 @@ andiron_status hf_put_ngrams(struct hf_model *m, andiron_error *error);
 
 /* Heads of queries, and of keys, as config.json says them in one of its ways. False: it does not, or nonsense. */
 bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv);
+/* The value at a path: a whole number from 0 to 2^31 - 1 (GGUF_U32), a number (F32), a truth (BOOL) or a text (STRING);
+ * a list of values that are all the same counts as one. *out is NULL where there is none, or null. */
+andiron_status hf_value(const struct hf_model *m, const char *path, enum gguf_value_type type, const json_t **out,
+                        andiron_error *error);
 /* What config.json says beyond plain keys: products, constants of a type, heads; and options that are not covered. */
 andiron_status hf_check_options(const struct hf_model *m, andiron_error *error);
 /* A tensor without data yet. NULL: no memory. */

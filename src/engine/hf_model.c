@@ -102,106 +102,6 @@ static andiron_status find_act(struct hf_model *m, andiron_error *error)
                      hf_path(m->dir), (int)(act.n < 80 ? act.n : 80), act.p);
 }
 
-/* A whole number of config.json, or the product of two. */
-static andiron_status put_whole(struct hf_model *m, const char *path, const char *by, const char *key, bool *done,
-                                andiron_error *error)
-{
-    char what[2 * HF_NAME_BYTES + 100];
-    uint64_t n, factor = 1;
-    *done = json_at_u64(m->config, path, &n) && (!by[0] || json_at_u64(m->config, by, &factor));
-    if (!*done)
-        return ANDIRON_OK;
-    snprintf(what, sizeof what, "expected %s%s%s to be below 2^31, got %" PRIu64, path, by[0] ? " times " : "", by, n);
-    if (n > INT32_MAX || factor > INT32_MAX || n * factor > INT32_MAX)
-        return hf_wrong(m, what, error);
-    hf_put_u32(m, key, n * factor);
-    return ANDIRON_OK;
-}
-
-/* What config.json says under its key here; *done: it says it. */
-static andiron_status put_one(struct hf_model *m, const struct arch_line *line, bool *done, andiron_error *error)
-{
-    char path[HF_NAME_BYTES], by[HF_NAME_BYTES], key[HF_NAME_BYTES];
-    struct span word;
-    double x;
-    bool yes;
-    *done = false;
-    if (!hf_copy(path, line->from) || !hf_copy(by, line->by) || !hf_copy(key, line->to))
-        return ANDIRON_OK;
-    if (line->words & ARCH_REAL) {
-        if ((*done = json_at_f64(m->config, path, &x)))
-            hf_put_f64(m, key, x);
-    } else if (line->words & ARCH_TEXT) {
-        if ((*done = json_at_text(m->config, path, &word)))
-            hf_put_string(m, key, word);
-    } else if (line->words & ARCH_TRUTH) {
-        if ((*done = json_at_bool(m->config, path, &yes)))
-            hf_put_u32(m, key, yes);
-    } else {
-        return put_whole(m, path, by, key, done, error);
-    }
-    return ANDIRON_OK;
-}
-
-/* Did one of the first n lines give this key? */
-static bool given(const struct hf_model *m, const bool *done, size_t n, struct span key)
-{
-    for (size_t i = 0; i < n; i++)
-        if (done[i] && span_same(m->folder.lines[i]->to, key))
-            return true;
-    return false;
-}
-
-bool hf_said(const struct hf_model *m, const char *key, double *out)
-{
-    const struct arch_line *line;
-    for (size_t at = 0; (line = hf_next_line(m, ARCH_CONFIG, &at));)
-        if (line->from.n == 0 && span_is(line->to, key)) {
-            *out = line->number;
-            return true;
-        }
-    return false;
-}
-
-static void put_said(struct hf_model *m, const struct arch_line *line)
-{
-    char key[HF_NAME_BYTES];
-    if (!hf_copy(key, line->to))
-        return;
-    if (line->words & ARCH_REAL)
-        hf_put_f64(m, key, line->number);
-    else
-        hf_put_u32(m, key, (uint64_t)line->number);
-}
-
-/* Is it for put_derived, or put_heads? */
-static bool said_otherwise(const struct hf_model *m, struct span key)
-{
-    const bool two = m->folder.words & ARCH_TWO_HEAD_SIZES;
-    return ((two || (m->folder.words & ARCH_KEYS_BY_WORDS)) && span_is(key, "attention.head_count_kv")) ||
-           (two && (span_is(key, "attention.key_length") || span_is(key, "attention.value_length")));
-}
-
-/* Of lines with one key the first that config.json has; then what the definition says where it has none. */
-static andiron_status put_keys(struct hf_model *m, andiron_error *error)
-{
-    const size_t n = m->folder.n;
-    bool *done = arena_alloc(&m->arena, n, sizeof *done);
-    andiron_status s = done ? ANDIRON_OK : error_memory(error, n, "a list of keys");
-    for (int said = 0; said < 2; said++)
-        for (size_t i = 0; i < n && !s; i++) {
-            const struct arch_line *line = m->folder.lines[i];
-            if (line->verb != ARCH_CONFIG || (line->from.n == 0) != said || given(m, done, said ? n : i, line->to) ||
-                said_otherwise(m, line->to))
-                continue;
-            if (!said)
-                s = put_one(m, line, &done[i], error);
-            else if ((done[i] = !span_is(line->to, "rope.freq_base") && !span_is(line->to, "expert_gating_func")))
-                put_said(m, line); /* the others are asked for elsewhere */
-        }
-    return s;
-}
-
 static bool says_layers(const struct hf_model *m)
 {
     char path[HF_NAME_BYTES];
@@ -297,21 +197,6 @@ static andiron_status put_groups(struct hf_model *m, andiron_error *error)
     return ANDIRON_OK;
 }
 
-/* A list's items as 0 or 1. */
-static void put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
-{
-    const size_t n = json_array_size(list);
-    hf_put_key(m, key, GGUF_ARRAY);
-    hf_put_number(m, GGUF_U32, 4);
-    hf_put_number(m, n, 8);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *item = json_array_get(list, i);
-        bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
-                                       : json_is_true(item) || (json_is_integer(item) && json_integer_value(item) != 0);
-        hf_put_number(m, is, 4);
-    }
-}
-
 /* The window, 0: none. */
 static uint64_t window_of(const struct hf_model *m)
 {
@@ -344,7 +229,7 @@ static void put_windows(struct hf_model *m)
     json_at_u64(config, "num_hidden_layers", &n);
     const bool from = json_at_u64(config, "max_window_layers", &first) || (m->folder.words & ARCH_WINDOWS_LATER);
     if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
-        put_list(m, key, types, "sliding_attention");
+        hf_put_list(m, key, types, "sliding_attention");
     else if (m->folder.words & ARCH_WINDOWED)
         hf_put_u32(m, key, 1);
     else if (json_at_u64(config, "sliding_window_pattern", &period) && period > 1 && period <= INT32_MAX)
@@ -359,21 +244,23 @@ static void put_layers(struct hf_model *m)
     double scalar;
     put_windows(m);
     if (json_is_array(rope) && json_array_size(rope) <= HF_LAYERS_MAX)
-        put_list(m, "rope.layers", rope, NULL);
+        hf_put_list(m, "rope.layers", rope, NULL);
     if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
         hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
 
 /* ---- the whole ---- */
 
-/* How sentence-transformers make one vector of an encoder's rows. */
+/* How sentence-transformers make one vector of a text's rows. */
 static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
 {
     static const char *const modes[] = {NULL, "pooling_mode_mean_tokens", "pooling_mode_cls_token",
                                         "pooling_mode_lasttoken"};
     json_t *config = NULL;
-    andiron_status s = m->folder.words & ARCH_ENCODER ? hf_read_json(m->dir, "1_Pooling/config.json", &config, error)
-                                                      : ANDIRON_OK;
+    double said;
+    andiron_status s = hf_said(m, "pooling_type", &said)
+                           ? ANDIRON_OK
+                           : hf_read_json(m->dir, "1_Pooling/config.json", &config, error);
     for (uint32_t i = 1; config && i < 4; i++) {
         bool is = false;
         if (json_at_bool(config, modes[i], &is) && is) {
@@ -414,7 +301,7 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     hf_put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_layers(m);
     put_derived(m);
-    andiron_status s = put_keys(m, error);
+    andiron_status s = hf_put_keys(m, error);
     if (!s)
         s = hf_put_heads(m, error);
     if (!s)

@@ -5,6 +5,56 @@
 #include <stdio.h>
 #include <string.h>
 
+/* ---- values ---- */
+
+/* The one value of a list of values that are all the same; what is no list is itself. */
+static const json_t *only_value(const json_t *value)
+{
+    const json_t *first = json_array_get(value, 0);
+    for (size_t i = 1; i < json_array_size(value); i++)
+        if (!json_equal(first, json_array_get(value, i)))
+            return value;
+    return first ? first : value;
+}
+
+static const char *kind_of(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "a list";
+    case JSON_STRING: return "a text";
+    case JSON_TRUE: return "true";
+    case JSON_FALSE: return "false";
+    case JSON_NULL: return "null";
+    default: return "another number";
+    }
+}
+
+static bool is_kind(const json_t *value, enum gguf_value_type type)
+{
+    switch (type) {
+    case GGUF_F32: return json_is_number(value);
+    case GGUF_BOOL: return json_is_boolean(value);
+    case GGUF_STRING: return json_is_string(value);
+    default: return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= INT32_MAX;
+    }
+}
+
+andiron_status hf_value(const struct hf_model *m, const char *path, enum gguf_value_type type, const json_t **out,
+                        andiron_error *error)
+{
+    const json_t *value = only_value(json_at(m->config, path));
+    *out = value && is_kind(value, type) ? value : NULL;
+    if (!value || json_is_null(value) || *out)
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_FORMAT, "%s: config.json: expected %s to be %s, got %s", hf_path(m->dir), path,
+                     type == GGUF_F32      ? "a number"
+                     : type == GGUF_BOOL   ? "true or false"
+                     : type == GGUF_STRING ? "a text"
+                                           : "a whole number from 0 to 2^31 - 1",
+                     kind_of(value));
+}
+
 /* ---- heads ---- */
 
 static uint64_t first_number(const json_t *config, const char *const names[], size_t n)
@@ -33,10 +83,14 @@ bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv)
 
 /* ---- options ---- */
 
-static bool is_as_expected(const json_t *given, double value)
+static bool is_as_expected(const json_t *given, const struct arch_line *line)
 {
     const bool is_bool = json_is_boolean(given);
-    return (is_bool || json_is_number(given)) && (is_bool ? json_is_true(given) : json_number_value(given)) == value;
+    const double value = line->number;
+    if (line->to.n)
+        return span_same((struct span){json_string_value(given), json_string_length(given)}, line->to);
+    const double x = is_bool ? json_is_true(given) : json_number_value(given);
+    return (is_bool || json_is_number(given)) && (line->is_truth ? (x != 0) == (value != 0) : x == value);
 }
 
 /* The bounds of a state space's steps: none above, and none below. */
@@ -50,17 +104,53 @@ static bool bounds_nothing(const json_t *limit)
 
 static andiron_status check_line(const struct hf_model *m, const struct arch_line *line, andiron_error *error)
 {
-    char path[HF_NAME_BYTES], number[32];
+    char path[HF_NAME_BYTES], wanted[64];
     const json_t *given = hf_copy(path, line->from) ? json_at(m->config, path) : NULL;
-    if (!given || json_is_null(given) || is_as_expected(given, line->number))
+    if (!given || json_is_null(given) || is_as_expected(given, line))
         return ANDIRON_OK;
-    snprintf(number, sizeof number, "%g", line->number);
+    if (line->to.n)
+        snprintf(wanted, sizeof wanted, "\"%.*s\"", (int)(line->to.n < 60 ? line->to.n : 60), line->to.p);
+    else
+        snprintf(wanted, sizeof wanted, "%g", line->number);
     return error_set(error, ANDIRON_E_SUPPORT,
                      "%s: config.json: a model of type %s with %s other than %s is not covered", hf_path(m->dir),
                      m->folder.type, path,
-                     !line->is_truth     ? number
+                     !line->is_truth     ? wanted
                      : line->number != 0 ? "true"
                                          : "false");
+}
+
+/* What positions are made of: numbers, wherever they stand. */
+static andiron_status check_numbers(const struct hf_model *m, andiron_error *error)
+{
+    static const char *const places[] = {"",
+                                         "rope_scaling.",
+                                         "rope_parameters.",
+                                         "rope_parameters.full_attention.",
+                                         "rope_parameters.sliding_attention.",
+                                         "rope_parameters.main.",
+                                         "rope_parameters.compress."};
+    static const char *const names[] = {"rope_theta",
+                                        "factor",
+                                        "beta_fast",
+                                        "beta_slow",
+                                        "low_freq_factor",
+                                        "high_freq_factor",
+                                        "attention_factor",
+                                        "mscale",
+                                        "mscale_all_dim",
+                                        "alpha",
+                                        "partial_rotary_factor",
+                                        "original_max_position_embeddings"};
+    char path[128];
+    const json_t *value;
+    andiron_status s = ANDIRON_OK;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        for (size_t j = 0; j < sizeof names / sizeof *names && !s; j++) {
+            snprintf(path, sizeof path, "%s%s", places[i], names[j]);
+            s = hf_value(m, path, GGUF_F32, &value, error);
+        }
+    return s;
 }
 
 andiron_status hf_check_options(const struct hf_model *m, andiron_error *error)
@@ -76,5 +166,5 @@ andiron_status hf_check_options(const struct hf_model *m, andiron_error *error)
                          "%s: config.json: a time_step_limit other than [0, Infinity] is not "
                          "covered",
                          hf_path(m->dir));
-    return ANDIRON_OK;
+    return check_numbers(m, error);
 }

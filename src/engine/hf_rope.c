@@ -319,7 +319,8 @@ static void put_dimensions(struct hf_model *m)
     head_size(m, &size);
     if (dims >= 1 && dims < size && !(m->folder.words & ARCH_TWO_HEAD_SIZES))
         hf_put_u32(m, "rope.dimension_count", (uint64_t)dims + is_odd(m, dims));
-    else if (hf_number_at(m, "rotary_dim", NULL, &size) && size >= 1 && size <= 65536)
+    else if (!(m->folder.words & ARCH_PART_TURNS) && hf_number_at(m, "rotary_dim", NULL, &size) && size >= 1 &&
+             size <= 65536)
         hf_put_u32(m, "rope.dimension_count", (uint64_t)size);
 }
 
@@ -330,7 +331,7 @@ static bool rope_base(const struct hf_model *m, double *base)
     double alpha;
     const bool given = json_at_f64(m->config, "rope_parameters.main.rope_theta", base) ||
                        rope_number(m, "rope_theta", base) || hf_number_at(m, "rope_theta", "rotary_emb_base", base) ||
-                       hf_said(m, "rope.freq_base", base);
+                       hf_number_at(m, "global_rope_theta", NULL, base) || hf_said(m, "rope.freq_base", base);
     if (is_odd(m, size))
         *base = math_pow(*base, (size + 1) / size);
     if (!span_is(rope_type(m), "dynamic") || !rope_number(m, "alpha", &alpha) || !(alpha > 0) || size <= 2)
@@ -346,7 +347,8 @@ andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
     const struct span type = rope_type(m);
     if (rope_base(m, &base))
         hf_put_f64(m, "rope.freq_base", base);
-    if (hf_number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &local))
+    if (hf_number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &local) ||
+        hf_number_at(m, "local_rope_theta", NULL, &local))
         hf_put_f64(m, "rope.freq_base_swa", local);
     put_dimensions(m);
     put_rope_word(m);

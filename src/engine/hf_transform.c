@@ -13,10 +13,23 @@ struct slabs {
     uint64_t heads, queries, head; /* ARCH_HEADS_IN_TURN: of keys, of queries for each of these, rows of one */
 };
 
+static uint64_t widest(const struct gguf_tensor *t)
+{
+    uint64_t n = t->dims[0];
+    for (size_t i = 1; i < 4; i++)
+        n = t->dims[i] > n ? t->dims[i] : n;
+    return n;
+}
+
 /* How the source is read; false: its shape does not allow it. */
 static bool lay_out(const struct gguf_tensor *t, const char *name, unsigned how, struct slabs *s)
 {
     *s = (struct slabs){t->dims[2], t->dims[1], t->dims[0], t->dims[0], 1, 0, 0, 0};
+    if ((how & ARCH_NEGATIVE_EXP) &&
+        t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3] == widest(t)) { /* [1, heads, 1] */
+        *s = (struct slabs){1, widest(t), 1, 1, 1, 0, 0, 0};
+        return true;
+    }
     if (t->n_dims > 3 || ((how & ARCH_SQUEEZED) && (t->n_dims != 3 || t->dims[1] != 1)) ||
         ((how & ARCH_PAIRS_IN_TURN) && t->n_dims < 2))
         return false;
@@ -94,7 +107,7 @@ static struct gguf_tensor changed_shape(const struct slabs *s, const struct gguf
     struct gguf_tensor t = {.type = floats ? TYPE_F32 : from->type, .n_dims = 1, .dims = {s->rows, 1, 1, 1}};
     if (s->columns == 1) { /* a number a row */
         t.dims[1] = s->n;
-        t.n_dims = from->n_dims == 1 ? 1 : 2;
+        t.n_dims = s->n == 1 ? 1 : 2;
     } else {
         t.dims[0] = s->columns;
         t.dims[1] = s->rows;

@@ -56,22 +56,18 @@ static bool fits(struct span pattern, struct span name, int32_t *number)
     return true;
 }
 
-/* What stands in front of names of the whole model. */
-static void drop_model(struct span *name)
+/* Take off what stands in front of a tensor's name; true: the number of a layer is next. */
+static bool drop_prefixes(const struct hf_model *m, struct span *name)
 {
-    static const char *const prefixes[] = {"model.",       "language_model.", "model.",    "bert.",
-                                           "transformer.", "gpt_neox.",       "backbone.", "decoder."};
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-        drop_prefix(name, prefixes[i]);
-}
-
-static bool drop_layer(struct span *name)
-{
-    static const char *const prefixes[] = {"layers.", "encoder.layer.", "h.", "blocks.", "block."};
-    bool is = false;
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && !is; i++)
-        is = drop_prefix(name, prefixes[i]);
-    return is;
+    const struct arch_line *line;
+    for (size_t at = 0; (line = hf_next_line(m, ARCH_PREFIX, &at));)
+        if (name->n > line->from.n && !memcmp(name->p, line->from.p, line->from.n)) {
+            *name = (struct span){name->p + line->from.n, name->n - line->from.n};
+            if (line->to.n)
+                return true;
+            at = 0;
+        }
+    return false;
 }
 
 struct place {
@@ -120,7 +116,6 @@ static const char *drop_part(const struct hf_model *m, struct span *name)
     for (size_t i = 0; i < 2; i++)
         if ((m->folder.words & ARCH_SOURCE) && drop_prefix(name, parts[i]))
             return parts[i];
-    drop_model(name);
     return "";
 }
 
@@ -133,7 +128,7 @@ static bool place_here(struct hf_model *m, struct span name, struct place *out)
     uint32_t layer;
     bool guessing = false;
     *out = (struct place){.part = -1};
-    const bool in_layer = drop_layer(&name);
+    const bool in_layer = drop_prefixes(m, &name);
     if (in_layer) {
         if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
             return false;
@@ -266,30 +261,15 @@ static andiron_status check_experts(const struct hf_model *m, andiron_error *err
     return ANDIRON_OK;
 }
 
-/* Of an encoder: heads, and the numbers of positions that old files hold. Of a model of parts: those for images and
- * sounds. Of any: layers that guess further tokens. */
+/* Of a model of parts: those for images and sounds. Of any: layers that guess further tokens. */
 static bool left_out(const struct hf_model *m, struct span name)
 {
-    static const char *const starts[] = {"mtp.",
-                                         "pooler.",
-                                         "cls.",
-                                         "classifier.",
-                                         "embeddings.position_ids",
-                                         "vision_tower.",
-                                         "multi_modal_projector.",
-                                         "visual.",
-                                         "audio_tower.",
-                                         "embed_vision.",
-                                         "embed_audio."};
-    enum { ANY = 1, ENCODER = 5, ALL = sizeof starts / sizeof *starts };
-    const size_t first = m->config != hf_config(m->dir) ? ENCODER : ANY, end = first == ENCODER ? ALL
-                                                                               : m->folder.words & ARCH_ENCODER
-                                                                                   ? ENCODER
-                                                                                   : ANY;
-    drop_prefix(&name, "bert.");
+    static const char *const starts[] = {"mtp.",    "vision_model.", "vision_tower.", "multi_modal_projector.",
+                                         "visual.", "audio_tower.",  "embed_vision.", "embed_audio."};
+    const size_t n = m->config != hf_config(m->dir) ? sizeof starts / sizeof *starts : 1;
+    bool out = false;
     drop_prefix(&name, "model.");
-    bool out = drop_prefix(&name, starts[0]);
-    for (size_t i = first; i < end; i++)
+    for (size_t i = 0; i < n; i++)
         out = out || drop_prefix(&name, starts[i]);
     return out;
 }
@@ -431,15 +411,24 @@ static andiron_status check_head(const struct hf_model *m, andiron_error *error)
                      hf_path(m->dir));
 }
 
+/* The number that config.json has for a key here, 0: none. */
+static uint64_t number_for(const struct hf_model *m, const char *key)
+{
+    char path[HF_NAME_BYTES];
+    const struct arch_line *line;
+    uint64_t n = 0;
+    for (size_t at = 0; n == 0 && (line = hf_next_line(m, ARCH_CONFIG, &at));)
+        if (span_is(line->to, key) && line->by.n == 0 && hf_copy(path, line->from))
+            json_at_u64(m->config, path, &n);
+    return n;
+}
+
 /* What config.json says of the table of tokens, which all else is measured by. */
 static andiron_status check_table(const struct hf_model *m, andiron_error *error)
 {
-    static const char *const widths[] = {"word_embed_proj_dim", "hidden_size", "n_embd", "n_embed", "d_model"};
-    uint64_t width = 0, n = 0;
+    const uint64_t narrow = number_for(m, "token_embd_length"), n = number_for(m, "vocab_size"),
+                   width = narrow ? narrow : number_for(m, "embedding_length");
     const struct gguf_tensor *t = find_here(m, "token_embd.weight");
-    for (size_t i = 0; i < sizeof widths / sizeof *widths && !width; i++)
-        json_at_u64(m->config, widths[i], &width);
-    json_at_u64(m->config, "vocab_size", &n);
     if (!t || (t->dims[0] == width && (n == 0 || t->dims[1] == n)))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT,

@@ -1,0 +1,153 @@
+/* hf_keys.c - numbers, texts and lists of config.json under the keys that a definition's lines give them. */
+#include "base/error.h"
+#include "engine/hf_internal.h"
+#include <stdio.h>
+#include <string.h>
+
+/* A list's items as 0 or 1. */
+void hf_put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
+{
+    const size_t n = json_array_size(list);
+    hf_put_key(m, key, GGUF_ARRAY);
+    hf_put_number(m, GGUF_U32, 4);
+    hf_put_number(m, n, 8);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_array_get(list, i);
+        bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
+                                       : json_is_true(item) || (json_is_integer(item) && json_integer_value(item) != 0);
+        hf_put_number(m, is, 4);
+    }
+}
+
+/* A list's numbers. */
+static void put_reals(struct hf_model *m, const char *key, const json_t *list)
+{
+    const size_t n = json_array_size(list);
+    hf_put_key(m, key, GGUF_ARRAY);
+    hf_put_number(m, GGUF_F64, 4);
+    hf_put_number(m, n, 8);
+    for (size_t i = 0; i < n; i++) {
+        const double x = json_number_value(json_array_get(list, i));
+        uint64_t bits;
+        memcpy(&bits, &x, sizeof bits);
+        hf_put_number(m, bits, sizeof bits);
+    }
+}
+
+static bool put_one_list(struct hf_model *m, const char *path, const char *by, const char *key)
+{
+    const json_t *list = json_at(m->config, path);
+    if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > HF_LAYERS_MAX)
+        return false;
+    if (by[0])
+        hf_put_list(m, key, list, by);
+    else
+        put_reals(m, key, list);
+    return true;
+}
+
+/* A count, by one number or the product of two. */
+static andiron_status put_whole(struct hf_model *m, const char *key, const json_t *a, const json_t *b,
+                                andiron_error *error)
+{
+    const uint64_t n = (uint64_t)json_integer_value(a) * (b ? (uint64_t)json_integer_value(b) : 1);
+    char what[HF_NAME_BYTES + 60];
+    snprintf(what, sizeof what, "expected a product, %s, to be below 2^31", key);
+    if (n > INT32_MAX)
+        return hf_wrong(m, what, error);
+    hf_put_u32(m, key, n);
+    return ANDIRON_OK;
+}
+
+/* What config.json says under its key here; *done: it says it. */
+static andiron_status put_one(struct hf_model *m, const struct arch_line *line, bool *done, andiron_error *error)
+{
+    char path[HF_NAME_BYTES], by[HF_NAME_BYTES], key[HF_NAME_BYTES];
+    const json_t *value = NULL, *factor = NULL;
+    const enum gguf_value_type type = line->words & ARCH_REAL    ? GGUF_F32
+                                      : line->words & ARCH_TRUTH ? GGUF_BOOL
+                                      : line->words & ARCH_TEXT  ? GGUF_STRING
+                                                                 : GGUF_U32;
+    *done = false;
+    if (!hf_copy(path, line->from) || !hf_copy(by, line->by) || !hf_copy(key, line->to))
+        return ANDIRON_OK;
+    if (line->words & ARCH_LIST) {
+        *done = put_one_list(m, path, by, key);
+        return ANDIRON_OK;
+    }
+    andiron_status s = hf_value(m, path, type, &value, error);
+    if (!s && value && by[0])
+        s = hf_value(m, by, type, &factor, error);
+    *done = !s && value && (!by[0] || factor);
+    if (!*done)
+        return s;
+    if (type == GGUF_U32)
+        return put_whole(m, key, value, factor, error);
+    if (type == GGUF_F32)
+        hf_put_f64(m, key, json_number_value(value));
+    else if (type == GGUF_STRING)
+        hf_put_string(m, key, (struct span){json_string_value(value), json_string_length(value)});
+    else
+        hf_put_u32(m, key, json_is_true(value));
+    return ANDIRON_OK;
+}
+
+/* Did one of the first n lines give this key? */
+static bool given(const struct hf_model *m, const bool *done, size_t n, struct span key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (done[i] && span_same(m->folder.lines[i]->to, key))
+            return true;
+    return false;
+}
+
+bool hf_said(const struct hf_model *m, const char *key, double *out)
+{
+    const struct arch_line *line;
+    for (size_t at = 0; (line = hf_next_line(m, ARCH_CONFIG, &at));)
+        if (line->from.n == 0 && span_is(line->to, key)) {
+            *out = line->number;
+            return true;
+        }
+    return false;
+}
+
+static void put_said(struct hf_model *m, const struct arch_line *line)
+{
+    char key[HF_NAME_BYTES];
+    if (!hf_copy(key, line->to))
+        return;
+    if (line->words & ARCH_REAL)
+        hf_put_f64(m, key, line->number);
+    else
+        hf_put_u32(m, key, (uint64_t)line->number);
+}
+
+/* Is it for put_windows, put_derived, or put_heads? */
+static bool said_otherwise(const struct hf_model *m, struct span key)
+{
+    const bool two = m->folder.words & ARCH_TWO_HEAD_SIZES;
+    return (span_is(key, "attention.sliding_window_pattern") && json_at(m->config, "layer_types")) ||
+           ((two || (m->folder.words & ARCH_KEYS_BY_WORDS)) && span_is(key, "attention.head_count_kv")) ||
+           (two && (span_is(key, "attention.key_length") || span_is(key, "attention.value_length")));
+}
+
+/* Of lines with one key the first that config.json has; then what the definition says where it has none. */
+andiron_status hf_put_keys(struct hf_model *m, andiron_error *error)
+{
+    const size_t n = m->folder.n;
+    bool *done = arena_alloc(&m->arena, n, sizeof *done);
+    andiron_status s = done ? ANDIRON_OK : error_memory(error, n, "a list of keys");
+    for (int said = 0; said < 2; said++)
+        for (size_t i = 0; i < n && !s; i++) {
+            const struct arch_line *line = m->folder.lines[i];
+            if (line->verb != ARCH_CONFIG || (line->from.n == 0) != said || given(m, done, said ? n : i, line->to) ||
+                said_otherwise(m, line->to))
+                continue;
+            if (!said)
+                s = put_one(m, line, &done[i], error);
+            else if ((done[i] = !span_is(line->to, "rope.freq_base") && !span_is(line->to, "expert_gating_func")))
+                put_said(m, line); /* the others are asked for elsewhere */
+        }
+    return s;
+}
