@@ -8,7 +8,7 @@
 #include "files/gguf_write.h"
 #include "kernels/kernels.h"
 
-enum { CONVERT_VERSION = 1 }; /* raised when other bytes are written */
+enum { CONVERT_VERSION = 2 }; /* raised when other bytes are written */
 
 struct convert_type {
     const char *name;

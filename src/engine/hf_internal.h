@@ -107,6 +107,10 @@ andiron_status hf_put_ngrams(struct hf_model *m, andiron_error *error);
 
 /* Heads of queries, and of keys, as config.json says them in one of its ways. False: it does not, or nonsense. */
 bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv);
+/* The value at a path: a whole number from 0 to 2^31 - 1 (GGUF_U32), a number (F32), a truth (BOOL) or a text (STRING);
+ * a list of values that are all the same counts as one. *out is NULL where there is none, or null. */
+andiron_status hf_value(const struct hf_model *m, const char *path, enum gguf_value_type type, const json_t **out,
+                        andiron_error *error);
 /* What config.json says beyond plain keys: products, constants of a type, heads; and options that are not covered. */
 andiron_status hf_check_options(const struct hf_model *m, andiron_error *error);
 /* config.json, or in a model of parts what it says of the text's. */

@@ -167,28 +167,19 @@ static andiron_status find_kind(struct hf_model *m, andiron_error *error)
 /* One key, if config.json has it and no line before gave it. */
 static andiron_status put_one(struct hf_model *m, size_t i, bool *done, andiron_error *error)
 {
-    const json_t *config = m->config;
-    char what[160];
-    struct span word;
-    uint64_t n;
-    double x;
-    bool yes;
-    if (keys[i].type == GGUF_F32) {
-        if ((*done = json_at_f64(config, keys[i].path, &x)))
-            hf_put_f64(m, keys[i].key, x);
-    } else if (keys[i].type == GGUF_STRING) {
-        if ((*done = json_at_text(config, keys[i].path, &word)))
-            hf_put_string(m, keys[i].key, word);
-    } else if (keys[i].type == GGUF_BOOL) {
-        if ((*done = json_at_bool(config, keys[i].path, &yes)))
-            hf_put_u32(m, keys[i].key, yes);
-    } else if ((*done = json_at_u64(config, keys[i].path, &n))) {
-        snprintf(what, sizeof what, "expected %s to be below 2^31, got %" PRIu64, keys[i].path, n);
-        if (n > INT32_MAX)
-            return hf_wrong(m, what, error);
-        hf_put_u32(m, keys[i].key, n);
-    }
-    return ANDIRON_OK;
+    const json_t *value;
+    const enum gguf_value_type type = keys[i].type;
+    const andiron_status s = hf_value(m, keys[i].path, type, &value, error);
+    *done = value != NULL;
+    if (s || !value)
+        return s;
+    if (type == GGUF_F32)
+        hf_put_f64(m, keys[i].key, json_number_value(value));
+    else if (type == GGUF_STRING)
+        hf_put_string(m, keys[i].key, (struct span){json_string_value(value), json_string_length(value)});
+    else
+        hf_put_u32(m, keys[i].key, type == GGUF_BOOL ? json_is_true(value) : (uint64_t)json_integer_value(value));
+    return s;
 }
 
 /* Did one of the first n lines give this key? */
@@ -233,17 +224,24 @@ static andiron_status put_keys(struct hf_model *m, andiron_error *error)
     return s;
 }
 
-/* A count by two numbers of config.json. */
+/* A count by two numbers of config.json, or by one. */
 static andiron_status put_products(struct hf_model *m, andiron_error *error)
 {
     for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
-        uint64_t a, b = 1;
-        if (!is_of(m, products[i].types) || !json_at_u64(m->config, products[i].a, &a) ||
-            (products[i].b && !json_at_u64(m->config, products[i].b, &b)))
+        const json_t *a = NULL, *b = NULL;
+        andiron_status s = ANDIRON_OK;
+        if (is_of(m, products[i].types))
+            s = hf_value(m, products[i].a, GGUF_U32, &a, error);
+        if (!s && a && products[i].b)
+            s = hf_value(m, products[i].b, GGUF_U32, &b, error);
+        if (s)
+            return s;
+        if (!a || (products[i].b && !b))
             continue;
-        if (a > INT32_MAX || b > INT32_MAX || a * b > INT32_MAX)
+        const uint64_t size = (uint64_t)json_integer_value(a) * (b ? (uint64_t)json_integer_value(b) : 1);
+        if (size > INT32_MAX)
             return hf_wrong(m, "expected the inner size to be below 2^31", error);
-        hf_put_u32(m, products[i].key, a * b);
+        hf_put_u32(m, products[i].key, size);
         break;
     }
     return ANDIRON_OK;

@@ -35,6 +35,56 @@ const json_t *hf_text_config(const struct hf_dir *dir)
                                                                                                              : config;
 }
 
+/* ---- values ---- */
+
+/* The one value of a list of values that are all the same; what is no list is itself. */
+static const json_t *only_value(const json_t *value)
+{
+    const json_t *first = json_array_get(value, 0);
+    for (size_t i = 1; i < json_array_size(value); i++)
+        if (!json_equal(first, json_array_get(value, i)))
+            return value;
+    return first ? first : value;
+}
+
+static const char *kind_of(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "a list";
+    case JSON_STRING: return "a text";
+    case JSON_TRUE: return "true";
+    case JSON_FALSE: return "false";
+    case JSON_NULL: return "null";
+    default: return "another number";
+    }
+}
+
+static bool is_kind(const json_t *value, enum gguf_value_type type)
+{
+    switch (type) {
+    case GGUF_F32: return json_is_number(value);
+    case GGUF_BOOL: return json_is_boolean(value);
+    case GGUF_STRING: return json_is_string(value);
+    default: return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= INT32_MAX;
+    }
+}
+
+andiron_status hf_value(const struct hf_model *m, const char *path, enum gguf_value_type type, const json_t **out,
+                        andiron_error *error)
+{
+    const json_t *value = only_value(json_at(m->config, path));
+    *out = value && is_kind(value, type) ? value : NULL;
+    if (!value || json_is_null(value) || *out)
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_FORMAT, "%s: config.json: expected %s to be %s, got %s", hf_path(m->dir), path,
+                     type == GGUF_F32      ? "a number"
+                     : type == GGUF_BOOL   ? "true or false"
+                     : type == GGUF_STRING ? "a text"
+                                           : "a whole number from 0 to 2^31 - 1",
+                     kind_of(value));
+}
+
 /* ---- heads ---- */
 
 static uint64_t first_number(const json_t *config, const char *const names[], size_t n)
@@ -78,6 +128,39 @@ static bool bounds_nothing(const json_t *limit)
             (json_is_object(high) || (json_is_number(high) && json_number_value(high) > 1e30)));
 }
 
+/* What positions are made of: numbers, wherever they stand. */
+static andiron_status check_numbers(const struct hf_model *m, andiron_error *error)
+{
+    static const char *const places[] = {"",
+                                         "rope_scaling.",
+                                         "rope_parameters.",
+                                         "rope_parameters.full_attention.",
+                                         "rope_parameters.sliding_attention.",
+                                         "rope_parameters.main.",
+                                         "rope_parameters.compress."};
+    static const char *const names[] = {"rope_theta",
+                                        "factor",
+                                        "beta_fast",
+                                        "beta_slow",
+                                        "low_freq_factor",
+                                        "high_freq_factor",
+                                        "attention_factor",
+                                        "mscale",
+                                        "mscale_all_dim",
+                                        "alpha",
+                                        "partial_rotary_factor",
+                                        "original_max_position_embeddings"};
+    char path[128];
+    const json_t *value;
+    andiron_status s = ANDIRON_OK;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        for (size_t j = 0; j < sizeof names / sizeof *names && !s; j++) {
+            snprintf(path, sizeof path, "%s%s", places[i], names[j]);
+            s = hf_value(m, path, GGUF_F32, &value, error);
+        }
+    return s;
+}
+
 andiron_status hf_check_options(const struct hf_model *m, andiron_error *error)
 {
     const json_t *config = m->config;
@@ -95,5 +178,5 @@ andiron_status hf_check_options(const struct hf_model *m, andiron_error *error)
                          "%s: config.json: a time_step_limit other than [0, Infinity] is not "
                          "covered",
                          hf_path(m->dir));
-    return ANDIRON_OK;
+    return check_numbers(m, error);
 }
