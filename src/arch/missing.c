@@ -6,11 +6,14 @@
 
 enum { NAMED = 8, MAX_MISSING = 256, TRIED_LAYERS = 64 };
 
-/* The tensor of another layer: "blk.0.attn_q.weight" for "blk.7.attn_q.weight". */
+/* The tensor of another layer: "blk.0.attn_q.weight" for "blk.7.attn_q.weight". Of those that stand once, one of the
+ * same shape: the head for the table of tokens, a layer's norm for the last one. */
 static const struct weight *stand_in(const struct expansion *x, struct span stem, const char *suffix)
 {
     char name[MAX_STEM];
     size_t from = 0, to;
+    if (span_is(stem, "token_embd") || span_is(stem, "output_norm"))
+        return stem_weight(x, span_of(span_is(stem, "output_norm") ? "blk.0.attn_norm" : "output"), suffix);
     while (from < stem.n && (stem.p[from] < '0' || stem.p[from] > '9'))
         from++;
     for (to = from; to < stem.n && stem.p[to] >= '0' && stem.p[to] <= '9';)

@@ -127,6 +127,16 @@ static andiron_status find_definition(const andiron_model *model, const andiron_
                      gguf_path(model->file), model->architecture);
 }
 
+/* A definition of ours is right, so a folder is not. */
+static andiron_status blame_folder(const andiron_model *model, andiron_status s, andiron_error *error)
+{
+    char said[sizeof error->text];
+    if (!error || !model->hf || (s != ANDIRON_E_FORMAT && s != ANDIRON_E_SUPPORT))
+        return s;
+    memcpy(said, error->text, sizeof said);
+    return error_set(error, s, "%s: config.json and the tensors do not go together: %s", gguf_path(model->file), said);
+}
+
 static andiron_status expand(andiron_model *model, const struct definition_text *definition, andiron_error *error)
 {
     struct arch *arch = NULL;
@@ -137,7 +147,7 @@ static andiron_status expand(andiron_model *model, const struct definition_text 
                                  source_text, source_weight, model->n_loras ? lora_of_weight : NULL};
     s = arch_expand(arch, &source, &model->arena, &model->graph, error);
     arch_close(arch);
-    return s;
+    return definition->mapping.data ? s : blame_folder(model, s, error);
 }
 
 static void say_unused(const andiron_model *model)

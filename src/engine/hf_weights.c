@@ -195,6 +195,10 @@ static andiron_status take_vector(struct hf_model *m, const char *name, const st
 static andiron_status begin_experts(struct hf_model *m, const char *name, const struct gguf_tensor *from, uint64_t n,
                                     andiron_error *error)
 {
+    if (n > hf_n_tensors(m->dir))
+        return error_set(error, ANDIRON_E_FORMAT,
+                         "%s: config.json says that there are %" PRIu64 " experts, but the folder has only %zu tensors",
+                         hf_path(m->dir), n, hf_n_tensors(m->dir));
     struct gguf_tensor *to = hf_add_tensor(m, name);
     uint64_t bytes = 0;
     void *data = to && checked_mul(from->n_bytes, n, &bytes) ? arena_alloc(&m->arena, bytes, 1) : NULL;
@@ -253,12 +257,21 @@ static uint64_t parts_of(const struct gguf_tensor *t) { return t->n_dims == 2 ? 
 
 static andiron_status check_experts(const struct hf_model *m, andiron_error *error)
 {
-    for (size_t i = 0; i < m->n_tensors; i++)
-        if (m->n_experts[i] && m->n_experts[i] != parts_of(&m->tensors[i]))
-            return error_set(error, ANDIRON_E_FORMAT, "%s: %.*s has %u parts of the %" PRIu64 " that config.json says",
-                             hf_path(m->dir), (int)m->tensors[i].name.n, m->tensors[i].name.p, m->n_experts[i],
-                             parts_of(&m->tensors[i]));
-    return ANDIRON_OK;
+    size_t n_short = 0, first = 0;
+    for (size_t i = m->n_tensors; i-- > 0;)
+        if (m->n_experts[i] && m->n_experts[i] != parts_of(&m->tensors[i])) {
+            first = i;
+            n_short++;
+        }
+    if (n_short == 0)
+        return ANDIRON_OK;
+    const struct gguf_tensor *t = &m->tensors[first];
+    char others[64] = "";
+    if (n_short > 1)
+        snprintf(others, sizeof others, "; neither are %zu other tensors", n_short - 1);
+    return error_set(error, ANDIRON_E_FORMAT,
+                     "%s: %.*s is not whole: it has %u parts of the %" PRIu64 " that config.json says%s",
+                     hf_path(m->dir), (int)t->name.n, t->name.p, m->n_experts[first], parts_of(t), others);
 }
 
 /* Of a model of parts: those for images and sounds. Of any: layers that guess further tokens. */
@@ -429,7 +442,7 @@ static andiron_status check_table(const struct hf_model *m, andiron_error *error
     const uint64_t narrow = number_for(m, "token_embd_length"), n = number_for(m, "vocab_size"),
                    width = narrow ? narrow : number_for(m, "embedding_length");
     const struct gguf_tensor *t = find_here(m, "token_embd.weight");
-    if (!t || (t->dims[0] == width && (n == 0 || t->dims[1] == n)))
+    if (!t || width == 0 || (t->dims[0] == width && (n == 0 || t->dims[1] == n)))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT,
                      "%s: config.json says vocab_size %" PRIu64 " and rows of %" PRIu64 " numbers"

@@ -4,7 +4,9 @@
  * The digest is of the converter's version, the type, the folder's path, and the name, size and time of change of each
  * file in it that a model is read from. Contents are not read: that would take a minute for a large model.
  * A lock on CACHE/quant/lock lets one process at a time write, so that what is partial then was left by one that
- * ended; the kernel drops the lock with its process. A file appears under its name when it is whole. */
+ * ended; the kernel drops the lock with its process. A file appears under its name when it is whole.
+ *
+ * A result's time of change is when it was opened last. Who writes a new one removes those of more than 30 days. */
 #include "engine/quant.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -19,7 +21,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { KEPT_DAYS = 30 };
 
 struct quant_cache {
     char folder[PATH_MAX], file[PATH_MAX + 32], lock[PATH_MAX + 32];
@@ -96,13 +101,25 @@ static andiron_status take_lock(struct quant_cache *c, andiron_error *error)
     return taken ? ANDIRON_OK : error_set(error, ANDIRON_E_IO, "%s: cannot be written: %s", c->lock, strerror(errno));
 }
 
-/* Under the lock nobody writes. */
-static void remove_partial(const struct quant_cache *c)
+static bool is_old(int folder, const char *name)
+{
+    struct stat st;
+    return span_ends(span_of(name), ".gguf") && !fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) &&
+           S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - KEPT_DAYS * 24 * 3600;
+}
+
+/* What nobody will open: under the lock nobody writes, so partial files are left ones; who has an old one mapped keeps
+ * it. */
+static void remove_useless(const struct quant_cache *c)
 {
     DIR *folder = opendir(c->folder);
-    for (struct dirent *d; folder && (d = readdir(folder)) != NULL;)
-        if (strstr(d->d_name, ".gguf.partial-"))
+    for (struct dirent *d; folder && (d = readdir(folder)) != NULL;) {
+        const bool old = is_old(dirfd(folder), d->d_name);
+        if (old)
+            log_say(ANDIRON_LOG_INFO, "%s/%s: removed, it was not opened for %d days", c->folder, d->d_name, KEPT_DAYS);
+        if (old || strstr(d->d_name, ".gguf.partial-"))
             unlinkat(dirfd(folder), d->d_name, 0);
+    }
     if (folder)
         closedir(folder);
 }
@@ -139,7 +156,7 @@ static andiron_status make(struct gguf **out, struct quant_cache *c, const char 
         return ANDIRON_OK; /* made while we waited */
     if (s)
         return s;
-    remove_partial(c);
+    remove_useless(c);
     log_say(ANDIRON_LOG_INFO, "%s: quantized as %s into %s", dir, options->quant, c->file);
     s = convert_model(dir, c->file, &convert, options, error);
     return s ? s : gguf_open(out, c->file, error);
@@ -161,6 +178,8 @@ andiron_status quant_open(struct gguf **out, const char *dir, const andiron_mode
     andiron_status s = find_cache(&c, dir, options, error);
     if (!s && gguf_open(out, c.file, NULL)) /* not there, or not whole */
         s = make(out, &c, dir, options, error);
+    if (!s)
+        utimensat(AT_FDCWD, c.file, NULL, 0); /* opened now; where that is not allowed it is not removed either */
     if (c.fd >= 0)
         close(c.fd);
     return s;

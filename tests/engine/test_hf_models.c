@@ -107,6 +107,13 @@ static void wrong_folders_are_refused(void **state)
     refused("llama", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 9",
             "\"blk.2.ffn_down.weight\", \"blk.2.ffn_up.weight\" and 48 more");
     refused("llama", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0", "layers");
+    refused("llama", "config.json", "\"num_hidden_layers\": 2,", "\"num_hidden_layers\":-2,",
+            "expected num_hidden_layers to be a whole number from 0 to 2^31 - 1, got another number");
+    refused("llama", "config.json", "\"hidden_size\": 32", "\"hidden_size\":\"2\"",
+            "expected hidden_size to be a whole number from 0 to 2^31 - 1, got a text");
+    refused("llama", "config.json", "\"rope_theta\": 10000.0", "\"rope_theta\": false  ", "rope_theta to be a number");
+    refused("mixtral", "config.json", "\"num_local_experts\": 4", "\"num_local_experts\":99",
+            "99 experts, but the folder");
     refused("llama", "config.json", "\"num_attention_heads\": 4", "\"num_attention_heads\": 7", "7");
     refused("llama", "model.safetensors", "lm_head.weight", "lm_heat.weight", "\"lm_heat.weight\" is not known");
     refused("llama", "model.safetensors", "model.norm.weight", "model.norm.weighs", "is not known");

@@ -1,11 +1,14 @@
 /* test_quant.c - andiron_model_options.quant through the library: what is told, what is refused. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -85,6 +88,59 @@ static void each_allocation_may_fail(void **state)
     assert_int_equal(s, ANDIRON_OK);
 }
 
+/* A file of the cache that was opened so many days ago. */
+static const char *old_result(const char *name, int days)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/quant/%s", cache, name);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    fclose(f);
+    const struct timespec times[2] = {{.tv_sec = time(NULL) - days * 24 * 3600},
+                                      {.tv_sec = time(NULL) - days * 24 * 3600}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    return path;
+}
+
+static void results_go_when_nobody_opens_them(void **state)
+{
+    andiron_error e = {0};
+    const andiron_model_options options = {.quant = "q5_0", .cache_dir = cache};
+    struct stat st;
+    char result[512] = "";
+    (void)state;
+    remove_results();
+    assert_int_equal(open_and_close(FOLDER, options, &e), ANDIRON_OK);
+    char folder[64];
+    snprintf(folder, sizeof folder, "%s/quant", cache);
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        if (strstr(d->d_name, ".gguf"))
+            snprintf(result, sizeof result, "%s", d->d_name);
+    closedir(dir);
+    assert_true(result[0]);
+    const char *path = old_result(result, 40); /* an empty file now, so it is made again */
+    assert_int_equal(open_and_close(FOLDER, options, &e), ANDIRON_OK);
+    assert_false(stat(path, &st));
+    assert_true(st.st_size > 0);
+    const struct timespec then[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    assert_int_equal(utimensat(AT_FDCWD, path, then, 0), 0);
+    assert_int_equal(open_and_close(FOLDER, options, &e), ANDIRON_OK); /* found: it counts as opened now */
+    assert_false(stat(path, &st));
+    assert_true(st.st_mtime > time(NULL) - 3600);
+    char kept[128], gone[128], other[128];
+    snprintf(kept, sizeof kept, "%s", old_result("0000000000000001.gguf", 29));
+    snprintf(gone, sizeof gone, "%s", old_result("0000000000000002.gguf", 31));
+    snprintf(other, sizeof other, "%s", old_result("other", 31));
+    const andiron_model_options another = {.quant = "q4_0", .cache_dir = cache};
+    assert_int_equal(open_and_close(FOLDER, another, &e), ANDIRON_OK);
+    assert_int_equal(access(kept, F_OK), 0);
+    assert_int_equal(access(gone, F_OK), -1);
+    assert_int_equal(access(other, F_OK), 0);
+    unlink(other);
+}
+
 static void a_vocabulary_needs_none(void **state)
 {
     andiron_error e = {0};
@@ -122,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(progress_is_told_once),
                                        cmocka_unit_test(each_allocation_may_fail),
+                                       cmocka_unit_test(results_go_when_nobody_opens_them),
                                        cmocka_unit_test(a_vocabulary_needs_none), cmocka_unit_test(others_are_refused)};
     if (!mkdtemp(cache))
         return 1;
