@@ -59,15 +59,30 @@ static andiron_status put_whole(struct hf_model *m, const char *key, const json_
     return ANDIRON_OK;
 }
 
+static void put_value(struct hf_model *m, const char *key, const json_t *value)
+{
+    if (json_is_string(value))
+        hf_put_string(m, key, (struct span){json_string_value(value), json_string_length(value)});
+    else if (json_is_boolean(value))
+        hf_put_u32(m, key, json_is_true(value));
+    else
+        hf_put_f64(m, key, json_number_value(value));
+}
+
+static enum gguf_value_type type_of(const struct arch_line *line)
+{
+    return line->words & ARCH_REAL    ? GGUF_F32
+           : line->words & ARCH_TRUTH ? GGUF_BOOL
+           : line->words & ARCH_TEXT  ? GGUF_STRING
+                                      : GGUF_U32;
+}
+
 /* What config.json says under its key here; *done: it says it. */
 static andiron_status put_one(struct hf_model *m, const struct arch_line *line, bool *done, andiron_error *error)
 {
     char path[HF_NAME_BYTES], by[HF_NAME_BYTES], key[HF_NAME_BYTES];
     const json_t *value = NULL, *factor = NULL;
-    const enum gguf_value_type type = line->words & ARCH_REAL    ? GGUF_F32
-                                      : line->words & ARCH_TRUTH ? GGUF_BOOL
-                                      : line->words & ARCH_TEXT  ? GGUF_STRING
-                                                                 : GGUF_U32;
+    const enum gguf_value_type type = type_of(line);
     *done = false;
     if (!hf_copy(path, line->from) || !hf_copy(by, line->by) || !hf_copy(key, line->to))
         return ANDIRON_OK;
@@ -79,17 +94,11 @@ static andiron_status put_one(struct hf_model *m, const struct arch_line *line, 
     if (!s && value && by[0])
         s = hf_value(m, by, type, &factor, error);
     *done = !s && value && (!by[0] || factor);
-    if (!*done)
-        return s;
-    if (type == GGUF_U32)
+    if (*done && type == GGUF_U32)
         return put_whole(m, key, value, factor, error);
-    if (type == GGUF_F32)
-        hf_put_f64(m, key, json_number_value(value));
-    else if (type == GGUF_STRING)
-        hf_put_string(m, key, (struct span){json_string_value(value), json_string_length(value)});
-    else
-        hf_put_u32(m, key, json_is_true(value));
-    return ANDIRON_OK;
+    if (*done)
+        put_value(m, key, value);
+    return s;
 }
 
 /* Did one of the first n lines give this key? */
