@@ -366,6 +366,8 @@ void hf_model_close(struct hf_model *m)
     alloc_free(m);
 }
 
+const char *hf_model_architecture(const struct hf_model *m) { return m->architecture; }
+
 andiron_status hf_model_file(struct hf_model *m, struct gguf **out, andiron_error *error)
 {
     return gguf_open_made(out, hf_path(m->dir), buffer_span(&m->header), m->tensors, m->n_tensors,

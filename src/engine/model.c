@@ -94,7 +94,8 @@ static andiron_status open_folder(andiron_model *model, const char *dir, const a
     andiron_status s = hf_model_open(&model->hf, dir, options, !options->vocab_only && !quantized, error);
     if (s)
         return s;
-    return quantized ? quant_open(&model->file, dir, options, error) : hf_model_file(model->hf, &model->file, error);
+    return quantized ? quant_open(&model->file, dir, hf_model_architecture(model->hf), options, error)
+                     : hf_model_file(model->hf, &model->file, error);
 }
 
 static andiron_status open_file(andiron_model *model, const struct model_source *source,

@@ -1,10 +1,10 @@
 /* quant.c - quantizing while loading: the folder converted into CACHE/quant/DIGEST.gguf, which is opened, mapped, and
  * found again next time.
  *
- * The digest is of the converter's version, the type, the folder's path, and the name, size and time of change of each
- * file in it that a model is read from. Contents are not read: that would take a minute for a large model.
- * A lock on CACHE/quant/lock lets one process at a time write, so that what is partial then was left by one that
- * ended; the kernel drops the lock with its process. A file appears under its name when it is whole.
+ * The digest is of the program's version, the type, the architecture's definition, the folder's path, and the name,
+ * size and time of change of each file in it that a model is read from. Contents are not read: that would take a minute
+ * for a large model. A lock on CACHE/quant/lock lets one process at a time write, so that what is partial then was left
+ * by one that ended; the kernel drops the lock with its process. A file appears under its name when it is whole.
  *
  * A result's time of change is when it was opened last. Who writes a new one removes those of more than 30 days. */
 #include "engine/quant.h"
@@ -33,11 +33,11 @@ struct quant_cache {
 
 /* ---- the digest ---- */
 
-static uint64_t hash_text(const char *text) /* FNV-1a */
+static uint64_t hash_bytes(struct span text) /* FNV-1a */
 {
     uint64_t h = 0xcbf29ce484222325;
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-        h = (h ^ *p) * 0x100000001b3;
+    for (size_t i = 0; i < text.n; i++)
+        h = (h ^ (unsigned char)text.p[i]) * 0x100000001b3;
     return h;
 }
 
@@ -54,18 +54,25 @@ static uint64_t hash_file(int folder, const char *name)
         return 0;
     snprintf(text, sizeof text, "%s %" PRIu64 " %" PRId64 ".%09ld", name, (uint64_t)st.st_size, (int64_t)st.st_mtime,
              st.st_mtim.tv_nsec);
-    return hash_text(text);
+    return hash_bytes(span_of(text));
 }
 
 /* The sum over files does not depend on the order in which the system names them. */
-static andiron_status digest_of(uint64_t *out, const char *dir, const char *type, andiron_error *error)
+static andiron_status digest_of(uint64_t *out, const char *dir, const char *architecture,
+                                const andiron_model_options *options, andiron_error *error)
 {
     char whole[PATH_MAX], text[PATH_MAX + 64];
+    struct definition_text definition;
+    const andiron_status s = definition_find(&definition, architecture, options, error);
+    if (s)
+        return s;
+    const uint64_t of_definition = hash_bytes(definition.text);
+    definition_done(&definition);
     DIR *folder = realpath(dir, whole) ? opendir(whole) : NULL;
     if (!folder)
         return error_set(error, ANDIRON_E_IO, "%s: the folder cannot be read: %s", dir, strerror(errno));
-    snprintf(text, sizeof text, "%d %s %s", CONVERT_VERSION, type, whole);
-    *out = hash_text(text) + hash_file(dirfd(folder), "1_Pooling/config.json");
+    snprintf(text, sizeof text, ANDIRON_VERSION " %d %s %s", CONVERT_VERSION, options->quant, whole);
+    *out = of_definition + hash_bytes(span_of(text)) + hash_file(dirfd(folder), "1_Pooling/config.json");
     for (struct dirent *d; (d = readdir(folder)) != NULL;)
         if (is_read(span_of(d->d_name)))
             *out += hash_file(dirfd(folder), d->d_name);
@@ -124,11 +131,11 @@ static void remove_useless(const struct quant_cache *c)
         closedir(folder);
 }
 
-static andiron_status find_cache(struct quant_cache *c, const char *dir, const andiron_model_options *options,
-                                 andiron_error *error)
+static andiron_status find_cache(struct quant_cache *c, const char *dir, const char *architecture,
+                                 const andiron_model_options *options, andiron_error *error)
 {
     uint64_t digest = 0;
-    andiron_status s = digest_of(&digest, dir, options->quant, error);
+    andiron_status s = digest_of(&digest, dir, architecture, options, error);
     if (s)
         return s;
     const int n = snprintf(c->folder, sizeof c->folder, "%s/quant", options->cache_dir);
@@ -162,8 +169,8 @@ static andiron_status make(struct gguf **out, struct quant_cache *c, const char 
     return s ? s : gguf_open(out, c->file, error);
 }
 
-andiron_status quant_open(struct gguf **out, const char *dir, const andiron_model_options *options,
-                          andiron_error *error)
+andiron_status quant_open(struct gguf **out, const char *dir, const char *architecture,
+                          const andiron_model_options *options, andiron_error *error)
 {
     struct quant_cache c = {.fd = -1};
     char names[256];
@@ -175,7 +182,7 @@ andiron_status quant_open(struct gguf **out, const char *dir, const andiron_mode
     }
     if (!options->cache_dir)
         return error_set(error, ANDIRON_E_ARGUMENT, "%s: quantizing it wants a cache_dir to keep the result in", dir);
-    andiron_status s = find_cache(&c, dir, options, error);
+    andiron_status s = find_cache(&c, dir, architecture, options, error);
     if (!s && gguf_open(out, c.file, NULL)) /* not there, or not whole */
         s = make(out, &c, dir, options, error);
     if (!s)
