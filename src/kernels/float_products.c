@@ -10,6 +10,9 @@ enum { TILE_ROWS = 4, TILE_TOKENS = 4 };
 #else
 enum { TILE_ROWS = 2, TILE_TOKENS = 2 };
 #endif
+enum { AT_ONCE = 2 * LANES, ROWS_AHEAD = 8 };
+
+static inline size_t item_bytes(uint32_t type) { return type == TYPE_F32 ? sizeof(float) : sizeof(uint16_t); }
 
 static inline __attribute__((always_inline)) v16 load_weights(uint32_t type, const char *row, size_t i, size_t n)
 {
@@ -25,27 +28,51 @@ static inline __attribute__((always_inline)) v16 load_weights(uint32_t type, con
     return type == TYPE_F16 ? v16_from_half(p) : v16_from_bf16(p);
 }
 
+/* Items [i, i + n) of R rows and of T tokens, whose rows begin at `row` and x. */
+static inline __attribute__((always_inline)) void add_products(v16 *acc, const struct mul *m, uint32_t type,
+                                                               const char *row, const float *x, size_t i, size_t n,
+                                                               int R, int T)
+{
+    v16 v[TILE_TOKENS];
+    for (int b = 0; b < T; b++) {
+        const float *p = x + (size_t)b * m->k + i;
+        v[b] = n == LANES ? v16_load(p) : v16_load_part(p, n);
+    }
+    for (int a = 0; a < R; a++) {
+        const v16 w = load_weights(type, row + (size_t)a * m->row_bytes, i, n);
+        for (int b = 0; b < T; b++)
+            acc[a * T + b] = v16_fma(w, v[b], acc[a * T + b]);
+    }
+}
+
+/* Weights of the rows after the next ones come into the second-level cache meanwhile: CPUs by themselves look ahead
+ * within a page only, which is about a row. `at`: AT_ONCE items of the first row at hand. */
+static inline void fetch_ahead(const struct mul *m, uint32_t type, const char *at, int R)
+{
+    const size_t bytes = AT_ONCE * item_bytes(type);
+    for (size_t a = ROWS_AHEAD; a < ROWS_AHEAD + (size_t)R; a++)
+        for (size_t i = 0; i < bytes; i += 64)
+            __builtin_prefetch(at + a * m->row_bytes + i, 0, 2);
+}
+
 /* R rows from r on, T tokens from t on. */
 static inline __attribute__((always_inline)) void tile(const struct mul *m, uint32_t type, size_t r, size_t t, int R,
                                                        int T)
 {
     v16 acc[TILE_ROWS * TILE_TOKENS];
     const char *row = (const char *)m->w + r * m->row_bytes;
-    for (int i = 0; i < R * T; i++)
-        acc[i] = v16_set(0);
-    for (size_t i = 0; i < m->k; i += LANES) {
-        size_t n = m->k - i < LANES ? m->k - i : LANES;
-        v16 x[TILE_TOKENS];
-        for (int b = 0; b < T; b++) {
-            const float *p = m->x + (t + (size_t)b) * m->k + i;
-            x[b] = n == LANES ? v16_load(p) : v16_load_part(p, n);
-        }
-        for (int a = 0; a < R; a++) {
-            v16 w = load_weights(type, row + (size_t)a * m->row_bytes, i, n);
-            for (int b = 0; b < T; b++)
-                acc[a * T + b] = v16_fma(w, x[b], acc[a * T + b]);
-        }
+    const float *x = m->x + t * m->k;
+    size_t i = 0;
+    for (int j = 0; j < R * T; j++)
+        acc[j] = v16_set(0);
+    for (; i + AT_ONCE <= m->k; i += AT_ONCE) {
+        if (t == 0)
+            fetch_ahead(m, type, row + i * item_bytes(type), R);
+        add_products(acc, m, type, row, x, i, LANES, R, T);
+        add_products(acc, m, type, row, x, i + LANES, LANES, R, T);
     }
+    for (; i < m->k; i += LANES)
+        add_products(acc, m, type, row, x, i, m->k - i < LANES ? m->k - i : LANES, R, T);
     for (int a = 0; a < R; a++)
         for (int b = 0; b < T; b++)
             m->y[(t + (size_t)b) * m->y_stride + r + (size_t)a] = v16_fold(acc[a * T + b]);

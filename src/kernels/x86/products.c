@@ -90,8 +90,11 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
         V(storeu_ps)(m->y + (size_t)i * m->y_stride + r, acc[i]);
 }
 
-/* Two tokens gain by words only where these come at little cost. */
-INLINE bool are_few(uint32_t type, size_t n_tokens) { return n_tokens == 1 || (n_tokens == 2 && !has_raw_words(type)); }
+/* Two tokens gain by words only where these come at little cost, one only where its halves would be folded apart. */
+INLINE bool are_few(uint32_t type, size_t n_tokens)
+{
+    return (n_tokens == 1 && type != TYPE_Q6_K && type != TYPE_Q2_K) || (n_tokens == 2 && !has_raw_words(type));
+}
 
 INLINE void few(const struct mul *m, uint32_t type, size_t r)
 {
