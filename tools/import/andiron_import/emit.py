@@ -274,7 +274,7 @@ class Emitter:
         layers = Layers(*layers)
         layers.visit(in_order(output))
         output = experts.with_experts(in_order(merged(output, layers)[0]), put_in_place)
-        output = experts.without_shares(in_order(output), put_in_place)
+        output = experts.in_ops_of_graph(in_order(output), put_in_place)
         output = with_latents(in_order(merged(output, layers)[0]))
         output, self.free = merged(output, layers)
         join_attends(in_order(output))

@@ -179,12 +179,24 @@ def with_experts(nodes, put_in_place):
     return same.get(nodes[-1], nodes[-1])
 
 
-def without_shares(nodes, put_in_place):
+def plain_erf(node):
+    """gelu(y) = y / 2 * (1 + erf(y / sqrt(2))), the other way round; y is never 0."""
+    (x, h), n = node.inputs[0], node.n
+    made = lambda op, *ins, **attrs: Node(op, [(i, h) for i in ins], n, h, attrs)
+    y = made("add", made("mul", x, number=2 ** 0.5), number=1e-30)
+    return made("add", made("mul", made("div", made("gelu", y), y), number=2.0), number=-1.0)
+
+
+PLAIN = {"share": plain_share, "erf": plain_erf}
+
+
+def in_ops_of_graph(nodes, put_in_place):
+    """The last of the nodes, which are in order, without those that are names here alone."""
     same = {}
     for node in nodes:
         node.inputs = [(same.get(i, i), h) for i, h in node.inputs]
-        if node.op == "share":
+        if node.op in PLAIN:
             Node.place, before = node.module, Node.count
-            same[node] = plain_share(node)
+            same[node] = PLAIN[node.op](node)
             put_in_place(same[node], node.order, before)
     return same.get(nodes[-1], nodes[-1])

@@ -1,6 +1,7 @@
-"""Packed weights (FP8, MXFP4, GPTQ, AWQ, compressed-tensors) as plain ones: which tensors make a matrix, and its numbers.
+"""Packed weights (FP8, MXFP4, GPTQ, AWQ, compressed-tensors) as plain ones: what makes a matrix, and its numbers.
 
-The tensors that are there say what is packed, not config.json's lists of what is not. src/engine/hf_packed.c reads the same.
+The tensors that are there say what is packed, not config.json's lists of what is not. src/engine/hf_packed.c reads
+the same.
 """
 import torch
 
@@ -39,8 +40,8 @@ class Packing:
         for down, along in [*self.blocks, (1, shape[1]), shape]:
             if x.shape == (-(-shape[0] // down), -(-shape[1] // along)):
                 return x.repeat_interleave(down, 0)[:shape[0]].repeat_interleave(along, 1)[:, :shape[1]]
-        raise Refused(f"scales of {tuple(x.shape)} for {shape[0]} x {shape[1]} packed weights fit no block or group size "
-                      "of config.json's quantization_config")
+        raise Refused(f"scales of {tuple(x.shape)} for {shape[0]} x {shape[1]} packed weights fit no block or group "
+                      "size of config.json's quantization_config")
 
     def of_items(self, x, shape, index):
         return self.spread(x, shape) if index is None else x[:, index.long()]

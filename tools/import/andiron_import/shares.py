@@ -84,7 +84,8 @@ def finished(s, v, shape):
     d = v.shape[3]
     if s.words and (s.by is None if s.far else s.by not in OF_ZERO | {None}):
         raise Refused("scores that do not become 0 where they are masked")
-    linear = s.by is None and not s.only and set(s.words) == {"causal"} and not (s.cap or s.alibi or s.bias or s.distances or s.plus)
+    more = s.cap or s.alibi or s.bias or s.distances or s.plus or s.only
+    linear = s.by is None and set(s.words) == {"causal"} and not more
     if s.decay is not None and not linear:
         raise Refused("scores that fade, of which a function is taken")
     y = (fading if linear else attended)(s, v)
