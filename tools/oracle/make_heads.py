@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Tiny random models of every type that Transformers has a class of a kind for: a sweep of the importer's heads.
+
+    make_heads.py OUT KIND ... [--types TYPE ...] [--seed N] [--labels N] [--jobs N]
+
+KIND: causal, masked, classes, tokens, bare, source (encoder and decoder, a text about another). Writes OUT/KIND/TYPE;
+check_imports.py OUT/KIND has each prove itself. Needs tiny_models.py of the project's shared
+folder on PYTHONPATH, which knows small configurations. A type without a line could be made.
+"""
+import argparse
+import copy
+import pathlib
+import sys
+
+import tiny_models as tiny
+import torch
+import transformers
+from transformers.models.auto import modeling_auto as auto
+
+KINDS = {"causal": auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "masked": auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+         "classes": auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES, "bare": auto.MODEL_MAPPING_NAMES,
+         "tokens": auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+         "source": auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
+# what tiny_models.py cannot guess of encoders
+MORE = {"xmod": {"default_language": "en_XX"}, "roformer": {"embedding_size": 64}, "mobilebert": {"embedding_size": 64},
+        "longformer": {"attention_window": 8}, "led": {"attention_window": 8}, "funnel": {"block_sizes": [2, 2]},
+        "switch_transformers": {"num_sparse_encoder_layers": 2, "num_sparse_decoder_layers": 2},
+        "canine": {"num_hash_functions": 8, "num_hash_buckets": 64}, "fnet": {"tpu_short_seq_length": 16}}
+
+
+def named(kind, model_type):
+    name = KINDS[kind][model_type]
+    return getattr(transformers, name[0] if isinstance(name, tuple) else name)
+
+
+def config_of(kind, cls, model_type, labels):
+    """As small as tiny_models.py makes them, decoders only where they stand alone."""
+    wants = tiny.CONFIG_MAPPING[model_type]
+    if cls.config_class is not None and not issubclass(wants, cls.config_class):
+        wants = cls.config_class
+    tiny.FORCE = {"is_decoder": True} if kind == "causal" else {}
+    config = tiny.make_config(wants, {**tiny.OVERRIDES.get(model_type, {}), **MORE.get(model_type, {})})
+    if kind in ("classes", "tokens"):
+        config.num_labels = labels
+    return config
+
+
+def make(out, kind, model_type, seed, labels):
+    try:
+        cls = named(kind, model_type)
+        config = config_of(kind, cls, model_type, labels)
+        torch.manual_seed(seed)
+        model = cls._from_config(copy.deepcopy(config), dtype=torch.float32).eval()
+        tiny.reinit(model, seed)
+        model.save_pretrained(out / kind / model_type)
+    except Exception as e:  # noqa: BLE001 - of Transformers, of which the line tells
+        return {"said": f"{type(e).__name__}: {(str(e) or ' ').splitlines()[0][:200]}"}
+    return {}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("kinds", nargs="+", choices=KINDS)
+    parser.add_argument("--types", nargs="+")
+    parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--labels", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1)
+    args = parser.parse_args()
+    wanted = [(kind, t) for kind in args.kinds for t in KINDS[kind] if not args.types or t in args.types]
+    lost = []
+
+    def tell(item, row):
+        said = row.get("said") or row.get("error") or row.get("status")
+        if said:
+            lost.append(item)
+            print(*item, said, flush=True)
+    tiny.fork_pool(wanted, lambda item: make(args.out, *item, args.seed, args.labels), args.jobs, 90, tell)
+    print(f"{len(wanted) - len(lost)} of {len(wanted)} made")
+    sys.exit(bool(lost))
+
+
+if __name__ == "__main__":
+    main()
