@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from . import emit, heads, lower, ops_text, text, trace, weights, write
+from . import emit, heads, lower, ops_text, sources, text, trace, weights, write
 from .rows import ordered
 from .values import STATEFUL, Node, reads_ahead
 
@@ -55,16 +55,17 @@ class Imported:
 
     def tell(self, output):
         nodes = emit.in_order(output)
+        own = sources.told(nodes) if self.trace.of_source is not None else nodes
         output, place = ops_text.pooled(nodes)
         n_ctx = text.context_of(self.model.config.get_text_config())
         self.emitter = emit.Emitter(output, layers_of(self.model, nodes), self.name, n_ctx, self.gives != "scores")
         self.pooling = ops_text.pooling_type(place, self.gives, self.emitter.nodes)
         self.text = self.emitter.write()
-        self.whole_texts = any(map(reads_ahead, self.emitter.nodes))
+        self.whole_texts = any(map(reads_ahead, own))
 
     def tell_until(self, traced_node):
         """The definition as far as a node of the trace, whose numbers it gives in place of the scores."""
-        Node.place = ""
+        Node.place, Node.in_source = "", False
         node = ordered(self.lowering.value[traced_node])
         self.tell(Node("add", [(node, 1)], node.n, attrs={"number": 0}))
 

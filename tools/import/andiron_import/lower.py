@@ -121,7 +121,7 @@ class Lowering:
             if node.op == "placeholder":
                 self.value[node] = self.placeholder(node)
             elif node in loops.loops:
-                Node.place = trace.module_of(node)
+                self.enter(node)
                 self.value[node] = named(node, lambda n: recurrence.told(self, loops, loops.loops[n]))
             elif loops.inside(node):
                 continue
@@ -132,12 +132,15 @@ class Lowering:
         raise Refused("the trace gives nothing")
 
     def step(self, node):
-        Node.place = trace.module_of(node)
+        self.enter(node)
         self.value[node] = named(node, self.call)
+
+    def enter(self, node):
+        Node.place, Node.in_source = trace.module_of(node), trace.stands_in(node, self.traced.of_source)
 
     def step_of_loop(self, node, read):
         """A node of a loop's step; read: what of the text it is (steps.py)."""
-        Node.place = trace.module_of(node)
+        self.enter(node)
         if read:
             self.value[node] = recurrence.row(self.value[read[0]], *read[1::2])
             return

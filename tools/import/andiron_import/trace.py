@@ -28,8 +28,8 @@ class _Numbers(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, tokens, positions):
-        return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions)))
+    def forward(self, tokens, positions, source_tokens=None):
+        return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions, source_tokens)))
 
 
 class _Count(torch.utils._python_dispatch.TorchDispatchMode):
@@ -42,7 +42,8 @@ class _Count(torch.utils._python_dispatch.TorchDispatchMode):
 
 def inputs_of(model, n):
     with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
-        return torch.zeros(1, n, dtype=torch.long), torch.arange(n)[None]
+        texts = [torch.zeros(1, n, dtype=torch.long) for _ in range(1 + heads.reads_source(model))]
+        return texts[0], torch.arange(n)[None], *texts[1:]
 
 
 def loops_over_text(model):
@@ -74,6 +75,8 @@ class Trace:
         program.graph.eliminate_dead_code()
         signature = program.graph_signature
         self.padding = heads.padding(model)
+        encoder = model.get_encoder() if heads.reads_source(model) else None
+        self.of_source = next((name for name, m in model.named_modules() if m is encoder), None)  # the module
         cut = lambda names: {k: v.removeprefix("model.") for k, v in names.items()}
         self.nodes = list(program.graph.nodes)
         self.parameters = cut(signature.inputs_to_parameters)
@@ -89,6 +92,11 @@ def modules_of(node):
     stack = node.meta.get("nn_module_stack") or {}
     paths = [re.sub(r"^(L\['self'\]\.)?model\.?", "", path) for path, _ in stack.values()]
     return [p for p in paths if p]
+
+
+def stands_in(node, module):
+    """module: its name, or None: in none."""
+    return module is not None and any(p == module or p.startswith(module + ".") for p in modules_of(node))
 
 
 def module_of(node):
