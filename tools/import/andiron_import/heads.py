@@ -137,6 +137,8 @@ def arguments(model, tokens, positions=None, source=None):
     given = {"input_ids": tokens} if source is None else {"input_ids": source, "decoder_input_ids": tokens}
     if "position_ids" in takes and positions is not None and not counts:
         given["position_ids"] = positions
+    if "lengths" in takes:  # else they are counted from the padding
+        given["lengths"] = torch.tensor([tokens.shape[1]])
     words = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     if "use_cache" in takes or words and type(inner).__name__.endswith(("ForCausalLM", "LMHeadModel")):
         given["use_cache"] = False

@@ -1,5 +1,6 @@
 """A traced model: its definition, and the file that carries it."""
 import collections
+import itertools
 import pathlib
 import re
 
@@ -28,7 +29,7 @@ def lists_of(model):
 
 def layers_of(model, nodes):
     """Lists of names of modules, the layers: of those that nodes stand in, outside of others, all that read other rows,
-    or the longest and its like; and modules outside of them that do."""
+    or the longest and its like; and modules outside of them that do. Then what stands beside them."""
     runs, states = {n.module for n in nodes}, {n.module for n in nodes if n.op in STATEFUL and n.module}
     inside = lambda path, names: any(path == n or path.startswith(n + ".") for n in names)
     lists = [v for v in lists_of(model) if any(inside(r, v) for r in runs)]
@@ -37,9 +38,21 @@ def layers_of(model, nodes):
     longest = max((v for v in outer if any(inside(s, v) for s in states) or not states), key=len, default=[])
     chosen = [v for v in outer if kind(v) == kind(longest) or any(inside(s, v) for s in states)]
     alone = sorted({s for s in states if not any(inside(s, v) for v in chosen)})
-    return chosen + [[s] for s in alone if not inside(s, [a for a in alone if a != s])]
+    alone = [[s] for s in alone if not inside(s, [a for a in alone if a != s])]
+    return chosen + alone, beside(chosen, [v for v in outer if v not in chosen], nodes)
 
 
+def beside(layers, others, nodes):
+    """{a module of another list: the layer that it is a part of}: of lists that are walked through with the layers'."""
+    def starts(names):
+        return [min((n.order for n in nodes if f"{n.module}.".startswith(f"{name}.")), default=0) for name in names]
+    parent, found = lambda names: names[0].rpartition(".")[0].rpartition(".")[0], {}
+    for names, more in itertools.product(layers, others):
+        if len(names) == len(more) and parent(names) == parent(more):
+            of, to = starts(names), starts(more)
+            if all(a < y for a, y in zip(of, to[1:])) and all(x < b for x, b in zip(to, of[1:])):
+                found |= dict(zip(more, names))
+    return found
 class Imported:
     """text: the definition; emitter: the names of its tensors; whole_texts: rows see what follows them. The
     model's parameters may be weights.py's."""

@@ -40,7 +40,9 @@ class Lowering:
         if node.name in t.constants:
             if node.name in t.persistent:
                 return Const.buffer(t.persistent[node.name], t.constants[node.name])
-            return Const.literal(t.constants[node.name])
+            known = t.constants[node.name]
+            counts = known.shape == (1,) and not known.is_floating_point() and known.item() == text.ROWS
+            return ops_text.Count(known.shape) if counts else Const.literal(known)
         dims = [[], [(text.ROWS, TEXT)]]
         return Ids("tokens" if "tokens" in node.name else "positions", dims)
 

@@ -150,7 +150,7 @@ def _(t, x, dim=0):
 
 @op("cat.default", "concatenate.default", "concat.default")
 def _(t, parts, dim=0):
-    dim, parts = dim % len(t.shape), [p for p in parts if math.prod(p.shape)]
+    dim %= len(t.shape)
     if len(parts) > 1 and any(p.shape[dim] == text.ROWS for p in parts):
         raise Refused("texts joined end to end")
     return joined([numbers(p) for p in parts], dim, t.shape)

@@ -89,7 +89,7 @@ def counts(t, args):
 
 
 KEEP_COUNT = {"view.default", "unsqueeze.default", "expand.default", "_to_copy.default", "to.dtype", "max.default",
-              "le", "ge", "clamp.default", "clamp_min.default", "item.default", "slice.Tensor"}
+              "le", "ge", "clone.default", "clamp.default", "clamp_min.default", "item.default", "slice.Tensor"}
 
 
 @op("argmax.default")
