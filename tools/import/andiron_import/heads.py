@@ -172,6 +172,16 @@ def n_tokens(model):
     return getattr(model.config, "vocab_size", None) or tables[0]
 
 
+def ends_texts(model):
+    """The token that each text ends with, where a class is told from the row there; or None."""
+    told = model.config.is_encoder_decoder and type(model).__name__.endswith("ForSequenceClassification")
+    return model.config.eos_token_id if told else None
+
+
 def some_tokens(model, n, generator):
-    known = [i for i in range(n_tokens(model)) if i not in padding(model)]
-    return torch.tensor(known)[torch.randint(0, len(known), (1, n), generator=generator)]
+    end = ends_texts(model)
+    known = [i for i in range(n_tokens(model)) if i not in padding(model) | {end}]
+    out = torch.tensor(known)[torch.randint(0, len(known), (1, n), generator=generator)]
+    if end is not None:
+        out[0, -1] = end
+    return out

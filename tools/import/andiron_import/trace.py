@@ -4,10 +4,12 @@ import re
 
 import torch
 from torch._guards import detect_fake_mode
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from . import hooks_blocks, hooks_states  # noqa: F401 - they add to the tables
+from . import hooks_blocks, hooks_encoders, hooks_states  # noqa: F401 - they add to the tables
 from . import heads, hooks, hooks_loops, hooks_methods, text
 from .rows import OPS
+from .values import Refused
 
 
 def smaller(graph):
@@ -57,6 +59,13 @@ def loops_over_text(model):
     return counts[1] - counts[0] >= 8
 
 
+def exported(model, inputs):
+    try:
+        return torch.export.export(_Numbers(model), inputs, strict=False)
+    except GuardOnDataDependentSymNode as e:
+        raise Refused("what its Python does depends on numbers that it has computed, which no trace can follow") from e
+
+
 class Trace:
     """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's."""
 
@@ -66,7 +75,7 @@ class Trace:
             text.choose(model, text.SHORT if loops_over_text(model) else text.USUAL)
             inputs = inputs_of(model, text.ROWS)
             with hooks_loops.Loops():
-                program = torch.export.export(_Numbers(model), inputs, strict=False)
+                program = exported(model, inputs)
             program = program.run_decompositions({})
             program = program.run_decompositions(smaller(program.graph))
         for node in reversed(program.graph.nodes):
