@@ -36,7 +36,12 @@ MORE = {"modernbert": {"local_attention": 8},
                        "norm_topk_prob": True},
         "rwkv": {"attention_hidden_size": 32},
         "bart": {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
-                 "encoder_ffn_dim": 40, "decoder_ffn_dim": 40, "pad_token_id": 0, "scale_embedding": True},
+                 "encoder_ffn_dim": 40, "decoder_ffn_dim": 40, "pad_token_id": 0, "scale_embedding": True,
+                 "eos_token_id": TOKENS[-1]},
+        "t5gemma": {"tie_word_embeddings": True, **{part: {
+            "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
+            "num_key_value_heads": 2, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"],
+            "vocab_size": 64, "pad_token_id": 0} for part in ("encoder", "decoder")}},
         "t5": {"d_kv": 8, "d_ff": 40, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4, "pad_token_id": 0,
                "relative_attention_num_buckets": 8, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
         "hrm_text": {"num_layers_per_stack": 1, "H_cycles": 2, "L_cycles": 1, "L_bp_cycles": [1]},
@@ -59,7 +64,7 @@ MORE = {"modernbert": {"local_attention": 8},
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
          "written", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
-         "qwen2-classes", "bart-source", "t5-source"]  # TYPE-HEAD
+         "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "bart-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,
          "source": AutoModelForSeq2SeqLM}
 N_SOURCE = 5

@@ -1,4 +1,4 @@
-"""What encoders do that depends on a text's numbers, told for the texts that andiron reads: one, whole, of one language.
+"""What encoders do that depends on numbers of a text, told for the texts that andiron reads: one, of one language.
 
 A row at the last <eos> is the text's last row: such a text ends with it.
 """

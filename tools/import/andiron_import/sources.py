@@ -24,6 +24,7 @@ def told(nodes):
 def see_source(node, texts):
     if node.op != "attend" or TEXT in texts[1:]:
         raise Refused(f"{node.op} along the source, where attention to all of it is covered")
-    if node.attrs.get("sees") not in ("all", "source") or node.attrs.get("window"):
-        raise Refused("attention to a part of the source, where all of it is covered")
+    sees, style = node.attrs.get("sees"), node.attrs.get("window_style", "both")
+    if sees not in ("all", "source") or style != "both":
+        raise Refused("attention to what stands before in the source, where all of it and what is near are covered")
     node.attrs["sees"] = "source"
