@@ -31,7 +31,8 @@ class Lowering:
         self.traced, self.value = traced, {}
         calls = [n for n in traced.nodes if n.op == "call_function"]
         reads = [n.args for n in calls if trace.name_of(n.target) == "embedding.default"]
-        self.n_tokens = max((t.meta["val"].shape[0] for t, i, *_ in reads if i.op == "placeholder"), default=0)
+        read = (t.meta["val"].shape[0] for t, i, *_ in reads if i.op == "placeholder")
+        self.n_tokens = max(read, default=traced.n_tokens)
 
     def placeholder(self, node):
         t = self.traced

@@ -83,7 +83,7 @@ class Trace:
                 program.graph.erase_node(node)
         program.graph.eliminate_dead_code()
         signature = program.graph_signature
-        self.padding = heads.padding(model)
+        self.padding, self.n_tokens = heads.padding(model), heads.n_tokens(model)
         encoder = model.get_encoder() if heads.reads_source(model) else None
         self.of_source = next((name for name, m in model.named_modules() if m is encoder), None)  # the module
         cut = lambda names: {k: v.removeprefix("model.") for k, v in names.items()}
