@@ -9,12 +9,14 @@ import torch
 import transformers
 from transformers import CONFIG_MAPPING
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
+from transformers.modeling_layers import GenericForSequenceClassification, GenericForTokenClassification
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
 from .values import Refused
 
 SCORES = ("ForCausalLM", "LMHeadModel", "ForMaskedLM")
 CLASSES = ("ForSequenceClassification", "ForTokenClassification")
+GENERIC = GenericForSequenceClassification, GenericForTokenClassification
 ABOUT_SOURCE = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())  # encoder and decoder
 
 
@@ -140,7 +142,8 @@ def arguments(model, tokens, positions=None, source=None):
     if "lengths" in takes:  # else they are counted from the padding
         given["lengths"] = torch.tensor([tokens.shape[1]])
     words = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    if "use_cache" in takes or words and type(inner).__name__.endswith(("ForCausalLM", "LMHeadModel")):
+    passes_on = isinstance(inner, GENERIC) or type(inner).__name__.endswith(("ForCausalLM", "LMHeadModel"))
+    if "use_cache" in takes or words and passes_on:
         given["use_cache"] = False
     return given
 
