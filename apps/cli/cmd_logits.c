@@ -109,6 +109,8 @@ static bool write_logits(struct run *run, const struct logits_args *args)
     bool ok = read_tokens(&tokens, run->model, args);
     if (ok && tokens.n == 0)
         ok = fail("there is no token to score");
+    if (ok && !args->source && model_reads_source(run->model))
+        ok = fail("this model writes a text about another one; give that one's token ids with --source");
     if (ok && args->decode > tokens.n)
         ok = fail("--decode %zu: there are only %zu tokens", args->decode, tokens.n);
     if (ok && args->ctx && args->ctx < tokens.n)
