@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Numbers of the key pooling_type. */
-enum { KEY_MEAN = 1, KEY_CLS, KEY_LAST, KEY_RANK };
+/* Numbers of the key pooling_type. The last is andiron's own: scores of a whole text, from its last row. */
+enum { KEY_MEAN = 1, KEY_CLS, KEY_LAST, KEY_RANK, KEY_RANK_LAST };
 
 static uint64_t pooling_key(const andiron_model *model)
 {
@@ -104,6 +104,6 @@ andiron_status andiron_session_embed(andiron_session *s, const andiron_token *to
         status = embed_step(s, tokens, at, n, &p, error);
     }
     if (!status)
-        finish(&p, normalize && pooling_key(s->model) != KEY_RANK); /* scores have no direction */
+        finish(&p, normalize && pooling_key(s->model) < KEY_RANK); /* scores have no direction */
     return status;
 }

@@ -2,8 +2,6 @@
 #include "graph/attention.h"
 #include "kernels/math.h"
 
-enum { BACK, CHUNKS, BOTH }; /* window_style */
-
 void sight_range(const struct node *n, uint32_t position, uint32_t end, uint32_t *first, uint32_t *last)
 {
     const uint32_t window = (uint32_t)n->arg[ATTEND_WINDOW].number;
@@ -13,14 +11,15 @@ void sight_range(const struct node *n, uint32_t position, uint32_t end, uint32_t
     if (window == 0)
         return;
     const int style = (int)n->arg[ATTEND_WINDOW_STYLE].number;
-    if (style == CHUNKS) {
+    if (style == WINDOW_CHUNKS) {
         *first = position / window * window;
     } else {
-        const uint32_t back = style == BOTH ? window / 2 : window - 1;
+        const uint32_t back = style == WINDOW_BOTH ? window / 2 : window - 1;
         *first = position > back ? position - back : 0;
-        if (style == BOTH && all && window / 2 < end - position)
+        if (style == WINDOW_BOTH && all && position < end && window / 2 < end - position)
             *last = position + window / 2;
     }
+    *first = *first < *last ? *first : *last; /* a source may be shorter than what is written about it */
 }
 
 /* The bucket of a distance, key less query: exact ones for the nearest, then wider and wider up to 128 positions

@@ -156,8 +156,9 @@ static andiron_status check_sight(const struct check *c, uint32_t n_heads, struc
     andiron_status s = check_only(c, v.dims[1]);
     if (!s)
         s = check_joins(c, v, n_heads);
-    if (!s && graph_sees(c->node) == SEES_SOURCE && rule_number(c, ATTEND_WINDOW) != 0)
-        return rule_refuse_number(c, ATTEND_WINDOW, "0 where the source is seen");
+    if (!s && graph_sees(c->node) == SEES_SOURCE && rule_number(c, ATTEND_WINDOW) != 0 &&
+        rule_number(c, ATTEND_WINDOW_STYLE) != WINDOW_BOTH)
+        return rule_refuse_number(c, ATTEND_WINDOW, "0, or window_style: \"both\", where the source is seen");
     if (!s)
         s = check_by(c);
     return s ? s : check_near(c, n_heads);

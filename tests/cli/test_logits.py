@@ -81,7 +81,7 @@ class Logits(Case):
             self.assertEqual(again, expected, way)
         self.assertNotEqual(self.file(model, "--tokens", "0,9,4,33", "--source", "7,8,9").read_bytes(), expected)
         path = scratch / "logits.safetensors"
-        self.fails("logits", model, "--tokens", "1,2", "-o", path, says="have the session read one first")
+        self.fails("logits", model, "--tokens", "1,2", "-o", path, says="give that one's token ids with --source")
         self.fails("logits", tiny(), "--tokens", "1,2", "--source", "1", "-o", path, says="reads no source")
 
     def test_a_row_depends_on_what_came_before_it(self):

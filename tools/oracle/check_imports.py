@@ -3,11 +3,12 @@
 
     check_imports.py DIR [NAME ...] [--andiron PROGRAM] [--seconds N] [--out DIR]
 
-Each folder DIR/NAME holds a model as Transformers saves it and golden.safetensors: input_ids [1, n], logits [n, V] of
-one pass and, where the model has a cache, logits_decode [m, V] of the last m tokens one by one. One line a model, then
-how many agree within 2e-4 of the largest logit; where Transformers' own cache gives other logits than its one pass,
-that pass counts, and where scores that the largest are taken of are equal, the first. Python files of the folders are
-run. Needs what tools/import needs; --out keeps the imported files.
+Each folder DIR/NAME holds a model as Transformers saves it and may hold golden.safetensors: input_ids [1, n], logits
+[n, V] of one pass and, where the model has a cache, logits_decode [m, V] of the last m tokens one by one; without that
+file the importer's own proof is what counts. One line a model, then how many agree within 2e-4 of the largest logit;
+where Transformers' own cache gives other logits than its one pass, that pass counts, and where scores that the largest
+are taken of are equal, the first. Python files of the folders are run. Needs what tools/import needs; --out keeps the
+imported files.
 """
 import argparse
 import contextlib
@@ -31,9 +32,11 @@ from andiron_import import check, heads  # noqa: E402
 def compared(folder, out, program):
     """What is to be said of one model, and whether it agrees."""
     try:
-        importer.run(folder, out, "f32", program, trust=True)
+        worst = importer.run(folder, out, "f32", program, trust=True)
     except Exception as e:  # noqa: BLE001 - whatever the importer says is the result
         return False, f"{type(e).__name__}: {str(e).splitlines()[0][:300] if str(e) else ''}"
+    if not (folder / "golden.safetensors").exists():
+        return True, f"{worst:.1e}"
     golden = load_file(folder / "golden.safetensors")
     tokens, logits = golden["input_ids"][0].tolist(), golden["logits"]
     one_by_one = golden.get("logits_decode", logits[:0])
@@ -87,7 +90,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=180)
     parser.add_argument("--out", type=pathlib.Path)
     args = parser.parse_args()
-    names = args.names or sorted(p.parent.name for p in args.dir.glob("*/golden.safetensors"))
+    names = args.names or sorted(p.parent.name for p in args.dir.glob("*/config.json"))
     agree = 0
     with tempfile.TemporaryDirectory() as nothing:
         out = args.out or pathlib.Path(nothing)

@@ -4,7 +4,7 @@
     make_imports.py [TYPE ...]
 
 Needs what tools/import needs. TYPE.gguf is the imported model, F32; TYPE.bin as golden.bin of make_hf_models.py, of
-one row where the model gives a text one vector.
+one row where the model gives a text one vector. A model that reads a source has the first five tokens as that.
 """
 import os
 import pathlib
@@ -13,7 +13,8 @@ import tempfile
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from transformers import (AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM,
+                          AutoModelForSequenceClassification)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -34,6 +35,15 @@ MORE = {"modernbert": {"local_attention": 8},
                        "linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"],
                        "norm_topk_prob": True},
         "rwkv": {"attention_hidden_size": 32},
+        "bart": {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+                 "encoder_ffn_dim": 40, "decoder_ffn_dim": 40, "pad_token_id": 0, "scale_embedding": True,
+                 "eos_token_id": TOKENS[-1]},
+        "t5gemma": {"tie_word_embeddings": True, **{part: {
+            "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
+            "num_key_value_heads": 2, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"],
+            "vocab_size": 64, "pad_token_id": 0} for part in ("encoder", "decoder")}},
+        "t5": {"d_kv": 8, "d_ff": 40, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4, "pad_token_id": 0,
+               "relative_attention_num_buckets": 8, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
         "hrm_text": {"num_layers_per_stack": 1, "H_cycles": 2, "L_cycles": 1, "L_bp_cycles": [1]},
         "inkling_text": {"swa_num_attention_heads": 4, "swa_num_key_value_heads": 2, "swa_head_dim": 8, "d_rel": 8,
                          "rel_extent": 10, "sliding_window_size": 6, "log_scaling_n_floor": 4,
@@ -54,8 +64,10 @@ MORE = {"modernbert": {"local_attention": 8},
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
          "written", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
-         "qwen2-classes"]  # TYPE-HEAD
-HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification}
+         "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "bart-classes"]  # TYPE-HEAD
+HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,
+         "source": AutoModelForSeq2SeqLM}
+N_SOURCE = 5
 
 
 def transformers_model(name):
@@ -83,8 +95,10 @@ def make(name):
 
 def write_golden(model, name, definition=True):
     """definition: is it in the file, or in arch/?"""
+    tokens = torch.tensor([TOKENS])
+    source = tokens[:, :N_SOURCE] if heads.reads_source(model) else None
     with torch.no_grad():
-        logits = heads.numbers(model(**heads.arguments(model, torch.tensor([TOKENS]))))[0].numpy().astype("<f4")
+        logits = heads.numbers(model(**heads.arguments(model, tokens, source=source)))[0].numpy().astype("<f4")
     with tempfile.TemporaryDirectory() as nothing:
         imported = Imported(model)
         if not definition:

@@ -6,6 +6,7 @@ import math
 import pathlib
 import subprocess
 import tempfile
+import typing
 from unittest import mock
 
 import numpy as np
@@ -17,6 +18,7 @@ from .values import Refused, Rows
 LIMIT = 2e-4  # of the largest logit, as float32 sums in another order leave it
 FIRST = 1e-3  # what a module is called wrong for
 LENGTHS = (1, 7, 24)
+SOURCES = (11, 1, 19)  # of what they are about, where a model reads that
 
 
 def said_by(command):
@@ -31,11 +33,12 @@ def andiron_vector(program, path, tokens):
     return np.array(json.loads(said_by([program, "embed", str(path), "--tokens", ids, "--raw"])), np.float32)
 
 
-def andiron_logits(program, path, tokens, decode):
+def andiron_logits(program, path, tokens, decode, source=None):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "logits.safetensors"
         said_by([program, "logits", str(path), "--tokens", ",".join(map(str, tokens)), "-o", str(out),
-                 "--kv-type", "f32", "-c", "64", *(["--decode", str(decode)] if decode else [])])
+                 "--kv-type", "f32", "-c", "64", *(["--decode", str(decode)] if decode else []),
+                 *(["--source", ",".join(map(str, source))] if source else [])])
         data = out.read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8:8 + size])["logits"]
@@ -54,17 +57,17 @@ def first_largest(x, k, dim=-1, largest=True, sorted=True):
     return torch.return_types.topk(best)
 
 
-def answer(model, tokens):
+def answer(model, tokens, source=None):
     with torch.no_grad(), mock.patch("torch.topk", first_largest), mock.patch("torch.Tensor.topk", first_largest):
-        return heads.numbers(model(**heads.arguments(model, tokens)))[0].numpy()
+        return heads.numbers(model(**heads.arguments(model, tokens, source=source)))[0].numpy()
 
 
-def exact_answer(model, tokens):
+def exact_answer(model, tokens, source):
     """In double precision, where the model runs in it: a recurrence's own rounding in float32 can exceed the limit."""
     exact = copy.deepcopy(model).double()
     try:
         exact.set_experts_implementation("eager")
-        return answer(exact, tokens)
+        return answer(exact, tokens, source)
     except (AttributeError, RuntimeError, ValueError):
         return None
 
@@ -73,35 +76,47 @@ def difference(model, path, program, whole):
     """The largest, over three lengths; Refused where it is too large. whole: a text is read at once, never token by
     token."""
     generator, worst = torch.Generator().manual_seed(1), 0.0
-    for n in LENGTHS:
+    for n, n_source in zip(LENGTHS, SOURCES):
         tokens = heads.some_tokens(model, n, generator)
-        want = answer(model, tokens)
+        source = heads.some_tokens(model, n_source, generator) if heads.reads_source(model) else None
+        want = answer(model, tokens, source)
         for decode in (0, n - 1)[:1 if whole or want.ndim == 1 else 2]:
-            ids = tokens[0].tolist()
-            got = andiron_vector(program, path, ids) if want.ndim == 1 else andiron_logits(program, path, ids, decode)
+            asked = Asked(tokens, decode, source)
+            got = andiron_vector(program, path, tokens[0].tolist()) if want.ndim == 1 else asked.of(program, path)
             by = far(got, want)
-            exact = exact_answer(model, tokens) if by > LIMIT else None
+            exact = exact_answer(model, tokens, source) if by > LIMIT else None
             by = by if exact is None else min(by, far(got, exact))
             if by > LIMIT:
                 raise Differs(f"the numbers of {n} tokens, {decode} of them one by one, are {by:.1e} of the largest "
-                              f"away from Transformers', more than {LIMIT:.0e}", tokens, decode)
+                              f"away from Transformers', more than {LIMIT:.0e}", asked)
             worst = max(worst, by)
     return worst
 
 
-class Differs(Refused):
-    """tokens, decode: the run that showed it."""
+class Asked(typing.NamedTuple):
+    """A run: a text, how many of its tokens come one by one, and what it is about."""
+    tokens: torch.Tensor
+    decode: int
+    source: torch.Tensor | None
 
-    def __init__(self, why, tokens, decode):
+    def of(self, program, path):
+        source = None if self.source is None else self.source[0].tolist()
+        return andiron_logits(program, path, self.tokens[0].tolist(), self.decode, source)
+
+
+class Differs(Refused):
+    """asked: the run that showed it."""
+
+    def __init__(self, why, asked):
         super().__init__(why)
-        self.tokens, self.decode = tokens, decode
+        self.asked = asked
 
 
 # ---- where it begins
 
-def outputs_of(model, tokens):
+def outputs_of(model, asked):
     """{module's name: the numbers [tokens, n] it gave}, in the order of their ends."""
-    given = {}
+    given, tokens = {}, asked.tokens
 
     def keep(name):
         def hook(_module, _inputs, output):
@@ -111,7 +126,7 @@ def outputs_of(model, tokens):
         return hook
     hooked = [m.register_forward_hook(keep(name)) for name, m in model.named_modules() if name]
     with torch.no_grad():
-        model(**heads.arguments(model, tokens))
+        model(**heads.arguments(model, tokens, source=asked.source))
     for h in hooked:
         h.remove()
     return given
@@ -128,13 +143,13 @@ def last_nodes(imported):
 
 def first_difference(model, imported, differs, path, program):
     """The module whose numbers are the first that are wrong, in a sentence; None: none was found."""
-    want, last = outputs_of(model, differs.tokens), last_nodes(imported)
+    want, last = outputs_of(model, differs.asked), last_nodes(imported)
 
     def wrong(name):
         try:
             imported.tell_until(last[name])
             imported.save(path, "f32", ".")
-            got = andiron_logits(program, path, differs.tokens[0].tolist(), differs.decode)
+            got = differs.asked.of(program, path)
         except Refused:
             return 0
         return far(got, want[name]) if got.shape == want[name].shape else 0

@@ -271,7 +271,7 @@ def strip(text):
 
 class Emitter:
     def __init__(self, output, layers, name, n_ctx, embeds=False):
-        layers = Layers(layers)
+        layers = Layers(*layers)
         layers.visit(in_order(output))
         output = experts.with_experts(in_order(merged(output, layers)[0]), put_in_place)
         output = experts.in_ops_of_graph(in_order(output), put_in_place)

@@ -9,11 +9,15 @@ import torch
 import transformers
 from transformers import CONFIG_MAPPING
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
+from transformers.modeling_layers import GenericForSequenceClassification, GenericForTokenClassification
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
 from .values import Refused
 
 SCORES = ("ForCausalLM", "LMHeadModel", "ForMaskedLM")
 CLASSES = ("ForSequenceClassification", "ForTokenClassification")
+GENERIC = GenericForSequenceClassification, GenericForTokenClassification
+ABOUT_SOURCE = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())  # encoder and decoder
 
 
 def class_of(directory, trust=False):
@@ -38,9 +42,10 @@ def class_of(directory, trust=False):
     name = named.__name__ if named else ""
     if (directory / "modules.json").exists():
         return (named, config) if name.endswith("EncoderModel") else mapped(transformers.AutoModel, config)
-    if config.is_encoder_decoder and not name.endswith(("ForCausalLM", "EncoderModel", "LMHeadModel")):
-        raise Refused(f"{name or 'the model'} is an encoder and a decoder; one of them alone is covered")
-    if name.endswith((*SCORES, *CLASSES, "Model")):
+    both = config.is_encoder_decoder and not name.endswith((*SCORES, *CLASSES, "EncoderModel"))
+    if both and not (name in ABOUT_SOURCE and named.main_input_name == "input_ids"):
+        raise Refused(f"{name or 'the model'} is an encoder and a decoder, and not of a text about a text")
+    if both or name.endswith((*SCORES, *CLASSES, "Model")):
         return named, config
     return mapped(transformers.AutoModelForCausalLM, config)
 
@@ -55,8 +60,13 @@ def mapped(auto, config):
 def outputs_of(model):
     """scores: of tokens; classes: scores of something else; vector: hidden states, of a text or of each token."""
     name = type(model).__name__
-    bare = name.endswith("Model") and not name.endswith(SCORES)
+    bare = name.endswith("Model") and not name.endswith(SCORES) and not reads_source(model)
     return "classes" if name.endswith(CLASSES) else "vector" if bare or isinstance(model, Sentence) else "scores"
+
+
+def reads_source(model):
+    """Does it write a text about another one?"""
+    return model.config.is_encoder_decoder and type(model).__name__ in ABOUT_SOURCE
 
 
 def pooling_of(folder):
@@ -119,17 +129,21 @@ def with_parts(model, directory):
 
 # ---- asking a model
 
-def arguments(model, tokens, positions=None):
-    """Positions are given to models that would count them from 0; some count from their padding's number on."""
+def arguments(model, tokens, positions=None, source=None):
+    """Positions are given to models that would count them from 0; some count from their padding's number on. source:
+    what the text is about, of models that read one."""
     inner = model.model if isinstance(model, Sentence) else model
     takes = inspect.signature(inner.forward).parameters
     homes = [x for m in model.modules() for x in (m, sys.modules[type(m).__module__])]
     counts = any(hasattr(x, "create_position_ids_from_input_ids") for x in homes)
-    given = {"input_ids": tokens}
+    given = {"input_ids": tokens} if source is None else {"input_ids": source, "decoder_input_ids": tokens}
     if "position_ids" in takes and positions is not None and not counts:
         given["position_ids"] = positions
+    if "lengths" in takes:  # else they are counted from the padding
+        given["lengths"] = torch.tensor([tokens.shape[1]])
     words = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    if "use_cache" in takes or words and type(inner).__name__.endswith(("ForCausalLM", "LMHeadModel")):
+    passes_on = isinstance(inner, GENERIC) or type(inner).__name__.endswith(("ForCausalLM", "LMHeadModel"))
+    if "use_cache" in takes or words and passes_on:
         given["use_cache"] = False
     return given
 
@@ -161,6 +175,16 @@ def n_tokens(model):
     return getattr(model.config, "vocab_size", None) or tables[0]
 
 
+def ends_texts(model):
+    """The token that each text ends with, where a class is told from the row there; or None."""
+    told = model.config.is_encoder_decoder and type(model).__name__.endswith("ForSequenceClassification")
+    return model.config.eos_token_id if told else None
+
+
 def some_tokens(model, n, generator):
-    known = [i for i in range(n_tokens(model)) if i not in padding(model)]
-    return torch.tensor(known)[torch.randint(0, len(known), (1, n), generator=generator)]
+    end = ends_texts(model)
+    known = [i for i in range(n_tokens(model)) if i not in padding(model) | {end}]
+    out = torch.tensor(known)[torch.randint(0, len(known), (1, n), generator=generator)]
+    if end is not None:
+        out[0, -1] = end
+    return out

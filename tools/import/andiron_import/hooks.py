@@ -36,6 +36,12 @@ def words_of(function):
     if name == "and_masks":
         parts = next(c for c in cells if isinstance(c, (tuple, list)))
         return sorted({w for p in parts for w in words_of(p)})
+    if name == "or_masks":  # blocks are those of pictures, which a text has none of
+        parts = next(c for c in cells if isinstance(c, (tuple, list)))
+        parts = [p for p in parts if p.__qualname__.split(".<locals>")[0] != "blockwise_overlay"]
+        if len(parts) > 1:
+            raise NotImplementedError("masks joined by or")
+        return words_of(parts[0])
     if name == "packed_sequence_mask_function":  # one text a session: nothing is packed
         return []
     if name == "remap_positions_for_packed_sequence":

@@ -1,11 +1,12 @@
 """A traced model: its definition, and the file that carries it."""
 import collections
+import itertools
 import pathlib
 import re
 
 import torch
 
-from . import emit, heads, lower, ops_text, text, trace, weights, write
+from . import emit, heads, lower, ops_text, sources, text, trace, weights, write
 from .rows import ordered
 from .values import STATEFUL, Node, reads_ahead
 
@@ -28,7 +29,7 @@ def lists_of(model):
 
 def layers_of(model, nodes):
     """Lists of names of modules, the layers: of those that nodes stand in, outside of others, all that read other rows,
-    or the longest and its like; and modules outside of them that do."""
+    or the longest and its like; and modules outside of them that do. Then what stands beside them."""
     runs, states = {n.module for n in nodes}, {n.module for n in nodes if n.op in STATEFUL and n.module}
     inside = lambda path, names: any(path == n or path.startswith(n + ".") for n in names)
     lists = [v for v in lists_of(model) if any(inside(r, v) for r in runs)]
@@ -37,9 +38,21 @@ def layers_of(model, nodes):
     longest = max((v for v in outer if any(inside(s, v) for s in states) or not states), key=len, default=[])
     chosen = [v for v in outer if kind(v) == kind(longest) or any(inside(s, v) for s in states)]
     alone = sorted({s for s in states if not any(inside(s, v) for v in chosen)})
-    return chosen + [[s] for s in alone if not inside(s, [a for a in alone if a != s])]
+    alone = [[s] for s in alone if not inside(s, [a for a in alone if a != s])]
+    return chosen + alone, beside(chosen, [v for v in outer if v not in chosen], nodes)
 
 
+def beside(layers, others, nodes):
+    """{a module of another list: the layer that it is a part of}: of lists that are walked through with the layers'."""
+    def starts(names):
+        return [min((n.order for n in nodes if f"{n.module}.".startswith(f"{name}.")), default=0) for name in names]
+    parent, found = lambda names: names[0].rpartition(".")[0].rpartition(".")[0], {}
+    for names, more in itertools.product(layers, others):
+        if len(names) == len(more) and parent(names) == parent(more):
+            of, to = starts(names), starts(more)
+            if all(a < y for a, y in zip(of, to[1:])) and all(x < b for x, b in zip(to, of[1:])):
+                found |= dict(zip(more, names))
+    return found
 class Imported:
     """text: the definition; emitter: the names of its tensors; whole_texts: rows see what follows them. The
     model's parameters may be weights.py's."""
@@ -55,16 +68,17 @@ class Imported:
 
     def tell(self, output):
         nodes = emit.in_order(output)
+        own = sources.told(nodes) if self.trace.of_source is not None else nodes
         output, place = ops_text.pooled(nodes)
         n_ctx = text.context_of(self.model.config.get_text_config())
         self.emitter = emit.Emitter(output, layers_of(self.model, nodes), self.name, n_ctx, self.gives != "scores")
         self.pooling = ops_text.pooling_type(place, self.gives, self.emitter.nodes)
         self.text = self.emitter.write()
-        self.whole_texts = any(map(reads_ahead, self.emitter.nodes))
+        self.whole_texts = any(map(reads_ahead, own))
 
     def tell_until(self, traced_node):
         """The definition as far as a node of the trace, whose numbers it gives in place of the scores."""
-        Node.place = ""
+        Node.place, Node.in_source = "", False
         node = ordered(self.lowering.value[traced_node])
         self.tell(Node("add", [(node, 1)], node.n, attrs={"number": 0}))
 

@@ -3,12 +3,13 @@ import bisect
 
 
 class Layers:
-    """names: of the lists of modules that the layers are."""
+    """names: of the modules that are layers, or parts of them."""
 
-    def __init__(self, lists):
-        """lists: of names of modules, each of which is a layer."""
+    def __init__(self, lists, beside=None):
+        """lists: of names of modules, each of which is a layer; beside: {module: the layer that it is a part of}."""
         self.numbers = {name: i for i, name in enumerate(lists[0])} if len(lists) == 1 else {}
-        self.names = {name for names in lists for name in names}
+        self.beside = beside or {}
+        self.names = {name for names in lists for name in names} | set(self.beside)
         self.starts, self.visited, self.again = [], [], False
 
     def split(self, path):
@@ -18,8 +19,12 @@ class Layers:
             at = path.rfind(".", 0, at)
         if at <= 0:
             return None
-        number = self.numbers.setdefault(path[:at], len(self.numbers))  # in the order of the trace
-        return number, path[at + 1:]
+        name = self.beside.get(path[:at], path[:at])
+        number = self.numbers.setdefault(name, len(self.numbers))  # in the order of the trace
+        rest = path[at + 1:]
+        if name != path[:at]:
+            rest = f"{path[:at].rpartition('.')[0].rpartition('.')[2]}.{rest}".rstrip(".")
+        return number, rest
 
     def of(self, path):
         found = self.split(path)

@@ -31,7 +31,8 @@ class Lowering:
         self.traced, self.value = traced, {}
         calls = [n for n in traced.nodes if n.op == "call_function"]
         reads = [n.args for n in calls if trace.name_of(n.target) == "embedding.default"]
-        self.n_tokens = max((t.meta["val"].shape[0] for t, i, *_ in reads if i.op == "placeholder"), default=0)
+        read = (t.meta["val"].shape[0] for t, i, *_ in reads if i.op == "placeholder")
+        self.n_tokens = max(read, default=traced.n_tokens)
 
     def placeholder(self, node):
         t = self.traced
@@ -40,7 +41,9 @@ class Lowering:
         if node.name in t.constants:
             if node.name in t.persistent:
                 return Const.buffer(t.persistent[node.name], t.constants[node.name])
-            return Const.literal(t.constants[node.name])
+            known = t.constants[node.name]
+            counts = known.shape == (1,) and not known.is_floating_point() and known.item() == text.ROWS
+            return ops_text.Count(known.shape) if counts else Const.literal(known)
         dims = [[], [(text.ROWS, TEXT)]]
         return Ids("tokens" if "tokens" in node.name else "positions", dims)
 
@@ -121,7 +124,7 @@ class Lowering:
             if node.op == "placeholder":
                 self.value[node] = self.placeholder(node)
             elif node in loops.loops:
-                Node.place = trace.module_of(node)
+                self.enter(node)
                 self.value[node] = named(node, lambda n: recurrence.told(self, loops, loops.loops[n]))
             elif loops.inside(node):
                 continue
@@ -132,12 +135,15 @@ class Lowering:
         raise Refused("the trace gives nothing")
 
     def step(self, node):
-        Node.place = trace.module_of(node)
+        self.enter(node)
         self.value[node] = named(node, self.call)
+
+    def enter(self, node):
+        Node.place, Node.in_source = trace.module_of(node), trace.stands_in(node, self.traced.of_source)
 
     def step_of_loop(self, node, read):
         """A node of a loop's step; read: what of the text it is (steps.py)."""
-        Node.place = trace.module_of(node)
+        self.enter(node)
         if read:
             self.value[node] = recurrence.row(self.value[read[0]], *read[1::2])
             return

@@ -113,8 +113,8 @@ def _(t, weight, ids, *_):
 @op("conv1d.default", "convolution.default")
 def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), *more):
     """x [1, d, text] with [out, d / groups, 1]: a product at each place."""
-    groups, (outs, ins, taps) = more[-1] if more else 1, weight.shape
-    if taps != 1 or len(x.shape) != 3:
+    groups, (outs, ins, taps, *wide) = more[-1] if more else 1, weight.shape
+    if taps != 1 or wide or len(x.shape) != 3:
         raise Refused("a convolution along the text")
     if groups == 1:
         matrix = weight.then(lambda w: w[..., 0], (outs, ins), "taps")

@@ -100,7 +100,7 @@ def _(t, x, *_, **more):
     if isinstance(x, Mask) and x.added and t.dtype == torch.bool:
         return Mask(x.words, t.shape, hidden=True)
     if isinstance(x, Rows) and not t.dtype.is_floating_point and t.dtype != torch.bool and x.node.op not in WHOLE:
-        raise Refused(f"numbers cut to {t.dtype}")
+        raise Refused("a Fourier transform" if t.dtype.is_complex else f"numbers cut to {t.dtype}")
     return x
 
 
@@ -150,7 +150,7 @@ def _(t, x, dim=0):
 
 @op("cat.default", "concatenate.default", "concat.default")
 def _(t, parts, dim=0):
-    dim, parts = dim % len(t.shape), [p for p in parts if math.prod(p.shape)]
+    dim %= len(t.shape)
     if len(parts) > 1 and any(p.shape[dim] == text.ROWS for p in parts):
         raise Refused("texts joined end to end")
     return joined([numbers(p) for p in parts], dim, t.shape)
@@ -177,8 +177,8 @@ def _(t, x, times):
 
 @op("repeat_interleave.self_int")
 def _(t, x, n, dim=None, **_):
-    dim %= len(x.shape)
-    shape = list(x.shape)
+    x, shape = as_rows(x), list(x.shape)
+    dim %= len(shape)
     return x.view(shape[:dim + 1] + [1] + shape[dim + 1:]).expand(shape[:dim + 1] + [n] + shape[dim + 1:]).view(t.shape)
 
 

@@ -89,7 +89,7 @@ def counts(t, args):
 
 
 KEEP_COUNT = {"view.default", "unsqueeze.default", "expand.default", "_to_copy.default", "to.dtype", "max.default",
-              "le", "ge", "clamp.default", "clamp_min.default", "item.default", "slice.Tensor"}
+              "le", "ge", "clone.default", "clamp.default", "clamp_min.default", "item.default", "slice.Tensor"}
 
 
 @op("argmax.default")
@@ -140,8 +140,11 @@ def pooled(nodes):
 
 
 def pooling_type(place, gives, nodes):
-    """As GGUF counts them. rank is the first row, or the last where none sees what follows; its length is no matter."""
+    """As GGUF counts them. rank is the first row, or the last where none sees what follows; its length is no matter. 5:
+    rank of the last row all the same."""
     whole = any(map(reads_ahead, nodes))
     if gives == "classes" and place in ("same", "first" if whole else "last"):
         return 4
+    if gives == "classes" and place == "last":
+        return 5
     return {"each": 0, "mean": 1, "same": 2, "first": 2, "last": 3}[place]

@@ -3,7 +3,10 @@ import collections
 
 
 def stores(node):
-    return node.op == "attend" and "cache_of" not in node.attrs and not any(i.attrs.get("open") for i, _ in node.inputs)
+    """Does it take the layer's one cache? An attend that sees the source, or joins another, has its own."""
+    if node.op != "attend" or node.attrs.get("sees") == "source":
+        return False
+    return "cache_of" not in node.attrs and not any(i.attrs.get("open") for i, _ in node.inputs)
 
 
 def part_of(segment, users):

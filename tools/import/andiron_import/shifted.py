@@ -1,5 +1,6 @@
 """Texts padded, shifted or cut along the text, and convolutions over them that a model writes out."""
 import copy
+import math
 
 import torch
 
@@ -112,6 +113,7 @@ def is_zero(x):
 
 @wrapped("cat.default", "concatenate.default", "concat.default")
 def _(plain, t, parts, dim=0):
+    parts = [p for p in parts if math.prod(p.shape)]
     at = next((i for i, p in enumerate(parts) if along_text(p, dim)), None)
     if at is None:
         return plain(t, parts, dim)

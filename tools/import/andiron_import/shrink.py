@@ -3,6 +3,7 @@ import itertools
 
 import torch
 
+from . import heads, trace
 from .values import Refused
 
 SIZE = 64  # a number of the configuration that is at least as large is a size
@@ -74,7 +75,7 @@ def model(kind, config, layers, tries=200):
                 continue
             out = filled(kind(small).float().eval())
             with torch.no_grad():
-                out(input_ids=torch.zeros(1, 4, dtype=torch.long), use_cache=False)
+                out(**heads.arguments(out, *trace.inputs_of(out, 4)))
             return out
         except Exception as e:  # noqa: BLE001 - whatever a model says of sizes that do not go together
             why = str(e).strip().split("\n")[0][:200]

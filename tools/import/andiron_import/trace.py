@@ -4,10 +4,12 @@ import re
 
 import torch
 from torch._guards import detect_fake_mode
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from . import hooks_blocks, hooks_states  # noqa: F401 - they add to the tables
+from . import hooks_blocks, hooks_encoders, hooks_states  # noqa: F401 - they add to the tables
 from . import heads, hooks, hooks_loops, hooks_methods, text
 from .rows import OPS
+from .values import Refused
 
 
 def smaller(graph):
@@ -28,8 +30,8 @@ class _Numbers(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, tokens, positions):
-        return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions)))
+    def forward(self, tokens, positions, source_tokens=None):
+        return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions, source_tokens)))
 
 
 class _Count(torch.utils._python_dispatch.TorchDispatchMode):
@@ -42,7 +44,8 @@ class _Count(torch.utils._python_dispatch.TorchDispatchMode):
 
 def inputs_of(model, n):
     with detect_fake_mode(list(model.parameters())) or contextlib.nullcontext():  # weights.py has no numbers
-        return torch.zeros(1, n, dtype=torch.long), torch.arange(n)[None]
+        texts = [torch.zeros(1, n, dtype=torch.long) for _ in range(1 + heads.reads_source(model))]
+        return texts[0], torch.arange(n)[None], *texts[1:]
 
 
 def loops_over_text(model):
@@ -56,6 +59,13 @@ def loops_over_text(model):
     return counts[1] - counts[0] >= 8
 
 
+def exported(model, inputs):
+    try:
+        return torch.export.export(_Numbers(model), inputs, strict=False)
+    except GuardOnDataDependentSymNode as e:
+        raise Refused("what its Python does depends on numbers that it has computed, which no trace can follow") from e
+
+
 class Trace:
     """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's."""
 
@@ -65,7 +75,7 @@ class Trace:
             text.choose(model, text.SHORT if loops_over_text(model) else text.USUAL)
             inputs = inputs_of(model, text.ROWS)
             with hooks_loops.Loops():
-                program = torch.export.export(_Numbers(model), inputs, strict=False)
+                program = exported(model, inputs)
             program = program.run_decompositions({})
             program = program.run_decompositions(smaller(program.graph))
         for node in reversed(program.graph.nodes):
@@ -73,7 +83,9 @@ class Trace:
                 program.graph.erase_node(node)
         program.graph.eliminate_dead_code()
         signature = program.graph_signature
-        self.padding = heads.padding(model)
+        self.padding, self.n_tokens = heads.padding(model), heads.n_tokens(model)
+        encoder = model.get_encoder() if heads.reads_source(model) else None
+        self.of_source = next((name for name, m in model.named_modules() if m is encoder), None)  # the module
         cut = lambda names: {k: v.removeprefix("model.") for k, v in names.items()}
         self.nodes = list(program.graph.nodes)
         self.parameters = cut(signature.inputs_to_parameters)
@@ -89,6 +101,11 @@ def modules_of(node):
     stack = node.meta.get("nn_module_stack") or {}
     paths = [re.sub(r"^(L\['self'\]\.)?model\.?", "", path) for path, _ in stack.values()]
     return [p for p in paths if p]
+
+
+def stands_in(node, module):
+    """module: its name, or None: in none."""
+    return module is not None and any(p == module or p.startswith(module + ".") for p in modules_of(node))
 
 
 def module_of(node):

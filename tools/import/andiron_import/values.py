@@ -17,11 +17,12 @@ class Node:
     """One op of andiron's graph; `n` numbers a row. inputs: nodes with the heads they are seen as: (node, heads)."""
     count = 0
     place = ""  # the module whose op is being told
+    in_source = False  # does it read the text that another one is about?
 
     def __init__(self, op, inputs=(), n=1, heads=1, attrs=None, weights=None):
         self.op, self.inputs, self.n, self.heads = op, list(inputs), n, heads
         self.attrs, self.weights = attrs or {}, weights or {}
-        self.module = Node.place
+        self.module, self.of_source = Node.place, Node.in_source
         self.orders = {}  # its numbers in other orders, once made
         Node.count += 1
         self.order = Node.count

@@ -6,6 +6,7 @@ import gguf
 import numpy as np
 import torch
 
+from . import heads
 
 KINDS = {k: gguf.GGMLQuantizationType[k.upper()] for k in ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")}
 
@@ -47,6 +48,14 @@ def numbers_of(config):
     return out
 
 
+def first_token(directory, numbers):
+    """What a text about a source begins with, as Transformers' generate has it."""
+    file = directory / "generation_config.json"
+    said = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    ids = [of.get(name) for name in ("decoder_start_token_id", "bos_token_id") for of in (said, numbers)]
+    return {"decoder_start_token_id": n for n in [i for i in ids if type(i) is int][:1]}
+
+
 def write(path, imported, load, directory, kind="f32"):
     """One weight is in memory at a time."""
     emitter, name = imported.emitter, imported.name
@@ -56,7 +65,9 @@ def write(path, imported, load, directory, kind="f32"):
     out.add_name(directory.name or name)
     out.add_uint32(f"{name}.context_length", emitter.n_ctx)
     out.add_uint32(f"{name}.block_count", emitter.n_layers)
-    for key, number in numbers_of(imported.model.config.get_text_config()).items():
+    numbers = numbers_of(imported.model.config.get_text_config())
+    numbers |= first_token(directory, numbers) if heads.reads_source(imported.model) else {}
+    for key, number in numbers.items():
         (out.add_float64 if type(number) is float else out.add_int64)(f"{name}.{key}", number)
     if imported.pooling:
         out.add_uint32(f"{name}.pooling_type", imported.pooling)

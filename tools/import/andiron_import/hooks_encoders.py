@@ -1,0 +1,40 @@
+"""What encoders do that depends on numbers of a text, told for the texts that andiron reads: one, of one language.
+
+A row at the last <eos> is the text's last row: such a text ends with it.
+"""
+import inspect
+import sys
+
+import torch
+
+from .hooks_methods import METHODS
+
+# ---- an encoder and a decoder that read the same text, and a class of the last row (Lewis et al. 2020)
+
+
+def by_last_row(self, input_ids=None, **_):
+    shift = getattr(sys.modules[type(self).__module__], "shift_tokens_right", None)
+    wraps = shift and "decoder_start_token_id" not in inspect.signature(shift).parameters  # the last token comes first
+    start = self.config.eos_token_id if wraps else self.config.decoder_start_token_id
+    decoder_ids = torch.cat([torch.full((1, 1), start), input_ids[:, :-1]], dim=1)
+    both = self.model if hasattr(self, "model") else self.transformer
+    hidden = both(input_ids=input_ids, decoder_input_ids=decoder_ids, use_cache=False)[0]
+    return {"logits": self.classification_head(hidden[:, -1])}
+
+
+# ---- adapters of languages, of which a file has the default one's (Pfeiffer et al. 2022)
+
+def of_language(self, hidden_states, lang_ids, *more, **named):
+    language = list(self.layer[0].output.adapter_modules).index(self.config.default_language)
+    return type(self).forward(self, hidden_states, language, *more, **named)
+
+
+def adapted(self, language, x):
+    norm = self.adapter_layer_norm or (self.LayerNorm if self.adapter_reuse_layer_norm else None)
+    y = x if norm is None else norm(x)
+    return list(self.adapter_modules.values())[language](y) + (y if self.ln_before_adapter else x)
+
+
+METHODS |= {"XmodEncoder": {"forward": of_language}, "XmodOutput": {"lang_adapter": adapted}}
+METHODS |= {f"{name}ForSequenceClassification": {"forward": by_last_row}
+            for name in ("Bart", "MBart", "PLBart", "Mvp", "BigBirdPegasus", "T5", "MT5", "UMT5")}
