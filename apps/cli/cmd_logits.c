@@ -103,18 +103,24 @@ static bool read_tokens(struct tokens *tokens, const andiron_model *model, const
     return ok;
 }
 
+static bool check_asked(const struct run *run, const struct logits_args *args, size_t n_tokens)
+{
+    if (n_tokens == 0)
+        return fail("there is no token to score");
+    if (!args->source && model_reads_source(run->model))
+        return fail("this model writes a text about another one; give that one's token ids with --source");
+    if (args->decode > n_tokens)
+        return fail("--decode %zu: there are only %zu tokens", args->decode, n_tokens);
+    if (args->ctx && args->ctx < n_tokens)
+        return fail("there are %zu tokens, but --ctx %zu holds fewer; give a larger one or none", n_tokens, args->ctx);
+    return true;
+}
+
 static bool write_logits(struct run *run, const struct logits_args *args)
 {
     struct tokens tokens = {0};
     bool ok = read_tokens(&tokens, run->model, args);
-    if (ok && tokens.n == 0)
-        ok = fail("there is no token to score");
-    if (ok && !args->source && model_reads_source(run->model))
-        ok = fail("this model writes a text about another one; give that one's token ids with --source");
-    if (ok && args->decode > tokens.n)
-        ok = fail("--decode %zu: there are only %zu tokens", args->decode, tokens.n);
-    if (ok && args->ctx && args->ctx < tokens.n)
-        ok = fail("there are %zu tokens, but --ctx %zu holds fewer; give a larger one or none", tokens.n, args->ctx);
+    ok = ok && check_asked(run, args, tokens.n);
     if (ok && open_all(run, args, tokens.n) && (!args->source || read_source(run, args->source)) &&
         safetensors_begin(&run->writer, args->output, "logits", tokens.n, run->n_vocab)) {
         ok = run_all(run, &tokens, args->decode);

@@ -83,6 +83,8 @@ class Lowering:
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
         x = args[0] if args else None
+        if at.name in shifted.ROW_WISE and any(isinstance(a, shifted.Longer) for a in args):
+            return shifted.row_wise(at, OPS[at.name], args, kwargs)
         return whole.moved(x, self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs))
 
     def asks_for_padding(self, name, args):

@@ -1,14 +1,16 @@
 """Texts padded, shifted or cut along the text, and convolutions over them that a model writes out."""
+import copy
 import math
 
 import torch
 
 from . import text
 from .grams import gram
-from .ops_moves import Ids
+from .ops_moves import Ids, numbers
+from .ops_numbers import chosen
 from .ops_states import previous
-from .rows import as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
-from .values import Const, Fill, Node, Refused, Rows
+from .rows import apply, as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
+from .values import TEXT, Const, Fill, Node, Refused, Rows
 
 
 class Longer:
@@ -83,6 +85,8 @@ def along_text(x, dim):
 def _(plain, t, x, dim=0, start=0, end=None, step=1):
     if isinstance(x, Longer) and t.shape == x.shape:
         return x
+    if isinstance(x, Longer) and not along_text(x, dim) and x.early is None:
+        return Longer(plain(as_text(t, x.length), x.x, dim, start, end, step), x.before, x.length)
     if not along_text(x, dim) or t.shape == tuple(x.shape):
         return plain(t, x, dim, start, end, step)
     size, whole = x.shape[dim], longer(x)
@@ -113,6 +117,8 @@ def _(plain, t, parts, dim=0):
     at = next((i for i, p in enumerate(parts) if along_text(p, dim)), None)
     if at is None:
         return plain(t, parts, dim)
+    if len(parts) == 2 and all(isinstance(p, Longer) for p in parts):
+        return first_then(*parts, t.shape)
     whole = longer(parts[at])
     x, before, early = whole.x, whole.before, whole.early
     first, n = parts[:at], sum(p.shape[dim] for p in parts[:at])
@@ -126,6 +132,45 @@ def _(plain, t, parts, dim=0):
         early = first[0]
         x = combine("add", x, early.then(torch.neg, early.shape, "neg"), x.shape)
     return Longer(x, before + n, t.shape[dim], early).plain()
+
+
+def first_then(a, b, shape):
+    """The first rows of one text, then the others of another."""
+    n = a.length
+    if (a.before, b.before, n + b.length) != (0, -n, text.ROWS) or a.early or b.early:
+        raise Refused("texts joined end to end")
+    places = numbers(Ids("positions", [[(text.ROWS, TEXT)] if i == a.dim else [] for i in range(len(shape))]))
+    less = combine("add", combine("mul", places, -1.0, places.shape), float(n), places.shape)
+    return chosen(apply("clamp", less, low=0.0, high=1.0), a.x, b.x, shape)
+
+
+def as_text(t, length):
+    """An op's place where it gives a part of the text, as that where it gives all of it."""
+    out = copy.copy(t)
+    out.shape = tuple(text.ROWS if n == length else n for n in t.shape)
+    return out
+
+
+ROW_WISE = {f"{name}.{kind}" for name in (
+    "add", "sub", "mul", "div", "neg", "pow", "sigmoid", "tanh", "silu", "gelu", "relu", "exp", "square", "linear",
+    "rsqrt", "softplus", "clamp", "rms_norm", "layer_norm", "mean", "sum", "to", "_to_copy") for kind in (
+    "default", "Tensor", "Scalar", "Tensor_Scalar", "dim", "dim_IntList", "dtype")}
+
+
+def row_wise(t, run, args, kwargs):
+    """Rows of shifted texts with one another: those that stand together."""
+    given = [x for x in args if isinstance(x, Longer)]
+    first, length = min(x.before for x in given), given[0].length
+    if any(x.early or x.length != length for x in given) or first > 0:
+        raise Refused("texts of several lengths, or with rows before them, that are computed with one another")
+
+    def rows(x):
+        y = x.x
+        for _ in range(x.before - first):
+            y = previous(y)
+        return y
+    out = run(as_text(t, length), *[rows(x) if isinstance(x, Longer) else x for x in args], **kwargs)
+    return Longer(as_rows(out), first, length)
 
 
 def start_of(parts):
