@@ -47,6 +47,7 @@ enum arch_word {
     /* of a number; without: a whole one */
     ARCH_REAL = 1 << 12,
     ARCH_TRUTH = 1 << 13, /* 1 or 0 */
+    ARCH_SUM = 1 << 24,   /* with `by` */
     ARCH_TEXT = 1 << 22,
     ARCH_LIST = 1 << 23, /* each of them; of texts, 1 where it is `by` */
     /* of a tensor: how its numbers change on their way here, in this order */
@@ -64,10 +65,11 @@ struct arch_line {
     bool is_truth;    /* EXPECT: the number is true or false */
     unsigned words;   /* ARCH_REAL, ... */
     struct span from; /* a path in config.json; a tensor's name, a layer's within it; an activation; a model_type */
-    struct span by;   /* CONFIG: the path of a second factor, or empty; of an ARCH_LIST the text that counts as 1 */
-    struct span to;   /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the
-                         definition's own; of a PREFIX that   stands before a layer's number: "layer" */
-    double number;    /* CONFIG without from; EXPECT */
+    struct span
+        by; /* CONFIG: the path of a second factor, or summand, or empty; of an ARCH_LIST the text that counts as 1 */
+    struct span to; /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the
+                       definition's own; of a PREFIX that   stands before a layer's number: "layer" */
+    double number;  /* CONFIG without from; EXPECT */
     struct arch_line *inner, *next;
 };
 

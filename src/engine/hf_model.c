@@ -142,11 +142,32 @@ static bool put_one_list(struct hf_model *m, const char *path, const char *by, c
     return true;
 }
 
+/* A whole number, or the product or sum of two. */
+static andiron_status put_whole(struct hf_model *m, const struct arch_line *line, const char *path, const char *key,
+                                bool *done, andiron_error *error)
+{
+    char by[HF_NAME_BYTES], what[2 * HF_NAME_BYTES + 100];
+    const bool sum = line->words & ARCH_SUM;
+    uint64_t n, other = sum ? 0 : 1;
+    hf_copy(by, line->by);
+    *done = json_at_u64(m->config, path, &n) && (!by[0] || json_at_u64(m->config, by, &other));
+    if (!*done)
+        return ANDIRON_OK;
+    snprintf(what, sizeof what, "expected %s%s%s to be below 2^31, got %" PRIu64, path,
+             !by[0] ? ""
+             : sum  ? " plus "
+                    : " times ",
+             by, n);
+    if (n > INT32_MAX || other > INT32_MAX || (sum ? n + other : n * other) > INT32_MAX)
+        return hf_wrong(m, what, error);
+    hf_put_u32(m, key, sum ? n + other : n * other);
+    return ANDIRON_OK;
+}
+
 /* One number of config.json under its key here; *done: it has it. */
 static andiron_status put_one(struct hf_model *m, const struct arch_line *line, bool *done, andiron_error *error)
 {
-    char path[HF_NAME_BYTES], by[HF_NAME_BYTES], key[HF_NAME_BYTES], what[2 * HF_NAME_BYTES + 100];
-    uint64_t n, factor = 1;
+    char path[HF_NAME_BYTES], by[HF_NAME_BYTES], key[HF_NAME_BYTES];
     double x;
     bool yes;
     *done = false;
@@ -164,12 +185,8 @@ static andiron_status put_one(struct hf_model *m, const struct arch_line *line, 
     } else if (line->words & ARCH_TRUTH) {
         if ((*done = json_at_bool(m->config, path, &yes)))
             hf_put_u32(m, key, yes);
-    } else if ((*done = json_at_u64(m->config, path, &n) && (!by[0] || json_at_u64(m->config, by, &factor)))) {
-        snprintf(what, sizeof what, "expected %s%s%s to be below 2^31, got %" PRIu64, path, by[0] ? " times " : "", by,
-                 n);
-        if (n > INT32_MAX || factor > INT32_MAX || n * factor > INT32_MAX)
-            return hf_wrong(m, what, error);
-        hf_put_u32(m, key, n * factor);
+    } else {
+        return put_whole(m, line, path, key, done, error);
     }
     return ANDIRON_OK;
 }
@@ -298,7 +315,7 @@ static void put_windows_from(struct hf_model *m, uint64_t first, uint64_t n)
         hf_put_number(m, before ? i % 2 == 0 && i < first : i >= first, 4);
 }
 
-/* Layers that see a window only: by their types, or all of a kind, or each but the last of so many, or from one on. */
+/* Layers that see a window only: all of a kind, or by their types, or each but the last of so many, or from one on. */
 static void put_windows(struct hf_model *m)
 {
     static const char key[] = "attention.sliding_window_pattern";
@@ -308,10 +325,10 @@ static void put_windows(struct hf_model *m)
         hf_put_u32(m, "attention.sliding_window", window);
     json_at_u64(config, "num_hidden_layers", &n);
     const bool from = json_at_u64(config, "max_window_layers", &first) || (m->folder.words & ARCH_WINDOWS_LATER);
-    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
-        put_list(m, key, types, "sliding_attention");
-    else if (m->folder.words & ARCH_WINDOWED)
+    if (m->folder.words & ARCH_WINDOWED)
         hf_put_u32(m, key, 1);
+    else if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
+        put_list(m, key, types, "sliding_attention");
     else if (json_at_u64(config, "sliding_window_pattern", &period) && period > 1 && period <= INT32_MAX)
         hf_put_u32(m, key, period);
     else if (window && from && n <= HF_LAYERS_MAX)

@@ -111,6 +111,11 @@ static void wrong_folders_are_refused(void **state)
     refused("llama", "model.safetensors", "lm_head.weight", "lm_heat.weight", "\"lm_heat.weight\" is not known");
     refused("llama", "model.safetensors", "model.norm.weight", "model.norm.weighs", "is not known");
     refused("mixtral", "model.safetensors", "experts.3.w1", "experts.7.w1", "one of the 4");
+    refused("modernbert-classes", "config.json", "\"classifier_activation\": \"gelu\"",
+            "\"classifier_activation\": \"silu\"", "classifier_activation other than \"gelu\" is not covered");
+    refused("xlm-roberta", "config.json", "\"pad_token_id\": 1", "\"pad_token_id\": 2", "pad_token_id other than 1");
+    refused("falcon_h1", "config.json", "\"mamba_norm_before_gate\": false", "\"mamba_norm_before_gate\": true ",
+            "norms before the gate are not covered");
     refused("mpt", "config.json", "\"qk_ln\": false", "\"qk_ln\": true ", "qk_ln other than false is not covered");
     refused("stablelm-heads", "model.safetensors", "q_layernorm.norms.3", "q_layernorm.norms.7", "one of the 4");
     refused("opt-narrow", "model.safetensors", "decoder.project_in", "decoder.project_on", "is not known");
