@@ -37,6 +37,7 @@ roberta xlm-roberta distilbert electra modernbert nomic_bert jina_embeddings_v3 
 xlm-roberta-classes modernbert-classes
 llama4_text phimoe falcon_h1 deepseek_v32 glm_moe_dsa minimax kimi_linear minimax_m3_vl_text exaone laguna minicpm3
 bitnet afmoe mimo_v2_flash granite_swa granitemoe_swa cohere2_moe cohere2_moe-sigmoid
+gemma3n_text gemma3_text-both qwen3-classes modernbert-mean bert-classes
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -147,6 +148,13 @@ MORE = {
     "gte": {"pad_token_id": 1},
     "modernbert": {"num_hidden_layers": 3, "norm_bias": True},
     "modernbert-classes": {"num_labels": 3},
+    "modernbert-mean": {"num_labels": 3, "classifier_pooling": "mean"},
+    "qwen3-classes": {"num_labels": 3, "pad_token_id": 1},
+    "gemma3_text-both": {"use_bidirectional_attention": True},
+    "gemma3n_text": {"num_hidden_layers": 4, "num_kv_shared_layers": 2, "intermediate_size": [40] * 4,
+                     "layer_types": ["sliding_attention", "full_attention"] * 2, "laurel_rank": 4,
+                     "activation_sparsity_pattern": [0.95, 0.0, 0.95, 0.0], "hidden_size_per_layer_input": 8,
+                     "vocab_size_per_layer_input": 64},
     "llama4_text": {"num_hidden_layers": 4, "attention_chunk_size": 5, "moe_layers": [1, 3],
                     "intermediate_size_mlp": 40, "floor_scale": 4, "num_experts_per_tok": 1},
     "falcon_h1": {"mamba_d_ssm": 64, "ssm_multipliers": [0.4, 1.5, 0.6, 1.4, 0.8], "mlp_multipliers": [0.7, 1.6],
@@ -194,7 +202,7 @@ SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
              "num_position_embeddings": 16}
 SOURCE = 13  # an encoder-decoder reads so many of the tokens first
 ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "nomic_bert", "jina_embeddings_v3",
-            "eurobert", "gte", "mpnet"}
+            "eurobert", "gte", "mpnet", "gemma3_text-both"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 TOKENS = [(i * 37 + i * i // 7 + 11) % 64 for i in range(20)]
 
@@ -248,7 +256,7 @@ def model_of(kind):
         return T5EncoderModel(config_of(kind))
     if kind in ENCODERS:  # their rows are the last hidden states
         return AutoModel.from_config(config_of(kind))
-    if kind.endswith("-classes"):
+    if kind.endswith(("-classes", "-mean")):
         return AutoModelForSequenceClassification.from_config(config_of(kind))
     if kind in PARTS:
         return AutoModelForImageTextToText.from_config(parts_of(kind))
@@ -260,16 +268,24 @@ def model_of(kind):
     return model
 
 
+def classes_of(model, ids):  # as if each token were the one that counts
+    rows = model.base_model(ids).last_hidden_state
+    if hasattr(model, "score"):
+        return model.score(rows)
+    if hasattr(model, "head"):
+        mean = rows.mean(1, keepdim=True).expand_as(rows)
+        return model.classifier(model.head(mean if model.config.classifier_pooling == "mean" else rows))
+    pooled = model.bert.pooler if model.config.model_type == "bert" else torch.nn.Identity()
+    return torch.stack([model.classifier(pooled(rows[:, i:])) for i in range(len(TOKENS))], 1)
+
+
 def rows_of(model):
     ids = torch.tensor([TOKENS])
     with torch.no_grad():
         if model.config.is_encoder_decoder and hasattr(model, "lm_head"):
             return model(ids[:, :SOURCE], decoder_input_ids=ids, use_cache=False).logits
-        if "SequenceClassification" in type(model).__name__:  # as if each token were the first
-            rows = model.base_model(ids).last_hidden_state
-            if hasattr(model, "head"):
-                return model.classifier(model.head(rows))
-            return torch.stack([model.classifier(rows[:, i:]) for i in range(len(TOKENS))], 1)
+        if "SequenceClassification" in type(model).__name__:
+            return classes_of(model, ids)
         out = model(ids, use_cache=False) if hasattr(model, "lm_head") else model(ids)
         return out.logits if "logits" in out else out.last_hidden_state
 
