@@ -350,6 +350,23 @@ static void put_layers(struct hf_model *m)
 
 /* ---- the whole ---- */
 
+/* A matrix that sentence-transformers multiply a text's vector with, in a file of its own. */
+static andiron_status refuse_dense(const struct hf_model *m, andiron_error *error)
+{
+    json_t *modules = NULL;
+    andiron_status s = hf_read_json(m->dir, "modules.json", &modules, error);
+    for (size_t i = 0; i < json_array_size(modules) && !s; i++) {
+        const char *type = json_string_value(json_object_get(json_array_get(modules, i), "type"));
+        if (type && strstr(type, ".Dense"))
+            s = error_set(error, ANDIRON_E_SUPPORT,
+                          "%s: modules.json: a Dense part behind the pooling is not covered; import the folder "
+                          "(docs/import.md), or remove it from modules.json",
+                          hf_path(m->dir));
+    }
+    json_decref(modules);
+    return s;
+}
+
 /* How sentence-transformers make one vector of a text's rows. */
 static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
 {
@@ -360,13 +377,12 @@ static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
     andiron_status s = hf_said(m, "pooling_type", &said)
                            ? ANDIRON_OK
                            : hf_read_json(m->dir, "1_Pooling/config.json", &config, error);
-    for (uint32_t i = 1; config && i < 4; i++) {
-        bool is = false;
-        if (json_at_bool(config, modes[i], &is) && is) {
+    bool is = false;
+    for (uint32_t i = 1; config && i < 4 && !is; i++)
+        if (json_at_bool(config, modes[i], &is) && is)
             hf_put_u32(m, "pooling_type", i);
-            break;
-        }
-    }
+    if (config && !is)
+        s = hf_wrong(m, "expected 1_Pooling/config.json to ask for the mean, the first token or the last", error);
     json_decref(config);
     return s;
 }
@@ -411,6 +427,8 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
         s = put_template(m, error);
     if (!s)
         s = put_pooling(m, error);
+    if (!s)
+        s = refuse_dense(m, error);
     if (s)
         return s;
     if (m->full)

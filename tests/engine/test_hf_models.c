@@ -94,6 +94,41 @@ static void refused(const char *type, const char *file, const char *from, const 
     andiron_model_close(model);
 }
 
+/* A matrix behind the pooling, and a pooling that is not known. */
+static void what_follows_the_rows_is_refused(void **state)
+{
+    static const char modules[] = "[{\"type\": \"sentence_transformers.models.Dense\"}]",
+                      pooling[] = "{\"pooling_mode_max_tokens\": true}";
+    char folder[] = "/tmp/test_hf_XXXXXX", path[512];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
+        char from[512];
+        snprintf(from, sizeof from, MODELS "/bert/%s", names[i]);
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        assert_int_equal(symlink(from, path), 0);
+    }
+    write_file(folder, "modules.json", modules, sizeof modules - 1);
+    snprintf(path, sizeof path, "%s/1_Pooling", folder);
+    for (int with_pooling = 0; with_pooling < 2; with_pooling++) {
+        andiron_model *model = NULL;
+        andiron_error e = {0};
+        if (with_pooling) {
+            assert_int_equal(mkdir(path, 0700), 0);
+            write_file(path, "config.json", pooling, sizeof pooling - 1);
+        }
+        assert_int_equal(andiron_model_open(&model, folder, &small_steps, &e), ANDIRON_E_SUPPORT);
+        assert_non_null(strstr(e.text, with_pooling ? "the first token or the last" : "a Dense part"));
+    }
+    const char *const left[] = {
+        "1_Pooling/config.json", "1_Pooling", "modules.json", "config.json", "model.safetensors", "tokenizer.json", ""};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, left[i]);
+        assert_int_equal(remove(path), 0);
+    }
+}
+
 static void wrong_folders_are_refused(void **state)
 {
     (void)state;
@@ -213,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_transformers),
         cmocka_unit_test(wrong_folders_are_refused),
+        cmocka_unit_test(what_follows_the_rows_is_refused),
         cmocka_unit_test(a_folder_without_a_tokenizer_takes_ids),
         cmocka_unit_test(a_definition_of_the_users_tells_of_a_folder),
     };

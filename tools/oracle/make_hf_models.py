@@ -38,6 +38,7 @@ xlm-roberta-classes modernbert-classes
 llama4_text phimoe falcon_h1 deepseek_v32 glm_moe_dsa minimax kimi_linear minimax_m3_vl_text exaone laguna minicpm3
 bitnet afmoe mimo_v2_flash granite_swa granitemoe_swa cohere2_moe cohere2_moe-sigmoid
 gemma3n_text gemma3_text-both qwen3-classes modernbert-mean bert-classes
+apertus1p5_text flex_olmo aria_text gpt_neo biogpt persimmon nanochat
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -151,6 +152,10 @@ MORE = {
     "modernbert-mean": {"num_labels": 3, "classifier_pooling": "mean"},
     "qwen3-classes": {"num_labels": 3, "pad_token_id": 1},
     "gemma3_text-both": {"use_bidirectional_attention": True},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 5},
+    "biogpt": {"pad_token_id": 1},
+    "nanochat": {"pad_token_id": 1},
+    "aria_text": {"moe_num_shared_experts": 1},
     "gemma3n_text": {"num_hidden_layers": 4, "num_kv_shared_layers": 2, "intermediate_size": [40] * 4,
                      "layer_types": ["sliding_attention", "full_attention"] * 2, "laurel_rank": 4,
                      "activation_sparsity_pattern": [0.95, 0.0, 0.95, 0.0], "hidden_size_per_layer_input": 8,
