@@ -99,7 +99,7 @@ static void what_follows_the_rows_is_refused(void **state)
 {
     static const char modules[] = "[{\"type\": \"sentence_transformers.models.Dense\"}]",
                       pooling[] = "{\"pooling_mode_max_tokens\": true}";
-    char folder[] = "/tmp/test_hf_XXXXXX", path[512];
+    char folder[] = "/tmp/test_hf_XXXXXX", inner[64], path[512];
     (void)state;
     assert_non_null(mkdtemp(folder));
     for (size_t i = 0; i < 3; i++) {
@@ -110,13 +110,13 @@ static void what_follows_the_rows_is_refused(void **state)
         assert_int_equal(symlink(from, path), 0);
     }
     write_file(folder, "modules.json", modules, sizeof modules - 1);
-    snprintf(path, sizeof path, "%s/1_Pooling", folder);
+    snprintf(inner, sizeof inner, "%s/1_Pooling", folder);
     for (int with_pooling = 0; with_pooling < 2; with_pooling++) {
         andiron_model *model = NULL;
         andiron_error e = {0};
         if (with_pooling) {
-            assert_int_equal(mkdir(path, 0700), 0);
-            write_file(path, "config.json", pooling, sizeof pooling - 1);
+            assert_int_equal(mkdir(inner, 0700), 0);
+            write_file(inner, "config.json", pooling, sizeof pooling - 1);
         }
         assert_int_equal(andiron_model_open(&model, folder, &small_steps, &e), ANDIRON_E_SUPPORT);
         assert_non_null(strstr(e.text, with_pooling ? "the first token or the last" : "a Dense part"));
