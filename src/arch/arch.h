@@ -48,17 +48,18 @@ enum arch_word {
     /* of a number; without: a whole one */
     ARCH_REAL = 1 << 14,
     ARCH_TRUTH = 1 << 15, /* 1 or 0 */
-    ARCH_TEXT = 1 << 16,
-    ARCH_LIST = 1 << 17, /* each of them; of texts, 1 where it is `by` */
+    ARCH_SUM = 1 << 16,   /* with `by` */
+    ARCH_TEXT = 1 << 17,
+    ARCH_LIST = 1 << 18, /* each of them; of texts, 1 where it is `by` */
     /* of a tensor: how its numbers change on their way here, in this order */
-    ARCH_TRANSPOSED = 1 << 18,       /* each matrix stands as [in, out] */
-    ARCH_HEADS_IN_TURN = 1 << 19,    /* rows of q, k and v in turn for each head of k: all q, all k, all v */
-    ARCH_PAIRS_IN_TURN = 1 << 20,    /* rows of two matrices in turn: one matrix, then the other */
-    ARCH_SQUEEZED = 1 << 21,         /* [d, 1, taps] is [d, taps] */
-    ARCH_NEGATIVE_EXP = 1 << 22,     /* -exp(x) */
-    ARCH_F32 = 1 << 23,              /* in F32 */
-    ARCH_WITHOUT_TWO_ROWS = 1 << 24, /* the first two */
-    ARCH_WHOLE_NUMBERS = 1 << 25,    /* from 0 on, as I32; alone */
+    ARCH_TRANSPOSED = 1 << 19,       /* each matrix stands as [in, out] */
+    ARCH_HEADS_IN_TURN = 1 << 20,    /* rows of q, k and v in turn for each head of k: all q, all k, all v */
+    ARCH_PAIRS_IN_TURN = 1 << 21,    /* rows of two matrices in turn: one matrix, then the other */
+    ARCH_SQUEEZED = 1 << 22,         /* [d, 1, taps] is [d, taps] */
+    ARCH_NEGATIVE_EXP = 1 << 23,     /* -exp(x) */
+    ARCH_F32 = 1 << 24,              /* in F32 */
+    ARCH_WITHOUT_TWO_ROWS = 1 << 25, /* the first two */
+    ARCH_WHOLE_NUMBERS = 1 << 26,    /* from 0 on, as I32; alone */
 };
 
 struct arch_line {
@@ -66,10 +67,10 @@ struct arch_line {
     bool is_truth;    /* EXPECT: the number is true or false */
     unsigned words;   /* ARCH_REAL, ... */
     struct span from; /* a path in config.json; a tensor's name, a layer's within it; an activation; a model_type */
-    struct span by;   /* CONFIG: the path of a second factor, or empty; of an ARCH_LIST the text that counts as 1 */
-    struct span to;   /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the
-                         definition's own; of a PREFIX that stands before a layer's number: "layer" */
-    double number;    /* CONFIG without from; EXPECT */
+    struct span by; /* CONFIG: the path of a second factor, or summand, or empty; of an ARCH_LIST the text that is 1 */
+    struct span to; /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the
+                       definition's own; of a PREFIX that stands before a layer's number: "layer" */
+    double number;  /* CONFIG without from; EXPECT */
     struct arch_line *inner, *next;
 };
 

@@ -1,7 +1,7 @@
 /* folder.c - what Hugging Face's folders call things: the lines of a definition that say it, and what of them holds for
  * one model_type.
  *
- *     line: folder TEXT [with WORDS] [{ line ... }] | config TEXT [(* | ==) TEXT] as TEXT [with WORDS]
+ *     line: folder TEXT [with WORDS] [{ line ... }] | config TEXT [(* | + | ==) TEXT] as TEXT [with WORDS]
  *           | config NUMBER as TEXT [with WORDS] | expect TEXT as (NUMBER | true | false | TEXT)
  *           | (tensor | layer) TEXT as (TEXT | none) [with WORDS] | activation TEXT [as TEXT] | prefix TEXT [as layer]
  */
@@ -73,9 +73,13 @@ static void parse_from(struct parser *p, struct arch_line *line)
         return;
     }
     line->from = take_text(p, "a name in quotes");
-    if (line->verb == ARCH_CONFIG && parse_take(p, "*"))
-        line->by = take_text(p, "the path of the second factor");
-    else if (line->verb == ARCH_CONFIG && parse_take(p, "==")) {
+    if (line->verb != ARCH_CONFIG)
+        return;
+    const bool product = parse_take(p, "*"), sum = !product && parse_take(p, "+");
+    if (product || sum) {
+        line->by = take_text(p, "the path of the second number");
+        line->words |= sum ? ARCH_SUM : 0;
+    } else if (parse_take(p, "==")) {
         line->by = take_text(p, "the text that counts as 1");
         line->words |= ARCH_LIST;
     }

@@ -46,13 +46,14 @@ static bool put_one_list(struct hf_model *m, const char *path, const char *by, c
     return true;
 }
 
-/* A count, by one number or the product of two. */
-static andiron_status put_whole(struct hf_model *m, const char *key, const json_t *a, const json_t *b,
+/* A count, by one number or the product or sum of two. */
+static andiron_status put_whole(struct hf_model *m, const char *key, const json_t *a, const json_t *b, bool sum,
                                 andiron_error *error)
 {
-    const uint64_t n = (uint64_t)json_integer_value(a) * (b ? (uint64_t)json_integer_value(b) : 1);
+    const uint64_t first = (uint64_t)json_integer_value(a), second = b ? (uint64_t)json_integer_value(b) : !sum,
+                   n = sum ? first + second : first * second;
     char what[HF_NAME_BYTES + 60];
-    snprintf(what, sizeof what, "expected a product, %s, to be below 2^31", key);
+    snprintf(what, sizeof what, "expected a %s, %s, to be below 2^31", sum ? "sum" : "product", key);
     if (n > INT32_MAX)
         return hf_wrong(m, what, error);
     hf_put_u32(m, key, n);
@@ -95,7 +96,7 @@ static andiron_status put_one(struct hf_model *m, const struct arch_line *line, 
         s = hf_value(m, by, type, &factor, error);
     *done = !s && value && (!by[0] || factor);
     if (*done && type == GGUF_U32)
-        return put_whole(m, key, value, factor, error);
+        return put_whole(m, key, value, factor, line->words & ARCH_SUM, error);
     if (*done)
         put_value(m, key, value);
     return s;

@@ -218,7 +218,7 @@ static void put_windows_from(struct hf_model *m, uint64_t first, uint64_t n)
         hf_put_number(m, before ? i % 2 == 0 && i < first : i >= first, 4);
 }
 
-/* Layers that see a window only: by their types, or all of a kind, or each but the last of so many, or from one on. */
+/* Layers that see a window only: all of a kind, or by their types, or each but the last of so many, or from one on. */
 static void put_windows(struct hf_model *m)
 {
     static const char key[] = "attention.sliding_window_pattern";
@@ -228,10 +228,10 @@ static void put_windows(struct hf_model *m)
         hf_put_u32(m, "attention.sliding_window", window);
     json_at_u64(config, "num_hidden_layers", &n);
     const bool from = json_at_u64(config, "max_window_layers", &first) || (m->folder.words & ARCH_WINDOWS_LATER);
-    if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
-        hf_put_list(m, key, types, "sliding_attention");
-    else if (m->folder.words & ARCH_WINDOWED)
+    if (m->folder.words & ARCH_WINDOWED)
         hf_put_u32(m, key, 1);
+    else if (json_is_array(types) && json_array_size(types) <= HF_LAYERS_MAX)
+        hf_put_list(m, key, types, "sliding_attention");
     else if (json_at_u64(config, "sliding_window_pattern", &period) && period > 1 && period <= INT32_MAX)
         hf_put_u32(m, key, period);
     else if (window && from && n <= HF_LAYERS_MAX)
@@ -251,6 +251,23 @@ static void put_layers(struct hf_model *m)
 
 /* ---- the whole ---- */
 
+/* A matrix that sentence-transformers multiply a text's vector with, in a file of its own. */
+static andiron_status refuse_dense(const struct hf_model *m, andiron_error *error)
+{
+    json_t *modules = NULL;
+    andiron_status s = hf_read_json(m->dir, "modules.json", &modules, error);
+    for (size_t i = 0; i < json_array_size(modules) && !s; i++) {
+        const char *type = json_string_value(json_object_get(json_array_get(modules, i), "type"));
+        if (type && strstr(type, ".Dense"))
+            s = error_set(error, ANDIRON_E_SUPPORT,
+                          "%s: modules.json: a Dense part behind the pooling is not covered; import the folder "
+                          "(docs/import.md), or remove it from modules.json",
+                          hf_path(m->dir));
+    }
+    json_decref(modules);
+    return s;
+}
+
 /* How sentence-transformers make one vector of a text's rows. */
 static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
 {
@@ -261,13 +278,12 @@ static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
     andiron_status s = hf_said(m, "pooling_type", &said)
                            ? ANDIRON_OK
                            : hf_read_json(m->dir, "1_Pooling/config.json", &config, error);
-    for (uint32_t i = 1; config && i < 4; i++) {
-        bool is = false;
-        if (json_at_bool(config, modes[i], &is) && is) {
+    bool is = false;
+    for (uint32_t i = 1; config && i < 4 && !is; i++)
+        if (json_at_bool(config, modes[i], &is) && is)
             hf_put_u32(m, "pooling_type", i);
-            break;
-        }
-    }
+    if (config && !is)
+        s = hf_wrong(m, "expected 1_Pooling/config.json to ask for the mean, the first token or the last", error);
     json_decref(config);
     return s;
 }
@@ -318,6 +334,8 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
         s = put_template(m, error);
     if (!s)
         s = put_pooling(m, error);
+    if (!s)
+        s = refuse_dense(m, error);
     if (s)
         return s;
     if (m->full)

@@ -340,16 +340,30 @@ static bool rope_base(const struct hf_model *m, double *base)
     return true;
 }
 
+/* RoPE of layers that see a window only. */
+static void put_local(struct hf_model *m)
+{
+    double base, size = 0, part = 1;
+    json_at_f64(m->config, "rope_parameters.sliding_attention.partial_rotary_factor", &part);
+    const bool in_part = (m->folder.words & ARCH_PART_TURNS) && part > 0 && part <= 1 &&
+                         json_at(m->config, "rope_parameters.sliding_attention") && head_size(m, &size);
+    const double dims = in_part && size >= 1 && size <= 65536 ? (double)(uint32_t)(part * size) : 0;
+    const bool odd = is_odd(m, dims);
+    if (dims >= 1)
+        hf_put_u32(m, "rope.dimension_count_swa", (uint64_t)dims + odd);
+    if (hf_number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &base) ||
+        hf_number_at(m, "local_rope_theta", NULL, &base))
+        hf_put_f64(m, "rope.freq_base_swa", odd ? math_pow(base, (dims + 1) / dims) : base);
+}
+
 andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
 {
-    double base = 10000, local;
+    double base = 10000;
     bool pairs = true;
     const struct span type = rope_type(m);
     if (rope_base(m, &base))
         hf_put_f64(m, "rope.freq_base", base);
-    if (hf_number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &local) ||
-        hf_number_at(m, "local_rope_theta", NULL, &local))
-        hf_put_f64(m, "rope.freq_base_swa", local);
+    put_local(m);
     put_dimensions(m);
     put_rope_word(m);
     json_at_bool(m->config, "rope_interleave", &pairs);

@@ -13,23 +13,10 @@ struct slabs {
     uint64_t heads, queries, head; /* ARCH_HEADS_IN_TURN: of keys, of queries for each of these, rows of one */
 };
 
-static uint64_t widest(const struct gguf_tensor *t)
-{
-    uint64_t n = t->dims[0];
-    for (size_t i = 1; i < 4; i++)
-        n = t->dims[i] > n ? t->dims[i] : n;
-    return n;
-}
-
 /* How the source is read; false: its shape does not allow it. */
-static bool lay_out(const struct gguf_tensor *t, const char *name, unsigned how, struct slabs *s)
+static bool lay_out_rows(const struct gguf_tensor *t, const char *name, unsigned how, struct slabs *s)
 {
     *s = (struct slabs){t->dims[2], t->dims[1], t->dims[0], t->dims[0], 1, 0, 0, 0};
-    if ((how & ARCH_NEGATIVE_EXP) &&
-        t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3] == widest(t)) { /* [1, heads, 1] */
-        *s = (struct slabs){1, widest(t), 1, 1, 1, 0, 0, 0};
-        return true;
-    }
     if (t->n_dims > 3 || ((how & ARCH_SQUEEZED) && (t->n_dims != 3 || t->dims[1] != 1)) ||
         ((how & ARCH_PAIRS_IN_TURN) && t->n_dims < 2))
         return false;
@@ -45,6 +32,17 @@ static bool lay_out(const struct gguf_tensor *t, const char *name, unsigned how,
         s->rows -= 2;
     }
     return !(how & ARCH_PAIRS_IN_TURN) || s->rows % 2 == 0;
+}
+
+/* Also a vector that stands as [1, n, 1]. */
+static bool lay_out(const struct gguf_tensor *t, const char *name, unsigned how, struct slabs *s)
+{
+    const uint64_t n = t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
+    const bool alone = t->dims[0] == n || t->dims[1] == n || t->dims[2] == n || t->dims[3] == n;
+    if (!alone || !(how & ARCH_NEGATIVE_EXP))
+        return lay_out_rows(t, name, how, s);
+    *s = (struct slabs){1, n, 1, 1, 1, 0, 0, 0};
+    return true;
 }
 
 static bool lay_heads(const struct hf_model *m, struct slabs *s)

@@ -213,12 +213,25 @@ static andiron_status begin_experts(struct hf_model *m, const char *name, const 
     return ANDIRON_OK;
 }
 
-/* How many parts are brought together in the tensor: matrices of experts, or vectors of heads. */
-static uint64_t n_parts(const struct hf_model *m, const char *name, uint32_t *n_dims)
+/* Tensors of the folder that become parts of this one. */
+static uint64_t count_parts(struct hf_model *m, const char *name)
+{
+    struct place place;
+    uint64_t n = 0;
+    for (size_t i = 0; i < hf_n_tensors(m->dir); i++)
+        n += place_here(m, hf_tensor_at(m->dir, i)->tensor.name, &place) && !strcmp(place.name, name);
+    return n;
+}
+
+/* How many parts are brought together in the tensor: matrices of experts, vectors of heads, or whatever the model has.
+ */
+static uint64_t n_parts(struct hf_model *m, const char *name, uint32_t *n_dims)
 {
     uint64_t n = 0, n_kv = 0;
     const bool of_q = strstr(name, "attn_q_norm"), of_heads = of_q || strstr(name, "attn_k_norm");
     *n_dims = of_heads ? 1 : 2;
+    if (!strstr(name, "blk."))
+        return count_parts(m, name);
     return !of_heads ? m->n_experts_said : !hf_heads(m, &n, &n_kv) ? 0 : of_q ? n : n_kv;
 }
 

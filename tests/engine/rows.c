@@ -113,7 +113,6 @@ double golden_distance(const struct golden *g, andiron_model *model, size_t step
 
 bool golden_right(const char *model_path, const char *golden_path, const andiron_model_options *options, double limit)
 {
-    enum { N_SOURCE = 5 };
     static const size_t steps[] = {64, 1, 5};
     const char *name = strrchr(model_path, '/') + 1;
     struct golden g;
@@ -125,10 +124,6 @@ bool golden_right(const char *model_path, const char *golden_path, const andiron
         return false;
     }
     golden_open(&g, golden_path);
-    if (model->graph.reads_source) {
-        g.source = g.tokens;
-        g.n_source = N_SOURCE;
-    }
     bool all = true;
     for (size_t i = 0; i < (model->graph.whole_texts || g.is_vector ? 1 : 3); i++) {
         far[i] = golden_distance(&g, model, steps[i], &e);

@@ -21,7 +21,7 @@ void golden_close(struct golden *g);
 double golden_distance(const struct golden *g, andiron_model *model, size_t step, andiron_error *e);
 
 /* Open a model and run its golden tokens: in one step, one by one, in fives. Does all of it lie within limit? It says
- * what it saw. A model that reads a source has the first five of them as that. */
+ * what it saw. */
 bool golden_right(const char *model_path, const char *golden_path, const andiron_model_options *options, double limit);
 /* `right` is asked of each entry of the folder; fails the test where one is not, or fewer than so many are. */
 void golden_folder(const char *path, bool (*right)(const char *name), size_t at_least);

@@ -94,6 +94,41 @@ static void refused(const char *type, const char *file, const char *from, const 
     andiron_model_close(model);
 }
 
+/* A matrix behind the pooling, and a pooling that is not known. */
+static void what_follows_the_rows_is_refused(void **state)
+{
+    static const char modules[] = "[{\"type\": \"sentence_transformers.models.Dense\"}]",
+                      pooling[] = "{\"pooling_mode_max_tokens\": true}";
+    char folder[] = "/tmp/test_hf_XXXXXX", inner[64], path[512];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
+        char from[512];
+        snprintf(from, sizeof from, MODELS "/bert/%s", names[i]);
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        assert_int_equal(symlink(from, path), 0);
+    }
+    write_file(folder, "modules.json", modules, sizeof modules - 1);
+    snprintf(inner, sizeof inner, "%s/1_Pooling", folder);
+    for (int with_pooling = 0; with_pooling < 2; with_pooling++) {
+        andiron_model *model = NULL;
+        andiron_error e = {0};
+        if (with_pooling) {
+            assert_int_equal(mkdir(inner, 0700), 0);
+            write_file(inner, "config.json", pooling, sizeof pooling - 1);
+        }
+        assert_int_equal(andiron_model_open(&model, folder, &small_steps, &e), ANDIRON_E_SUPPORT);
+        assert_non_null(strstr(e.text, with_pooling ? "the first token or the last" : "a Dense part"));
+    }
+    const char *const left[] = {
+        "1_Pooling/config.json", "1_Pooling", "modules.json", "config.json", "model.safetensors", "tokenizer.json", ""};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, left[i]);
+        assert_int_equal(remove(path), 0);
+    }
+}
+
 static void wrong_folders_are_refused(void **state)
 {
     (void)state;
@@ -118,6 +153,11 @@ static void wrong_folders_are_refused(void **state)
     refused("llama", "model.safetensors", "lm_head.weight", "lm_heat.weight", "\"lm_heat.weight\" is not known");
     refused("llama", "model.safetensors", "model.norm.weight", "model.norm.weighs", "is not known");
     refused("mixtral", "model.safetensors", "experts.3.w1", "experts.7.w1", "one of the 4");
+    refused("modernbert-classes", "config.json", "\"classifier_activation\": \"gelu\"",
+            "\"classifier_activation\": \"silu\"", "classifier_activation other than \"gelu\" is not covered");
+    refused("xlm-roberta", "config.json", "\"pad_token_id\": 1", "\"pad_token_id\": 2", "pad_token_id other than 1");
+    refused("falcon_h1", "config.json", "\"mamba_norm_before_gate\": false", "\"mamba_norm_before_gate\": true ",
+            "norms before the gate are not covered");
     refused("mpt", "config.json", "\"qk_ln\": false", "\"qk_ln\": true ", "qk_ln other than false is not covered");
     refused("stablelm-heads", "model.safetensors", "q_layernorm.norms.3", "q_layernorm.norms.7", "one of the 4");
     refused("opt-narrow", "model.safetensors", "decoder.project_in", "decoder.project_on", "is not known");
@@ -222,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_transformers),
         cmocka_unit_test(wrong_folders_are_refused),
+        cmocka_unit_test(what_follows_the_rows_is_refused),
         cmocka_unit_test(a_folder_without_a_tokenizer_takes_ids),
         cmocka_unit_test(a_definition_of_the_users_tells_of_a_folder),
     };

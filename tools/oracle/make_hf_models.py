@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models
 from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM,
-                          T5EncoderModel)
+                          AutoModelForSequenceClassification, T5EncoderModel)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 OUT = pathlib.Path(__file__).parents[2] / "tests/golden/hf_models"
@@ -34,6 +34,12 @@ qwen2_moe-windows mpt-alibi falcon-alibi falcon-alibi-heads opt-narrow opt-after
 lfm2-biases lfm2_moe-biases gpt_oss-bounds deepseek_v3-mscale
 t5 t5-gated t5-silu mt5 umt5 t5-encoder
 deepseek_v4 deepseek_v4-yarn glm5_next glm5_next-shared qwen4_exp qwen4_exp_text-ple
+roberta xlm-roberta distilbert electra modernbert nomic_bert jina_embeddings_v3 eurobert gte mpnet
+xlm-roberta-classes modernbert-classes
+llama4_text phimoe falcon_h1 deepseek_v32 glm_moe_dsa minimax kimi_linear minimax_m3_vl_text exaone laguna minicpm3
+bitnet afmoe mimo_v2_flash granite_swa granitemoe_swa cohere2_moe cohere2_moe-sigmoid
+gemma3n_text gemma3_text-both qwen3-classes modernbert-mean bert-classes
+apertus1p5_text flex_olmo aria_text gpt_neo biogpt persimmon nanochat
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -52,6 +58,8 @@ SMALL = {
     "num_dense_layers": 1, "num_shared_experts": 1, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8,
     "mamba_n_groups": 1, "mamba_chunk_size": 8, "mamba_dt_rank": 3, "shared_intermediate_size": 20,
     "mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "moe_shared_expert_intermediate_size": 20,
+    "dim": 32, "hidden_dim": 40, "embedding_size": 16, "local_attention": 6, "cls_token_id": 0, "sep_token_id": 0,
+    "type_vocab_size": 2,
     "d_kv": 8, "d_ff": 40, "num_layers": 2, "relative_attention_num_buckets": 8
 }
 MAMBAS = ["mamba", "attention", "mamba", "attention"]
@@ -73,6 +81,10 @@ QWEN4 = {"layer_types": LINEAR * 2, "num_hidden_layers": 4, "hc_lowrank": 8, "in
          "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8, "indexer_compress_ratio": 4}
 # whose layers differ
 DEEP = {"gemma2", "gemma3_text", "cohere2", "olmo3", "exaone4", "smollm3", "cwm", "vaultgemma", "mellum"}
+ROBERTA = {"pad_token_id": 1, "type_vocab_size": 1}
+# heads enough that hardly any position has scores of 0 alone
+INDEXED = {"head_dim": 4, "num_key_value_heads": 4, "index_n_heads": 16, "index_head_dim": 8, "index_topk": 5,
+           "mlp_layer_types": None}
 MORE = {
     "llama": {"rope_parameters": {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0, "low_freq_factor": 1.0,
                                   "high_freq_factor": 4.0, "original_max_position_embeddings": 32}},
@@ -153,6 +165,57 @@ MORE = {
     "t5-gated": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     "t5-silu": {"feed_forward_proj": "gated-silu"},
     "mt5": {"num_decoder_layers": 1},
+    "roberta": ROBERTA,
+    "xlm-roberta": ROBERTA,
+    "xlm-roberta-classes": {**ROBERTA, "num_labels": 3},
+    "mpnet": {**ROBERTA, "relative_attention_num_buckets": 32},
+    "nomic_bert": {"pad_token_id": 1},
+    "jina_embeddings_v3": {"pad_token_id": 1},
+    "gte": {"pad_token_id": 1},
+    "modernbert": {"num_hidden_layers": 3, "norm_bias": True},
+    "modernbert-classes": {"num_labels": 3},
+    "modernbert-mean": {"num_labels": 3, "classifier_pooling": "mean"},
+    "qwen3-classes": {"num_labels": 3, "pad_token_id": 1},
+    "gemma3_text-both": {"use_bidirectional_attention": True},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 5},
+    "biogpt": {"pad_token_id": 1},
+    "nanochat": {"pad_token_id": 1},
+    "aria_text": {"moe_num_shared_experts": 1},
+    "gemma3n_text": {"num_hidden_layers": 4, "num_kv_shared_layers": 2, "intermediate_size": [40] * 4,
+                     "layer_types": ["sliding_attention", "full_attention"] * 2, "laurel_rank": 4,
+                     "activation_sparsity_pattern": [0.95, 0.0, 0.95, 0.0], "hidden_size_per_layer_input": 8,
+                     "vocab_size_per_layer_input": 64},
+    "llama4_text": {"num_hidden_layers": 4, "attention_chunk_size": 5, "moe_layers": [1, 3],
+                    "intermediate_size_mlp": 40, "floor_scale": 4, "num_experts_per_tok": 1},
+    "falcon_h1": {"mamba_d_ssm": 64, "ssm_multipliers": [0.4, 1.5, 0.6, 1.4, 0.8], "mlp_multipliers": [0.7, 1.6],
+                  "key_multiplier": 0.6, "embedding_multiplier": 2.0, "lm_head_multiplier": 0.5,
+                  "ssm_in_multiplier": 1.3, "ssm_out_multiplier": 0.7, "attention_in_multiplier": 1.2,
+                  "attention_out_multiplier": 0.8,
+                  "mamba_rms_norm": True, "mamba_norm_before_gate": False},
+    "deepseek_v32": INDEXED,
+    "glm_moe_dsa": {**INDEXED, "n_group": 1, "num_hidden_layers": 4,
+                    "indexer_types": ["full", "full", "shared", "full"]},
+    "minimax": {"layer_types": ["linear_attention", "full_attention"], "linear_attn_alpha_factor": 1.1,
+                "linear_attn_beta_factor": 0.9, "mlp_alpha_factor": 0.8, "full_attn_beta_factor": 1.2},
+    "kimi_linear": {"layer_types": ["linear_attention", "full_attention"], "num_experts_per_token": 2,
+                    "mlp_layer_types": ["dense", "sparse"], "num_key_value_heads": 4, "q_lora_rank": None,
+                    "linear_head_dim": 8, "linear_num_heads": 2, "num_expert_group": 1, "topk_group": 1},
+    "minimax_m3_vl_text": {"layer_types": ["full_attention", "minimax_m3_sparse"], "dense_intermediate_size": 40,
+                           "mlp_layer_types": ["dense", "sparse"], "index_block_size": 4, "index_head_dim": 8,
+                           "index_n_heads": 2, "index_topk_blocks": 2, "rotary_dim": 8},
+    "laguna": {"layer_types": ["full_attention", "sliding_attention"], "num_attention_heads_per_layer": [4, 8],
+               "mlp_layer_types": ["dense", "sparse"]},
+    "minicpm3": {"num_key_value_heads": 4, "head_dim": 4},
+    "afmoe": {"layer_types": ["sliding_attention", "full_attention"], "mup_enabled": True, "route_scale": 1.5},
+    "mimo_v2_flash": {"layer_types": ["full_attention", "sliding_attention"], "n_group": 1,
+                      "mlp_layer_types": ["dense", "sparse"]},
+    "granite_swa": {"layer_types": ["full_attention", "sliding_attention"], "layer_rope_theta": [0, 5000.0]},
+    "granitemoe_swa": {"layer_types": ["full_attention", "sliding_attention"], "layer_rope_theta": [1000.0, 5000.0]},
+    "cohere2_moe": {"layer_types": ["full_attention", "sliding_attention"], "mlp_layer_types": ["dense", "sparse"],
+                    "num_shared_experts": 1},
+    "cohere2_moe-sigmoid": {"layer_types": ["sliding_attention", "full_attention"], "num_shared_experts": 1,
+                            "mlp_layer_types": ["sparse", "sparse"], "expert_selection_fn": "sigmoid",
+                            "shared_expert_combination_strategy": "sum"},
     "mamba2": {"head_dim": 8},
     "bamba": {"attn_layer_indices": [1]},
     "granitemoehybrid": {"layer_types": MAMBAS[:2]},
@@ -168,13 +231,21 @@ SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
              "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
              "num_position_embeddings": 16, "projection_intermediate_size": 16}
 SOURCE = 5  # an encoder-decoder reads so many of the tokens first
+ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "nomic_bert", "jina_embeddings_v3",
+            "eurobert", "gte", "mpnet", "gemma3_text-both"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
 UNSAID = {"qwen2_moe-windows": ["layer_types"]}
 
 
+def kind_of(name):  # also of those with a hyphen
+    while name not in CONFIG_MAPPING:
+        name = name.rpartition("-")[0]
+    return name
+
+
 def config_of(name):
-    kind = PARTS.get(name.split("-")[0], name.split("-")[0])
+    kind = PARTS.get(name.split("-")[0]) or kind_of(name)
     cls = CONFIG_MAPPING[kind]
     fields = cls().to_dict()
     small = {k: v for k, v in SMALL.items() if k in fields}
@@ -214,8 +285,12 @@ def fill(model, bf16):
 
 
 def model_of(kind):
-    if kind in ("bert", "t5-encoder"):  # their rows are the last hidden states
-        return (AutoModel.from_config if kind == "bert" else T5EncoderModel)(config_of(kind))
+    if kind == "t5-encoder":
+        return T5EncoderModel(config_of(kind))
+    if kind in ENCODERS:  # their rows are the last hidden states
+        return AutoModel.from_config(config_of(kind))
+    if kind.endswith(("-classes", "-mean")):
+        return AutoModelForSequenceClassification.from_config(config_of(kind))
     if kind.split("-")[0] in PARTS:
         return AutoModelForImageTextToText.from_config(parts_of(kind))
     config = config_of(kind)
@@ -226,11 +301,24 @@ def model_of(kind):
     return model
 
 
+def classes_of(model, ids):  # as if each token were the one that counts
+    rows = model.base_model(ids).last_hidden_state
+    if hasattr(model, "score"):
+        return model.score(rows)
+    if hasattr(model, "head"):
+        mean = rows.mean(1, keepdim=True).expand_as(rows)
+        return model.classifier(model.head(mean if model.config.classifier_pooling == "mean" else rows))
+    pooled = model.bert.pooler if model.config.model_type == "bert" else torch.nn.Identity()
+    return torch.stack([model.classifier(pooled(rows[:, i:])) for i in range(len(TOKENS))], 1)
+
+
 def rows_of(model):
     ids = torch.tensor([TOKENS])
     with torch.no_grad():
         if model.config.is_encoder_decoder and hasattr(model, "lm_head"):
             return model(ids[:, :SOURCE], decoder_input_ids=ids, use_cache=False).logits
+        if "SequenceClassification" in type(model).__name__:
+            return classes_of(model, ids)
         out = model(ids, use_cache=False) if hasattr(model, "lm_head") else model(ids)
         return out.logits if "logits" in out else out.last_hidden_state
 
