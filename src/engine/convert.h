@@ -45,6 +45,13 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error);
 /* andiron_convert, where `bare` without a vocabulary: who opens the file reads that of the folder. */
 andiron_status convert_folder(const char *dir, const char *path, const andiron_convert_options *options, bool bare,
                               andiron_error *error);
+struct row_order {
+    uint64_t head, rotated; /* rows of a head, and how many of them RoPE turns; head 0: rows stay where they are */
+};
+/* How rows of a tensor of queries or keys change their places from a folder of this kind to a file; `file` has the
+ * sizes. */
+struct row_order convert_order_of(const struct gguf *file, const struct hf_kind *kind, struct span name);
+uint64_t convert_row_of(struct row_order o, uint64_t r); /* where row r of the file stands in the folder */
 andiron_status convert_weights(struct conversion *c, andiron_error *error);
 /* convert_files.c: open the files, where options say so several; all take their names in the end, or none is left. */
 andiron_status convert_open_files(struct conversion *c, const char *path, andiron_error *error);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXTRA = 3, NAME_MAX_BYTES = 256 }; /* EXTRA: tensors that may be added */
+enum { EXTRA = 3 }; /* tensors that may be added */
 
 struct name_pair {
     const char *from, *to;
@@ -125,10 +125,10 @@ static const char *changed_name(const struct hf_model *m, struct span name, unsi
 }
 
 struct place {
-    char name[NAME_MAX_BYTES]; /* here; "": the tensor is left out */
-    const char *part;          /* "enc.", "dec.", or "" */
-    int32_t expert;            /* -1, or whose part of the tensor it is */
-    unsigned how;              /* HF_TRANSPOSED, ... */
+    char name[HF_NAME_BYTES]; /* here; "": the tensor is left out */
+    const char *part;         /* "enc.", "dec.", or "" */
+    int32_t expert;           /* -1, or whose part of the tensor it is */
+    unsigned how;             /* HF_TRANSPOSED, ... */
 };
 
 /* *suffix becomes "" where the name with its suffix has a whole name here. */
@@ -165,7 +165,7 @@ static bool whole_place(const struct hf_model *m, struct span name, const char *
         to = find_name(whole_names, sizeof whole_names / sizeof *whole_names, name);
     if (to && !strcmp(to, "token_embd")) /* of both parts */
         out->part = "";
-    return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%s%s%s", out->part, to, suffix) > 0);
+    return to && (!to[0] || snprintf(out->name, HF_NAME_BYTES, "%s%s%s", out->part, to, suffix) > 0);
 }
 
 /* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
@@ -180,7 +180,16 @@ static bool place_here(struct hf_model *m, struct span name, struct place *out)
         return false;
     const char *to = guesses(m, layer) ? "" : layer_name(m, name, &suffix, out);
     m->n_layers = layer >= m->n_layers ? layer + 1 : m->n_layers;
-    return to && (!to[0] || snprintf(out->name, NAME_MAX_BYTES, "%sblk.%u.%s%s", out->part, layer, to, suffix) > 0);
+    return to && (!to[0] || snprintf(out->name, HF_NAME_BYTES, "%sblk.%u.%s%s", out->part, layer, to, suffix) > 0);
+}
+
+bool hf_matrix_here(struct hf_model *m, struct span name, char out[HF_NAME_BYTES])
+{
+    struct place place;
+    if (!place_here(m, name, &place) || !place.name[0] || place.expert >= 0 || (place.how & ~HF_TRANSPOSED))
+        return false;
+    snprintf(out, HF_NAME_BYTES, "%s", place.name);
+    return true;
 }
 
 struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name)
