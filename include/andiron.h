@@ -65,7 +65,8 @@ typedef struct andiron_batch andiron_batch;
 typedef struct andiron_sampler andiron_sampler;
 typedef int32_t andiron_token;
 
-/* A LoRA adapter as llama.cpp's converter writes it (GGUF). */
+/* A LoRA adapter: a GGUF as llama.cpp's converter writes it, or, where the model is a Hugging Face folder, a folder as
+ * PEFT writes it. */
 typedef struct {
     const char *path;
     float scale; /* of what it adds; 1: as it was trained */

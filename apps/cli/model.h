@@ -36,7 +36,7 @@ struct model_args {
          0,                                                                                                          \
          OPTION_LIST,                                                                                                \
          "FILE[=SCALE]",                                                                                             \
-         "add a LoRA adapter, a GGUF (may be repeated)",                                                             \
+         "add a LoRA adapter: a GGUF, or PEFT's folder (may be repeated)",                                           \
          offsetof(type, model.loras),                                                                                \
          0,                                                                                                          \
          0},                                                                                                         \

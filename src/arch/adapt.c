@@ -39,15 +39,23 @@ static andiron_status widen(const struct arguments *a, const struct node *of, co
     return add(a, n, v);
 }
 
+/* Is it a table's, which also gives the scores? As PEFT has it, only the rows that are read are adapted. */
+static bool is_of_table(const struct arch_adapter *adapter, const struct weight *w)
+{
+    return adapter->a->dims[0] == adapter->b->dims[0] && adapter->a->dims[1] == w->dims[1] &&
+           adapter->b->dims[1] == w->dims[0];
+}
+
 static andiron_status add_one(const struct arguments *a, const struct node *of, const struct weight *w,
                               const struct arch_adapter *adapter, struct value *out)
 {
     struct value v;
     const uint64_t n = of->op == OP_embed ? w->dims[0] : w->dims[1];
-    if (adapter->b->n_dims < 2 || adapter->b->dims[1] != n)
+    const bool narrows = of->op != OP_linear || adapter->a->dims[0] == w->dims[0];
+    if (!narrows && is_of_table(adapter, w))
+        return ANDIRON_OK;
+    if (!narrows || adapter->b->n_dims < 2 || adapter->b->dims[1] != n)
         return refuse(a, w, "is of another model: its matrices are of other sizes");
-    if (of->op == OP_linear && adapter->a->dims[0] != w->dims[0])
-        return refuse(a, w, "is one of the table of tokens, which is not covered where that gives the scores, too");
     andiron_status s = narrow(a, of, adapter->a, &v);
     if (!s)
         s = widen(a, of, adapter->b, &v);

@@ -51,8 +51,13 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error);
  * reads that of the folder. opened_as: NULL, or how it is opened. */
 andiron_status convert_model(const char *from, const char *path, const andiron_convert_options *options,
                              const andiron_model_options *opened_as, andiron_error *error);
-/* A number of the architecture's metadata. */
-bool convert_number(const struct conversion *c, const char *name, uint64_t *out);
+struct row_order {
+    uint64_t head, rotated; /* rows of a head, and how many of them RoPE turns; head 0: rows stay where they are */
+};
+/* How rows of a tensor of queries or keys change their places from a folder to a file; `file` has the sizes. folder
+ * NULL: they do not. */
+struct row_order convert_order_of(const struct gguf *file, const struct hf_model *folder, struct span name);
+uint64_t convert_row_of(struct row_order o, uint64_t r); /* where row r of the file stands in the folder */
 andiron_status convert_weights(struct conversion *c, andiron_error *error);
 /* convert_files.c: open the files, where options say so several; all take their names in the end, or none is left. */
 andiron_status convert_open_files(struct conversion *c, const char *path, andiron_error *error);

@@ -6,11 +6,12 @@
 #include "kernels/pack.h"
 #include <stdio.h>
 
-bool convert_number(const struct conversion *c, const char *name, uint64_t *out)
+/* A number of the architecture's metadata. */
+static bool number(const struct gguf *file, const char *architecture, const char *name, uint64_t *out)
 {
     char key[256];
-    snprintf(key, sizeof key, "%s.%s", c->model->architecture, name);
-    return gguf_get_u64(c->file, key, out);
+    snprintf(key, sizeof key, "%s.%s", architecture, name);
+    return gguf_get_u64(file, key, out);
 }
 
 andiron_status convert_plan(struct conversion *c, andiron_error *error)
@@ -20,10 +21,10 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
     c->tensors = arena_alloc(&c->arena, c->n_tensors, sizeof *c->tensors);
     if (!c->tensors)
         return error_memory(error, c->n_tensors * sizeof *c->tensors, "the list of tensors");
-    convert_number(c, "block_count", &c->n_layers);
-    convert_number(c, "expert_count", &c->n_experts);
-    if (convert_number(c, "attention.head_count", &heads) && convert_number(c, "attention.head_count_kv", &heads_kv) &&
-        heads_kv)
+    number(c->file, c->model->architecture, "block_count", &c->n_layers);
+    number(c->file, c->model->architecture, "expert_count", &c->n_experts);
+    if (number(c->file, c->model->architecture, "attention.head_count", &heads) &&
+        number(c->file, c->model->architecture, "attention.head_count_kv", &heads_kv) && heads_kv)
         c->heads_each = heads / heads_kv;
     for (size_t i = 0; i < c->n_tensors; i++) {
         struct gguf_tensor *t = &c->tensors[i];
@@ -38,31 +39,28 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
 
 /* ---- rows in pairs ---- */
 
-struct order {
-    uint64_t head, rotated; /* rows of a head, and how many of them RoPE turns; head 0: rows stay where they are */
-};
-
-static struct order order_of(const struct conversion *c, struct span name)
+struct row_order convert_order_of(const struct gguf *file, const struct hf_model *folder, struct span name)
 {
     static const char *const names[] = {".attn_q.weight", ".attn_k.weight",      ".attn_q.bias",
                                         ".attn_k.bias",   ".attn_q_norm.weight", ".attn_k_norm.weight"};
-    struct order o = {0, 0};
+    struct row_order o = {0, 0};
     uint64_t width = 0, heads = 0;
     bool turned = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         turned = turned || span_ends(name, names[i]);
-    if (!turned || !c->folder || !(c->folder->folder.words & ARCH_HALVES))
+    if (!turned || !folder || !(folder->folder.words & ARCH_HALVES))
         return o;
-    if (!convert_number(c, "attention.key_length", &o.head) && convert_number(c, "embedding_length", &width) &&
-        convert_number(c, "attention.head_count", &heads) && heads)
+    const char *architecture = folder->architecture;
+    if (!number(file, architecture, "attention.key_length", &o.head) &&
+        number(file, architecture, "embedding_length", &width) &&
+        number(file, architecture, "attention.head_count", &heads) && heads)
         o.head = width / heads;
-    if (!convert_number(c, "rope.dimension_count", &o.rotated) || o.rotated > o.head)
+    if (!number(file, architecture, "rope.dimension_count", &o.rotated) || o.rotated > o.head)
         o.rotated = o.head;
     return o;
 }
 
-/* Where row r of the file comes from. */
-static uint64_t row_of(struct order o, uint64_t r)
+uint64_t convert_row_of(struct row_order o, uint64_t r)
 {
     const uint64_t in = o.head ? r % o.head : 0;
     return in < o.rotated ? r - in + in % 2 * (o.rotated / 2) + in / 2 : r;
@@ -76,7 +74,7 @@ enum { CHUNK_ROWS = 8, BATCH_BYTES = 8 << 20 };
 struct rows {
     const struct conversion *c;
     const struct gguf_tensor *from, *to;
-    struct order order;
+    struct row_order order;
     uint64_t n, width;
     size_t from_bytes, to_bytes; /* of a row */
     uint64_t first, n_batch;
@@ -101,7 +99,8 @@ static void pack_chunk(void *context, size_t phase, uint32_t chunk, int thread)
     float *numbers = rows->numbers + (size_t)thread * rows->width;
     (void)phase;
     for (uint64_t r = (uint64_t)chunk * CHUNK_ROWS; r < rows->n_batch && r < (chunk + 1ull) * CHUNK_ROWS; r++) {
-        const char *from = (const char *)rows->from->data + row_of(rows->order, rows->first + r) * rows->from_bytes;
+        const char *from = (const char *)rows->from->data +
+                           convert_row_of(rows->order, rows->first + r) * rows->from_bytes;
         char *to = rows->packed + r * rows->to_bytes;
         if (rows->from->type == rows->to->type) {
             memcpy(to, from, rows->to_bytes);
@@ -148,7 +147,11 @@ static andiron_status write_rows(struct rows *rows, struct conversion *c, struct
 static andiron_status write_tensor(struct conversion *c, size_t i, struct gguf_writer *w, andiron_error *error)
 {
     const struct gguf_tensor *from = gguf_tensor_at(c->file, i), *to = &c->tensors[i];
-    struct rows rows = {.c = c, .from = from, .to = to, .order = order_of(c, from->name), .width = from->dims[0]};
+    struct rows rows = {.c = c,
+                        .from = from,
+                        .to = to,
+                        .order = convert_order_of(c->file, c->folder, from->name),
+                        .width = from->dims[0]};
     rows.n = from->dims[1] * from->dims[2] * from->dims[3];
     if (rows.order.head && from->n_dims == 1) {
         rows.n = rows.width;

@@ -127,11 +127,11 @@ static andiron_status find_definition(const andiron_model *model, const andiron_
                      gguf_path(model->file), model->architecture);
 }
 
-/* A definition of ours is right, so a folder is not. */
+/* A definition of ours is right, so a folder is not; or an adapter, which names itself. */
 static andiron_status blame_folder(const andiron_model *model, andiron_status s, andiron_error *error)
 {
     char said[sizeof error->text];
-    if (!error || !model->hf || (s != ANDIRON_E_FORMAT && s != ANDIRON_E_SUPPORT))
+    if (!error || !model->hf || model->n_loras || (s != ANDIRON_E_FORMAT && s != ANDIRON_E_SUPPORT))
         return s;
     memcpy(said, error->text, sizeof said);
     return error_set(error, s, "%s: config.json and the tensors do not go together: %s", gguf_path(model->file), said);

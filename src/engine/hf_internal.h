@@ -99,6 +99,8 @@ andiron_status hf_check_options(const struct hf_model *m, andiron_error *error);
 struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name);
 /* Number i of a tensor of F32, F16 or BF16, aligned or not. */
 float hf_number(const struct gguf_tensor *t, size_t i);
+/* The name here of a tensor of the folder that is a matrix of its own, its rows as they stand. False: it is none. */
+bool hf_matrix_here(struct hf_model *m, struct span name, char out[HF_NAME_BYTES]);
 /* All tensors of the folder by their names here, or an error that names what is not known, or missing. */
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error);
 /* A vector of n numbers for the caller to fill. NULL: no memory. */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXTRA = 3, NAME_MAX_BYTES = 256 }; /* EXTRA: tensors that may be added */
+enum { EXTRA = 3 }; /* tensors that may be added */
 
 static bool drop_prefix(struct span *s, const char *prefix)
 {
@@ -71,9 +71,9 @@ static bool drop_prefixes(const struct hf_model *m, struct span *name)
 }
 
 struct place {
-    char name[NAME_MAX_BYTES]; /* here; "": the tensor is left out */
-    int32_t part;              /* -1, or which expert's, or head's, part of the tensor it is */
-    unsigned how;              /* ARCH_TRANSPOSED, ... */
+    char name[HF_NAME_BYTES]; /* here; "": the tensor is left out */
+    int32_t part;             /* -1, or which expert's, or head's, part of the tensor it is */
+    unsigned how;             /* ARCH_TRANSPOSED, ... */
 };
 
 /* The line that tells of a tensor, or of one within a layer; first of all one that says of which part it is, and one
@@ -81,10 +81,10 @@ struct place {
 static const struct arch_line *find_line(const struct hf_model *m, enum arch_verb verb, const char *part,
                                          struct span name, const char **suffix, struct place *out)
 {
-    char whole[NAME_MAX_BYTES];
+    char whole[HF_NAME_BYTES];
     const size_t n_part = strlen(part), n_suffix = strlen(*suffix), n = n_part + name.n + n_suffix;
     const struct arch_line *line;
-    if (n >= NAME_MAX_BYTES)
+    if (n >= HF_NAME_BYTES)
         return NULL;
     snprintf(whole, sizeof whole, "%s%.*s%s", part, (int)name.n, name.p, *suffix);
     for (size_t form = 0; form < 4; form++) { /* with its part and suffix, without the suffix, without the part, ... */
@@ -143,8 +143,17 @@ static bool place_here(struct hf_model *m, struct span name, struct place *out)
                                        : find_line(m, in_layer ? ARCH_LAYER : ARCH_TENSOR, part, name, &suffix, out);
     if (!line || line->to.n == 0)
         return line || guessing;
-    const int n = snprintf(out->name, NAME_MAX_BYTES, "%s%.*s%s", before, (int)line->to.n, line->to.p, suffix);
-    return n > 0 && n < NAME_MAX_BYTES;
+    const int n = snprintf(out->name, HF_NAME_BYTES, "%s%.*s%s", before, (int)line->to.n, line->to.p, suffix);
+    return n > 0 && n < HF_NAME_BYTES;
+}
+
+bool hf_matrix_here(struct hf_model *m, struct span name, char out[HF_NAME_BYTES])
+{
+    struct place place;
+    if (!place_here(m, name, &place) || !place.name[0] || place.part >= 0 || (place.how & ~(unsigned)ARCH_TRANSPOSED))
+        return false;
+    snprintf(out, HF_NAME_BYTES, "%s", place.name);
+    return true;
 }
 
 struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name)

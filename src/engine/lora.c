@@ -1,14 +1,19 @@
-/* lora.c - low-rank adapters in GGUF files of their own, as llama.cpp's converter writes them: pairs of tensors,
- * NAME.lora_a and NAME.lora_b, for tensors of the model. The graph gets what they add (arch/adapt.c). */
+/* lora.c - low-rank adapters, in GGUF files as llama.cpp's converter writes them or in PEFT's folders (lora_peft.c):
+ * pairs of tensors, NAME.lora_a and NAME.lora_b, for tensors of the model. The graph gets what they add (arch/adapt.c).
+ */
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/convert.h"
 #include "engine/engine.h"
+#include "engine/hf_internal.h"
+#include "engine/lora_peft.h"
 #include <stdio.h>
 #include <string.h>
 
 enum { MOST_ADAPTERS = 16, NAME_BYTES = 256 };
 
 struct lora {
+    struct peft *folder; /* NULL: it is a file */
     struct gguf *file;
     struct weight *weights; /* [its tensors] */
     bool *used;
@@ -28,8 +33,6 @@ static bool text_is(const struct gguf *file, const char *key, const char *expect
 
 static andiron_status check(const andiron_model *model, const struct lora *l, andiron_error *error)
 {
-    char style[NAME_BYTES];
-    snprintf(style, sizeof style, "%.200s.rope.style", model->architecture);
     if (!text_is(l->file, "general.type", "adapter") || !text_is(l->file, "adapter.type", "lora"))
         return refuse(l, "is no LoRA adapter (general.type adapter, adapter.type lora)", error);
     if (!text_is(l->file, "general.architecture", model->architecture))
@@ -37,22 +40,43 @@ static andiron_status check(const andiron_model *model, const struct lora *l, an
                          gguf_path(l->file), model->architecture);
     if (gguf_find(l->file, "adapter.alora.invocation_tokens"))
         return refuse(l, "an adapter that tokens switch on (aLoRA) is not covered", error);
-    if (gguf_find(model->file, style))
-        return refuse(
-            l,
-            "its rows of queries and keys stand in pairs, but the folder's do not; andiron convert the folder, "
-            "and give the file",
-            error);
+    return ANDIRON_OK;
+}
+
+/* Rows of queries and keys stand in pairs in a file of llama.cpp's and in halves in a folder. Put those of the adapter
+ * as the model has them. */
+static andiron_status order_rows(andiron_model *model, struct lora *l, struct weight *w, andiron_error *error)
+{
+    const bool model_in_halves = model->hf && hf_n_tensors(model->hf->dir) > 0; /* else it was made a file */
+    struct span name = span_of(w->name);
+    if (!model->hf || !span_ends(name, ".lora_b") || model_in_halves == (l->folder != NULL))
+        return ANDIRON_OK;
+    name.n -= strlen(".lora_b");
+    const struct row_order order = convert_order_of(model->file, model->hf, name);
+    if (order.head == 0)
+        return ANDIRON_OK;
+    const uint64_t n = w->dims[1];
+    char *rows = n % order.head == 0 && order.rotated % 2 == 0 ? arena_alloc(&model->arena, n, w->row_bytes) : NULL;
+    if (!rows)
+        return refuse(l, "has rows of queries or keys that are no whole heads", error);
+    for (uint64_t r = 0; r < n; r++) { /* r: of what stands in pairs */
+        const uint64_t half = convert_row_of(order, r), from = l->folder ? half : r, to = l->folder ? r : half;
+        memcpy(rows + to * w->row_bytes, (const char *)w->data + from * w->row_bytes, w->row_bytes);
+    }
+    w->data = rows;
     return ANDIRON_OK;
 }
 
 static andiron_status open_one(andiron_model *model, struct lora *l, const andiron_lora *from, andiron_error *error)
 {
-    andiron_status s = gguf_open(&l->file, from->path, error);
+    andiron_status s = hf_is_dir(from->path) ? peft_open(&l->folder, &l->file, from->path, model->hf, error)
+                                             : gguf_open(&l->file, from->path, error);
     if (!s)
         s = check(model, l, error);
     if (!s)
         s = model_list_weights(&model->arena, l->file, &l->weights, &l->used, error);
+    for (size_t i = 0; !s && i < gguf_n_tensors(l->file); i++)
+        s = order_rows(model, l, &l->weights[i], error);
     l->scale = (double)from->scale;
     if (!s)
         gguf_get_f64(l->file, "adapter.lora.alpha", &l->alpha);
@@ -74,8 +98,10 @@ andiron_status lora_open(andiron_model *model, const andiron_model_options *opti
 
 void lora_close(andiron_model *model)
 {
-    for (size_t i = 0; i < model->n_loras; i++)
+    for (size_t i = 0; i < model->n_loras; i++) {
         gguf_close(model->loras[i].file);
+        peft_close(model->loras[i].folder);
+    }
 }
 
 /* Number of the tensor that is called so; -1: none. */
@@ -99,8 +125,9 @@ bool lora_of_weight(void *user, const struct weight *w, size_t i, struct arch_ad
         return true;
     l->used[a] = l->used[b] = true;
     *out = (struct arch_adapter){&l->weights[a], &l->weights[b], l->scale};
+    const double rank = (double)out->b->dims[0];
     if (l->alpha != 0)
-        out->scale *= l->alpha / (double)out->b->dims[0];
+        out->scale *= l->alpha / (peft_by_root(l->folder) ? __builtin_sqrt(rank) : rank);
     return true;
 }
 

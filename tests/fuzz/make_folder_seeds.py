@@ -8,7 +8,8 @@ GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 OUT = pathlib.Path(__file__).parent / "corpus" / "folder"
 BASES = ["hf_models/llama", "hf_models/mixtral", "hf_models/gemma3_text", "hf_models/bert", "hf_models/deepseek_v3",
          "hf_models/mamba2", "hf_models/qwen3_next", "hf_models/gpt_oss", "hf_models/phi3-long", "hf_packed/awq",
-         "hf_packed/ct_int4", "hf_packed/ct_fp8_block"]
+         "hf_packed/ct_int4", "hf_packed/ct_fp8_block", "hf_models/t5", "hf_models/deepseek_v4", "hf_models/glm5_next",
+         "hf_models/qwen4_exp_text-ple"]
 
 
 def main():
