@@ -76,6 +76,7 @@ typedef struct {
     const char *arch_path;     /* read the architecture from this .arch file */
     const char *arch_dir;      /* else from NAME.arch in this folder; else from the build; else from the model file */
     const char *cpu;           /* highest level: "ref"; "avx2", "avx512"; "neon", "dotprod", "i8mm"; NULL: best */
+    const char *math;          /* "exact" or NULL: the same bits on any CPU, in any batch; "fast": see below */
     int n_threads;             /* 0: one for each physical core this process may use */
     size_t max_step_tokens;    /* most tokens of one step (ubatch); 0: 512 */
     bool vocab_only;           /* read metadata and tokenizer only; no session can be opened */
@@ -89,6 +90,11 @@ typedef struct {
     andiron_progress_fn progress; /* while that takes place; first with 0. NULL: silence */
     void *user;
 } andiron_model_options; /* all zero is a good default */
+
+/* With math "fast", 4 tokens and more of a step meet BF16 weights as numbers rounded to BF16, where the CPU has a dot
+ * product for them (AVX512-BF16), which is about twice as fast. Answers may then differ between CPUs, and with what
+ * shares a step: batches, where a prompt is cut, whether a token was read or generated. On any other CPU, below level
+ * "avx512" and for weights of other types it is the same as "exact". */
 
 typedef struct {
     const char *architecture; /* "llama" */

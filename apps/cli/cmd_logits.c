@@ -186,7 +186,7 @@ const struct command command_logits = {
     .summary = "write the scores after every token as a safetensors file",
     .details =
         "The file holds one tensor, logits, f32 [n_tokens, n_vocab]. Its bytes depend on the model, the tokens and\n"
-        "the KV type only: not on --ubatch, --decode, --beside, --threads or --cpu.",
+        "the KV type only: not on --ubatch, --decode, --beside, --threads or --cpu (unless --math is fast).",
     .examples = "andiron logits model.gguf --tokens 1,2,3 -o logits.safetensors\n"
                 "andiron logits model.gguf --prompt \"Once upon a time\" --decode 2 -o logits.safetensors",
     .options = options,

@@ -10,6 +10,7 @@
 struct model_args {
     int threads;
     const char *cpu;
+    const char *math;
     const char *arch;
     const char *quant;
     struct text_list loras; /* FILE or FILE=SCALE */
@@ -30,6 +31,14 @@ struct model_args {
          "LEVEL",                                                                                                    \
          "highest kernel level: ref; avx2, avx512; neon, dotprod, i8mm; default: the best here",                     \
          offsetof(type, model.cpu),                                                                                  \
+         0,                                                                                                          \
+         0},                                                                                                         \
+        {"math",                                                                                                     \
+         0,                                                                                                          \
+         OPTION_TEXT,                                                                                                \
+         "exact|fast",                                                                                               \
+         "fast: BF16 prompts quicker on AVX512-BF16, with other bits; default: exact",                               \
+         offsetof(type, model.math),                                                                                 \
          0,                                                                                                          \
          0},                                                                                                         \
         {"lora",                                                                                                     \

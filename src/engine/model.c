@@ -123,6 +123,8 @@ static andiron_status open_parts(andiron_model *model, const struct model_source
 {
     andiron_status s = kernels_choose(&model->kernels, options->cpu, error);
     if (!s)
+        s = kernels_set_math(&model->kernels, options->math, error);
+    if (!s)
         s = open_file(model, source, options, error);
     if (!s)
         s = model_read_names(model, error);

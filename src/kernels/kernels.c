@@ -68,6 +68,8 @@ static void overlay_avx512(struct kernels *k)
     pack_k_overlay_avx512(k);
     products_overlay_avx512(k);
 }
+
+static bool has_avx512bf16(void) { return __builtin_cpu_supports("avx512bf16"); }
 #elif defined(__aarch64__)
 static bool has_neon(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0; }
 
@@ -132,6 +134,19 @@ andiron_status kernels_choose(struct kernels *out, const char *cpu, andiron_erro
             return ANDIRON_OK;
     }
     return cpu ? refuse(cpu, error) : ANDIRON_OK;
+}
+
+andiron_status kernels_set_math(struct kernels *k, const char *math, andiron_error *error)
+{
+    if (!math || !strcmp(math, "exact"))
+        return ANDIRON_OK;
+    if (strcmp(math, "fast") != 0)
+        return error_set(error, ANDIRON_E_ARGUMENT, "math is \"exact\" or \"fast\", not \"%s\"", math);
+#if defined(__x86_64__)
+    if (!strcmp(k->cpu, "avx512") && has_avx512bf16())
+        fast_products_overlay_avx512bf16(k);
+#endif
+    return ANDIRON_OK;
 }
 
 mul_fn kernels_mul(const struct kernels *k, uint32_t type)

@@ -3,7 +3,8 @@
  * One struct kernels is one way to compute: functions and the sizes they were tuned for. It is built once by overlays
  * from `ref` upward (kernels_choose) and passed down as a constant; nothing else asks which CPU it is on.
  *
- * Every level gives the same bits as `ref`. The order of every sum is part of each kernel's meaning:
+ * Every level gives the same bits as `ref`, unless faster products were asked for (kernels_set_math). The order of
+ * every sum is part of each kernel's meaning:
  *
  * Floats     element i goes to lane i % 16 by fused multiply-add, lanes fold in halves (v16.h).
  * Products   of quantized weights: one chain an output, block of 32 after block of 32, see struct mul.
@@ -176,5 +177,8 @@ extern const struct level kernel_levels[]; /* worst first; ends with cpu == NULL
 /* The best table at or below `cpu` (NULL: any) that this machine can run. An unknown level, or one that this machine
  * lacks, is an ANDIRON_E_ARGUMENT error that lists those it has. */
 andiron_status kernels_choose(struct kernels *out, const char *cpu, andiron_error *error);
+/* NULL or "exact": the table stays what it is. "fast": products that are quicker on this CPU and not of the same bits
+ * (x86/fast_products.c), where it has any for the table's level. Another word is an ANDIRON_E_ARGUMENT error. */
+andiron_status kernels_set_math(struct kernels *k, const char *math, andiron_error *error);
 
 #endif

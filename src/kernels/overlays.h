@@ -39,6 +39,11 @@ void float_products_overlay_ref(struct kernels *k);
 void float_products_overlay_avx2(struct kernels *k);
 void float_products_overlay_avx512(struct kernels *k);
 void float_products_overlay_neon(struct kernels *k);
+void product_bf16_ref(const struct mul *m);
+void product_bf16_avx2(const struct mul *m);
+void product_bf16_avx512(const struct mul *m);
+void product_bf16_neon(const struct mul *m);
+void fast_products_overlay_avx512bf16(struct kernels *k); /* not of the same bits */
 void pack_k_overlay_ref(struct kernels *k);
 void pack_k_overlay_avx2(struct kernels *k);
 void pack_k_overlay_avx512(struct kernels *k);

@@ -54,7 +54,8 @@ class Help(Case):
     def test_the_issue_names_these(self):
         """The options that users were promised."""
         promised = {
-            "run": "system raw temperature top-k top-p min-p repeat-penalty seed ctx threads cpu arch kv-type",
+            "run": "system raw temperature top-k top-p min-p repeat-penalty seed ctx threads cpu math arch "
+                   "kv-type",
             "show": "metadata tensors graph json ctx", "tokenize": "detokenize special pieces",
             "logits": "tokens prompt ubatch decode output", "perplexity": "ctx", "embed": "lines pooling raw tokens",
             "convert": "type force",

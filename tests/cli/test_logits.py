@@ -57,6 +57,19 @@ class Logits(Case):
             for way in WAYS:
                 self.assertEqual(self.file(model, "--tokens", TOKENS, *way).read_bytes(), expected, (name, way))
 
+    def test_fast_math(self):
+        """Of BF16 weights: near the exact scores, and the same where each step is of one token."""
+        model = scratch / "bf16.gguf"
+        self.ok("convert", tiny(), model, "--type", "bf16")
+        exact, rows = self.file(model, "--tokens", TOKENS).read_bytes(), read(scratch / "logits.safetensors")[1]
+        self.assertEqual(self.file(model, "--tokens", TOKENS, "--math", "exact").read_bytes(), exact)
+        self.assertEqual(self.file(model, "--tokens", TOKENS, "--math", "fast", "--ubatch", "1").read_bytes(), exact)
+        self.assertEqual(self.file(model, "--tokens", TOKENS, "--math", "fast", "--cpu", "ref").read_bytes(), exact)
+        _, fast = read(self.file(model, "--tokens", TOKENS, "--math", "fast"))
+        size = max(abs(x) for row in rows for x in row)
+        self.assertLess(max(abs(a - b) for x, y in zip(rows, fast) for a, b in zip(x, y)), size / 32)
+        self.misused("logits", model, "--tokens", "1", "-o", model, "--math", "quick", says="exact|fast")
+
     def test_adapters(self):
         plain = self.file(tiny(), "--tokens", TOKENS).read_bytes()
         path = adapter(scratch / "adapter.gguf", 0.2)

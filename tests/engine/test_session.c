@@ -221,6 +221,8 @@ static void what_cannot_be_opened_says_why(void **state)
     assert_non_null(strstr(e.text, "/nowhere/m.gguf"));
     assert_int_equal(andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.cpu = "z80"}, &e),
                      ANDIRON_E_ARGUMENT);
+    assert_int_equal(andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.math = "quick"}, &e),
+                     ANDIRON_E_ARGUMENT);
     assert_int_equal(
         andiron_model_open(&m, TINY("llama"), &(andiron_model_options){.arch_path = "/nowhere/x.arch"}, &e),
         ANDIRON_E_IO);
