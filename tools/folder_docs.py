@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""folder_docs.py [--check]: write docs/folders.md, the Hugging Face model_types that definitions tell of, from arch/*.arch.
+"""folder_docs.py [--check]: write docs/folders.md, the Hugging Face model_types that definitions of arch/ tell of.
 
 --check writes nothing and fails where the committed page differs."""
 import pathlib
@@ -10,12 +10,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/folders.md"
 HEAD = """# Folders: the model types of Hugging Face that run as they are
 
-Written by `tools/folder_docs.py` from the `folder` lines of `arch/*.arch` ([arch-language.md](arch-language.md), Folders).
-`andiron run DIR`, `logits`, `embed` and `convert` take a folder whose config.json has one of these as its `model_type`, or as
-the first of its `architectures` (those written in capitals: classes whose scores are for a whole text, encoders that stand
-alone). A model of several parts is read as the text model that its `text_config` is. Proof: `test_hf_models`, Transformers'
-logits of a tiny model each. An option of config.json that a definition does not cover is refused in one sentence. What is not
-here can be imported ([import.md](import.md)).
+Written by `tools/folder_docs.py` from the `folder` lines of `arch/*.arch` ([arch-language.md](arch-language.md),
+Folders). `andiron run DIR`, `logits`, `embed` and `convert` take a folder whose config.json has one of these as its
+`model_type`, or as the first of its `architectures` (those written in capitals: classes whose scores are for a whole
+text, encoders that stand alone). A model of several parts is read as the text model that its `text_config` is. Proof:
+`test_hf_models`, Transformers' logits of a tiny model each. An option of config.json that a definition does not cover
+is refused in one sentence. What is not here can be imported ([import.md](import.md)).
 
 """
 

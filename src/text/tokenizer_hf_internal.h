@@ -162,17 +162,17 @@ uint32_t hf_char(const char *p, size_t *bytes);
 size_t hf_put_char(char *out, uint32_t c); /* at most 4 bytes */
 /* The item whose range c is in, of n rising ones of so many bytes that begin as struct hf_range; NULL: none. */
 const void *hf_find_range(const void *ranges, size_t n, size_t bytes, uint32_t c);
-bool hf_is_space(uint32_t c);              /* White_Space */
-bool hf_is_word(uint32_t c);               /* \w */
-bool hf_is_punctuation(uint32_t c);        /* P, and ASCII's symbols */
-bool hf_is_number(uint32_t c);             /* N */
-bool hf_is_mark(uint32_t c);               /* M */
-bool hf_is_nonspacing(uint32_t c);         /* Mn */
-bool hf_is_cleaned(uint32_t c);            /* BertNormalizer's clean_text takes it out */
-bool hf_is_combining(uint32_t c);          /* it has a combining class */
-bool hf_is_indivisible(uint32_t c);        /* it has no decomposition, whatever newer tables say */
-uint32_t hf_lower_of(uint32_t c);          /* but for U+0130, whose small form is two characters */
-bool hf_is_whole(struct span text);        /* valid UTF-8 */
+bool hf_is_space(uint32_t c);       /* White_Space */
+bool hf_is_word(uint32_t c);        /* \w */
+bool hf_is_punctuation(uint32_t c); /* P, and ASCII's symbols */
+bool hf_is_number(uint32_t c);      /* N */
+bool hf_is_mark(uint32_t c);        /* M */
+bool hf_is_nonspacing(uint32_t c);  /* Mn */
+bool hf_is_cleaned(uint32_t c);     /* BertNormalizer's clean_text takes it out */
+bool hf_is_combining(uint32_t c);   /* it has a combining class */
+bool hf_is_indivisible(uint32_t c); /* it has no decomposition, whatever newer tables say */
+uint32_t hf_lower_of(uint32_t c);   /* but for U+0130, whose small form is two characters */
+bool hf_is_whole(struct span text); /* valid UTF-8 */
 
 /* tokenizer_hf_regex.c: patterns of Oniguruma's, written over for PCRE2. */
 andiron_status hf_regex_open(struct hf *h, struct hf_regex **out, struct span pattern, andiron_error *error);
