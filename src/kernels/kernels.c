@@ -136,16 +136,23 @@ andiron_status kernels_choose(struct kernels *out, const char *cpu, andiron_erro
     return cpu ? refuse(cpu, error) : ANDIRON_OK;
 }
 
+static void take_fast(struct kernels *k)
+{
+#if defined(__x86_64__)
+    if (!strcmp(k->cpu, "avx512") && has_avx512bf16())
+        fast_products_overlay_avx512bf16(k);
+#else
+    (void)k; /* nothing is faster here */
+#endif
+}
+
 andiron_status kernels_set_math(struct kernels *k, const char *math, andiron_error *error)
 {
     if (!math || !strcmp(math, "exact"))
         return ANDIRON_OK;
     if (strcmp(math, "fast") != 0)
         return error_set(error, ANDIRON_E_ARGUMENT, "math is \"exact\" or \"fast\", not \"%s\"", math);
-#if defined(__x86_64__)
-    if (!strcmp(k->cpu, "avx512") && has_avx512bf16())
-        fast_products_overlay_avx512bf16(k);
-#endif
+    take_fast(k);
     return ANDIRON_OK;
 }
 
