@@ -50,6 +50,8 @@ void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type);
 void hf_put_number(struct hf_model *m, uint64_t x, size_t n_bytes);
 void hf_put_u32(struct hf_model *m, const char *key, uint64_t x);
 void hf_put_f64(struct hf_model *m, const char *key, double x);
+/* Begin a list of n; its items follow. */
+void hf_put_array(struct hf_model *m, const char *key, enum gguf_value_type type, uint64_t n);
 void hf_put_string(struct hf_model *m, const char *key, struct span text);
 /* A list's items as 0 or 1; of texts, 1 where it is `yes`. */
 void hf_put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes);

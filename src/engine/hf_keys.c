@@ -8,9 +8,7 @@
 void hf_put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
 {
     const size_t n = json_array_size(list);
-    hf_put_key(m, key, GGUF_ARRAY);
-    hf_put_number(m, GGUF_U32, 4);
-    hf_put_number(m, n, 8);
+    hf_put_array(m, key, GGUF_U32, n);
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(list, i);
         bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
@@ -23,9 +21,7 @@ void hf_put_list(struct hf_model *m, const char *key, const json_t *list, const 
 static void put_reals(struct hf_model *m, const char *key, const json_t *list)
 {
     const size_t n = json_array_size(list);
-    hf_put_key(m, key, GGUF_ARRAY);
-    hf_put_number(m, GGUF_F64, 4);
-    hf_put_number(m, n, 8);
+    hf_put_array(m, key, GGUF_F64, n);
     for (size_t i = 0; i < n; i++) {
         const double x = json_number_value(json_array_get(list, i));
         uint64_t bits;

@@ -45,6 +45,13 @@ void hf_put_f64(struct hf_model *m, const char *key, double x)
     put(m, &x, sizeof x);
 }
 
+void hf_put_array(struct hf_model *m, const char *key, enum gguf_value_type type, uint64_t n)
+{
+    hf_put_key(m, key, GGUF_ARRAY);
+    hf_put_number(m, type, 4);
+    hf_put_number(m, n, 8);
+}
+
 void hf_put_string(struct hf_model *m, const char *key, struct span text)
 {
     hf_put_key(m, key, GGUF_STRING);
@@ -165,9 +172,7 @@ static andiron_status put_ratios(struct hf_model *m, andiron_error *error)
         return ANDIRON_OK;
     if (n == 0 || n > HF_LAYERS_MAX)
         return hf_wrong(m, "expected layer_types or compress_ratios, a list with an item for each layer", error);
-    hf_put_key(m, "attention.compress_ratios", GGUF_ARRAY);
-    hf_put_number(m, GGUF_U32, 4);
-    hf_put_number(m, n, 8);
+    hf_put_array(m, "attention.compress_ratios", GGUF_U32, n);
     for (size_t i = 0; i < n; i++) {
         const json_int_t ratio = ratio_of(m, i);
         if (ratio < 0)
@@ -211,9 +216,7 @@ static uint64_t window_of(const struct hf_model *m)
 static void put_windows_from(struct hf_model *m, uint64_t first, uint64_t n)
 {
     const bool before = m->folder.words & ARCH_WINDOWS_BETWEEN;
-    hf_put_key(m, "attention.sliding_window_pattern", GGUF_ARRAY);
-    hf_put_number(m, GGUF_U32, 4);
-    hf_put_number(m, n, 8);
+    hf_put_array(m, "attention.sliding_window_pattern", GGUF_U32, n);
     for (uint64_t i = 0; i < n; i++)
         hf_put_number(m, before ? i % 2 == 0 && i < first : i >= first, 4);
 }

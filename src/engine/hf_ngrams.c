@@ -113,9 +113,7 @@ static andiron_status put_wholes(struct hf_model *m, const char *from, const cha
     snprintf(what, sizeof what, "ple_layer_ids needs a tensor ple.ple_embedding.%s, a list of I64", from);
     if (!t || t->n_dims != 1 || (t->type != TYPE_I64 && t->type != TYPE_I32))
         return hf_wrong(m, what, error);
-    hf_put_key(m, key, GGUF_ARRAY);
-    hf_put_number(m, GGUF_U64, 4);
-    hf_put_number(m, t->dims[0], 8);
+    hf_put_array(m, key, GGUF_U64, t->dims[0]);
     for (uint64_t i = 0; i < t->dims[0]; i++)
         hf_put_number(m, (uint64_t)hf_whole(t, i), 8);
     return ANDIRON_OK;

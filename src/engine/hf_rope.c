@@ -116,9 +116,7 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
     if (n == 0 || n > HF_LAYERS_MAX || !span_is(rope_type(m), "proportional"))
         return hf_wrong(m, "expected layer_types, and a rope_type of proportional for full_attention", error);
     json_at_bool(m->config, "attention_k_eq_v", &kv_too);
-    hf_put_key(m, "attention.head_count_kv", GGUF_ARRAY);
-    hf_put_number(m, GGUF_U32, 4);
-    hf_put_number(m, n, 8);
+    hf_put_array(m, "attention.head_count_kv", GGUF_U32, n);
     for (size_t i = 0; i < n; i++) {
         uint64_t *size = &sizes[is_global(m, i)], before = *size;
         const uint64_t kv = of_layer(m, i, kv_too ? "num_global_key_value_heads" : NULL, "num_key_value_heads");
