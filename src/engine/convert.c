@@ -97,11 +97,14 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
 {
     struct tokenizer_source said;
     const struct gguf_tensor *table = gguf_find_tensor(c->file, "token_embd.weight");
+    andiron_status s = hf_model_tokenizer(c->folder, &c->model->tokenizer, error);
+    if (s)
+        return s;
     if (!c->model->tokenizer) {
         gguf_put_text(&c->values, "tokenizer.ggml.model", span_of("none"));
         return ANDIRON_OK;
     }
-    andiron_status s = hf_read_json(c->folder->dir, "tokenizer.json", &c->root, error);
+    s = hf_read_json(c->folder->dir, "tokenizer.json", &c->root, error);
     if (!s)
         s = tokenizer_hf_say(c->model->tokenizer, c->root, table ? table->dims[1] : 0, &c->arena, &said, error);
     return s ? s : put_tokens(c, &said, error);

@@ -74,7 +74,7 @@ void definition_done(struct definition_text *d);
 struct model_source {
     const char *path;
     struct span bytes; /* where path is NULL */
-    bool to_look;      /* at its tensors and graph: nothing will run */
+    bool to_look;      /* at its tensors and graph: nothing will run, no text is read */
 };
 /* As andiron_model_open. */
 andiron_status model_open_source(andiron_model **out, const struct model_source *source,

@@ -128,11 +128,12 @@ static andiron_status open_parts(andiron_model *model, const struct model_source
         s = open_file(model, source, options, error);
     if (!s)
         s = model_read_names(model, error);
-    if (!s)
+    if (!s && !source->to_look)
         s = open_tokenizer(model, error);
     if (s)
         return s;
-    open_chat(model);
+    if (!source->to_look)
+        open_chat(model);
     if (options->vocab_only)
         return ANDIRON_OK;
     s = model_build_graph(model, options, error);
