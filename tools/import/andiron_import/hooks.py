@@ -221,10 +221,10 @@ def growing(model):
 
 
 @contextlib.contextmanager
-def functions(model):
-    """For its time, the modeling files' functions of these names are the ones above, and frequencies stay."""
+def functions(model, known=True):
+    """For its time, the modeling files' functions of these names are the ones above, if known; frequencies stay."""
     files = {sys.modules[k.__module__] for kind in {type(m) for m in model.modules()} for k in kind.__mro__}
-    kept = [(f, name, getattr(f, name)) for f in files for name in FUNCTIONS if hasattr(f, name)]
+    kept = [(f, name, getattr(f, name)) for f in files for name in FUNCTIONS if known and hasattr(f, name)]
     ropes = growing(model)
     masks = {name: ALL_MASK_ATTENTION_FUNCTIONS[name] for name in ("eager", "sdpa")}
     try:

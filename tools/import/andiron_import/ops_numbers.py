@@ -53,6 +53,24 @@ def _(t, x):
     return combine("mul", x, -1.0, t.shape)
 
 
+def one_by_one(a):
+    if a.shape[-2:] != (1, 1):
+        raise Refused("the inverse of a matrix that depends on tokens")
+    return a
+
+
+@op("linalg_solve_triangular.default")
+def _(t, a, b, upper=False, left=True, unitriangular=False):
+    """Of chunks of one row (chunks.py)."""
+    return b if unitriangular and one_by_one(a) else combine("div", b, one_by_one(a), t.shape)
+
+
+@op("linalg_inv_ex.default", "inverse.default")
+def _(t, a, **_):
+    inverse = combine("div", 1.0, one_by_one(a), a.shape)
+    return [inverse, None] if isinstance(t.shape, list) else inverse
+
+
 @op("reciprocal.default")
 def _(t, x):
     return reciprocal(x)

@@ -67,11 +67,12 @@ def exported(model, inputs):
 
 
 class Trace:
-    """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's."""
+    """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's.
+    known: are functions whose name is known (hooks.py) what it says?"""
 
-    def __init__(self, model):
+    def __init__(self, model, known=True):
         hooks.use(model)
-        with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
+        with torch.no_grad(), hooks.functions(model, known), hooks_methods.methods(model):
             text.choose(model, text.SHORT if loops_over_text(model) else text.USUAL)
             inputs = inputs_of(model, text.ROWS)
             with hooks_loops.Loops():
