@@ -12,6 +12,7 @@ from . import check, heads, text
 
 WORDS = ("chunk", "block")  # in the names of sizes
 WHOLE_NAMES = ("c", "bt")  # which those have, too
+NOT_ITS_OWN = ("transformers", "torch", "builtins")
 MOST = 600  # tokens that are run to see whether a size is free
 USUAL = 64  # of an argument whose number is not known
 
@@ -27,7 +28,7 @@ def configs_of(config):
 
 def owners(model):
     """What has sizes, or functions that are given them, as attributes: modules, configurations, files, classes."""
-    own = lambda of: of.startswith("transformers.models.") or of.split(".")[0] not in ("transformers", "torch", "builtins")
+    own = lambda of: of.startswith("transformers.models.") or of.split(".")[0] not in NOT_ITS_OWN
     kinds = {k for m in model.modules() for k in type(m).__mro__ if own(k.__module__)}
     files = {sys.modules[k.__module__] for k in kinds}
     return [*model.modules(), *configs_of(model.config), *files, *kinds]

@@ -4,7 +4,7 @@ import math
 import torch
 
 from . import text
-from .rows import BIG, OPS, apply, as_rows, combine, number_of, op, ordered, reciprocal
+from .rows import BIG, OPS, apply, as_rows, combine, is_same, number_of, op, ordered, reciprocal
 from .values import Const, Fill, Mask, Node, Refused, Rows
 
 @op("add.Tensor", "add.Scalar")
@@ -14,6 +14,8 @@ def _(t, a, b, alpha=1):
 
 @op("sub.Tensor", "sub.Scalar")
 def _(t, a, b, alpha=1):
+    if alpha == 1 and isinstance(a, Rows) and isinstance(b, Rows) and is_same(a.expand(t.shape), b.expand(t.shape)):
+        return Fill(0.0, t.shape)
     minus = combine("mul", b, -float(alpha), getattr(b, "shape", ()))
     return combine("add", a, minus.number if isinstance(minus, Fill) else minus, t.shape)
 
@@ -185,7 +187,8 @@ def _(t, x, low=None, high=None):
 def _(t, x, low=None, high=None):
     if t.name == "clamp_max.default":
         low, high = None, low
-    return apply("clamp", x, low=-3e38 if low is None else float(low), high=3e38 if high is None else float(high))
+    low, high = (-BIG if low is None else max(-BIG, float(low))), (BIG if high is None else min(BIG, float(high)))
+    return apply("clamp", x, low=low, high=high)
 
 
 @op("abs.default")
@@ -227,7 +230,7 @@ def to_last(x, dim):
 
 def summed(x, dims):
     """Over those dimensions, which stay, each as 1."""
-    for d in dims:
+    for d in (d for d in dims if x.shape[d] > 1):
         y, _ = to_last(x, d)
         node, n = last(y)
         dims_out = list(x.shape)

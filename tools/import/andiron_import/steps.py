@@ -54,7 +54,8 @@ def values_of(node):
 
 
 class Steps:
-    """last: of each node, the latest place that it reads, -1: it reads none alone; loops: {node: values_of it}."""
+    """last: of each node, the latest place that it reads, -1: it reads none alone; loops: {node: (*values_of it, do
+    they stand before each step?)}."""
 
     def __init__(self, nodes):
         self.order = {n: i for i, n in enumerate(nodes)}
@@ -67,8 +68,9 @@ class Steps:
         self.last, self.loops = {}, {}
         for n in nodes if self.reads else ():
             found = values_of(n)
-            if found and [self.last[v] for v in found[0]] == list(range(text.ROWS)):
-                self.loops[n] = found
+            last = [self.last[v] for v in found[0]] if found else []
+            if last in (list(range(text.ROWS)), list(range(-1, text.ROWS - 1))):
+                self.loops[n] = *found, last[0] < 0
             of_loop = n in self.loops
             self.last[n] = -1 if of_loop else self.reads[n][2] if n in self.reads else max(
                 (self.last[i] for i in inputs_of(n)), default=-1)

@@ -66,6 +66,15 @@ def exported(model, inputs):
         raise Refused("what its Python does depends on numbers that it has computed, which no trace can follow") from e
 
 
+def like_nothing(node):
+    """Zeros or ones of another one's shape do not read it."""
+    numbers = {"zeros_like.default": 0, "ones_like.default": 1}
+    if node.op == "call_function" and name_of(node.target) in numbers:
+        value, number = node.meta["val"], numbers[name_of(node.target)]
+        node.target, node.args = torch.ops.aten.full.default, (list(value.shape), number)
+        node.kwargs = {"dtype": value.dtype}
+
+
 class Trace:
     """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's.
     known: are functions whose name is known (hooks.py) what it says?"""
@@ -80,6 +89,7 @@ class Trace:
             program = program.run_decompositions({})
             program = program.run_decompositions(smaller(program.graph))
         for node in reversed(program.graph.nodes):
+            like_nothing(node)
             if node.op == "call_function" and name_of(node.target).startswith(("_assert", "sym_constrain")):
                 program.graph.erase_node(node)
         program.graph.eliminate_dead_code()
