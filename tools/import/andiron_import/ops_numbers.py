@@ -267,16 +267,25 @@ def _(t, x, dim, dtype=None):
     return Rows.of(Node("softmax", [(node, n)], node.n, n), y.shape).permute(back)
 
 
-@op("logsumexp.default")
-def _(t, x, dims, keep=False):
+def log_of_sum(x, dim):
     """Of shares p = exp(x) / sum(exp(x)), each x - log(p) is the same: their mean by p, where none is too small."""
-    x = as_rows(x)
-    if len(dims) != 1:
-        raise Refused("a logarithm of sums over several dimensions")
-    shares = OPS["softmax.int"](t, x, dims[0])
+    shares = OPS["softmax.int"](None, x, dim)
     logs = apply("log", apply("clamp", shares, low=1e-37, high=1.0))
     each = combine("add", x, combine("mul", logs, -1.0, x.shape), x.shape)
-    return summed(combine("mul", shares, each, x.shape), dims).view(t.shape)
+    return summed(combine("mul", shares, each, x.shape), [dim])
+
+
+@op("logsumexp.default")
+def _(t, x, dims, keep=False):
+    if len(dims) != 1:
+        raise Refused("a logarithm of sums over several dimensions")
+    return log_of_sum(as_rows(x), dims[0]).view(t.shape)
+
+
+@op("log_softmax.int", "_log_softmax.default")
+def _(t, x, dim, *_):
+    x = as_rows(x)
+    return combine("add", x, combine("mul", log_of_sum(x, dim), -1.0, x.shape), t.shape)
 
 
 def normed(op_name, x, shape, weight, bias, eps):
