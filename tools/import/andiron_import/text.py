@@ -6,7 +6,7 @@ and than the positions that it chooses.
 import itertools
 import math
 
-USUAL, SHORT = 251, 41  # the prime nearby; short where Python walks over the text, op by op
+USUAL, SHORT = 251, 23  # the prime nearby; short where Python walks over the text, op by op
 ROWS = USUAL
 MOST = 4096
 REACHES = ("window", "topk", "top_k")  # positions that a row reads, in names of a configuration

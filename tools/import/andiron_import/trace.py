@@ -12,11 +12,10 @@ from .rows import OPS
 from .values import Refused
 
 
-def smaller(graph):
+def smaller():
     """Torch's own decompositions of the ops that have no handler."""
     known = torch.export.default_decompositions()
-    ops = {n.target for n in graph.nodes if n.op == "call_function" and hasattr(n.target, "_schema")}
-    return {op: known[op] for op in ops if op in known and name_of(op) not in OPS}
+    return {op: known[op] for op in list(known) if name_of(op) not in OPS}
 
 
 def name_of(target):
@@ -86,8 +85,7 @@ class Trace:
             inputs = inputs_of(model, text.ROWS)
             with hooks_loops.Loops():
                 program = exported(model, inputs)
-            program = program.run_decompositions({})
-            program = program.run_decompositions(smaller(program.graph))
+            program = program.run_decompositions(smaller())
         for node in reversed(program.graph.nodes):
             like_nothing(node)
             if node.op == "call_function" and name_of(node.target).startswith(("_assert", "sym_constrain")):
