@@ -22,7 +22,7 @@ struct hf_packing {
     struct pool *pool; /* while weights are unpacked */
 };
 
-enum { HF_NAME_BYTES = 256, HF_NO_TYPE = UINT32_MAX };
+enum { HF_NAME_BYTES = 256, HF_NO_TYPE = UINT32_MAX, HF_DENSE_PARTS = 2 };
 
 struct hf_model {
     struct arena arena; /* names, vectors, unpacked weights */
@@ -41,6 +41,8 @@ struct hf_model {
     bool tied;               /* the head of scores is the table of tokens */
     uint64_t n_experts_said; /* by config.json */
     struct hf_packing packing;
+    struct safetensors *dense[HF_DENSE_PARTS]; /* of sentence-transformers */
+    size_t n_dense;
     uint32_t *n_experts; /* [capacity] so far brought together in that tensor; 0: it is another */
 };
 
@@ -80,6 +82,8 @@ andiron_status hf_take_whole(struct hf_model *m, const char *name, const struct 
                              andiron_error *error);
 /* A number of a tensor of I64 or I32. */
 int64_t hf_whole(const struct gguf_tensor *t, size_t i);
+/* The pooling of a text's rows, and Dense parts (hf_sentence.c). */
+andiron_status hf_put_sentence(struct hf_model *m, andiron_error *error);
 /* ---- hf_ngrams.c ---- */
 
 /* Is it a part of a table of n-grams? */
@@ -103,6 +107,9 @@ struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name);
 float hf_number(const struct gguf_tensor *t, size_t i);
 /* The name here of a tensor of the folder that is a matrix of its own, its rows as they stand. False: it is none. */
 bool hf_matrix_here(struct hf_model *m, struct span name, char out[HF_NAME_BYTES]);
+/* A vector, as F32, or a matrix that stays where it is mapped, by its name here. */
+andiron_status hf_take_plain(struct hf_model *m, const char *name, const struct safetensors_tensor *from,
+                             andiron_error *error);
 /* All tensors of the folder by their names here, or an error that names what is not known, or missing. */
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error);
 /* A vector of n numbers for the caller to fill. NULL: no memory. */

@@ -254,43 +254,6 @@ static void put_layers(struct hf_model *m)
 
 /* ---- the whole ---- */
 
-/* A matrix that sentence-transformers multiply a text's vector with, in a file of its own. */
-static andiron_status refuse_dense(const struct hf_model *m, andiron_error *error)
-{
-    json_t *modules = NULL;
-    andiron_status s = hf_read_json(m->dir, "modules.json", &modules, error);
-    for (size_t i = 0; i < json_array_size(modules) && !s; i++) {
-        const char *type = json_string_value(json_object_get(json_array_get(modules, i), "type"));
-        if (type && strstr(type, ".Dense"))
-            s = error_set(error, ANDIRON_E_SUPPORT,
-                          "%s: modules.json: a Dense part behind the pooling is not covered; import the folder "
-                          "(docs/import.md), or remove it from modules.json",
-                          hf_path(m->dir));
-    }
-    json_decref(modules);
-    return s;
-}
-
-/* How sentence-transformers make one vector of a text's rows. */
-static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
-{
-    static const char *const modes[] = {NULL, "pooling_mode_mean_tokens", "pooling_mode_cls_token",
-                                        "pooling_mode_lasttoken"};
-    json_t *config = NULL;
-    double said;
-    andiron_status s = hf_said(m, "pooling_type", &said)
-                           ? ANDIRON_OK
-                           : hf_read_json(m->dir, "1_Pooling/config.json", &config, error);
-    bool is = false;
-    for (uint32_t i = 1; config && i < 4 && !is; i++)
-        if (json_at_bool(config, modes[i], &is) && is)
-            hf_put_u32(m, "pooling_type", i);
-    if (config && !is)
-        s = hf_wrong(m, "expected 1_Pooling/config.json to ask for the mean, the first token or the last", error);
-    json_decref(config);
-    return s;
-}
-
 static andiron_status put_template(struct hf_model *m, andiron_error *error)
 {
     struct buffer text;
@@ -336,9 +299,7 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     if (!s)
         s = put_template(m, error);
     if (!s)
-        s = put_pooling(m, error);
-    if (!s)
-        s = refuse_dense(m, error);
+        s = hf_put_sentence(m, error);
     if (s)
         return s;
     if (m->full)
@@ -380,6 +341,8 @@ void hf_model_close(struct hf_model *m)
 {
     if (!m)
         return;
+    for (size_t i = 0; i < m->n_dense; i++)
+        safetensors_close(m->dense[i]);
     hf_dir_close(m->dir);
     arch_close(m->arch);
     buffer_reset(&m->header);

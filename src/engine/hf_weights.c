@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXTRA = 3 }; /* tensors that may be added */
+enum { EXTRA = 3 + 2 * HF_DENSE_PARTS }; /* tensors that may be added */
 
 static bool drop_prefix(struct span *s, const char *prefix)
 {
@@ -338,6 +338,38 @@ static bool runs_as_it_is(const struct safetensors_tensor *t)
     return (type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16) && t->tensor.n_bytes > 0 && t->aligned;
 }
 
+static andiron_status check_runs(const struct hf_model *m, const struct safetensors_tensor *t, andiron_error *error)
+{
+    const struct span name = t->tensor.name;
+    if (runs_as_it_is(t))
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_SUPPORT,
+                     "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
+                     hf_path(m->dir), (int)(name.n < 120 ? name.n : 120), name.p,
+                     (int)(t->dtype.n < 40 ? t->dtype.n : 40), t->dtype.p);
+}
+
+static andiron_status take_mapped(struct hf_model *m, const char *name, const struct gguf_tensor *t,
+                                  andiron_error *error)
+{
+    if (t->n_dims == 1)
+        return take_vector(m, name, t, error);
+    struct gguf_tensor *to = hf_add_tensor(m, name);
+    if (!to)
+        return error_memory(error, strlen(name), "a tensor's name");
+    const struct span kept = to->name;
+    *to = *t;
+    to->name = kept;
+    return ANDIRON_OK;
+}
+
+andiron_status hf_take_plain(struct hf_model *m, const char *name, const struct safetensors_tensor *from,
+                             andiron_error *error)
+{
+    const andiron_status s = check_runs(m, from, error);
+    return s ? s : take_mapped(m, name, &from->tensor, error);
+}
+
 static andiron_status take_place(struct hf_model *m, const struct place *place, const struct safetensors_tensor *from,
                                  andiron_error *error)
 {
@@ -346,15 +378,7 @@ static andiron_status take_place(struct hf_model *m, const struct place *place, 
         return take_expert(m, place->name, (uint32_t)place->part, from, error);
     if (place->how && !(t->n_dims == 1 && (place->how & ARCH_SQUEEZED))) /* a bias of what is squeezed */
         return hf_take_changed(m, place->name, place->how, t, error);
-    if (t->n_dims == 1)
-        return take_vector(m, place->name, t, error);
-    struct gguf_tensor *to = hf_add_tensor(m, place->name);
-    if (!to)
-        return error_memory(error, strlen(place->name), "a tensor's name");
-    const struct span kept = to->name;
-    *to = *t;
-    to->name = kept;
-    return ANDIRON_OK;
+    return take_mapped(m, place->name, t, error);
 }
 
 /* `from`: the tensor `source` of the folder as it would stand there unpacked. */
@@ -371,12 +395,11 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
         return ANDIRON_OK;
     if (place.how & ARCH_WHOLE_NUMBERS)
         return hf_take_whole(m, place.name, t, error);
-    if (t->data == source->tensor.data && !runs_as_it_is(from))
-        return error_set(error, ANDIRON_E_SUPPORT,
-                         "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
-                         hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
+    andiron_status s = t->data == source->tensor.data ? check_runs(m, from, error) : ANDIRON_OK;
+    if (s)
+        return s;
     const uint32_t type = place.part >= 0 ? type_so_far(m, place.name) : place.how ? (uint32_t)TYPE_F32 : HF_NO_TYPE;
-    const andiron_status s = hf_packed_fill(m, source, from, place.part >= 0 || place.how, type, error);
+    s = hf_packed_fill(m, source, from, place.part >= 0 || place.how, type, error);
     return s ? s : take_place(m, &place, from, error);
 }
 

@@ -339,6 +339,21 @@ void hf_dir_close(struct hf_dir *d)
     alloc_free(d);
 }
 
+andiron_status hf_open_part(const struct hf_dir *d, const char *part, struct safetensors **out, andiron_error *error)
+{
+    struct arena scratch;
+    arena_init(&scratch, SIZE_MAX);
+    const char *folder = is_inside(part) ? join(&scratch, d->path, part) : NULL,
+               *path = folder ? join(&scratch, folder, "model.safetensors") : NULL;
+    andiron_status status = path ? safetensors_open(out, path, error)
+                            : !is_inside(part)
+                                ? error_set(error, ANDIRON_E_FORMAT,
+                                            "%s: \"%.100s\" is no name of a folder in this one", d->path, part)
+                                : error_memory(error, strlen(part), "a path");
+    arena_reset(&scratch);
+    return status;
+}
+
 const char *hf_path(const struct hf_dir *d) { return d->path; }
 const json_t *hf_config(const struct hf_dir *d) { return d->config; }
 size_t hf_n_shards(const struct hf_dir *d) { return d->n_shards; }

@@ -3,8 +3,9 @@
 
     make_hf_models.py [TYPE ...]
 
-Needs torch 2.13.0, transformers, tokenizers and safetensors. Every other type is stored as BF16; logits are always
-those of the stored weights computed in float32. golden.bin: u32 tokens, u32 vocabulary, i32 ids, f32 rows.
+Needs torch 2.13.0, transformers, sentence-transformers, tokenizers and safetensors. Every other type is stored as
+BF16; logits are always those of the stored weights computed in float32. golden.bin: u32 tokens, u32 vocabulary, i32
+ids, f32 rows.
 """
 import json
 import pathlib
@@ -12,6 +13,7 @@ import sys
 
 import numpy as np
 import torch
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 from tokenizers import Tokenizer, models
 from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM,
                           AutoModelForSequenceClassification, T5EncoderModel)
@@ -40,6 +42,7 @@ llama4_text phimoe falcon_h1 deepseek_v32 glm_moe_dsa minimax kimi_linear minima
 bitnet afmoe mimo_v2_flash granite_swa granitemoe_swa cohere2_moe cohere2_moe-sigmoid
 gemma3n_text gemma3_text-both qwen3-classes modernbert-mean bert-classes
 apertus1p5_text flex_olmo aria_text gpt_neo biogpt persimmon nanochat
+gemma3_text-dense bert-dense t5-encoder-dense
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -177,6 +180,7 @@ MORE = {
     "modernbert-mean": {"num_labels": 3, "classifier_pooling": "mean"},
     "qwen3-classes": {"num_labels": 3, "pad_token_id": 1},
     "gemma3_text-both": {"use_bidirectional_attention": True},
+    "gemma3_text-dense": {"use_bidirectional_attention": True},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 5},
     "biogpt": {"pad_token_id": 1},
     "nanochat": {"pad_token_id": 1},
@@ -230,9 +234,12 @@ PARTS = {"gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "ministra
 SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "depth": 1,
              "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
              "num_position_embeddings": 16, "projection_intermediate_size": 16}
+# sentence-transformers': the pooling, and for each Dense part how many numbers it gives, its bias and its activation
+SENTENCE = {"gemma3_text-dense": ("mean", [(48, False, None), (24, False, None)]),
+            "bert-dense": ("cls", [(32, True, torch.nn.Tanh())]), "t5-encoder-dense": ("mean", [(24, True, None)])}
 SOURCE = 5  # an encoder-decoder reads so many of the tokens first
 ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "nomic_bert", "jina_embeddings_v3",
-            "eurobert", "gte", "mpnet", "gemma3_text-both"}
+            "eurobert", "gte", "mpnet", "gemma3_text-both", "gemma3_text-dense", "bert-dense"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
 UNSAID = {"qwen2_moe-windows": ["layer_types"]}
@@ -285,7 +292,7 @@ def fill(model, bf16):
 
 
 def model_of(kind):
-    if kind == "t5-encoder":
+    if kind.startswith("t5-encoder"):
         return T5EncoderModel(config_of(kind))
     if kind in ENCODERS:  # their rows are the last hidden states
         return AutoModel.from_config(config_of(kind))
@@ -323,12 +330,37 @@ def rows_of(model):
         return out.logits if "logits" in out else out.last_hidden_state
 
 
+def sentence_of(kind, rows, folder):  # the text's vector
+    pooling, parts = SENTENCE[kind]
+    modules = [Pooling(rows.shape[-1], pooling)]
+    for n, bias, act in parts:
+        modules.append(Dense(modules[-1].get_embedding_dimension(), n, bias, act))
+        fill(modules[-1], False)
+    modules.append(Normalize())
+    features = {"token_embeddings": rows, "attention_mask": torch.ones(rows.shape[:2], dtype=torch.long)}
+    listed = []
+    for i, module in enumerate(modules, 1):
+        name = f"{i}_{type(module).__name__}"
+        listed.append({"idx": i, "name": str(i), "path": name,
+                       "type": f"{type(module).__module__}.{type(module).__name__}"})
+        if list(module.parameters()) or i == 1:
+            (folder / name).mkdir(exist_ok=True)
+            module.save(str(folder / name))
+        features = module(features)
+    (folder / "modules.json").write_text(json.dumps(listed, indent=2) + "\n")
+    return features["sentence_embedding"].detach()
+
+
 def make(kind, bf16):
     folder = OUT / kind
     model = model_of(kind).float().eval()
     fill(model, bf16)
-    logits = rows_of(model)[0].numpy().astype("<f4")
+    rows = rows_of(model)
     (model.bfloat16() if bf16 else model).save_pretrained(folder)
+    logits = rows[0].numpy()
+    if kind in SENTENCE:
+        logits = sentence_of(kind, rows, folder).numpy().repeat(len(TOKENS), 0)
+    logits = logits.astype("<f4")
     (folder / "generation_config.json").unlink(missing_ok=True)
     config = json.loads((folder / "config.json").read_text())
     said = {key: value for key, value in config.items() if key not in UNSAID.get(kind, ())}
@@ -337,7 +369,7 @@ def make(kind, bf16):
     vocabulary = {"<unk>": 0, **{f"w{i}": i for i in range(1, 64)}}
     Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")).save(str(folder / "tokenizer.json"))
     head = np.array(logits.shape, "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()
-    (folder / "golden.bin").write_bytes(head + logits.tobytes())
+    (folder / "golden.bin").write_bytes(head + (logits[:1] if kind in SENTENCE else logits).tobytes())
     print(kind, json.loads((folder / "config.json").read_text())["model_type"], float(np.abs(logits).max()))
 
 
