@@ -84,6 +84,10 @@ andiron_status hf_take_whole(struct hf_model *m, const char *name, const struct 
 int64_t hf_whole(const struct gguf_tensor *t, size_t i);
 /* The pooling of a text's rows, and Dense parts (hf_sentence.c). */
 andiron_status hf_put_sentence(struct hf_model *m, andiron_error *error);
+/* The folder's tokenizer (hf_tokenizer.c): *root is tokenizer.json, or made of vocab.json; else *out, where n_tokens is
+ * not 0, has what tokenizer_open takes, at least n_tokens, the last of which are unused. */
+andiron_status hf_read_vocabulary(struct hf_model *m, size_t n_tokens, json_t **root, struct tokenizer_source *out,
+                                  andiron_error *error);
 /* ---- hf_ngrams.c ---- */
 
 /* Is it a part of a table of n-grams? */

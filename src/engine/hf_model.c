@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/hf_internal.h"
-#include "text/tokenizer_hf.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -356,21 +355,4 @@ andiron_status hf_model_file(struct hf_model *m, struct gguf **out, andiron_erro
 {
     return gguf_open_made(out, hf_path(m->dir), buffer_span(&m->header), m->tensors, m->n_tensors,
                           hf_file_bytes(m->dir), error);
-}
-
-andiron_status hf_model_tokenizer(const struct hf_model *m, struct tokenizer **out, andiron_error *error)
-{
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                        "generation_config.json"};
-    json_t *read[4] = {0};
-    andiron_status s = ANDIRON_OK;
-    *out = NULL;
-    for (size_t i = 0; i < 4 && !s; i++)
-        s = hf_read_json(m->dir, names[i], &read[i], error);
-    if (!s && read[0])
-        s = tokenizer_hf_open(out, &(struct tokenizer_hf_source){read[0], read[1], read[2], read[3], hf_config(m->dir)},
-                              error);
-    for (size_t i = 0; i < 4; i++)
-        json_decref(read[i]);
-    return s;
 }
