@@ -17,12 +17,12 @@ struct hf_packing {
     uint64_t group;       /* GPTQ, AWQ: columns that share a scale; 0: all */
     bool less_one;        /* GPTQ: zeros are stored less 1 */
     const json_t *groups; /* compressed-tensors: config_groups */
-    void *room;           /* where an expert is unpacked, before it comes to the others */
+    void *room;           /* where what is passing is unpacked */
     uint64_t n_room;
     struct pool *pool; /* while weights are unpacked */
 };
 
-enum { HF_NAME_BYTES = 256, HF_NO_TYPE = UINT32_MAX, HF_DENSE_PARTS = 2 };
+enum { HF_NAME_BYTES = 256, HF_NO_TYPE = UINT32_MAX, HF_TYPE_OF_SIBLINGS = UINT32_MAX - 1, HF_DENSE_PARTS = 2 };
 
 struct hf_model {
     struct arena arena; /* names, vectors, unpacked weights */
@@ -133,7 +133,7 @@ andiron_status hf_packed_look(const struct hf_model *m, const struct safetensors
                               struct safetensors_tensor *as, char name[HF_NAME_BYTES], andiron_error *error);
 /* Unpack what hf_packed_look gave; a plain tensor stays. The data live as long as the model, or, of what is passing (it
  * will be copied to where it belongs), until the next passing one. type: HF_NO_TYPE, or one that the caller wants:
- * TYPE_F32, or that of the experts before this one. The first expert gets a type that holds all of its siblings. */
+ * TYPE_F32, that of the experts before this one, or of the first expert one that holds all of its siblings. */
 andiron_status hf_packed_fill(struct hf_model *m, const struct safetensors_tensor *from, struct safetensors_tensor *as,
                               bool passing, uint32_t type, andiron_error *error);
 
