@@ -33,6 +33,7 @@ struct hf_model {
     const char *architecture; /* its name */
     struct span act;          /* the activation's name here; empty: the definition's own */
     struct buffer header;     /* metadata as a GGUF file has it */
+    struct buffer keys;       /* those that are put, each with a zero behind it */
     uint64_t n_values;
     bool full; /* the header is not whole: no memory */
     struct gguf_tensor *tensors;
@@ -50,6 +51,7 @@ enum { HF_LAYERS_MAX = 4096 };
 /* Metadata as a GGUF file has it; put_key begins a value. Keys are the architecture's, or general.x, tokenizer.x. */
 void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type);
 void hf_put_number(struct hf_model *m, uint64_t x, size_t n_bytes);
+bool hf_is_put(const struct hf_model *m, const char *key);
 void hf_put_u32(struct hf_model *m, const char *key, uint64_t x);
 void hf_put_f64(struct hf_model *m, const char *key, double x);
 /* Begin a list of n; its items follow. */

@@ -28,6 +28,7 @@ void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type)
     bool whole = !strncmp(key, "general.", 8) || !strncmp(key, "tokenizer.", 10);
     snprintf(full, sizeof full, "%s%s%s", whole ? "" : m->architecture, whole ? "" : ".", key);
     put_text(m, span_of(full));
+    m->full = m->full || !buffer_add(&m->keys, key, strlen(key) + 1);
     hf_put_number(m, type, 4);
     m->n_values++;
 }
@@ -108,25 +109,12 @@ static andiron_status find_act(struct hf_model *m, andiron_error *error)
                      hf_path(m->dir), (int)(act.n < 80 ? act.n : 80), act.p);
 }
 
-static bool says_layers(const struct hf_model *m)
-{
-    char path[HF_NAME_BYTES];
-    const struct arch_line *line;
-    uint64_t n;
-    for (size_t at = 0; (line = hf_next_line(m, ARCH_CONFIG, &at));)
-        if (span_is(line->to, "block_count") && hf_copy(path, line->from) && json_at_u64(m->config, path, &n))
-            return true;
-    return false;
-}
-
 /* What config.json says in other words. */
 static void put_derived(struct hf_model *m)
 {
     uint64_t n, n_kv;
     if ((m->folder.words & ARCH_KEYS_BY_WORDS) && hf_heads(m, &n, &n_kv))
         hf_put_u32(m, "attention.head_count_kv", n_kv);
-    if (m->n_layers && !says_layers(m))
-        hf_put_u32(m, "block_count", m->n_layers);
     if (m->act.n)
         hf_put_string(m, "activation", m->act);
 }
@@ -274,6 +262,10 @@ static andiron_status put_template(struct hf_model *m, andiron_error *error)
 
 static andiron_status put_all(struct hf_model *m, andiron_error *error)
 {
+    static andiron_status (*const steps[])(struct hf_model *, andiron_error *) = {
+        hf_put_heads, put_groups,  put_gating,   put_ratios,      hf_put_ngrams,
+        hf_put_rope,  hf_put_keys, put_template, hf_put_sentence,
+    };
     const char *slash = strrchr(hf_path(m->dir), '/');
     put(m, "GGUF\3\0\0", 8);
     hf_put_number(m, 0, 8); /* tensors stand elsewhere */
@@ -282,25 +274,11 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     hf_put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_layers(m);
     put_derived(m);
-    andiron_status s = hf_put_keys(m, error);
-    if (!s)
-        s = hf_put_heads(m, error);
-    if (!s)
-        s = put_groups(m, error);
-    if (!s)
-        s = put_gating(m, error);
-    if (!s)
-        s = put_ratios(m, error);
-    if (!s)
-        s = hf_put_ngrams(m, error);
-    if (!s)
-        s = hf_put_rope(m, error);
-    if (!s)
-        s = put_template(m, error);
-    if (!s)
-        s = hf_put_sentence(m, error);
-    if (s)
-        return s;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const andiron_status s = steps[i](m, error);
+        if (s)
+            return s;
+    }
     if (m->full)
         return error_memory(error, m->header.n, "a model's metadata");
     memcpy(m->header.data + 16, &m->n_values, 8);
@@ -315,6 +293,7 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, const andi
         return error_memory(error, sizeof *m, "a model");
     arena_init(&m->arena, memory_available_bytes());
     buffer_init(&m->header, HEADER_MAX);
+    buffer_init(&m->keys, HEADER_MAX);
     andiron_status s = hf_dir_open(&m->dir, path, with_weights, error);
     if (!s)
         s = hf_find_folder(m, options, error);
@@ -345,6 +324,7 @@ void hf_model_close(struct hf_model *m)
     hf_dir_close(m->dir);
     arch_close(m->arch);
     buffer_reset(&m->header);
+    buffer_reset(&m->keys);
     arena_reset(&m->arena);
     alloc_free(m);
 }

@@ -523,11 +523,9 @@ static andiron_status check_table(const struct hf_model *m, andiron_error *error
 
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
 {
-    static const char *const counts[] = {"num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"};
     const size_t n = hf_n_tensors(m->dir);
     andiron_status s = ANDIRON_OK;
-    for (size_t i = 0; i < 4 && m->n_experts_said == 0; i++)
-        json_at_u64(m->config, counts[i], &m->n_experts_said);
+    m->n_experts_said = number_for(m, "expert_count");
     said_tied(m, &m->tied);
     m->capacity = n + EXTRA;
     m->tensors = arena_alloc(&m->arena, m->capacity, sizeof *m->tensors);

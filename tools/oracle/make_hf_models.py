@@ -43,6 +43,8 @@ bitnet afmoe mimo_v2_flash granite_swa granitemoe_swa cohere2_moe cohere2_moe-si
 gemma3n_text gemma3_text-both qwen3-classes modernbert-mean bert-classes
 apertus1p5_text flex_olmo aria_text gpt_neo biogpt persimmon nanochat
 gemma3_text-dense bert-dense t5-encoder-dense
+hyperclovax sarvam_mla sarvam_moe axk1 codegen xglm openai-gpt ctrl gpt_neox_japanese
+megatron-bert xlm-roberta-xl roberta-prelayernorm albert
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -63,6 +65,7 @@ SMALL = {
     "mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "moe_shared_expert_intermediate_size": 20,
     "dim": 32, "hidden_dim": 40, "embedding_size": 16, "local_attention": 6, "cls_token_id": 0, "sep_token_id": 0,
     "type_vocab_size": 2,
+    "attention_heads": 4, "dff": 40,
     "d_kv": 8, "d_ff": 40, "num_layers": 2, "relative_attention_num_buckets": 8
 }
 MAMBAS = ["mamba", "attention", "mamba", "attention"]
@@ -100,6 +103,12 @@ MORE = {
     "deepseek_v3": {"head_dim": 4, "num_key_value_heads": 4},
     "glm4_moe_lite": {"head_dim": 4, "num_key_value_heads": 4},
     "youtu": {"head_dim": 4, "num_key_value_heads": 4},
+    "sarvam_mla": {"head_dim": 4, "num_key_value_heads": 4, "q_lora_rank": None, "n_group": 1},
+    "axk1": {"head_dim": 4, "num_key_value_heads": 4},
+    "sarvam_moe": {"n_group": 1},
+    "xglm": {"pad_token_id": 1},
+    "hyperclovax": {"pad_token_id": 1},
+    "openai-gpt": {"pad_token_id": 1},
     "gemma4_text": {**GEMMA4, "num_hidden_layers": 4, "num_kv_shared_layers": 2, "final_logit_softcapping": 20.0,
                     "layer_types": ["sliding_attention", "full_attention"] * 2},
     "gemma4_text-experts": {**GEMMA4, "num_kv_shared_layers": 0, "enable_moe_block": True, "top_k_experts": 2,
@@ -171,6 +180,8 @@ MORE = {
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,
     "xlm-roberta-classes": {**ROBERTA, "num_labels": 3},
+    "xlm-roberta-xl": ROBERTA,
+    "roberta-prelayernorm": ROBERTA,
     "mpnet": {**ROBERTA, "relative_attention_num_buckets": 32},
     "nomic_bert": {"pad_token_id": 1},
     "jina_embeddings_v3": {"pad_token_id": 1},
@@ -239,7 +250,8 @@ SENTENCE = {"gemma3_text-dense": ("mean", [(48, False, None), (24, False, None)]
             "bert-dense": ("cls", [(32, True, torch.nn.Tanh())]), "t5-encoder-dense": ("mean", [(24, True, None)])}
 SOURCE = 5  # an encoder-decoder reads so many of the tokens first
 ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "nomic_bert", "jina_embeddings_v3",
-            "eurobert", "gte", "mpnet", "gemma3_text-both", "gemma3_text-dense", "bert-dense"}
+            "eurobert", "gte", "mpnet", "gemma3_text-both", "gemma3_text-dense", "bert-dense",
+            "megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm", "albert"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
 UNSAID = {"qwen2_moe-windows": ["layer_types"]}
