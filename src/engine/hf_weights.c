@@ -113,6 +113,8 @@ static bool guesses(const struct hf_model *m, uint32_t layer)
 static const char *drop_part(const struct hf_model *m, struct span *name)
 {
     static const char *const parts[] = {"encoder.", "decoder."};
+    if (m->folder.words & ARCH_SOURCE)
+        drop_prefix(name, "model.");
     for (size_t i = 0; i < 2; i++)
         if ((m->folder.words & ARCH_SOURCE) && drop_prefix(name, parts[i]))
             return parts[i];
@@ -338,12 +340,15 @@ static bool left_out(const struct hf_model *m, struct span name)
 /* The table of tokens under another of its names. */
 static bool is_copy(const struct hf_model *m, struct span name)
 {
-    static const char *const names[] = {"shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"};
+    static const char *const names[] = {"model.shared.weight", "model.encoder.embed_tokens.weight",
+                                        "model.decoder.embed_tokens.weight"};
+    const bool whole = drop_prefix(&name, "model.");
     bool before = false;
     for (size_t i = 0; i < 3; i++) {
-        if (span_is(name, names[i]))
+        const char *bare = names[i] + strlen("model.");
+        if (span_is(name, bare))
             return before && (m->folder.words & ARCH_SOURCE);
-        before = before || hf_find_tensor(m->dir, names[i]);
+        before = before || hf_find_tensor(m->dir, whole ? names[i] : bare);
     }
     return false;
 }

@@ -45,6 +45,7 @@ apertus1p5_text flex_olmo aria_text gpt_neo biogpt persimmon nanochat
 gemma3_text-dense bert-dense t5-encoder-dense
 hyperclovax sarvam_mla sarvam_moe axk1 codegen xglm openai-gpt ctrl gpt_neox_japanese
 megatron-bert xlm-roberta-xl roberta-prelayernorm albert
+bart mbart marian pegasus blenderbot m2m_100
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -65,7 +66,8 @@ SMALL = {
     "mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "moe_shared_expert_intermediate_size": 20,
     "dim": 32, "hidden_dim": 40, "embedding_size": 16, "local_attention": 6, "cls_token_id": 0, "sep_token_id": 0,
     "type_vocab_size": 2,
-    "attention_heads": 4, "dff": 40,
+    "attention_heads": 4, "dff": 40, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 40, "decoder_ffn_dim": 40, "decoder_vocab_size": 64,
     "d_kv": 8, "d_ff": 40, "num_layers": 2, "relative_attention_num_buckets": 8
 }
 MAMBAS = ["mamba", "attention", "mamba", "attention"]
@@ -107,6 +109,12 @@ MORE = {
     "axk1": {"head_dim": 4, "num_key_value_heads": 4},
     "sarvam_moe": {"n_group": 1},
     "xglm": {"pad_token_id": 1},
+    "bart": {"pad_token_id": 1},
+    "mbart": {"pad_token_id": 1, "scale_embedding": True},
+    "marian": {"pad_token_id": 0},
+    "pegasus": {"pad_token_id": 0, "scale_embedding": True},
+    "blenderbot": {"pad_token_id": 0},
+    "m2m_100": {"pad_token_id": 1, "scale_embedding": True},
     "hyperclovax": {"pad_token_id": 1},
     "openai-gpt": {"pad_token_id": 1},
     "gemma4_text": {**GEMMA4, "num_hidden_layers": 4, "num_kv_shared_layers": 2, "final_logit_softcapping": 20.0,
@@ -290,6 +298,8 @@ def parts_of(name):
 def fill(model, bf16):
     generator = torch.Generator().manual_seed(7)
     for name, p in sorted(model.named_parameters()):
+        if name in (getattr(model, "_keys_to_ignore_on_save", None) or ()):
+            continue  # the file will not have it
         spread = 0.2 if p.dim() == 1 else 1 / p.shape[-1] ** 0.5
         values = torch.randn(p.shape, generator=generator) * spread
         if p.dim() == 1 and "norm" in name and "bias" not in name:
