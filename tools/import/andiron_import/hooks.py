@@ -6,11 +6,14 @@ conventions needs nothing here. Each op has a reference implementation: a traced
 import contextlib
 import sys
 
+import numpy as np
 import torch
 from transformers import AttentionInterface
 from transformers.activations import ACT2FN
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+from . import text
 
 NAME = "andiron"
 _library = torch.library.Library(NAME, "DEF")
@@ -24,7 +27,8 @@ def define(schema, run, shape):
     return getattr(torch.ops.andiron, name).default
 
 
-# ---- masks: a closure of Transformers, said in words: "causal", "sliding(8)", "chunked(16)", "full", joined by "&"
+# ---- masks: a closure of Transformers, said in words: "causal", "sliding(8)", "chunked(16)",
+# "full", "middle(9)", joined by "&"
 
 def words_of(function):
     name = function.__qualname__.split(".<locals>")[0]
@@ -50,10 +54,21 @@ def words_of(function):
     if name == "sliding_window_overlay":
         return [f"sliding({number})"]
     if name == "sliding_window_bidirectional_overlay":
-        return [f"around({number})"]
+        return [f"middle({2 * number + 1})"]
     if name == "chunked_overlay":
         return [f"chunked({number})"]
-    raise NotImplementedError(f"the mask function {name} has no words in hooks.py")
+    return words_by_trial(function, name)
+
+
+def words_by_trial(function, name):
+    """Of a model's own function: a window to both sides, where it ends within the text of the trace."""
+    q, k = np.arange(text.ROWS)[:, None], np.arange(text.ROWS)[None]  # no torch, which would be traced
+    seen = np.asarray(function(0, 0, q, k))
+    back, ahead = int((seen * (q - k)).max()), int((seen * (k - q)).max())
+    window = (q - k <= back) & (k - q <= ahead)
+    if ahead - back not in (0, 1) or ahead + 1 >= text.ROWS or not np.array_equal(seen, window):
+        raise NotImplementedError(f"the mask function {name} has no words in hooks.py")
+    return [f"middle({back + 1 + ahead})"]
 
 
 def _allowed(words, q, k):
@@ -61,8 +76,8 @@ def _allowed(words, q, k):
     for word in words.split("&"):
         kind, _, n = word.rstrip(")").partition("(")
         n = int(n or 0)
-        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "around": (k - q).abs() <= n,
-                    "chunked": k // max(n, 1) == q // max(n, 1)}[kind]
+        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "chunked": k // max(n, 1) == q // max(n, 1),
+                    "middle": (q - k <= (n - 1) // 2) & (k - q <= n // 2)}[kind]
     return allowed
 
 
