@@ -5,6 +5,7 @@ conventions needs nothing here. Each op has a reference implementation: a traced
 """
 import contextlib
 import sys
+from unittest import mock
 
 import numpy as np
 import torch
@@ -225,7 +226,8 @@ def _ssm1(hidden_states, dt, A, B, C, D=None, z=None, delta_bias=None, delta_sof
 
 
 FUNCTIONS = {"causal_conv1d_fn": _conv, "torch_chunk_gated_delta_rule": _delta, "chunk_kimi_delta_attention": _delta,
-             "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1}
+             "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1,
+             "is_torchdynamo_compiling": lambda: False}  # a mask that none gave is left out where it is asked
 
 
 def growing(model):
@@ -249,7 +251,8 @@ def functions(model):
             setattr(f, name, FUNCTIONS[name])
         for module, kind in ropes:
             module.rope_type = dict.fromkeys(kind, "default") if isinstance(kind, dict) else "default"
-        yield
+        with mock.patch.object(torch.nn.Module, "to", lambda self, *_, **__: self):  # a weight is cast where it is read
+            yield
     finally:
         for module, kind in ropes:
             module.rope_type = kind

@@ -7,6 +7,7 @@ import sys
 
 import torch
 
+from .hooks import expert_linear, mix
 from .hooks_methods import METHODS
 
 # ---- an encoder and a decoder that read the same text, and a class of the last row (Lewis et al. 2020)
@@ -35,6 +36,24 @@ def adapted(self, language, x):
     return list(self.adapter_modules.values())[language](y) + (y if self.ln_before_adapter else x)
 
 
+# ---- experts that take so many rows of a text, the first ones that chose them (Fedus et al. 2021)
+
+def stacked(experts, name):
+    return torch.stack([getattr(e, name).weight for e in experts])
+
+
+def with_capacity(self, hidden_states):
+    x = hidden_states.reshape(-1, hidden_states.shape[-1])
+    shares = self.router.classifier(x).softmax(-1)
+    weights, places = shares.topk(1)
+    each = torch.zeros_like(shares).scatter(-1, places, 1).cumsum(0).gather(-1, places)
+    experts = list(self.experts.values())
+    y = experts[0].act(expert_linear(x, places, stacked(experts, "wi"), None, False))
+    y = expert_linear(y, places, stacked(experts, "wo"), None, False)
+    return mix(y, weights * (each <= self.router.expert_capacity)).view(hidden_states.shape)
+
+
+METHODS |= {"SwitchTransformersSparseMLP": {"forward": with_capacity}}
 METHODS |= {"XmodEncoder": {"forward": of_language}, "XmodOutput": {"lang_adapter": adapted}}
 METHODS |= {f"{name}ForSequenceClassification": {"forward": by_last_row}
             for name in ("Bart", "MBart", "PLBart", "Mvp", "BigBirdPegasus", "T5", "MT5", "UMT5")}
