@@ -3,7 +3,7 @@ import operator
 
 import torch
 
-from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_largest, ops_layers  # noqa: F401
+from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_largest, ops_layers, ops_local  # noqa: F401
 from . import ops_states, ops_text, recurrence, routed, scores, seen, shifted, steps, text, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
