@@ -53,7 +53,18 @@ def with_capacity(self, hidden_states):
     return mix(y, weights * (each <= self.router.expert_capacity)).view(hidden_states.shape)
 
 
-METHODS |= {"SwitchTransformersSparseMLP": {"forward": with_capacity}}
+# ---- NLLB-MoE as Transformers 5 runs it: a row's first choice goes through expert 1, the second through expert 0
+
+def nllb(self, hidden_states, *_):
+    r, x = self.router, hidden_states.reshape(-1, hidden_states.shape[-1])
+    if r.moe_eval_capacity_token_fraction != 1 or r.second_expert_policy != "all":
+        raise NotImplementedError("experts that are left out by the length of the text, or at random")
+    largest = r.classifier(x).softmax(-1).topk(2).values
+    shares = largest / largest.sum(-1, keepdim=True) * (1 - self.experts.moe_token_dropout)
+    return sum(self.experts[f"expert_{1 - i}"](x) * shares[:, i:i + 1] for i in (0, 1)).view(hidden_states.shape)
+
+
+METHODS |= {"SwitchTransformersSparseMLP": {"forward": with_capacity}, "NllbMoeSparseMLP": {"forward": nllb}}
 METHODS |= {"XmodEncoder": {"forward": of_language}, "XmodOutput": {"lang_adapter": adapted}}
 METHODS |= {f"{name}ForSequenceClassification": {"forward": by_last_row}
             for name in ("Bart", "MBart", "PLBart", "Mvp", "BigBirdPegasus", "T5", "MT5", "UMT5")}

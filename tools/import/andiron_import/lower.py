@@ -3,8 +3,9 @@ import operator
 
 import torch
 
-from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_largest, ops_layers, ops_local  # noqa: F401
-from . import ops_states, ops_text, recurrence, routed, scores, seen, shifted, steps, text, trace, whole  # noqa: F401
+from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_largest, ops_layers  # noqa: F401
+from . import ops_local, ops_states, ops_text, recurrence, routed, scores, seen, shifted, steps  # noqa: F401
+from . import text, trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows

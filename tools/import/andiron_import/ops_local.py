@@ -21,8 +21,9 @@ def _(t, x, size):
 
 
 def near_blocks(table, of_away, rest, size):
-    """(queries' scores of blocks, none of keys, which of them a distance of rows has): a key is the last row of its block. of_away
-    [2, 2 m + 1]: rows of the table for blocks from -m to m away, and for those of a row after the last whole block."""
+    """(queries' scores of blocks, none of keys, which of them a distance of rows has): a key is the last row of its
+    block. of_away [2, 2 m + 1]: rows of the table for blocks from -m to m away, and for those of a row after the last
+    whole block."""
     pairs, place = of_away.known().unique(dim=1, return_inverse=True)
     (h, n), most = (table.shape[1], pairs.shape[1]), of_away.shape[1] // 2
     one = lambda w, i: w[pairs[i]].t().reshape(1, h, 1, n)
