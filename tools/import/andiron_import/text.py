@@ -28,7 +28,7 @@ def context_of(config):
     sees all of a text that has few blocks only."""
     ropes = getattr(config, "rope_parameters", None) or {}
     ropes = [r for r in [ropes, *ropes.values()] if isinstance(r, dict) and r.get("rope_type") == "longrope"]
-    longest = getattr(config, "max_position_embeddings", None) or next(iter(contexts_in(config)), 0)
+    longest = max(getattr(config, "max_position_embeddings", None) or 0, 0) or next(iter(contexts_in(config)), 0)
     if getattr(config, "attention_type", None) == "block_sparse":
         longest = min(longest, (5 + 2 * config.num_random_blocks) * config.block_size)
     return min([longest, *[r["original_max_position_embeddings"] for r in ropes]])
