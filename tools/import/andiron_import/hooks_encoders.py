@@ -23,6 +23,17 @@ def by_last_row(self, input_ids=None, **_):
     return {"logits": self.classification_head(hidden[:, -1])}
 
 
+def after_start(self, tokens):
+    return torch.cat([torch.full((1, 1), self.config.decoder.bos_token_id), tokens[:, :-1]], dim=1)
+
+
+def gemma_by_last_row(self, input_ids=None, **_):
+    if not self.config.is_encoder_decoder:
+        return {"logits": self.score(self.model(input_ids).last_hidden_state[:, -1])}
+    hidden = self.model(input_ids, decoder_input_ids=after_start(self, input_ids), use_cache=False).last_hidden_state
+    return {"logits": self.score(hidden[:, -1])}
+
+
 # ---- adapters of languages, of which a file has the default one's (Pfeiffer et al. 2022)
 
 def of_language(self, hidden_states, lang_ids, *more, **named):
@@ -68,3 +79,6 @@ METHODS |= {"SwitchTransformersSparseMLP": {"forward": with_capacity}, "NllbMoeS
 METHODS |= {"XmodEncoder": {"forward": of_language}, "XmodOutput": {"lang_adapter": adapted}}
 METHODS |= {f"{name}ForSequenceClassification": {"forward": by_last_row}
             for name in ("Bart", "MBart", "PLBart", "Mvp", "BigBirdPegasus", "T5", "MT5", "UMT5")}
+METHODS |= {f"{name}ForSequenceClassification": {"forward": gemma_by_last_row} for name in ("T5Gemma", "T5Gemma2")}
+METHODS |= {"T5GemmaForTokenClassification": {"_shift_right": after_start},
+            "T5Gemma2ForTokenClassification": {"prepare_decoder_input_ids_from_labels": after_start}}
