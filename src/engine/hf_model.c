@@ -395,6 +395,12 @@ andiron_status hf_model_file(struct hf_model *m, struct gguf **out, andiron_erro
                           hf_file_bytes(m->dir), error);
 }
 
+struct span hf_model_mapping(const struct hf_model *m, size_t i)
+{
+    const struct safetensors *shard = hf_shard_at(m->dir, i);
+    return shard ? safetensors_mapping(shard) : (struct span){0};
+}
+
 andiron_status hf_model_tokenizer(const struct hf_model *m, struct tokenizer **out, andiron_error *error)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
