@@ -45,7 +45,17 @@ struct gguf_tensor {
     uint64_t dims[GGUF_MAX_DIMS]; /* dims[0] runs fastest; unused ones are 1 */
     const void *data;             /* in the mapping; NULL where the type's size is unknown */
     uint64_t n_bytes;             /* 0 where the type's size is unknown */
+    /* [dims[2]] where each matrix stands, instead of one behind the other at data, which then is NULL; NULL: at data.
+     * Only of folders' experts. */
+    const void *const *parts;
 };
+
+/* Row r of all matrices, each of dims[1] rows of so many bytes. */
+static inline const void *gguf_row(const struct gguf_tensor *t, uint64_t r, size_t row_bytes)
+{
+    const char *first = t->parts ? t->parts[r / t->dims[1]] : t->data;
+    return first + (t->parts ? r % t->dims[1] : r) * row_bytes;
+}
 
 /* `path` is a whole file or the first part of a split one (NAME-00001-of-0000N.gguf with split.count in its metadata);
  * all parts are opened and checked to belong together. Naming another part is an error that names the first. */
@@ -57,6 +67,8 @@ andiron_status gguf_open_memory(struct gguf **out, struct span bytes, andiron_er
 andiron_status gguf_open_made(struct gguf **out, const char *path, struct span header, struct gguf_tensor *tensors,
                               size_t n, uint64_t n_bytes, andiron_error *error);
 void gguf_close(struct gguf *g); /* NULL is fine */
+/* The i-th of its files as it is mapped; empty beyond the last, and where it was opened from memory. */
+struct span gguf_mapping(const struct gguf *g, size_t i);
 
 uint32_t gguf_version(const struct gguf *g);
 uint64_t gguf_file_bytes(const struct gguf *g); /* of all parts */

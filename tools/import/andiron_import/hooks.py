@@ -5,12 +5,16 @@ conventions needs nothing here. Each op has a reference implementation: a traced
 """
 import contextlib
 import sys
+from unittest import mock
 
+import numpy as np
 import torch
 from transformers import AttentionInterface
 from transformers.activations import ACT2FN
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+from . import text
 
 NAME, OF_SDPA = "andiron", "andiron_sdpa"
 _library = torch.library.Library(NAME, "DEF")
@@ -24,7 +28,8 @@ def define(schema, run, shape):
     return getattr(torch.ops.andiron, name).default
 
 
-# ---- masks: a closure of Transformers, said in words: "causal", "sliding(8)", "chunked(16)", "full", joined by "&"
+# ---- masks: a closure of Transformers, said in words: "causal", "sliding(8)", "chunked(16)",
+# "full", "middle(9)", joined by "&"
 
 def words_of(function):
     name = function.__qualname__.split(".<locals>")[0]
@@ -50,10 +55,21 @@ def words_of(function):
     if name == "sliding_window_overlay":
         return [f"sliding({number})"]
     if name == "sliding_window_bidirectional_overlay":
-        return [f"around({number})"]
+        return [f"middle({2 * number + 1})"]
     if name == "chunked_overlay":
         return [f"chunked({number})"]
-    raise NotImplementedError(f"the mask function {name} has no words in hooks.py")
+    return words_by_trial(function, name)
+
+
+def words_by_trial(function, name):
+    """Of a model's own function: a window to both sides, where it ends within the text of the trace."""
+    q, k = np.arange(text.ROWS)[:, None], np.arange(text.ROWS)[None]  # no torch, which would be traced
+    seen = np.asarray(function(0, 0, q, k))
+    back, ahead = int((seen * (q - k)).max()), int((seen * (k - q)).max())
+    window = (q - k <= back) & (k - q <= ahead)
+    if ahead - back not in (0, 1) or ahead + 1 >= text.ROWS or not np.array_equal(seen, window):
+        raise NotImplementedError(f"the mask function {name} has no words in hooks.py")
+    return [f"middle({back + 1 + ahead})"]
 
 
 def _allowed(words, q, k):
@@ -61,8 +77,8 @@ def _allowed(words, q, k):
     for word in words.split("&"):
         kind, _, n = word.rstrip(")").partition("(")
         n = int(n or 0)
-        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "around": (k - q).abs() <= n,
-                    "chunked": k // max(n, 1) == q // max(n, 1)}[kind]
+        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "chunked": k // max(n, 1) == q // max(n, 1),
+                    "middle": (q - k <= (n - 1) // 2) & (k - q <= n // 2)}[kind]
     return allowed
 
 
@@ -210,7 +226,8 @@ def _ssm1(hidden_states, dt, A, B, C, D=None, z=None, delta_bias=None, delta_sof
 
 
 FUNCTIONS = {"causal_conv1d_fn": _conv, "torch_chunk_gated_delta_rule": _delta, "chunk_kimi_delta_attention": _delta,
-             "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1}
+             "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1,
+             "is_torchdynamo_compiling": lambda: False}  # a mask that none gave is left out where it is asked
 
 
 def growing(model):
@@ -234,7 +251,8 @@ def functions(model, known=True):
             setattr(f, name, FUNCTIONS[name])
         for module, kind in ropes:
             module.rope_type = dict.fromkeys(kind, "default") if isinstance(kind, dict) else "default"
-        yield
+        with mock.patch.object(torch.nn.Module, "to", lambda self, *_, **__: self):  # a weight is cast where it is read
+            yield
     finally:
         for module, kind in ropes:
             module.rope_type = kind

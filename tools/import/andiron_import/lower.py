@@ -4,7 +4,7 @@ import operator
 import torch
 
 from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_largest, ops_layers  # noqa: F401
-from . import ops_states, ops_text, recurrence, routed, scores, seen, segments, shifted  # noqa: F401
+from . import ops_local, ops_states, ops_text, recurrence, routed, scores, seen, segments, shifted  # noqa: F401
 from . import steps, text, trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered

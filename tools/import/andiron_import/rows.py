@@ -257,8 +257,12 @@ def joined(parts, dim, shape):
     if len(parts) == 1:
         return parts[0]
     outer = per_row(shape[:dim])
-    node = ordered(parts[0])
-    for p in parts[1:]:
-        more = ordered(p)
+    nodes = [ordered(p) for p in parts]
+    if outer == 1 and all(n.op == "constant" for n in nodes):
+        n, each = sum(n.n for n in nodes), [n.weights["weight"][0] for n in nodes]
+        return Rows.of(Node("constant", n=n, weights={"weight": (Const.op(torch.cat, (each,), {}, (n,), None), None)}),
+                       shape)
+    node = nodes[0]
+    for more in nodes[1:]:
         node = Node("concat", [(node, outer), (more, outer)], node.n + more.n, outer)
     return Rows.of(node, shape)
