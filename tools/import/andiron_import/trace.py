@@ -48,21 +48,23 @@ def inputs_of(model, n):
 
 
 def n_ops(model, n):
-    """How many a text of n tokens takes."""
+    """How many a text of n tokens takes, and whether it comes to its end."""
     with contextlib.suppress(Exception), Count() as count:  # what is wrong with it, the trace will say
         _Numbers(model)(*inputs_of(model, n))
-    return count.n
+        return count.n, True
+    return count.n, False
 
 
 def loops_over_text(model):
     """Does its Python? Then a longer text takes more ops."""
-    return n_ops(model, 8) - n_ops(model, 4) >= 8
+    return n_ops(model, 8)[0] - n_ops(model, 4)[0] >= 8
 
 
 def longer_text(model):
     """Of how many tokens a text is whose ops are others than those of the trace; 0: there is none."""
     n = min(2 * text.ROWS + 1, text.most_of(model))
-    return n if n_ops(model, n) != n_ops(model, text.ROWS) else 0
+    of_longer, ends = n_ops(model, n)
+    return n if ends and of_longer != n_ops(model, text.ROWS)[0] else 0
 
 
 def exported(model, inputs):
