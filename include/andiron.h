@@ -77,6 +77,7 @@ typedef struct {
     const char *arch_dir;      /* else from NAME.arch in this folder; else from the build; else from the model file */
     const char *cpu;           /* highest level: "ref"; "avx2", "avx512"; "neon", "dotprod", "i8mm"; NULL: best */
     const char *math;          /* "exact" or NULL: the same bits on any CPU, in any batch; "fast": see below */
+    const char *mmap;          /* "auto" or NULL, "on", "off": where weights are read from; see below */
     int n_threads;             /* 0: one for each physical core this process may use */
     size_t max_step_tokens;    /* most tokens of one step (ubatch); 0: 512 */
     bool vocab_only;           /* read metadata and tokenizer only; no session can be opened */
@@ -90,6 +91,11 @@ typedef struct {
     andiron_progress_fn progress; /* while that takes place; first with 0. NULL: silence */
     void *user;
 } andiron_model_options; /* all zero is a good default */
+
+/* With mmap "on", weights are read from the file as it is mapped: a model opens at once, and processes share it. With
+ * "off" (on Linux), they are copied into large pages of the process while the model opens, which are read faster where
+ * the file lies in small ones, as one does that was just written: what it holds later is not seen. "auto": copied where
+ * the file lies in small pages and takes at most an eighth of the memory available. Answers are the same. */
 
 /* With math "fast", 4 tokens and more of a step meet BF16 weights as numbers rounded to BF16, where the CPU has a dot
  * product for them (AVX512-BF16), which is about twice as fast. Answers may then differ between CPUs, and with what

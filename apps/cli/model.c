@@ -72,6 +72,7 @@ andiron_model_options model_options(const struct model_args *args, struct model_
         .arch_dir = find_dir(paths->arch_dir, "XDG_DATA_HOME", ".local/share", "andiron/arch"),
         .cpu = args->cpu,
         .math = args->math,
+        .mmap = args->mmap,
         .n_threads = args->threads,
         .quant = args->quant,
         .cache_dir = find_dir(paths->cache_dir, "XDG_CACHE_HOME", ".cache", "andiron"),

@@ -11,6 +11,7 @@ struct model_args {
     int threads;
     const char *cpu;
     const char *math;
+    const char *mmap;
     const char *arch;
     const char *quant;
     struct text_list loras; /* FILE or FILE=SCALE */
@@ -39,6 +40,14 @@ struct model_args {
          "exact|fast",                                                                                               \
          "fast: BF16 prompts quicker on AVX512-BF16, with other bits; default: exact",                               \
          offsetof(type, model.math),                                                                                 \
+         0,                                                                                                          \
+         0},                                                                                                         \
+        {"mmap",                                                                                                     \
+         0,                                                                                                          \
+         OPTION_TEXT,                                                                                                \
+         "auto|on|off",                                                                                              \
+         "off: weights are copied into large pages when it opens; default: auto",                                    \
+         offsetof(type, model.mmap),                                                                                 \
          0,                                                                                                          \
          0},                                                                                                         \
         {"lora",                                                                                                     \

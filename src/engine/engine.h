@@ -33,6 +33,7 @@ struct andiron_model {
     struct kv_layout layouts[KV_TYPES];
     size_t max_rows, max_head_rows;
     size_t step_bytes;               /* the plan's memory */
+    uint64_t copied_bytes;           /* of the files: into large pages */
     size_t n_vocab;                  /* scores for each row */
     size_t n_embedded;               /* token ids below this may be fed */
     const char *architecture, *name; /* zero-terminated copies */
@@ -110,6 +111,8 @@ bool kv_type_from_name(const char *name, enum kv_type *out); /* NULL: f16 */
 const char *kv_type_name(enum kv_type type);
 /* Bytes of cache for n_ctx positions; false on overflow. */
 bool kv_bytes(const struct kv_layout *layout, size_t n_ctx, uint64_t *out);
+/* The weights' files into large pages, as options->mmap wants it. */
+andiron_status model_place_weights(andiron_model *model, const andiron_model_options *options, andiron_error *error);
 /* Refuse with the figures when `bytes` more for `what` do not fit beside the weights. */
 andiron_status memory_check(const andiron_model *model, uint64_t bytes, const char *what, andiron_error *error);
 

@@ -336,3 +336,9 @@ andiron_status hf_model_file(struct hf_model *m, struct gguf **out, andiron_erro
     return gguf_open_made(out, hf_path(m->dir), buffer_span(&m->header), m->tensors, m->n_tensors,
                           hf_file_bytes(m->dir), error);
 }
+
+struct span hf_model_mapping(const struct hf_model *m, size_t i)
+{
+    const struct safetensors *shard = hf_shard_at(m->dir, i);
+    return shard ? safetensors_mapping(shard) : (struct span){0};
+}

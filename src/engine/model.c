@@ -38,7 +38,7 @@ bool kv_type_from_name(const char *name, enum kv_type *out)
 andiron_status memory_check(const andiron_model *model, uint64_t bytes, const char *what, andiron_error *error)
 {
     const double mib = 1 << 20;
-    uint64_t file = gguf_file_bytes(model->file), available = memory_available_bytes();
+    uint64_t file = gguf_file_bytes(model->file) - model->copied_bytes, available = memory_available_bytes();
     if (bytes <= available && file <= available - bytes)
         return ANDIRON_OK;
     return error_set(
@@ -137,7 +137,9 @@ static andiron_status open_parts(andiron_model *model, const struct model_source
     if (options->vocab_only)
         return ANDIRON_OK;
     s = model_build_graph(model, options, error);
-    return s || source->to_look ? s : open_plan(model, options, error);
+    if (!s && !source->to_look)
+        s = open_plan(model, options, error);
+    return s || source->to_look ? s : model_place_weights(model, options, error);
 }
 
 static andiron_model *new_model(andiron_error *error)

@@ -295,6 +295,13 @@ void gguf_close(struct gguf *g)
     alloc_free(g);
 }
 
+struct span gguf_mapping(const struct gguf *g, size_t i)
+{
+    if (i >= g->n_parts)
+        return (struct span){0};
+    return (struct span){g->parts[i].mapping.data, g->parts[i].mapping.n_bytes};
+}
+
 /* ---- reading ---- */
 
 uint32_t gguf_version(const struct gguf *g) { return g->parts[0].version; }

@@ -67,6 +67,8 @@ andiron_status gguf_open_memory(struct gguf **out, struct span bytes, andiron_er
 andiron_status gguf_open_made(struct gguf **out, const char *path, struct span header, struct gguf_tensor *tensors,
                               size_t n, uint64_t n_bytes, andiron_error *error);
 void gguf_close(struct gguf *g); /* NULL is fine */
+/* The i-th of its files as it is mapped; empty beyond the last, and where it was opened from memory. */
+struct span gguf_mapping(const struct gguf *g, size_t i);
 
 uint32_t gguf_version(const struct gguf *g);
 uint64_t gguf_file_bytes(const struct gguf *g); /* of all parts */

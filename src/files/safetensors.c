@@ -266,6 +266,11 @@ andiron_status safetensors_open(struct safetensors **out, const char *path, andi
     return finish(out, s, status);
 }
 
+struct span safetensors_mapping(const struct safetensors *s)
+{
+    return s->mapped ? (struct span){s->file.data, s->file.n_bytes} : (struct span){0};
+}
+
 andiron_status safetensors_open_memory(struct safetensors **out, struct span bytes, andiron_error *error)
 {
     struct safetensors *s = make("(memory)");

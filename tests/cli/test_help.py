@@ -54,7 +54,7 @@ class Help(Case):
     def test_the_issue_names_these(self):
         """The options that users were promised."""
         promised = {
-            "run": "system raw temperature top-k top-p min-p repeat-penalty seed ctx threads cpu math arch "
+            "run": "system raw temperature top-k top-p min-p repeat-penalty seed ctx threads cpu math mmap arch "
                    "kv-type",
             "show": "metadata tensors graph json ctx", "tokenize": "detokenize special pieces",
             "logits": "tokens prompt ubatch decode output", "perplexity": "ctx", "embed": "lines pooling raw tokens",

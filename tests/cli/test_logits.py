@@ -6,7 +6,7 @@ import struct
 
 import harness
 from gguf_edit import STRING, pack_string
-from harness import GOLDEN, SMOLLM2, Case, chat_model, run, scratch, tiny
+from harness import GOLDEN, SMOLLM2, Case, chat_model, needs, run, scratch, tiny
 
 TOKENS = ",".join(str(i * 37 % 128) for i in range(41))
 WAYS = [["--ubatch", "1"], ["--ubatch", "7"], ["--decode", "0"], ["--decode", "1"], ["--decode", "40"],
@@ -69,6 +69,18 @@ class Logits(Case):
         size = max(abs(x) for row in rows for x in row)
         self.assertLess(max(abs(a - b) for x, y in zip(rows, fast) for a, b in zip(x, y)), size / 32)
         self.misused("logits", model, "--tokens", "1", "-o", model, "--math", "quick", says="exact|fast")
+
+    @needs(SMOLLM2)
+    def test_places(self):
+        """The same bits from the mapped file and from large pages of the process."""
+        expected = self.file(SMOLLM2, "--tokens", TOKENS, "--mmap", "on").read_bytes()
+        for how in ("auto", "off"):
+            self.assertEqual(self.file(SMOLLM2, "--tokens", TOKENS, "--mmap", how).read_bytes(), expected, how)
+        self.assertEqual(self.file(tiny(), "--tokens", TOKENS, "--mmap", "off").read_bytes(),
+                         self.file(tiny(), "--tokens", TOKENS).read_bytes())
+
+    def test_unknown_places(self):
+        self.misused("logits", tiny(), "--tokens", "1", "-o", "x", "--mmap", "never", says="auto|on|off")
 
     def test_adapters(self):
         plain = self.file(tiny(), "--tokens", TOKENS).read_bytes()

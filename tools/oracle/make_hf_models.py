@@ -46,6 +46,7 @@ gemma3_text-dense bert-dense t5-encoder-dense
 hyperclovax sarvam_mla sarvam_moe axk1 codegen xglm openai-gpt ctrl gpt_neox_japanese
 megatron-bert xlm-roberta-xl roberta-prelayernorm albert
 bart mbart marian pegasus blenderbot m2m_100
+diffllama modernbert-decoder hy_v4 dbrx
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -109,6 +110,11 @@ MORE = {
     "axk1": {"head_dim": 4, "num_key_value_heads": 4},
     "sarvam_moe": {"n_group": 1},
     "xglm": {"pad_token_id": 1},
+    "modernbert-decoder": {"pad_token_id": 1, "layer_types": ["sliding_attention", "full_attention"]},
+    "hy_v4": {**INDEXED, "mlp_layer_types": ["dense", "sparse"], "index_n_heads": 32, "n_group": 1, "swiglu_limit": 0.8,
+              "indexer_types": ["full", "shared"]},
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "clip_qkv": 1.0, "rope_theta": 10000.0}, "pad_token_id": None,
+             "ffn_config": {"hidden_size": 32, "ffn_hidden_size": 40, "moe_num_experts": 4, "moe_top_k": 2}},
     "bart": {"pad_token_id": 1},
     "mbart": {"pad_token_id": 1, "scale_embedding": True},
     "marian": {"pad_token_id": 0},

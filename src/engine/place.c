@@ -1,0 +1,64 @@
+/* place.c - where weights are read from: the mapped files, or large pages of the process. */
+#include "base/error.h"
+#include "base/large_pages.h"
+#include "base/memory.h"
+#include "engine/engine.h"
+#include "engine/hf_model.h"
+#include <inttypes.h>
+#include <string.h>
+
+static struct span mapping_of(const andiron_model *model, size_t i)
+{
+    struct span found = gguf_mapping(model->file, i);
+    return found.n || !model->hf ? found : hf_model_mapping(model->hf, i);
+}
+
+static bool lies_in(struct span bytes, const char *p) { return p >= bytes.p && p < bytes.p + bytes.n; }
+
+/* Are most of these bytes weights that are read where they lie? */
+static bool holds_weights(const andiron_model *model, struct span bytes)
+{
+    uint64_t held = 0;
+    for (size_t i = 0; i < gguf_n_tensors(model->file); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(model->file, i);
+        for (uint64_t part = 0; t->parts && part < t->dims[2]; part++)
+            held += lies_in(bytes, t->parts[part]) ? t->n_bytes / t->dims[2] : 0;
+        held += lies_in(bytes, t->data) ? t->n_bytes : 0;
+    }
+    return held > bytes.n / 2;
+}
+
+/* Those that are to move: all with `always`, else those in small pages. */
+static andiron_status move_all(andiron_model *model, bool always, andiron_error *error)
+{
+    struct span bytes;
+    andiron_status s = ANDIRON_OK;
+    for (size_t i = 0; !s && (bytes = mapping_of(model, i)).n; i++) {
+        if (!holds_weights(model, bytes) || !(always || lies_in_small_pages(bytes.p, bytes.n)))
+            continue;
+        s = move_to_large_pages(bytes.p, bytes.n, model->pool, error);
+        model->copied_bytes += bytes.n;
+    }
+    return s;
+}
+
+andiron_status model_place_weights(andiron_model *model, const andiron_model_options *options, andiron_error *error)
+{
+    const char *how = options->mmap ? options->mmap : "auto";
+    uint64_t all = 0;
+    for (size_t i = 0; mapping_of(model, i).n; i++)
+        all += mapping_of(model, i).n;
+    const uint64_t available = memory_available_bytes();
+    if (!strcmp(how, "on"))
+        return ANDIRON_OK;
+    if (!strcmp(how, "auto"))
+        return all > available / 8 ? ANDIRON_OK : move_all(model, false, error);
+    if (strcmp(how, "off") != 0)
+        return error_set(error, ANDIRON_E_ARGUMENT, "mmap is \"auto\", \"on\" or \"off\", not \"%s\"", how);
+    if (all > available)
+        return error_set(error, ANDIRON_E_MEMORY,
+                         "%s: a copy of its %" PRIu64 " MiB does not fit into the %" PRIu64
+                         " MiB of memory available; leave mmap on",
+                         gguf_path(model->file), all >> 20, available >> 20);
+    return move_all(model, true, error);
+}

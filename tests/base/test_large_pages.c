@@ -1,0 +1,91 @@
+/* test_large_pages.c - a mapped file moved into large pages keeps its bytes and its place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/large_pages.h"
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { LARGE = 2 << 20 };
+
+static unsigned char byte_at(size_t i) { return (unsigned char)(i * 2654435761u >> 24 ^ i); }
+
+/* A file of n bytes, mapped; it has no name any more. */
+static const unsigned char *mapped_file(size_t n)
+{
+    static unsigned char buffer[1 << 16];
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    for (size_t at = 0; at < n; at += sizeof buffer) {
+        const size_t now = n - at < sizeof buffer ? n - at : sizeof buffer;
+        for (size_t i = 0; i < now; i++)
+            buffer[i] = byte_at(at + i);
+        assert_int_equal(fwrite(buffer, 1, now, f), now);
+    }
+    assert_int_equal(fflush(f), 0);
+    const unsigned char *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fileno(f), 0);
+    assert_true(p != MAP_FAILED);
+    fclose(f);
+    return p;
+}
+
+static void check_bytes(const unsigned char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i] != byte_at(i))
+            fail_msg("byte %zu of %zu is %d", i, n, p[i]);
+}
+
+static void test_bytes_stay(void **state)
+{
+    static const size_t sizes[] = {1, LARGE - 1, LARGE, 2 * LARGE + 4097, 40 * LARGE + 1};
+    struct pool *pool;
+    (void)state;
+    assert_int_equal(pool_open(&pool, 3, NULL), ANDIRON_OK);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const unsigned char *p = mapped_file(sizes[i]);
+        assert_int_equal(move_to_large_pages(p, sizes[i], pool, NULL), ANDIRON_OK);
+        check_bytes(p, sizes[i]);
+        assert_int_equal(move_to_large_pages(p, sizes[i], pool, NULL), ANDIRON_OK); /* again */
+        check_bytes(p, sizes[i]);
+        assert_int_equal(munmap((void *)(uintptr_t)p, sizes[i]), 0);
+    }
+    pool_close(pool);
+}
+
+/* A block within the file: what is around it stays as well. */
+static void test_part_of_a_mapping(void **state)
+{
+    const size_t n = 6 * LARGE;
+    struct pool *pool;
+    (void)state;
+    assert_int_equal(pool_open(&pool, 2, NULL), ANDIRON_OK);
+    const unsigned char *p = mapped_file(n);
+    assert_int_equal(move_to_large_pages(p + LARGE + 5, 4 * LARGE - 10, pool, NULL), ANDIRON_OK);
+    check_bytes(p, n);
+    munmap((void *)(uintptr_t)p, n);
+    pool_close(pool);
+}
+
+static void test_small_is_not_asked(void **state)
+{
+    (void)state;
+    const unsigned char *p = mapped_file(5000);
+    assert_false(lies_in_small_pages(p, 5000)); /* no large page could hold any of it */
+    munmap((void *)(uintptr_t)p, 5000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes_stay),
+        cmocka_unit_test(test_part_of_a_mapping),
+        cmocka_unit_test(test_small_is_not_asked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
