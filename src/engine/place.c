@@ -13,17 +13,18 @@ static struct span mapping_of(const andiron_model *model, size_t i)
     return found.n || !model->hf ? found : hf_model_mapping(model->hf, i);
 }
 
-static bool lies_in(struct span bytes, const char *p) { return p >= bytes.p && p < bytes.p + bytes.n; }
-
 /* Are most of these bytes weights that are read where they lie? */
 static bool holds_weights(const andiron_model *model, struct span bytes)
 {
     uint64_t held = 0;
     for (size_t i = 0; i < gguf_n_tensors(model->file); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(model->file, i);
-        for (uint64_t part = 0; t->parts && part < t->dims[2]; part++)
-            held += lies_in(bytes, t->parts[part]) ? t->n_bytes / t->dims[2] : 0;
-        held += lies_in(bytes, t->data) ? t->n_bytes : 0;
+        const uint64_t n = t->parts ? t->dims[2] : 1;
+        for (uint64_t j = 0; j < n; j++) {
+            const char *at = t->parts ? t->parts[j] : t->data;
+            if (at >= bytes.p && at < bytes.p + bytes.n)
+                held += t->n_bytes / n;
+        }
     }
     return held > bytes.n / 2;
 }

@@ -14,9 +14,11 @@ void sight_range(const struct node *n, uint32_t position, uint32_t end, uint32_t
     if (style == WINDOW_CHUNKS) {
         *first = position / window * window;
     } else {
-        const uint32_t back = style == WINDOW_BOTH ? window / 2 : window - 1;
+        const uint32_t back = style == WINDOW_BOTH     ? window / 2
+                              : style == WINDOW_MIDDLE ? (window - 1) / 2
+                                                       : window - 1;
         *first = position > back ? position - back : 0;
-        if (style == WINDOW_BOTH && all && position < end && window / 2 < end - position)
+        if (style >= WINDOW_BOTH && all && position < end && window / 2 < end - position)
             *last = position + window / 2;
     }
     *first = *first < *last ? *first : *last; /* a source may be shorter than what is written about it */

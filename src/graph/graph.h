@@ -169,8 +169,8 @@ uint64_t graph_state_items(const struct graph *g, const struct node *n);
 /* A row depends on other rows of its text. */
 bool graph_spans_rows(const struct graph *g, const struct node *n);
 
-enum { SEES_BEFORE, SEES_ALL, SEES_SOURCE };      /* attend's choice */
-enum { WINDOW_BACK, WINDOW_CHUNKS, WINDOW_BOTH }; /* its window_style */
+enum { SEES_BEFORE, SEES_ALL, SEES_SOURCE };                     /* attend's choice */
+enum { WINDOW_BACK, WINDOW_CHUNKS, WINDOW_BOTH, WINDOW_MIDDLE }; /* its window_style */
 int graph_sees(const struct node *attend);
 
 /* Print the graph for a person: one line a node with op, arguments, shape, weight types; totals at the end. */

@@ -157,8 +157,9 @@ static andiron_status check_sight(const struct check *c, uint32_t n_heads, struc
     if (!s)
         s = check_joins(c, v, n_heads);
     if (!s && graph_sees(c->node) == SEES_SOURCE && rule_number(c, ATTEND_WINDOW) != 0 &&
-        rule_number(c, ATTEND_WINDOW_STYLE) != WINDOW_BOTH)
-        return rule_refuse_number(c, ATTEND_WINDOW, "0, or window_style: \"both\", where the source is seen");
+        rule_number(c, ATTEND_WINDOW_STYLE) < WINDOW_BOTH)
+        return rule_refuse_number(c, ATTEND_WINDOW,
+                                  "0, or window_style: \"both\" or \"middle\", where the source is seen");
     if (!s)
         s = check_by(c);
     return s ? s : check_near(c, n_heads);

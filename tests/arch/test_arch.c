@@ -424,10 +424,10 @@ static void blocks_are_bounded(void **state)
     expect_error(&t, "blocks call each other more than 64 deep");
 
     buffer_add_text(&t, "arch x\ngraph(tokens) {");
-    for (int i = 0; i < 60; i++)
+    for (int i = 0; i < 100; i++)
         buffer_printf(&t, "v%d = 1\n", i);
     buffer_add_text(&t, "return tokens }");
-    expect_error(&t, "a block has at most 48 variables");
+    expect_error(&t, "a block has at most 96 variables");
 
     buffer_add_text(&t, "arch x\ngraph(tokens) { return ");
     repeat(&t, 200, "a_rather_long_name.");

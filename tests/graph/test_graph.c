@@ -359,7 +359,7 @@ static void attend(void **state)
     refused(&b, with_number(n, 5, -1), "window to be a whole number");
     refused(&b, with_number(n, 5, 1.5), "window to be a whole number");
     refused(&b, with_number(n, 5, 4294967296.0), "window to be a whole number");
-    refused(&b, with_number(with_number(n, 5, 4), 7, SEES_SOURCE), "window_style: \"both\", where the source is seen");
+    refused(&b, with_number(with_number(n, 5, 4), 7, SEES_SOURCE), "\"both\" or \"middle\", where the source is seen");
     refused(&b, with_number(n, 6, -1), "cap to be at least 0");
     refused(&b, with_value(n, 14, v), "near to have 6 heads, as q has, got [24, 2]");
     added(&b, with_value(n, 14, q));

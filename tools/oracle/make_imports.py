@@ -26,6 +26,9 @@ from make_hf_models import SMALL, TOKENS, fill  # noqa: E402
 from written_model import WrittenConfig, WrittenForCausalLM  # noqa: E402
 
 OUT = ROOT / "tests/golden/imports"
+T5GEMMA2 = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
+            "num_key_value_heads": 2, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"],
+            "vocab_size": 64, "pad_token_id": 0}
 MORE = {"modernbert": {"local_attention": 8},
         "mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 2, "conv_kernel": 4, "expand": 2},
         "mamba": {"state_size": 8, "conv_kernel": 4, "time_step_rank": 4},
@@ -42,6 +45,10 @@ MORE = {"modernbert": {"local_attention": 8},
             "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
             "num_key_value_heads": 2, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"],
             "vocab_size": 64, "pad_token_id": 0} for part in ("encoder", "decoder")}},
+        "t5gemma2": {"tie_word_embeddings": True, "image_token_index": 60, "encoder": {
+            "text_config": T5GEMMA2, "vision_config": {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+                                                       "num_attention_heads": 1, "image_size": 28, "patch_size": 14},
+            "boi_token_index": 61, "eoi_token_index": 62, "image_token_index": 60}, "decoder": T5GEMMA2},
         "t5": {"d_kv": 8, "d_ff": 40, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4, "pad_token_id": 0,
                "relative_attention_num_buckets": 8, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
         "hrm_text": {"num_layers_per_stack": 1, "H_cycles": 2, "L_cycles": 1, "L_bp_cycles": [1]},
@@ -64,7 +71,8 @@ MORE = {"modernbert": {"local_attention": 8},
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
          "written", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
-         "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "bart-classes"]  # TYPE-HEAD
+         "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
+         "bart-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,
          "source": AutoModelForSeq2SeqLM}
 N_SOURCE = 5

@@ -4,7 +4,7 @@ import torch
 from .ops_moves import Ids, numbers
 from .ops_states import previous
 from .rows import OPS, combine, number_of, op, text_dim
-from .values import Aside, Fill, Node, Refused, Rows
+from .values import Aside, Const, Fill, Node, Refused, Rows
 from .whole import Whole
 
 
@@ -102,6 +102,9 @@ def step(at, name, args, n_tokens):
     a, b, *_ = [*map(gram, args), None]
     if name == "embedding.default":
         return read(a, b, n_tokens, at.shape)
+    if name in ("eq.Scalar", "ne.Scalar"):
+        is_it = (torch.arange(n_tokens) == b) == (name == "eq.Scalar")
+        return read(Const.literal(is_it.float()[:, None]), a, n_tokens, (*at.shape, 1)).view(at.shape)
     if name == "roll.default":
         return OPS[name](at, a, *args[1:])
     if name in MOVES:

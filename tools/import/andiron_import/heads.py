@@ -183,7 +183,8 @@ def ends_texts(model):
 
 def some_tokens(model, n, generator):
     end = ends_texts(model)
-    known = [i for i in range(n_tokens(model)) if i not in padding(model) | {end}]
+    left_out = padding(model) | {end}
+    known = [i for i in range(n_tokens(model)) if i not in left_out]
     out = torch.tensor(known)[torch.randint(0, len(known), (1, n), generator=generator)]
     if end is not None:
         out[0, -1] = end

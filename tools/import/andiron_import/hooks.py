@@ -5,14 +5,18 @@ conventions needs nothing here. Each op has a reference implementation: a traced
 """
 import contextlib
 import sys
+from unittest import mock
 
+import numpy as np
 import torch
 from transformers import AttentionInterface
 from transformers.activations import ACT2FN
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-NAME = "andiron"
+from . import text
+
+NAME, OF_SDPA = "andiron", "andiron_sdpa"
 _library = torch.library.Library(NAME, "DEF")
 
 
@@ -24,7 +28,8 @@ def define(schema, run, shape):
     return getattr(torch.ops.andiron, name).default
 
 
-# ---- masks: a closure of Transformers, said in words: "causal", "sliding(8)", "chunked(16)", "full", joined by "&"
+# ---- masks: a closure of Transformers, said in words: "causal", "sliding(8)", "chunked(16)",
+# "full", "middle(9)", joined by "&"
 
 def words_of(function):
     name = function.__qualname__.split(".<locals>")[0]
@@ -50,10 +55,21 @@ def words_of(function):
     if name == "sliding_window_overlay":
         return [f"sliding({number})"]
     if name == "sliding_window_bidirectional_overlay":
-        return [f"around({number})"]
+        return [f"middle({2 * number + 1})"]
     if name == "chunked_overlay":
         return [f"chunked({number})"]
-    raise NotImplementedError(f"the mask function {name} has no words in hooks.py")
+    return words_by_trial(function, name)
+
+
+def words_by_trial(function, name):
+    """Of a model's own function: a window to both sides, where it ends within the text of the trace."""
+    q, k = np.arange(text.ROWS)[:, None], np.arange(text.ROWS)[None]  # no torch, which would be traced
+    seen = np.asarray(function(0, 0, q, k))
+    back, ahead = int((seen * (q - k)).max()), int((seen * (k - q)).max())
+    window = (q - k <= back) & (k - q <= ahead)
+    if ahead - back not in (0, 1) or ahead + 1 >= text.ROWS or not np.array_equal(seen, window):
+        raise NotImplementedError(f"the mask function {name} has no words in hooks.py")
+    return [f"middle({back + 1 + ahead})"]
 
 
 def _allowed(words, q, k):
@@ -61,8 +77,8 @@ def _allowed(words, q, k):
     for word in words.split("&"):
         kind, _, n = word.rstrip(")").partition("(")
         n = int(n or 0)
-        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "around": (k - q).abs() <= n,
-                    "chunked": k // max(n, 1) == q // max(n, 1)}[kind]
+        allowed &= {"causal": k <= q, "full": k >= 0, "sliding": k > q - n, "chunked": k // max(n, 1) == q // max(n, 1),
+                    "middle": (q - k <= (n - 1) // 2) & (k - q <= n // 2)}[kind]
     return allowed
 
 
@@ -210,7 +226,8 @@ def _ssm1(hidden_states, dt, A, B, C, D=None, z=None, delta_bias=None, delta_sof
 
 
 FUNCTIONS = {"causal_conv1d_fn": _conv, "torch_chunk_gated_delta_rule": _delta, "chunk_kimi_delta_attention": _delta,
-             "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1}
+             "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1,
+             "is_torchdynamo_compiling": lambda: False}  # a mask that none gave is left out where it is asked
 
 
 def growing(model):
@@ -221,10 +238,10 @@ def growing(model):
 
 
 @contextlib.contextmanager
-def functions(model):
-    """For its time, the modeling files' functions of these names are the ones above, and frequencies stay."""
+def functions(model, known=True):
+    """For its time, the modeling files' functions of these names are the ones above, if known; frequencies stay."""
     files = {sys.modules[k.__module__] for kind in {type(m) for m in model.modules()} for k in kind.__mro__}
-    kept = [(f, name, getattr(f, name)) for f in files for name in FUNCTIONS if hasattr(f, name)]
+    kept = [(f, name, getattr(f, name)) for f in files for name in FUNCTIONS if known and hasattr(f, name)]
     ropes = growing(model)
     masks = {name: ALL_MASK_ATTENTION_FUNCTIONS[name] for name in ("eager", "sdpa")}
     try:
@@ -234,7 +251,8 @@ def functions(model):
             setattr(f, name, FUNCTIONS[name])
         for module, kind in ropes:
             module.rope_type = dict.fromkeys(kind, "default") if isinstance(kind, dict) else "default"
-        yield
+        with mock.patch.object(torch.nn.Module, "to", lambda self, *_, **__: self):  # a weight is cast where it is read
+            yield
     finally:
         for module, kind in ropes:
             module.rope_type = kind
@@ -244,8 +262,15 @@ def functions(model):
             ALL_MASK_ATTENTION_FUNCTIONS.register(name, function)
 
 
+def attention_of_sdpa(*args, **more):
+    """Which has no sinks, whoever gives it some."""
+    return attention(*args, **{k: v for k, v in more.items() if k not in ("s_aux", "sinks")})
+
+
 AttentionInterface.register(NAME, attention)
+AttentionInterface.register(OF_SDPA, attention_of_sdpa)
 ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, make_mask)
+ALL_MASK_ATTENTION_FUNCTIONS.register(OF_SDPA, make_mask)
 ALL_EXPERTS_FUNCTIONS.register(NAME, experts)
 
 
@@ -257,7 +282,7 @@ def use(model):
             type(part)._can_set_attn_implementation_cached_value = True
     if any(m._can_set_attn_implementation() for m in parts if hasattr(m, "_can_set_attn_implementation")):
         with contextlib.suppress(ValueError):
-            model.set_attn_implementation(NAME)
+            model.set_attn_implementation(OF_SDPA if model.config._attn_implementation == "sdpa" else NAME)
     for module in model.modules():
         config = getattr(module, "config", None)
         if getattr(config, "_experts_implementation_internal", None) not in (None, "eager"):

@@ -98,7 +98,7 @@ def _(t, rows, chosen, n):
 
 @wrapped("cat.default", "concatenate.default", "concat.default")
 def _(plain, t, parts, dim=0):
-    masks = len(parts) == 2 and isinstance(parts[0], Mask) and isinstance(parts[1], Blocks)
+    masks = len(parts) == 2 and isinstance(parts[0], Mask) and isinstance(parts[1], (Blocks, Mask))
     texts = len(parts) == 2 and all(along_text(p, dim) and isinstance(p, Rows) for p in parts)
     return Two(*parts, t.shape) if masks or texts else plain(t, parts, dim)
 
@@ -108,12 +108,13 @@ def _(plain, t, q, k, v, mask, sinks, *more):
     if not isinstance(mask, Two):
         return plain(t, q, k, v, mask, sinks, *more)
     if not isinstance(k, Two) or not isinstance(v, Two):
-        raise Refused("a mask of entries that are no keys")
+        raise Refused("masks of two texts where keys and values are of one")
     first = plain(t, q, k.first, v.first, mask.first, sinks, *more).node
     first.attrs["open"], first.n = 1, first.n + 2 * first.heads
-    entries = mask.second
-    chosen = seen.Seen(entries.node, entries.shape) if entries.node else Mask("causal", entries.shape)
-    out = plain(t, q, k.second, v.second, chosen, None, *more)
-    out.node.attrs["every"] = entries.size
+    entries, blocks = mask.second, isinstance(mask.second, Blocks)
+    if blocks:
+        entries = seen.Seen(entries.node, entries.shape) if entries.node else Mask("causal", entries.shape)
+    out = plain(t, q, k.second, v.second, entries, None, *more)
+    out.node.attrs |= {"every": mask.second.size} if blocks else {}
     out.node.inputs.append((first, first.heads))
     return out

@@ -256,8 +256,7 @@ def sight(words):
     attrs = {}
     for word in words - {"causal", "full"}:
         kind, _, n = word.rstrip(")").partition("(")
-        attrs |= {"window": int(n) * (2 if kind == "around" else 1),
-                  "window_style": {"sliding": "back", "chunked": "chunks", "around": "both"}[kind]}
+        attrs |= {"window": int(n), "window_style": {"sliding": "back", "chunked": "chunks", "middle": "middle"}[kind]}
     return attrs if "causal" in words else attrs | {"sees": "all"}
 
 

@@ -6,7 +6,11 @@ def stores(node):
     """Does it take the layer's one cache? An attend that sees the source, or joins another, has its own."""
     if node.op != "attend" or node.attrs.get("sees") == "source":
         return False
-    return "cache_of" not in node.attrs and not any(i.attrs.get("open") for i, _ in node.inputs)
+    return "cache_of" not in node.attrs and not joins(node)
+
+
+def joins(node):
+    return any(i.attrs.get("open") for i, _ in node.inputs)
 
 
 def part_of(segment, users):
@@ -18,7 +22,7 @@ def part_of(segment, users):
             part[node] = max(part[node], seen)
             seen = part[node] + 1
     for node in reversed(segment):  # no sooner than it is read, so that little is passed on
-        if not stores(node):
+        if not stores(node) and not joins(node):
             part[node] = max(part[node], min((part.get(u, seen - 1) for u in users[node]), default=0))
     return part
 

@@ -130,7 +130,8 @@ def _(t, x, indices, values, accumulate=False):
     rows = along(indices)
     if rows is None:
         raise Refused("rows that are put at computed places")
-    values = as_rows(values).view(t.shape)
+    values = as_rows(values)
+    values = values.expand(t.shape) if text_dim(values) is None else values.view(t.shape)
     if accumulate:
         return added(x, values, rows, t.shape)
     node = ordered(values)

@@ -117,6 +117,10 @@ def unary(name, x, **attrs):
     return Node(name, [(node, node.heads)], node.n, node.heads, attrs)
 
 
+def is_same(x, y):
+    return x.node is y.node and x.start == y.start and x.dims == y.dims
+
+
 def without_copies(*rows):
     """Rows of one shape, of dimensions that repeat the same numbers in all of them the first place alone."""
     once = lambda i: all(stride == 0 for r in rows for _, stride in r.dims[i])
@@ -193,6 +197,8 @@ def combine(name, a, b, shape):
         shape = () if shape is None else shape
         return Fill({"add": x + y, "mul": x * y, "div": x / y if y else math.inf}[name], shape)
     if y is not None:
+        if name == "mul" and y == 0:
+            return Fill(0.0, shape)
         return a if y == (name != "add") else apply(name, a, number=y).expand(shape)
     if x is not None:
         if name == "div":
@@ -251,8 +257,12 @@ def joined(parts, dim, shape):
     if len(parts) == 1:
         return parts[0]
     outer = per_row(shape[:dim])
-    node = ordered(parts[0])
-    for p in parts[1:]:
-        more = ordered(p)
+    nodes = [ordered(p) for p in parts]
+    if outer == 1 and all(n.op == "constant" for n in nodes):
+        n, each = sum(n.n for n in nodes), [n.weights["weight"][0] for n in nodes]
+        return Rows.of(Node("constant", n=n, weights={"weight": (Const.op(torch.cat, (each,), {}, (n,), None), None)}),
+                       shape)
+    node = nodes[0]
+    for more in nodes[1:]:
         node = Node("concat", [(node, outer), (more, outer)], node.n + more.n, outer)
     return Rows.of(node, shape)

@@ -22,9 +22,10 @@ def told(nodes):
 
 
 def see_source(node, texts):
-    if node.op != "attend" or TEXT in texts[1:]:
+    joins = [i for i, (of, _) in enumerate(node.inputs) if of.attrs.get("open")]  # what the text itself has seen
+    if node.op != "attend" or any(of == TEXT for i, of in enumerate(texts) if i and i not in joins):
         raise Refused(f"{node.op} along the source, where attention to all of it is covered")
-    sees, style = node.attrs.get("sees"), node.attrs.get("window_style", "both")
-    if sees not in ("all", "source") or style != "both":
+    sees, style = node.attrs.get("sees"), node.attrs.get("window_style", "middle")
+    if sees not in ("all", "source") or style != "middle":
         raise Refused("attention to what stands before in the source, where all of it and what is near are covered")
     node.attrs["sees"] = "source"

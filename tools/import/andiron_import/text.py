@@ -5,12 +5,13 @@ and than the positions that it chooses.
 """
 import itertools
 import math
+import re
 
 USUAL, SHORT = 251, 41  # the prime nearby; short where Python walks over the text, op by op
 ROWS = USUAL
 MOST = 4096
-REACHES = ("window", "topk", "top_k")  # positions that a row reads, in names of a configuration
-CONTEXTS = ("max_pos", "n_positions", "max_seq", "n_ctx", "block_size", "context_len", "seq_len")
+REACHES = ("window", "topk", "top_k", "radius")  # positions that a row reads, in names of a configuration
+CONTEXTS = re.compile("max_pos|n_positions|max_seq|n_ctx|^block_size|context_len|seq_len")
 
 
 def numbers_of(x, name=""):
@@ -27,7 +28,7 @@ def context_of(config):
     sees all of a text that has few blocks only."""
     ropes = getattr(config, "rope_parameters", None) or {}
     ropes = [r for r in [ropes, *ropes.values()] if isinstance(r, dict) and r.get("rope_type") == "longrope"]
-    longest = getattr(config, "max_position_embeddings", None) or next(iter(contexts_in(config)), 0)
+    longest = max(getattr(config, "max_position_embeddings", None) or 0, 0) or next(iter(contexts_in(config)), 0)
     if getattr(config, "attention_type", None) == "block_sparse":
         longest = min(longest, (5 + 2 * config.num_random_blocks) * config.block_size)
     return min([longest, *[r["original_max_position_embeddings"] for r in ropes]])
@@ -35,7 +36,7 @@ def context_of(config):
 
 def contexts_in(config):
     """Lengths of texts, by the names that configurations give them."""
-    return [n for name, n in numbers_of(config.to_dict()) if n > 0 and any(c in name for c in CONTEXTS)]
+    return [n for name, n in numbers_of(config.to_dict()) if n > 0 and CONTEXTS.search(name)]
 
 
 def choose(model, about):
