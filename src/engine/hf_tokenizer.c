@@ -176,13 +176,17 @@ static andiron_status list_added(struct parts *p)
     p->added = json_array();
     json_object_foreach(json_object_get(p->config, "added_tokens_decoder"), key, value)
     {
-        json_t *copy = json_copy(value);
         const json_int_t id = strtol(key, NULL, 10);
-        if (!json_is_string(json_object_get(value, "content")) || id < 0 ||
-            json_object_set_new(copy, "id", json_integer(id)) || json_array_append_new(p->added, copy))
+        if (!json_is_string(json_object_get(value, "content")) || id < 0)
             return error_set(p->error, ANDIRON_E_FORMAT,
                              "%s: tokenizer_config.json: added_tokens_decoder has a token without a text",
                              hf_path(p->m->dir));
+        json_t *copy = json_copy(value);
+        if (json_object_set_new(copy, "id", json_integer(id)) || json_array_append(p->added, copy)) {
+            json_decref(copy);
+            return no_room(p);
+        }
+        json_decref(copy);
     }
     json_object_foreach(p->ids, key, value)
     {
