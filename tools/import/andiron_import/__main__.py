@@ -20,12 +20,12 @@ WHOLE = 150_000_000  # a model of at most so many parameters proves itself; a sm
 SOME_LAYERS = 4  # of a small model that shows what its answer does not depend on
 
 
-def proven(model, imported, path, andiron):
-    """The largest difference; where it is too large, Refused with the module that it begins at."""
+def proven(model, imported, path, andiron, longer):
+    """The largest difference; where it is too large, Refused with the module that it begins at. longer: trace.py."""
     unproven = f"{path}.unproven"
     try:
         imported.save(unproven, "f32", ".")
-        return check.difference(model, unproven, andiron, imported.whole_texts)
+        return check.difference(model, unproven, andiron, imported.whole_texts, longer)
     except check.Differs as e:
         where = check.first_difference(model, imported, e, unproven, andiron)
         raise Refused(f"{e}; {where}" if where else str(e)) from e
@@ -36,7 +36,7 @@ def proven(model, imported, path, andiron):
 def proven_small(small, imported, path, andiron, free):
     """By a model of a smaller configuration, whose definition has the same steps."""
     traced = Imported(copy.deepcopy(small), free)
-    worst = proven(small, traced, path, andiron)
+    worst = proven(small, traced, path, andiron, imported.trace.longer)
     for part, proved in itertools.zip_longest(imported.emitter.steps(), traced.emitter.steps(), fillvalue=[]):
         for step, other in itertools.zip_longest(part, proved, fillvalue=("nothing",)):
             if step != other:
@@ -80,21 +80,21 @@ def told(kind, config, directory, path, andiron, free=()):
     imported = Imported(heads.with_parts(fake, directory), free)
     kinds = imported.emitter.kind_of_layer
     model = runs(kind, config, directory, 1 + max(map(kinds.index, kinds), default=0))
-    if imported.n_parameters <= WHOLE:
-        return imported, proven(model, imported, path, andiron)
-    return imported, proven_small(model, imported, path, andiron, free)
+    if imported.n_parameters > WHOLE:
+        return imported, proven_small(model, imported, path, andiron, free)
+    return imported, proven(model, imported, path, andiron, imported.trace.longer)
 
 
 def told_in_any_way(kind, config, directory, path, andiron):
     """As it is, or, where that is refused, by chunks of one row."""
     try:
         return told(kind, config, directory, path, andiron)
-    except Exception as e:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
-        free = chunks.free(runs(kind, config, directory, SOME_LAYERS))
+    except Exception:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
         with contextlib.suppress(Exception):
+            free = chunks.free(runs(kind, config, directory, SOME_LAYERS))
             if free:
                 return told(kind, config, directory, path, andiron, free)
-        raise e
+        raise
 
 
 def run(directory, path, kind="f16", andiron="andiron", trust=False):

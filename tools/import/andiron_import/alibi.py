@@ -2,6 +2,7 @@
 import torch
 
 from . import text
+from .masks import FAR
 from .patterns import scale_of
 from .rows import as_rows, joined, ordered
 from .values import TEXT, Const, Node, Refused, Rows
@@ -32,6 +33,12 @@ def rise_of(bias, heads):
     even = torch.allclose(said.diff(dim=-1).tril(-1), slope(said)[:, None, None].expand(said[..., 1:].shape).tril(-1),
                           rtol=1e-3, atol=1e-5)
     return bias.then(slope, (len(said),), "slope") if even and len(said) in (1, heads) else None
+
+
+def is_far_above(bias):
+    """Does nobody see what follows?"""
+    above = torch.ones(text.ROWS, text.ROWS).triu(1).bool()
+    return bool((bias.compute(Const.some)[..., above] < FAR).all())
 
 
 def alibi_of(bias, heads):

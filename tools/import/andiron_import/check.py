@@ -37,7 +37,7 @@ def andiron_logits(program, path, tokens, decode, source=None):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "logits.safetensors"
         said_by([program, "logits", str(path), "--tokens", ",".join(map(str, tokens)), "-o", str(out),
-                 "--kv-type", "f32", "-c", "64", *(["--decode", str(decode)] if decode else []),
+                 "--kv-type", "f32", "-c", str(max(64, len(tokens))), *(["--decode", str(decode)] if decode else []),
                  *(["--source", ",".join(map(str, source))] if source else [])])
         data = out.read_bytes()
     size = int.from_bytes(data[:8], "little")
@@ -72,11 +72,11 @@ def exact_answer(model, tokens, source):
         return None
 
 
-def difference(model, path, program, whole):
-    """The largest, over three lengths; Refused where it is too large. whole: a text is read at once, never token by
-    token."""
+def difference(model, path, program, whole, longer=0):
+    """The largest, over three lengths, and that of a longer text, if any; Refused where it is too large. whole: a text
+    is read at once, never token by token."""
     generator, worst = torch.Generator().manual_seed(1), 0.0
-    for n, n_source in zip(LENGTHS, SOURCES):
+    for n, n_source in [*zip(LENGTHS, SOURCES), *[(longer, SOURCES[0])] * bool(longer)]:
         tokens = heads.some_tokens(model, n, generator)
         source = heads.some_tokens(model, n_source, generator) if heads.reads_source(model) else None
         want = answer(model, tokens, source)

@@ -28,6 +28,9 @@ class Numbers(list):
         return self
     tolist = squeeze = flatten = view = cpu = numpy = unique = itself
 
+    def __getitem__(self, index):
+        return super().__getitem__(index) if isinstance(index, int) else self
+
     def numel(self):
         return len(self)
 

@@ -50,6 +50,11 @@ def _(t, a, b):
     return OPS["sub.Tensor"](t, a, combine("mul", times, b, t.shape))
 
 
+@op("round.default")
+def _(t, x):
+    return apply("floor", combine("add", x, 0.5, t.shape))
+
+
 @op("neg.default")
 def _(t, x):
     return combine("mul", x, -1.0, t.shape)

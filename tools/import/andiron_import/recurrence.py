@@ -8,7 +8,7 @@ import torch
 
 from . import text
 from .ops_numbers import summed
-from .ops_states import alone
+from .ops_states import alone, previous
 from .rows import OPS, as_rows, combine, number_of, ordered
 from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows
 
@@ -329,24 +329,37 @@ def row(x, dim, gone):
     return Rows(x.node, [*x.dims[:dim], *([] if gone else [[]]), *x.dims[dim + 1:]], x.start)
 
 
+def run(lowering, steps, nodes, done, after=()):
+    """Tells those nodes of the step that are not done; after: what some of them leave as states."""
+    for node in nodes:
+        if node not in done:
+            done.add(node)
+            lowering.step_of_loop(node, steps.reads.get(node))
+            if node in after:
+                after[node].after = as_state(lowering.value[node], after[node])
+                lowering.value[node] = State(after[node], "after", after[node].shape)
+
+
+def earlier(x, shape):
+    """What the step before made of its row."""
+    return previous(as_rows(rows_of(x)).expand(shape))
+
+
 def told(lowering, steps, loop):
     """A loop's values at all places."""
     values, dim, has_dim, before_each = loop
     ends = values[1:] if before_each else values
     states, t = steps.states(ends)
-    variables = {before: Variable(before.meta["val"].shape) for before in states}
+    done, rows = set(), steps.of_rows(states, t)
+    for before in rows:
+        run(lowering, steps, steps.body([states[before]], t), done)
+        lowering.value[before] = earlier(lowering.value[states[before]], before.meta["val"].shape)
+    variables = {before: Variable(before.meta["val"].shape) for before in states if before not in rows}
     for before, v in variables.items():
         lowering.value[before] = State(v, "before", v.shape)
-    done = set()
-    for of in (states.values(), [ends[t]]):
-        for node in steps.body(of, t):
-            if node not in done:
-                done.add(node)
-                lowering.step_of_loop(node, steps.reads.get(node))
-                for before, v in variables.items():
-                    if states[before] is node:
-                        v.after = as_state(lowering.value[node], v)
-                        lowering.value[node] = State(v, "after", v.shape)
+    after = {states[before]: v for before, v in variables.items()}
+    for of in (after, [ends[t]]):
+        run(lowering, steps, steps.body(of, t), done, after)
     for first in steps.first_states(ends):
         if steps.last[first] < 0 and number_of(lowering.value[first]) != 0 and not is_zero(lowering.value[first]):
             raise Refused("a loop over the text that begins with a state other than zeros")

@@ -90,6 +90,7 @@ def added(s, x):
     rise = alibi.rise_of(x, s.q.shape[1])
     if rise and not s.cap:
         s = shares.own(s)
+        s = s.but(words=(*s.words, "causal"), far=True) if alibi.is_far_above(x) else s
         q, k = alibi.rising(s.q, s.k, rise, s.scale)
         return s.but(q=q, k=k)
     if number_of(x) is not None or isinstance(x, (Const, Rows)) and x.shape[-1:] != (text.ROWS,):
@@ -302,7 +303,8 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
     if mask is not None and not isinstance(mask, Mask):
         words = words_of(mask)
         if not words:
-            raise Refused("attention with a mask that is computed")
+            k = k.permute([*range(len(k.dims) - 2), len(k.dims) - 1, len(k.dims) - 2])
+            return shares.finished(added(begin(q, k).but(scale=scale), mask).but(by="softmax"), v, t.shape)
         mask = Mask("&".join(words), mask.shape)
     if mask is not None and mask.bias is not None:
         q, k = alibi.rising(q, k, Const.literal(alibi.slopes_in(mask.bias, q.shape[1])), scale)

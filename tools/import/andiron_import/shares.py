@@ -1,4 +1,6 @@
 """What becomes of scores: shares of a softmax, or of another function, and sums of values by them."""
+import math
+
 import torch
 
 from . import text
@@ -123,11 +125,11 @@ def fading(s, v):
 # ---- a softmax that is written out
 
 class Over(Aside):
-    """Of the scores that a softmax would find: the largest ("max"), "minus" that, exp of that ("rest"), or the sum of
-    exp ("sum")."""
+    """Of the scores that a softmax would find: the largest ("max"), a sink or 0 "minus" that, exp of that ("rest"), or
+    the sum of exp ("sum")."""
 
-    def __init__(self, of, kind):
-        self.of, self.kind, self.shape = of, kind, ()
+    def __init__(self, of, kind, sink=None):
+        self.of, self.kind, self.shape, self.sink = of, kind, (), sink
 
 
 def over_keys(s, dims):
@@ -143,20 +145,32 @@ def sum_of(s, shape):
     return finished(s, ones, (*s.shape[:-1], 1)).view(shape)
 
 
+def sinks_of(sink, heads):
+    """A score for each head, of no place."""
+    if sink is None:
+        return Const.literal(torch.zeros(heads))
+    if sink.shape[-2:] != (1, 1) or math.prod(sink.shape) != heads:
+        raise Refused(f"sinks of the shape {sink.shape} for {heads} heads")
+    return sink.then(lambda x: x.reshape(-1), (heads,), "flat")
+
+
 def of_over(name, x, other):
     """What a softmax does with what Over is."""
     if name in ("neg.default", "mul.Tensor") and x.kind == "max":
         return Over(x.of, "minus")
+    if name == "sub.Tensor" and x.kind == "max" and isinstance(other, Const):
+        return Over(x.of, "minus", other)
     if name == "exp.default" and x.kind == "minus":
-        return Over(x.of, "rest")
-    if name in ("clamp.default", "clamp_min.default", "unsqueeze.default", "view.default", "detach.default"):
+        return Over(x.of, "rest", x.sink)
+    if name in ("clamp.default", "clamp_min.default", "unsqueeze.default", "view.default", "detach.default",
+                "maximum.default", "max.other"):
         return x
     if name == "add.Tensor" and x.kind == "rest" and isinstance(other, Over):
         x, other = other, x
     if name == "add.Tensor" and x.kind == "sum":
         rest = other.kind == "rest" if isinstance(other, Over) else number_of(other) == 1
         if rest:  # one more place, whose score is 0 and which has no value
-            return Over(x.of.but(sinks=Const.literal(torch.zeros(own(x.of).q.shape[1]))), "sum")
+            return Over(x.of.but(sinks=sinks_of(getattr(other, "sink", None), own(x.of).q.shape[1])), "sum")
         if isinstance(number_of(other), float) and number_of(other) < 1e-5:
             return x
     raise Refused(f"torch's {name} of the largest score, or of a sum of scores")

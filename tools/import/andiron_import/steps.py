@@ -141,3 +141,12 @@ class Steps:
                 seen.add(n)
                 todo += [] if n in self.reads else inputs_of(n)
         return sorted(seen, key=self.order.get)
+
+    def of_rows(self, states, t):
+        """Those of states that are made of the step's rows alone, what they are made of before them."""
+        out, left = [], dict(states)
+        made_of = lambda n: {i for b in self.body([n], t) if b not in self.reads for i in inputs_of(b)} & left.keys()
+        while ready := [before for before, after in left.items() if not made_of(after)]:
+            out += ready
+            left = {b: a for b, a in left.items() if b not in ready}
+        return out

@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 
-USUAL, SHORT = 251, 41  # the prime nearby; short where Python walks over the text, op by op
+USUAL, SHORT = 251, 23  # the prime nearby; short where Python walks over the text, op by op
 ROWS = USUAL
 MOST = 4096
 REACHES = ("window", "topk", "top_k", "radius")  # positions that a row reads, in names of a configuration
@@ -39,13 +39,18 @@ def contexts_in(config):
     return [n for name, n in numbers_of(config.to_dict()) if n > 0 and CONTEXTS.search(name)]
 
 
+def most_of(model):
+    """Tokens that a text may have."""
+    return min([MOST, *contexts_in(model.config)])
+
+
 def choose(model, about):
     """For the trace of this model."""
     global ROWS
     said = numbers_of(model.config.to_dict())
     tensors = itertools.chain(model.parameters(), model.buffers())
     sizes = {n for t in tensors for n in t.shape} | {n for _, n in said}
-    most = min([MOST, *contexts_in(model.config)])
+    most = most_of(model)
     windows = [n for name, n in said if any(word in name for word in REACHES) and n < most]
     fits = [n for n in range(3, most + 1)
             if all(n % d for d in range(2, math.isqrt(n) + 1)) and all(s % n or s == 0 for s in sizes)]

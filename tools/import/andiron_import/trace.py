@@ -12,11 +12,10 @@ from .rows import OPS
 from .values import Refused
 
 
-def smaller(graph):
+def smaller():
     """Torch's own decompositions of the ops that have no handler."""
     known = torch.export.default_decompositions()
-    ops = {n.target for n in graph.nodes if n.op == "call_function" and hasattr(n.target, "_schema")}
-    return {op: known[op] for op in ops if op in known and name_of(op) not in OPS}
+    return {op: known[op] for op in list(known) if name_of(op) not in OPS}
 
 
 def name_of(target):
@@ -34,7 +33,7 @@ class _Numbers(torch.nn.Module):
         return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions, source_tokens)))
 
 
-class _Count(torch.utils._python_dispatch.TorchDispatchMode):
+class Count(torch.utils._python_dispatch.TorchDispatchMode):
     n = 0
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
@@ -48,15 +47,22 @@ def inputs_of(model, n):
         return texts[0], torch.arange(n)[None], *texts[1:]
 
 
+def n_ops(model, n):
+    """How many a text of n tokens takes."""
+    with contextlib.suppress(Exception), Count() as count:  # what is wrong with it, the trace will say
+        _Numbers(model)(*inputs_of(model, n))
+    return count.n
+
+
 def loops_over_text(model):
     """Does its Python? Then a longer text takes more ops."""
-    counts = []
-    for n in (4, 8):
-        inputs = inputs_of(model, n)
-        with contextlib.suppress(Exception), _Count() as count:  # what is wrong with it, the trace will say
-            _Numbers(model)(*inputs)
-        counts.append(count.n)
-    return counts[1] - counts[0] >= 8
+    return n_ops(model, 8) - n_ops(model, 4) >= 8
+
+
+def longer_text(model):
+    """Of how many tokens a text is whose ops are others than those of the trace; 0: there is none."""
+    n = min(2 * text.ROWS + 1, text.most_of(model))
+    return n if n_ops(model, n) != n_ops(model, text.ROWS) else 0
 
 
 def exported(model, inputs):
@@ -77,17 +83,18 @@ def like_nothing(node):
 
 class Trace:
     """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's.
-    known: are functions whose name is known (hooks.py) what it says?"""
+    longer: a length at which the model takes other steps, which a proof has to see, or 0. known: are functions whose
+    name is known (hooks.py) what it says?"""
 
     def __init__(self, model, known=True):
         hooks.use(model)
         with torch.no_grad(), hooks.functions(model, known), hooks_methods.methods(model):
             text.choose(model, text.SHORT if loops_over_text(model) else text.USUAL)
+            self.longer = longer_text(model)
             inputs = inputs_of(model, text.ROWS)
             with hooks_loops.Loops():
                 program = exported(model, inputs)
-            program = program.run_decompositions({})
-            program = program.run_decompositions(smaller(program.graph))
+            program = program.run_decompositions(smaller())
         for node in reversed(program.graph.nodes):
             like_nothing(node)
             if node.op == "call_function" and name_of(node.target).startswith(("_assert", "sym_constrain")):
