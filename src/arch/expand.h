@@ -8,7 +8,7 @@ enum {
     MAX_STEPS = 1000000, /* expressions and statements */
     MAX_CALLS = 64,      /* depth of blocks and parameters */
     MAX_DEPTH = 512,     /* of expressions and statements within each other, over all calls */
-    MAX_VARIABLES = 48,  /* of a block */
+    MAX_VARIABLES = 96,  /* of a block */
     MAX_VALUES = 4096,   /* arguments being evaluated */
     MAX_LAYERS = 4096,
     MAX_STEM = 192, /* bytes of a tensor's name or of a key */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "text/tokenizer_hf.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -104,9 +105,13 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
         gguf_put_text(&c->values, "tokenizer.ggml.model", span_of("none"));
         return ANDIRON_OK;
     }
-    s = hf_read_json(c->folder->dir, "tokenizer.json", &c->root, error);
-    if (!s)
-        s = tokenizer_hf_say(c->model->tokenizer, c->root, table ? table->dims[1] : 0, &c->arena, &said, error);
+    const uint64_t n = table ? table->dims[1] : 0;
+    s = hf_read_vocabulary(c->folder, n, &c->root, &said, error);
+    if (!s && c->root)
+        s = tokenizer_hf_say(c->model->tokenizer, c->root, n, &c->arena, &said, error);
+    else if (!s && n && said.n_tokens > n)
+        s = error_set(error, ANDIRON_E_FORMAT, "%s: the tokenizer has %zu tokens, the model rows for %" PRIu64,
+                      gguf_path(c->file), said.n_tokens, n);
     return s ? s : put_tokens(c, &said, error);
 }
 
@@ -230,7 +235,7 @@ andiron_status convert_model(const char *from, const char *path, const andiron_c
         *options->n_files = c.n_files;
     convert_abandon_files(&c);
     if (!s && !opened_as && c.folder && !c.model->tokenizer)
-        log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer.json, so the file takes token ids only", from);
+        log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer, so the file takes token ids only", from);
     close_all(&c);
     return s;
 }

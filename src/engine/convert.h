@@ -26,10 +26,10 @@ struct conversion {
     struct pool *pool; /* while weights are written */
     struct arena arena;
     andiron_model *model;
-    const struct hf_model *folder; /* NULL: it is a GGUF file already */
-    const struct gguf *file;       /* the folder seen as one, or that */
-    enum convert_use *uses;        /* [tensors] */
-    json_t *root;                  /* tokenizer.json */
+    struct hf_model *folder; /* NULL: it is a GGUF file already */
+    const struct gguf *file; /* the folder seen as one, or that */
+    enum convert_use *uses;  /* [tensors] */
+    json_t *root;            /* tokenizer.json */
     const struct convert_type *type;
     struct kernels kernels;
     struct gguf_values values;

@@ -99,8 +99,7 @@ static void pack_chunk(void *context, size_t phase, uint32_t chunk, int thread)
     float *numbers = rows->numbers + (size_t)thread * rows->width;
     (void)phase;
     for (uint64_t r = (uint64_t)chunk * CHUNK_ROWS; r < rows->n_batch && r < (chunk + 1ull) * CHUNK_ROWS; r++) {
-        const char *from = (const char *)rows->from->data +
-                           convert_row_of(rows->order, rows->first + r) * rows->from_bytes;
+        const char *from = gguf_row(rows->from, convert_row_of(rows->order, rows->first + r), rows->from_bytes);
         char *to = rows->packed + r * rows->to_bytes;
         if (rows->from->type == rows->to->type) {
             memcpy(to, from, rows->to_bytes);

@@ -78,7 +78,7 @@ andiron_status model_list_weights(struct arena *arena, const struct gguf *file, 
         const struct gguf_tensor *t = gguf_tensor_at(file, i);
         const struct type_info *type = type_info(t->type);
         struct weight *w = &(*weights)[i];
-        *w = (struct weight){.type = t->type, .n_dims = t->n_dims, .data = t->data};
+        *w = (struct weight){.type = t->type, .n_dims = t->n_dims, .data = t->data, .parts = t->parts};
         memcpy(w->dims, t->dims, sizeof w->dims);
         if (type)
             w->row_bytes = t->dims[0] / type->block_items * type->block_bytes;

@@ -17,12 +17,12 @@ struct hf_packing {
     uint64_t group;       /* GPTQ, AWQ: columns that share a scale; 0: all */
     bool less_one;        /* GPTQ: zeros are stored less 1 */
     const json_t *groups; /* compressed-tensors: config_groups */
-    void *room;           /* where an expert is unpacked, before it comes to the others */
+    void *room;           /* where what is passing is unpacked */
     uint64_t n_room;
     struct pool *pool; /* while weights are unpacked */
 };
 
-enum { HF_NAME_BYTES = 256, HF_NO_TYPE = UINT32_MAX };
+enum { HF_NAME_BYTES = 256, HF_NO_TYPE = UINT32_MAX, HF_TYPE_OF_SIBLINGS = UINT32_MAX - 1, HF_DENSE_PARTS = 2 };
 
 struct hf_model {
     struct arena arena; /* names, vectors, unpacked weights */
@@ -33,6 +33,7 @@ struct hf_model {
     const char *architecture; /* its name */
     struct span act;          /* the activation's name here; empty: the definition's own */
     struct buffer header;     /* metadata as a GGUF file has it */
+    struct buffer keys;       /* those that are put, each with a zero behind it */
     uint64_t n_values;
     bool full; /* the header is not whole: no memory */
     struct gguf_tensor *tensors;
@@ -41,6 +42,8 @@ struct hf_model {
     bool tied;               /* the head of scores is the table of tokens */
     uint64_t n_experts_said; /* by config.json */
     struct hf_packing packing;
+    struct safetensors *dense[HF_DENSE_PARTS]; /* of sentence-transformers */
+    size_t n_dense;
     uint32_t *n_experts; /* [capacity] so far brought together in that tensor; 0: it is another */
 };
 
@@ -48,6 +51,7 @@ enum { HF_LAYERS_MAX = 4096 };
 /* Metadata as a GGUF file has it; put_key begins a value. Keys are the architecture's, or general.x, tokenizer.x. */
 void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type);
 void hf_put_number(struct hf_model *m, uint64_t x, size_t n_bytes);
+bool hf_is_put(const struct hf_model *m, const char *key);
 void hf_put_u32(struct hf_model *m, const char *key, uint64_t x);
 void hf_put_f64(struct hf_model *m, const char *key, double x);
 /* Begin a list of n; its items follow. */
@@ -80,6 +84,12 @@ andiron_status hf_take_whole(struct hf_model *m, const char *name, const struct 
                              andiron_error *error);
 /* A number of a tensor of I64 or I32. */
 int64_t hf_whole(const struct gguf_tensor *t, size_t i);
+/* The pooling of a text's rows, and Dense parts (hf_sentence.c). */
+andiron_status hf_put_sentence(struct hf_model *m, andiron_error *error);
+/* The folder's tokenizer (hf_tokenizer.c): *root is tokenizer.json, or made of vocab.json; else *out, where n_tokens is
+ * not 0, has what tokenizer_open takes, at least n_tokens, the last of which are unused. */
+andiron_status hf_read_vocabulary(struct hf_model *m, size_t n_tokens, json_t **root, struct tokenizer_source *out,
+                                  andiron_error *error);
 /* ---- hf_ngrams.c ---- */
 
 /* Is it a part of a table of n-grams? */
@@ -103,6 +113,9 @@ struct gguf_tensor *hf_add_tensor(struct hf_model *m, const char *name);
 float hf_number(const struct gguf_tensor *t, size_t i);
 /* The name here of a tensor of the folder that is a matrix of its own, its rows as they stand. False: it is none. */
 bool hf_matrix_here(struct hf_model *m, struct span name, char out[HF_NAME_BYTES]);
+/* A vector, as F32, or a matrix that stays where it is mapped, by its name here. */
+andiron_status hf_take_plain(struct hf_model *m, const char *name, const struct safetensors_tensor *from,
+                             andiron_error *error);
 /* All tensors of the folder by their names here, or an error that names what is not known, or missing. */
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error);
 /* A vector of n numbers for the caller to fill. NULL: no memory. */
@@ -122,7 +135,7 @@ andiron_status hf_packed_look(const struct hf_model *m, const struct safetensors
                               struct safetensors_tensor *as, char name[HF_NAME_BYTES], andiron_error *error);
 /* Unpack what hf_packed_look gave; a plain tensor stays. The data live as long as the model, or, of what is passing (it
  * will be copied to where it belongs), until the next passing one. type: HF_NO_TYPE, or one that the caller wants:
- * TYPE_F32, or that of the experts before this one. The first expert gets a type that holds all of its siblings. */
+ * TYPE_F32, that of the experts before this one, or of the first expert one that holds all of its siblings. */
 andiron_status hf_packed_fill(struct hf_model *m, const struct safetensors_tensor *from, struct safetensors_tensor *as,
                               bool passing, uint32_t type, andiron_error *error);
 

@@ -30,16 +30,15 @@ static void put_reals(struct hf_model *m, const char *key, const json_t *list)
     }
 }
 
-static bool put_one_list(struct hf_model *m, const char *path, const char *by, const char *key)
+static void put_one_list(struct hf_model *m, const char *path, const char *by, const char *key)
 {
     const json_t *list = json_at(m->config, path);
     if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > HF_LAYERS_MAX)
-        return false;
+        return;
     if (by[0])
         hf_put_list(m, key, list, by);
     else
         put_reals(m, key, list);
-    return true;
 }
 
 /* A count, by one number or the product or sum of two. */
@@ -74,36 +73,38 @@ static enum gguf_value_type type_of(const struct arch_line *line)
                                       : GGUF_U32;
 }
 
-/* What config.json says under its key here; *done: it says it. */
-static andiron_status put_one(struct hf_model *m, const struct arch_line *line, bool *done, andiron_error *error)
+/* What config.json says under its key here, if it does. */
+static andiron_status put_one(struct hf_model *m, const struct arch_line *line, const char *key, andiron_error *error)
 {
-    char path[HF_NAME_BYTES], by[HF_NAME_BYTES], key[HF_NAME_BYTES];
+    char path[HF_NAME_BYTES], by[HF_NAME_BYTES];
     const json_t *value = NULL, *factor = NULL;
     const enum gguf_value_type type = type_of(line);
-    *done = false;
-    if (!hf_copy(path, line->from) || !hf_copy(by, line->by) || !hf_copy(key, line->to))
+    if (!hf_copy(path, line->from) || !hf_copy(by, line->by))
         return ANDIRON_OK;
     if (line->words & ARCH_LIST) {
-        *done = put_one_list(m, path, by, key);
+        put_one_list(m, path, by, key);
         return ANDIRON_OK;
     }
     andiron_status s = hf_value(m, path, type, &value, error);
     if (!s && value && by[0])
         s = hf_value(m, by, type, &factor, error);
-    *done = !s && value && (!by[0] || factor);
-    if (*done && type == GGUF_U32)
+    if (s || !value || (by[0] && !factor))
+        return s;
+    if (type == GGUF_U32)
         return put_whole(m, key, value, factor, line->words & ARCH_SUM, error);
-    if (*done)
-        put_value(m, key, value);
-    return s;
+    put_value(m, key, value);
+    return ANDIRON_OK;
 }
 
-/* Did one of the first n lines give this key? */
-static bool given(const struct hf_model *m, const bool *done, size_t n, struct span key)
+bool hf_is_put(const struct hf_model *m, const char *key)
 {
-    for (size_t i = 0; i < n; i++)
-        if (done[i] && span_same(m->folder.lines[i]->to, key))
+    const size_t n = strlen(key);
+    const char *rest = m->keys.data, *end = rest + m->keys.n;
+    for (size_t length; rest < end; rest += length + 1) {
+        length = strlen(rest);
+        if (length == n && !memcmp(rest, key, n))
             return true;
+    }
     return false;
 }
 
@@ -118,42 +119,31 @@ bool hf_said(const struct hf_model *m, const char *key, double *out)
     return false;
 }
 
-static void put_said(struct hf_model *m, const struct arch_line *line)
+static void put_said(struct hf_model *m, const struct arch_line *line, const char *key)
 {
-    char key[HF_NAME_BYTES];
-    if (!hf_copy(key, line->to))
-        return;
     if (line->words & ARCH_REAL)
         hf_put_f64(m, key, line->number);
     else
         hf_put_u32(m, key, (uint64_t)line->number);
 }
 
-/* Is it for put_windows, put_derived, or put_heads? */
-static bool said_otherwise(const struct hf_model *m, struct span key)
-{
-    const bool two = m->folder.words & ARCH_TWO_HEAD_SIZES;
-    return (span_is(key, "attention.sliding_window_pattern") && json_at(m->config, "layer_types")) ||
-           ((two || (m->folder.words & ARCH_KEYS_BY_WORDS)) && span_is(key, "attention.head_count_kv")) ||
-           (two && (span_is(key, "attention.key_length") || span_is(key, "attention.value_length")));
-}
-
-/* Of lines with one key the first that config.json has; then what the definition says where it has none. */
+/* Of lines with one key the first that config.json has; then what the definition says where it has none. What was put
+ * before holds. Layers that config.json does not count are counted by their tensors. */
 andiron_status hf_put_keys(struct hf_model *m, andiron_error *error)
 {
-    const size_t n = m->folder.n;
-    bool *done = arena_alloc(&m->arena, n, sizeof *done);
-    andiron_status s = done ? ANDIRON_OK : error_memory(error, n, "a list of keys");
+    char key[HF_NAME_BYTES];
+    const struct arch_line *line;
+    andiron_status s = ANDIRON_OK;
     for (int said = 0; said < 2; said++)
-        for (size_t i = 0; i < n && !s; i++) {
-            const struct arch_line *line = m->folder.lines[i];
-            if (line->verb != ARCH_CONFIG || (line->from.n == 0) != said || given(m, done, said ? n : i, line->to) ||
-                said_otherwise(m, line->to))
+        for (size_t at = 0; !s && (line = hf_next_line(m, ARCH_CONFIG, &at));) {
+            if ((line->from.n == 0) != said || !hf_copy(key, line->to) || hf_is_put(m, key))
                 continue;
-            if (!said)
-                s = put_one(m, line, &done[i], error);
-            else if ((done[i] = !span_is(line->to, "rope.freq_base") && !span_is(line->to, "expert_gating_func")))
-                put_said(m, line); /* the others are asked for elsewhere */
+            if (said)
+                put_said(m, line, key);
+            else
+                s = put_one(m, line, key, error);
         }
+    if (!s && m->n_layers && !hf_is_put(m, "block_count"))
+        hf_put_u32(m, "block_count", m->n_layers);
     return s;
 }

@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/hf_internal.h"
-#include "text/tokenizer_hf.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +28,7 @@ void hf_put_key(struct hf_model *m, const char *key, enum gguf_value_type type)
     bool whole = !strncmp(key, "general.", 8) || !strncmp(key, "tokenizer.", 10);
     snprintf(full, sizeof full, "%s%s%s", whole ? "" : m->architecture, whole ? "" : ".", key);
     put_text(m, span_of(full));
+    m->full = m->full || !buffer_add(&m->keys, key, strlen(key) + 1);
     hf_put_number(m, type, 4);
     m->n_values++;
 }
@@ -109,25 +109,12 @@ static andiron_status find_act(struct hf_model *m, andiron_error *error)
                      hf_path(m->dir), (int)(act.n < 80 ? act.n : 80), act.p);
 }
 
-static bool says_layers(const struct hf_model *m)
-{
-    char path[HF_NAME_BYTES];
-    const struct arch_line *line;
-    uint64_t n;
-    for (size_t at = 0; (line = hf_next_line(m, ARCH_CONFIG, &at));)
-        if (span_is(line->to, "block_count") && hf_copy(path, line->from) && json_at_u64(m->config, path, &n))
-            return true;
-    return false;
-}
-
 /* What config.json says in other words. */
 static void put_derived(struct hf_model *m)
 {
     uint64_t n, n_kv;
     if ((m->folder.words & ARCH_KEYS_BY_WORDS) && hf_heads(m, &n, &n_kv))
         hf_put_u32(m, "attention.head_count_kv", n_kv);
-    if (m->n_layers && !says_layers(m))
-        hf_put_u32(m, "block_count", m->n_layers);
     if (m->act.n)
         hf_put_string(m, "activation", m->act);
 }
@@ -254,43 +241,6 @@ static void put_layers(struct hf_model *m)
 
 /* ---- the whole ---- */
 
-/* A matrix that sentence-transformers multiply a text's vector with, in a file of its own. */
-static andiron_status refuse_dense(const struct hf_model *m, andiron_error *error)
-{
-    json_t *modules = NULL;
-    andiron_status s = hf_read_json(m->dir, "modules.json", &modules, error);
-    for (size_t i = 0; i < json_array_size(modules) && !s; i++) {
-        const char *type = json_string_value(json_object_get(json_array_get(modules, i), "type"));
-        if (type && strstr(type, ".Dense"))
-            s = error_set(error, ANDIRON_E_SUPPORT,
-                          "%s: modules.json: a Dense part behind the pooling is not covered; import the folder "
-                          "(docs/import.md), or remove it from modules.json",
-                          hf_path(m->dir));
-    }
-    json_decref(modules);
-    return s;
-}
-
-/* How sentence-transformers make one vector of a text's rows. */
-static andiron_status put_pooling(struct hf_model *m, andiron_error *error)
-{
-    static const char *const modes[] = {NULL, "pooling_mode_mean_tokens", "pooling_mode_cls_token",
-                                        "pooling_mode_lasttoken"};
-    json_t *config = NULL;
-    double said;
-    andiron_status s = hf_said(m, "pooling_type", &said)
-                           ? ANDIRON_OK
-                           : hf_read_json(m->dir, "1_Pooling/config.json", &config, error);
-    bool is = false;
-    for (uint32_t i = 1; config && i < 4 && !is; i++)
-        if (json_at_bool(config, modes[i], &is) && is)
-            hf_put_u32(m, "pooling_type", i);
-    if (config && !is)
-        s = hf_wrong(m, "expected 1_Pooling/config.json to ask for the mean, the first token or the last", error);
-    json_decref(config);
-    return s;
-}
-
 static andiron_status put_template(struct hf_model *m, andiron_error *error)
 {
     struct buffer text;
@@ -312,6 +262,10 @@ static andiron_status put_template(struct hf_model *m, andiron_error *error)
 
 static andiron_status put_all(struct hf_model *m, andiron_error *error)
 {
+    static andiron_status (*const steps[])(struct hf_model *, andiron_error *) = {
+        hf_put_heads, put_groups,  put_gating,   put_ratios,      hf_put_ngrams,
+        hf_put_rope,  hf_put_keys, put_template, hf_put_sentence,
+    };
     const char *slash = strrchr(hf_path(m->dir), '/');
     put(m, "GGUF\3\0\0", 8);
     hf_put_number(m, 0, 8); /* tensors stand elsewhere */
@@ -320,27 +274,11 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     hf_put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_layers(m);
     put_derived(m);
-    andiron_status s = hf_put_keys(m, error);
-    if (!s)
-        s = hf_put_heads(m, error);
-    if (!s)
-        s = put_groups(m, error);
-    if (!s)
-        s = put_gating(m, error);
-    if (!s)
-        s = put_ratios(m, error);
-    if (!s)
-        s = hf_put_ngrams(m, error);
-    if (!s)
-        s = hf_put_rope(m, error);
-    if (!s)
-        s = put_template(m, error);
-    if (!s)
-        s = put_pooling(m, error);
-    if (!s)
-        s = refuse_dense(m, error);
-    if (s)
-        return s;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const andiron_status s = steps[i](m, error);
+        if (s)
+            return s;
+    }
     if (m->full)
         return error_memory(error, m->header.n, "a model's metadata");
     memcpy(m->header.data + 16, &m->n_values, 8);
@@ -355,6 +293,7 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, const andi
         return error_memory(error, sizeof *m, "a model");
     arena_init(&m->arena, memory_available_bytes());
     buffer_init(&m->header, HEADER_MAX);
+    buffer_init(&m->keys, HEADER_MAX);
     andiron_status s = hf_dir_open(&m->dir, path, with_weights, error);
     if (!s)
         s = hf_find_folder(m, options, error);
@@ -380,9 +319,12 @@ void hf_model_close(struct hf_model *m)
 {
     if (!m)
         return;
+    for (size_t i = 0; i < m->n_dense; i++)
+        safetensors_close(m->dense[i]);
     hf_dir_close(m->dir);
     arch_close(m->arch);
     buffer_reset(&m->header);
+    buffer_reset(&m->keys);
     arena_reset(&m->arena);
     alloc_free(m);
 }
@@ -399,21 +341,4 @@ struct span hf_model_mapping(const struct hf_model *m, size_t i)
 {
     const struct safetensors *shard = hf_shard_at(m->dir, i);
     return shard ? safetensors_mapping(shard) : (struct span){0};
-}
-
-andiron_status hf_model_tokenizer(const struct hf_model *m, struct tokenizer **out, andiron_error *error)
-{
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                        "generation_config.json"};
-    json_t *read[4] = {0};
-    andiron_status s = ANDIRON_OK;
-    *out = NULL;
-    for (size_t i = 0; i < 4 && !s; i++)
-        s = hf_read_json(m->dir, names[i], &read[i], error);
-    if (!s && read[0])
-        s = tokenizer_hf_open(out, &(struct tokenizer_hf_source){read[0], read[1], read[2], read[3], hf_config(m->dir)},
-                              error);
-    for (size_t i = 0; i < 4; i++)
-        json_decref(read[i]);
-    return s;
 }

@@ -16,7 +16,7 @@ const char *hf_model_architecture(const struct hf_model *m);
 andiron_status hf_model_file(struct hf_model *m, struct gguf **out, andiron_error *error); /* owned by the caller */
 /* The i-th of its files of weights as it is mapped; empty beyond the last. */
 struct span hf_model_mapping(const struct hf_model *m, size_t i);
-/* *out NULL: the folder has no tokenizer.json. */
-andiron_status hf_model_tokenizer(const struct hf_model *m, struct tokenizer **out, andiron_error *error);
+/* *out NULL: the folder has no tokenizer. Close it before the model, which holds its texts. */
+andiron_status hf_model_tokenizer(struct hf_model *m, struct tokenizer **out, andiron_error *error);
 
 #endif

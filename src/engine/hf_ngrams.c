@@ -74,7 +74,12 @@ static andiron_status table_of(struct hf_model *m, const struct gguf_tensor *par
     struct gguf_tensor *to = *out = data ? hf_add_tensor(m, table_name) : NULL;
     if (!to)
         return error_memory(error, bytes, "a table of n-grams");
-    *to = (struct gguf_tensor){to->name, part->type, 2, {part->dims[0], rows, 1, 1}, data, bytes};
+    *to = (struct gguf_tensor){.name = to->name,
+                               .type = part->type,
+                               .n_dims = 2,
+                               .dims = {part->dims[0], rows, 1, 1},
+                               .data = data,
+                               .n_bytes = bytes};
     return ANDIRON_OK;
 }
 

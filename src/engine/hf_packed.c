@@ -294,7 +294,11 @@ andiron_status hf_packed_look(const struct hf_model *m, const struct safetensors
     split(from->tensor.name, &stem, &last);
     snprintf(name, HF_NAME_BYTES, "%.*s.weight", (int)stem.n, stem.p);
     const enum weight_type type = packed_type(&p);
-    as->tensor = (struct gguf_tensor){span_of(name), type, 2, {p.columns, p.rows, 1, 1}, NULL, packed_bytes(&p, type)};
+    as->tensor = (struct gguf_tensor){.name = span_of(name),
+                                      .type = type,
+                                      .n_dims = 2,
+                                      .dims = {p.columns, p.rows, 1, 1},
+                                      .n_bytes = packed_bytes(&p, type)};
     as->aligned = true;
     return ANDIRON_OK;
 }
@@ -347,7 +351,7 @@ andiron_status hf_packed_fill(struct hf_model *m, const struct safetensors_tenso
     if (s || !p.layout)
         return s;
     struct gguf_tensor *t = &as->tensor;
-    if (passing && type == HF_NO_TYPE)
+    if (type == HF_TYPE_OF_SIBLINGS)
         s = widen(m, from->tensor.name, &t->type, error);
     else if (type != HF_NO_TYPE && wider(t->type, type) == type)
         t->type = type;

@@ -168,7 +168,11 @@ andiron_status hf_take_whole(struct hf_model *m, const char *name, const struct 
                              hf_path(m->dir), (int)(from->name.n < 120 ? from->name.n : 120), from->name.p, x);
         data[i] = (int32_t)x;
     }
-    *to = (struct gguf_tensor){to->name, TYPE_I32,        from->n_dims, {from->dims[0], from->dims[1], 1, 1},
-                               data,     n * sizeof *data};
+    *to = (struct gguf_tensor){.name = to->name,
+                               .type = TYPE_I32,
+                               .n_dims = from->n_dims,
+                               .dims = {from->dims[0], from->dims[1], 1, 1},
+                               .data = data,
+                               .n_bytes = n * sizeof *data};
     return ANDIRON_OK;
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXTRA = 3 }; /* tensors that may be added */
+enum { EXTRA = 3 + 2 * HF_DENSE_PARTS }; /* tensors that may be added */
 
 static bool drop_prefix(struct span *s, const char *prefix)
 {
@@ -113,6 +113,8 @@ static bool guesses(const struct hf_model *m, uint32_t layer)
 static const char *drop_part(const struct hf_model *m, struct span *name)
 {
     static const char *const parts[] = {"encoder.", "decoder."};
+    if (m->folder.words & ARCH_SOURCE)
+        drop_prefix(name, "model.");
     for (size_t i = 0; i < 2; i++)
         if ((m->folder.words & ARCH_SOURCE) && drop_prefix(name, parts[i]))
             return parts[i];
@@ -171,7 +173,12 @@ float *hf_add_vector(struct hf_model *m, const char *name, size_t n)
     struct gguf_tensor *t = data ? hf_add_tensor(m, name) : NULL;
     if (!t)
         return NULL;
-    *t = (struct gguf_tensor){t->name, TYPE_F32, 1, {n, 1, 1, 1}, data, n * sizeof *data};
+    *t = (struct gguf_tensor){.name = t->name,
+                              .type = TYPE_F32,
+                              .n_dims = 1,
+                              .dims = {n, 1, 1, 1},
+                              .data = data,
+                              .n_bytes = n * sizeof *data};
     return data;
 }
 
@@ -200,7 +207,8 @@ static andiron_status take_vector(struct hf_model *m, const char *name, const st
     return ANDIRON_OK;
 }
 
-/* The tensor that brings together the experts whose first part is `from`. */
+/* The tensor of all experts, whose first part is `from`: matrices of layers stay where they are, others come together.
+ */
 static andiron_status begin_experts(struct hf_model *m, const char *name, const struct gguf_tensor *from, uint64_t n,
                                     andiron_error *error)
 {
@@ -208,17 +216,21 @@ static andiron_status begin_experts(struct hf_model *m, const char *name, const 
         return error_set(error, ANDIRON_E_FORMAT,
                          "%s: config.json says that there are %" PRIu64 " experts, but the folder has only %zu tensors",
                          hf_path(m->dir), n, hf_n_tensors(m->dir));
+    const bool apart = from->n_dims == 2 && strstr(name, "blk."); /* what no op but `experts` reads */
     struct gguf_tensor *to = hf_add_tensor(m, name);
     uint64_t bytes = 0;
-    void *data = to && checked_mul(from->n_bytes, n, &bytes) ? arena_alloc(&m->arena, bytes, 1) : NULL;
-    if (!data)
+    const bool fits = to && checked_mul(from->n_bytes, n, &bytes);
+    void *room = fits ? arena_alloc(&m->arena, n, apart ? sizeof(void *) : from->n_bytes) : NULL;
+    if (!room)
         return error_memory(error, bytes, "the experts of a model");
-    *to = (struct gguf_tensor){to->name, from->type, 3, {from->dims[0], from->dims[1], n, 1}, data, bytes};
-    if (from->n_dims == 1) {
-        to->n_dims = 2;
-        to->dims[1] = n;
-        to->dims[2] = 1;
-    }
+    *to = (struct gguf_tensor){.name = to->name,
+                               .type = from->type,
+                               .n_dims = from->n_dims + 1,
+                               .n_bytes = bytes,
+                               .dims = {from->dims[0], from->dims[1], 1, 1}};
+    to->dims[from->n_dims] = n;
+    to->parts = apart ? room : NULL;
+    to->data = apart ? NULL : room;
     return ANDIRON_OK;
 }
 
@@ -244,6 +256,30 @@ static uint64_t n_parts(struct hf_model *m, const char *name, uint32_t *n_dims)
     return !of_heads ? m->n_experts_said : !hf_heads(m, &n, &n_kv) ? 0 : of_q ? n : n_kv;
 }
 
+static andiron_status wrong_part(const struct hf_model *m, struct span name, const char *why, andiron_error *error)
+{
+    return error_set(error, ANDIRON_E_FORMAT, "%s: the tensor \"%.*s\" %s", hf_path(m->dir),
+                     (int)(name.n < 120 ? name.n : 120), name.p, why);
+}
+
+/* Part number `expert` of the tensor number `at` is t. */
+static andiron_status put_part(struct hf_model *m, size_t at, uint32_t expert, const struct gguf_tensor *t,
+                               andiron_error *error)
+{
+    const struct gguf_tensor *to = &m->tensors[at];
+    const void **part = to->parts ? (const void **)(uintptr_t)&to->parts[expert] : NULL;
+    if (to->type != t->type || to->dims[0] != t->dims[0] || (t->n_dims == 2 && to->dims[1] != t->dims[1]))
+        return wrong_part(m, t->name, "differs from other parts' in type or shape", error);
+    if (part && *part)
+        return wrong_part(m, t->name, "stands there twice", error);
+    if (part)
+        *part = t->data;
+    else
+        memcpy((char *)(uintptr_t)to->data + expert * t->n_bytes, t->data, t->n_bytes);
+    m->n_experts[at]++;
+    return ANDIRON_OK;
+}
+
 static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t expert,
                                   const struct safetensors_tensor *from, andiron_error *error)
 {
@@ -255,24 +291,16 @@ static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t
     while (at > 0 && !span_same(m->tensors[at - 1].name, wanted))
         at--;
     andiron_status s = ANDIRON_OK;
+    char why[120];
+    snprintf(why, sizeof why, "is no %s, or not one of the %" PRIu64 " that config.json says there are",
+             n_dims == 2 ? "matrix" : "vector", n);
     if (expert >= n || t->n_dims != n_dims)
-        return error_set(
-            error, ANDIRON_E_FORMAT,
-            "%s: the tensor \"%.*s\" is no %s, or not one of the %" PRIu64 " that config.json says there are",
-            hf_path(m->dir), (int)(t->name.n < 120 ? t->name.n : 120), t->name.p, n_dims == 2 ? "matrix" : "vector", n);
+        return wrong_part(m, t->name, why, error);
     if (at == 0) {
         s = begin_experts(m, name, t, n, error);
         at = m->n_tensors;
     }
-    if (s)
-        return s;
-    const struct gguf_tensor *to = &m->tensors[at - 1];
-    if (to->type != t->type || to->dims[0] != t->dims[0] || (n_dims == 2 && to->dims[1] != t->dims[1]))
-        return error_set(error, ANDIRON_E_FORMAT, "%s: the tensor \"%.*s\" differs from other parts' in type or shape",
-                         hf_path(m->dir), (int)(t->name.n < 120 ? t->name.n : 120), t->name.p);
-    memcpy((char *)(uintptr_t)to->data + expert * t->n_bytes, t->data, t->n_bytes);
-    m->n_experts[at - 1]++;
-    return ANDIRON_OK;
+    return s ? s : put_part(m, at - 1, expert, t, error);
 }
 
 static uint64_t parts_of(const struct gguf_tensor *t) { return t->n_dims == 2 ? t->dims[1] : t->dims[2]; }
@@ -312,12 +340,15 @@ static bool left_out(const struct hf_model *m, struct span name)
 /* The table of tokens under another of its names. */
 static bool is_copy(const struct hf_model *m, struct span name)
 {
-    static const char *const names[] = {"shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"};
+    static const char *const names[] = {"model.shared.weight", "model.encoder.embed_tokens.weight",
+                                        "model.decoder.embed_tokens.weight"};
+    const bool whole = drop_prefix(&name, "model.");
     bool before = false;
     for (size_t i = 0; i < 3; i++) {
-        if (span_is(name, names[i]))
+        const char *bare = names[i] + strlen("model.");
+        if (span_is(name, bare))
             return before && (m->folder.words & ARCH_SOURCE);
-        before = before || hf_find_tensor(m->dir, names[i]);
+        before = before || hf_find_tensor(m->dir, whole ? names[i] : bare);
     }
     return false;
 }
@@ -329,13 +360,45 @@ static uint32_t type_so_far(const struct hf_model *m, const char *name)
     for (size_t i = m->n_tensors; i > 0; i--)
         if (span_same(m->tensors[i - 1].name, wanted))
             return m->tensors[i - 1].type;
-    return HF_NO_TYPE;
+    return HF_TYPE_OF_SIBLINGS;
 }
 
 static bool runs_as_it_is(const struct safetensors_tensor *t)
 {
     const uint32_t type = t->tensor.type;
     return (type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16) && t->tensor.n_bytes > 0 && t->aligned;
+}
+
+static andiron_status check_runs(const struct hf_model *m, const struct safetensors_tensor *t, andiron_error *error)
+{
+    const struct span name = t->tensor.name;
+    if (runs_as_it_is(t))
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_SUPPORT,
+                     "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
+                     hf_path(m->dir), (int)(name.n < 120 ? name.n : 120), name.p,
+                     (int)(t->dtype.n < 40 ? t->dtype.n : 40), t->dtype.p);
+}
+
+static andiron_status take_mapped(struct hf_model *m, const char *name, const struct gguf_tensor *t,
+                                  andiron_error *error)
+{
+    if (t->n_dims == 1)
+        return take_vector(m, name, t, error);
+    struct gguf_tensor *to = hf_add_tensor(m, name);
+    if (!to)
+        return error_memory(error, strlen(name), "a tensor's name");
+    const struct span kept = to->name;
+    *to = *t;
+    to->name = kept;
+    return ANDIRON_OK;
+}
+
+andiron_status hf_take_plain(struct hf_model *m, const char *name, const struct safetensors_tensor *from,
+                             andiron_error *error)
+{
+    const andiron_status s = check_runs(m, from, error);
+    return s ? s : take_mapped(m, name, &from->tensor, error);
 }
 
 static andiron_status take_place(struct hf_model *m, const struct place *place, const struct safetensors_tensor *from,
@@ -346,15 +409,7 @@ static andiron_status take_place(struct hf_model *m, const struct place *place, 
         return take_expert(m, place->name, (uint32_t)place->part, from, error);
     if (place->how && !(t->n_dims == 1 && (place->how & ARCH_SQUEEZED))) /* a bias of what is squeezed */
         return hf_take_changed(m, place->name, place->how, t, error);
-    if (t->n_dims == 1)
-        return take_vector(m, place->name, t, error);
-    struct gguf_tensor *to = hf_add_tensor(m, place->name);
-    if (!to)
-        return error_memory(error, strlen(place->name), "a tensor's name");
-    const struct span kept = to->name;
-    *to = *t;
-    to->name = kept;
-    return ANDIRON_OK;
+    return take_mapped(m, place->name, t, error);
 }
 
 /* `from`: the tensor `source` of the folder as it would stand there unpacked. */
@@ -371,12 +426,11 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
         return ANDIRON_OK;
     if (place.how & ARCH_WHOLE_NUMBERS)
         return hf_take_whole(m, place.name, t, error);
-    if (t->data == source->tensor.data && !runs_as_it_is(from))
-        return error_set(error, ANDIRON_E_SUPPORT,
-                         "%s: the tensor \"%.*s\" holds %.*s; expected F32, F16 or BF16, at least one number, aligned",
-                         hf_path(m->dir), n, t->name.p, (int)(from->dtype.n < 40 ? from->dtype.n : 40), from->dtype.p);
+    andiron_status s = t->data == source->tensor.data ? check_runs(m, from, error) : ANDIRON_OK;
+    if (s)
+        return s;
     const uint32_t type = place.part >= 0 ? type_so_far(m, place.name) : place.how ? (uint32_t)TYPE_F32 : HF_NO_TYPE;
-    const andiron_status s = hf_packed_fill(m, source, from, place.part >= 0 || place.how, type, error);
+    s = hf_packed_fill(m, source, from, place.part < 0 && place.how, type, error);
     return s ? s : take_place(m, &place, from, error);
 }
 
@@ -474,11 +528,9 @@ static andiron_status check_table(const struct hf_model *m, andiron_error *error
 
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
 {
-    static const char *const counts[] = {"num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"};
     const size_t n = hf_n_tensors(m->dir);
     andiron_status s = ANDIRON_OK;
-    for (size_t i = 0; i < 4 && m->n_experts_said == 0; i++)
-        json_at_u64(m->config, counts[i], &m->n_experts_said);
+    m->n_experts_said = number_for(m, "expert_count");
     said_tied(m, &m->tied);
     m->capacity = n + EXTRA;
     m->tensors = arena_alloc(&m->arena, m->capacity, sizeof *m->tensors);

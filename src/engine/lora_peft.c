@@ -134,7 +134,12 @@ static andiron_status turn(struct peft *p, struct gguf_tensor *t, andiron_error 
         return error_memory(error, n * r * sizeof *data, "an adapter of a table");
     for (uint64_t i = 0; i < n * r; i++)
         data[i] = hf_number(&from, i % r * n + i / r);
-    *t = (struct gguf_tensor){t->name, TYPE_F32, 2, {r, n, 1, 1}, data, n * r * sizeof *data};
+    *t = (struct gguf_tensor){.name = t->name,
+                              .type = TYPE_F32,
+                              .n_dims = 2,
+                              .dims = {r, n, 1, 1},
+                              .data = data,
+                              .n_bytes = n * r * sizeof *data};
     return ANDIRON_OK;
 }
 

@@ -19,8 +19,12 @@ static bool holds_weights(const andiron_model *model, struct span bytes)
     uint64_t held = 0;
     for (size_t i = 0; i < gguf_n_tensors(model->file); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(model->file, i);
-        if ((const char *)t->data >= bytes.p && (const char *)t->data < bytes.p + bytes.n)
-            held += t->n_bytes;
+        const uint64_t n = t->parts ? t->dims[2] : 1;
+        for (uint64_t j = 0; j < n; j++) {
+            const char *at = t->parts ? t->parts[j] : t->data;
+            if (at >= bytes.p && at < bytes.p + bytes.n)
+                held += t->n_bytes / n;
+        }
     }
     return held > bytes.n / 2;
 }

@@ -72,7 +72,11 @@ static andiron_status digest_of(uint64_t *out, const char *dir, const char *arch
     if (!folder)
         return error_set(error, ANDIRON_E_IO, "%s: the folder cannot be read: %s", dir, strerror(errno));
     snprintf(text, sizeof text, ANDIRON_VERSION " %d %s %s", CONVERT_VERSION, options->quant, whole);
-    *out = of_definition + hash_bytes(span_of(text)) + hash_file(dirfd(folder), "1_Pooling/config.json");
+    static const char *const behind[] = {"1_Pooling/config.json", "2_Dense/model.safetensors",
+                                         "3_Dense/model.safetensors"};
+    *out = of_definition + hash_bytes(span_of(text));
+    for (size_t i = 0; i < sizeof behind / sizeof *behind; i++)
+        *out += hash_file(dirfd(folder), behind[i]);
     for (struct dirent *d; (d = readdir(folder)) != NULL;)
         if (is_read(span_of(d->d_name)))
             *out += hash_file(dirfd(folder), d->d_name);

@@ -45,7 +45,17 @@ struct gguf_tensor {
     uint64_t dims[GGUF_MAX_DIMS]; /* dims[0] runs fastest; unused ones are 1 */
     const void *data;             /* in the mapping; NULL where the type's size is unknown */
     uint64_t n_bytes;             /* 0 where the type's size is unknown */
+    /* [dims[2]] where each matrix stands, instead of one behind the other at data, which then is NULL; NULL: at data.
+     * Only of folders' experts. */
+    const void *const *parts;
 };
+
+/* Row r of all matrices, each of dims[1] rows of so many bytes. */
+static inline const void *gguf_row(const struct gguf_tensor *t, uint64_t r, size_t row_bytes)
+{
+    const char *first = t->parts ? t->parts[r / t->dims[1]] : t->data;
+    return first + (t->parts ? r % t->dims[1] : r) * row_bytes;
+}
 
 /* `path` is a whole file or the first part of a split one (NAME-00001-of-0000N.gguf with split.count in its metadata);
  * all parts are opened and checked to belong together. Naming another part is an error that names the first. */

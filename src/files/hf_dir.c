@@ -85,9 +85,9 @@ andiron_status hf_read_json(const struct hf_dir *d, const char *name, json_t **o
     arena_init(&scratch, SIZE_MAX);
     *out = NULL;
     andiron_status status = map_file(d, name, &file, &found, &scratch, &path, error);
-    const struct json_limits *limits = strcmp(name, "tokenizer.json") && strcmp(name, "model.safetensors.index.json")
-                                           ? &json_config_limits
-                                           : &json_vocab_limits;
+    const bool large = !strcmp(name, "tokenizer.json") || !strcmp(name, "vocab.json") ||
+                       !strcmp(name, "model.safetensors.index.json");
+    const struct json_limits *limits = large ? &json_vocab_limits : &json_config_limits;
     if (!status && found)
         status = json_read(out, (struct span){file.data, file.n_bytes}, path, limits, error);
     mapped_close(&file);
@@ -274,8 +274,11 @@ static andiron_status no_weights(struct hf_dir *d, andiron_error *error)
     const char *torch = join(&d->arena, d->path, "pytorch_model.bin");
     const char *many = join(&d->arena, d->path, "pytorch_model.bin.index.json");
     bool pickled = (torch && exists(torch)) || (many && exists(many));
-    return error_set(error, ANDIRON_E_IO, "%s: the folder has neither model.safetensors nor its index%s", d->path,
-                     pickled ? "; pytorch_model.bin can run code and is not read: convert it to safetensors" : "");
+    return error_set(
+        error, ANDIRON_E_IO, "%s: the folder has neither model.safetensors nor its index%s", d->path,
+        pickled ? "; pytorch_model.bin can run code and is not read: import the folder (docs/import.md), or save it "
+                  "anew with Transformers, from_pretrained(DIR).save_pretrained(DIR) of its class"
+                : "");
 }
 
 static andiron_status open_weights(struct hf_dir *d, andiron_error *error)
@@ -337,6 +340,21 @@ void hf_dir_close(struct hf_dir *d)
     json_decref(d->config);
     arena_reset(&d->arena);
     alloc_free(d);
+}
+
+andiron_status hf_open_part(const struct hf_dir *d, const char *part, struct safetensors **out, andiron_error *error)
+{
+    struct arena scratch;
+    arena_init(&scratch, SIZE_MAX);
+    const char *folder = is_inside(part) ? join(&scratch, d->path, part) : NULL,
+               *path = folder ? join(&scratch, folder, "model.safetensors") : NULL;
+    andiron_status status = path ? safetensors_open(out, path, error)
+                            : !is_inside(part)
+                                ? error_set(error, ANDIRON_E_FORMAT,
+                                            "%s: \"%.100s\" is no name of a folder in this one", d->path, part)
+                                : error_memory(error, strlen(part), "a path");
+    arena_reset(&scratch);
+    return status;
 }
 
 const char *hf_path(const struct hf_dir *d) { return d->path; }

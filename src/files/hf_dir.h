@@ -30,6 +30,9 @@ size_t hf_n_tensors(const struct hf_dir *d);
 const struct safetensors_tensor *hf_tensor_at(const struct hf_dir *d, size_t i);           /* shards in turn */
 const struct safetensors_tensor *hf_find_tensor(const struct hf_dir *d, const char *name); /* NULL: absent */
 
+/* Weights of a part in a folder within this one ("2_Dense"). The caller owns *out: safetensors_close. */
+andiron_status hf_open_part(const struct hf_dir *d, const char *part, struct safetensors **out, andiron_error *error);
+
 /* An optional file of the folder: "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
  * "generation_config.json", "chat_template.jinja". Absent: ANDIRON_OK and *out NULL, or nothing added to *text (and
  * *found false). The caller owns *out: json_decref. */

@@ -23,6 +23,7 @@ struct weight {
     uint64_t dims[4];
     const void *data;
     size_t row_bytes;
+    const void *const *parts; /* [dims[2]] each matrix, where they do not stand one behind the other; NULL: at data */
 };
 
 /* Of one row's value: dims[0] runs fastest. Heads of attention: [head size, heads]. */

@@ -244,10 +244,11 @@ static void multiply_group(const struct run *r, const struct step *s, const stru
     struct gathered place;
     lay_out(scratch + aligned(mul_scratch_bytes(w->dims[0])), w->dims[0], &place);
     const size_t first = g->matrix * w->dims[1] + from;
+    const char *matrix = w->parts ? w->parts[g->matrix] : (const char *)w->data + g->matrix * w->dims[1] * w->row_bytes;
     struct mul m = {
         .y = place.y,
         .y_stride = to - from,
-        .w = (const char *)w->data + first * w->row_bytes,
+        .w = matrix + from * w->row_bytes,
         .row_bytes = w->row_bytes,
         .n_rows = to - from,
         .k = w->dims[0],

@@ -112,6 +112,8 @@ static andiron_status check_weight(const struct check *c, size_t i)
             c->error->status = ANDIRON_E_SUPPORT;
         return ANDIRON_E_SUPPORT;
     }
+    if (w->parts && c->node->op != OP_experts)
+        return rule_refuse_weight(c, w, "one tensor; matrices that stand apart are for experts");
     if (w->dims[0] % type->block_items)
         return rule_refuse_weight(c, w, "rows that are whole blocks of the tensor's type");
     return ANDIRON_OK;

@@ -57,7 +57,7 @@ static bool build(struct tokenizer *t, size_t n_bytes)
     p->n = 1;
     p->nodes[0].id = -1;
     for (size_t id = 0; id < t->source.n_tokens; id++)
-        if (hf_lookup(t, t->source.texts[id]) == (int32_t)id)
+        if ((int32_t)id != h->unknown && hf_lookup(t, t->source.texts[id]) == (int32_t)id)
             insert(t, p, t->source.texts[id], (int32_t)id);
     return true;
 }

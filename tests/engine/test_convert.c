@@ -52,6 +52,13 @@ static void take(const char *model, const char *tokenizer)
     copy(path, "config.json");
     snprintf(path, sizeof path, MODELS "/%s/model.safetensors", model);
     copy(path, "model.safetensors");
+    static const char *const more[] = {"modules.json", "1_Pooling", "2_Dense", "3_Dense"};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        unlink(in_folder(more[i]));
+        snprintf(path, sizeof path, MODELS "/%s/%s", model, more[i]);
+        if (access(path, F_OK) == 0)
+            assert_int_equal(symlink(path, in_folder(more[i])), 0);
+    }
     unlink(in_folder("tokenizer.json"));
     if (tokenizer) {
         snprintf(path, sizeof path, TOKENIZERS "/%s.json", tokenizer);

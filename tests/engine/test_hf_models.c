@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "engine/hf_internal.h"
 #include "rows.h"
 
 #define MODELS SOURCE_DIR "/tests/golden/hf_models"
@@ -30,7 +31,7 @@ static bool right(const char *type)
 static void logits_are_transformers(void **state)
 {
     (void)state;
-    golden_folder(MODELS, right, 122);
+    golden_folder(MODELS, right, 186);
 }
 
 /* ---- folders that are wrong ---- */
@@ -97,7 +98,7 @@ static void refused(const char *type, const char *file, const char *from, const 
 /* A matrix behind the pooling, and a pooling that is not known. */
 static void what_follows_the_rows_is_refused(void **state)
 {
-    static const char modules[] = "[{\"type\": \"sentence_transformers.models.Dense\"}]",
+    static const char modules[] = "[{\"type\": \"sentence_transformers.models.Dense\", \"path\": \"2_Dense\"}]",
                       pooling[] = "{\"pooling_mode_max_tokens\": true}";
     char folder[] = "/tmp/test_hf_XXXXXX", inner[64], path[512];
     (void)state;
@@ -119,7 +120,8 @@ static void what_follows_the_rows_is_refused(void **state)
             write_file(inner, "config.json", pooling, sizeof pooling - 1);
         }
         assert_int_equal(andiron_model_open(&model, folder, &small_steps, &e), ANDIRON_E_SUPPORT);
-        assert_non_null(strstr(e.text, with_pooling ? "the first token or the last" : "a Dense part"));
+        assert_non_null(strstr(e.text, with_pooling ? "the first token or the last"
+                                                    : "the Dense part 2_Dense with an activation after a mean"));
     }
     const char *const left[] = {
         "1_Pooling/config.json", "1_Pooling", "modules.json", "config.json", "model.safetensors", "tokenizer.json", ""};
@@ -127,6 +129,23 @@ static void what_follows_the_rows_is_refused(void **state)
         snprintf(path, sizeof path, "%s/%s", folder, left[i]);
         assert_int_equal(remove(path), 0);
     }
+}
+
+static void experts_stay_where_they_are_mapped(void **state)
+{
+    andiron_model *model = NULL;
+    (void)state;
+    assert_int_equal(andiron_model_open(&model, MODELS "/mixtral", &small_steps, NULL), ANDIRON_OK);
+    const struct gguf_tensor *t = gguf_find_tensor(model->file, "blk.1.ffn_up_exps.weight");
+    assert_true(t && t->parts && t->n_dims == 3 && t->dims[2] == 4);
+    for (unsigned i = 0; i < 4; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "model.layers.1.block_sparse_moe.experts.%u.w3.weight", i);
+        const struct safetensors_tensor *there = hf_find_tensor(model->hf->dir, name);
+        assert_non_null(there);
+        assert_ptr_equal(t->parts[i], there->tensor.data);
+    }
+    andiron_model_close(model);
 }
 
 static void wrong_folders_are_refused(void **state)
@@ -147,6 +166,8 @@ static void wrong_folders_are_refused(void **state)
     refused("llama", "config.json", "\"hidden_size\": 32", "\"hidden_size\":\"2\"",
             "expected hidden_size to be a whole number from 0 to 2^31 - 1, got a text");
     refused("llama", "config.json", "\"rope_theta\": 10000.0", "\"rope_theta\": false  ", "rope_theta to be a number");
+    refused("mixtral", "model.safetensors", "model.layers.0.block_sparse_moe.experts.1.w3.weight",
+            "model.decoder.layers.0.mlp.experts.0.up_proj.weight", "stands there twice");
     refused("mixtral", "config.json", "\"num_local_experts\": 4", "\"num_local_experts\":99",
             "99 experts, but the folder");
     refused("llama", "config.json", "\"num_attention_heads\": 4", "\"num_attention_heads\": 7", "7");
@@ -261,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_transformers),
+        cmocka_unit_test(experts_stay_where_they_are_mapped),
         cmocka_unit_test(wrong_folders_are_refused),
         cmocka_unit_test(what_follows_the_rows_is_refused),
         cmocka_unit_test(a_folder_without_a_tokenizer_takes_ids),

@@ -28,9 +28,9 @@ static uint64_t sum_of(const andiron_model *model, const struct gguf_tensor *t)
     uint64_t h = 0xcbf29ce484222325;
     float *x = malloc(n * sizeof *x);
     assert_non_null(x);
-    for (uint64_t at = 0; at < n; at += t->dims[0])
+    for (uint64_t r = 0; r < n / t->dims[0]; r++)
         kernels_dequantize(&model->kernels, t->type)(
-            x + at, (const char *)t->data + at / info->block_items * info->block_bytes, t->dims[0]);
+            x + r * t->dims[0], gguf_row(t, r, t->dims[0] / info->block_items * info->block_bytes), t->dims[0]);
     for (uint64_t i = 0; i < n; i++) {
         uint32_t word;
         memcpy(&word, &x[i], sizeof word);

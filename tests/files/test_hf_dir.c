@@ -95,7 +95,7 @@ static void one_file(void **state)
     assert_false(hf_is_dir(path_of("config.json")));
     refused("neither model.safetensors");
     save_text("pytorch_model.bin", "x");
-    refused("convert it");
+    refused("import the folder (docs/import.md), or save it anew");
     hf_dir_close(opened(false));
     save_shard("model.safetensors", "w", 'x');
     struct hf_dir *d = opened(true);

@@ -3,8 +3,9 @@
 
     make_hf_models.py [TYPE ...]
 
-Needs torch 2.13.0, transformers, tokenizers and safetensors. Every other type is stored as BF16; logits are always
-those of the stored weights computed in float32. golden.bin: u32 tokens, u32 vocabulary, i32 ids, f32 rows.
+Needs torch 2.13.0, transformers, sentence-transformers, tokenizers and safetensors. Every other type is stored as
+BF16; logits are always those of the stored weights computed in float32. golden.bin: u32 tokens, u32 vocabulary, i32
+ids, f32 rows.
 """
 import json
 import pathlib
@@ -12,6 +13,7 @@ import sys
 
 import numpy as np
 import torch
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 from tokenizers import Tokenizer, models
 from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM,
                           AutoModelForSequenceClassification, T5EncoderModel)
@@ -40,6 +42,10 @@ llama4_text phimoe falcon_h1 deepseek_v32 glm_moe_dsa minimax kimi_linear minima
 bitnet afmoe mimo_v2_flash granite_swa granitemoe_swa cohere2_moe cohere2_moe-sigmoid
 gemma3n_text gemma3_text-both qwen3-classes modernbert-mean bert-classes
 apertus1p5_text flex_olmo aria_text gpt_neo biogpt persimmon nanochat
+gemma3_text-dense bert-dense t5-encoder-dense
+hyperclovax sarvam_mla sarvam_moe axk1 codegen xglm openai-gpt ctrl gpt_neox_japanese
+megatron-bert xlm-roberta-xl roberta-prelayernorm albert
+bart mbart marian pegasus blenderbot m2m_100
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -60,6 +66,8 @@ SMALL = {
     "mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "moe_shared_expert_intermediate_size": 20,
     "dim": 32, "hidden_dim": 40, "embedding_size": 16, "local_attention": 6, "cls_token_id": 0, "sep_token_id": 0,
     "type_vocab_size": 2,
+    "attention_heads": 4, "dff": 40, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 40, "decoder_ffn_dim": 40, "decoder_vocab_size": 64,
     "d_kv": 8, "d_ff": 40, "num_layers": 2, "relative_attention_num_buckets": 8
 }
 MAMBAS = ["mamba", "attention", "mamba", "attention"]
@@ -97,6 +105,18 @@ MORE = {
     "deepseek_v3": {"head_dim": 4, "num_key_value_heads": 4},
     "glm4_moe_lite": {"head_dim": 4, "num_key_value_heads": 4},
     "youtu": {"head_dim": 4, "num_key_value_heads": 4},
+    "sarvam_mla": {"head_dim": 4, "num_key_value_heads": 4, "q_lora_rank": None, "n_group": 1},
+    "axk1": {"head_dim": 4, "num_key_value_heads": 4},
+    "sarvam_moe": {"n_group": 1},
+    "xglm": {"pad_token_id": 1},
+    "bart": {"pad_token_id": 1},
+    "mbart": {"pad_token_id": 1, "scale_embedding": True},
+    "marian": {"pad_token_id": 0},
+    "pegasus": {"pad_token_id": 0, "scale_embedding": True},
+    "blenderbot": {"pad_token_id": 0},
+    "m2m_100": {"pad_token_id": 1, "scale_embedding": True},
+    "hyperclovax": {"pad_token_id": 1},
+    "openai-gpt": {"pad_token_id": 1},
     "gemma4_text": {**GEMMA4, "num_hidden_layers": 4, "num_kv_shared_layers": 2, "final_logit_softcapping": 20.0,
                     "layer_types": ["sliding_attention", "full_attention"] * 2},
     "gemma4_text-experts": {**GEMMA4, "num_kv_shared_layers": 0, "enable_moe_block": True, "top_k_experts": 2,
@@ -168,6 +188,8 @@ MORE = {
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,
     "xlm-roberta-classes": {**ROBERTA, "num_labels": 3},
+    "xlm-roberta-xl": ROBERTA,
+    "roberta-prelayernorm": ROBERTA,
     "mpnet": {**ROBERTA, "relative_attention_num_buckets": 32},
     "nomic_bert": {"pad_token_id": 1},
     "jina_embeddings_v3": {"pad_token_id": 1},
@@ -177,6 +199,7 @@ MORE = {
     "modernbert-mean": {"num_labels": 3, "classifier_pooling": "mean"},
     "qwen3-classes": {"num_labels": 3, "pad_token_id": 1},
     "gemma3_text-both": {"use_bidirectional_attention": True},
+    "gemma3_text-dense": {"use_bidirectional_attention": True},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 5},
     "biogpt": {"pad_token_id": 1},
     "nanochat": {"pad_token_id": 1},
@@ -230,9 +253,13 @@ PARTS = {"gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "ministra
 SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "depth": 1,
              "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
              "num_position_embeddings": 16, "projection_intermediate_size": 16}
+# sentence-transformers': the pooling, and for each Dense part how many numbers it gives, its bias and its activation
+SENTENCE = {"gemma3_text-dense": ("mean", [(48, False, None), (24, False, None)]),
+            "bert-dense": ("cls", [(32, True, torch.nn.Tanh())]), "t5-encoder-dense": ("mean", [(24, True, None)])}
 SOURCE = 5  # an encoder-decoder reads so many of the tokens first
 ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "nomic_bert", "jina_embeddings_v3",
-            "eurobert", "gte", "mpnet", "gemma3_text-both"}
+            "eurobert", "gte", "mpnet", "gemma3_text-both", "gemma3_text-dense", "bert-dense",
+            "megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm", "albert"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
 UNSAID = {"qwen2_moe-windows": ["layer_types"]}
@@ -271,6 +298,8 @@ def parts_of(name):
 def fill(model, bf16):
     generator = torch.Generator().manual_seed(7)
     for name, p in sorted(model.named_parameters()):
+        if name in (getattr(model, "_keys_to_ignore_on_save", None) or ()):
+            continue  # the file will not have it
         spread = 0.2 if p.dim() == 1 else 1 / p.shape[-1] ** 0.5
         values = torch.randn(p.shape, generator=generator) * spread
         if p.dim() == 1 and "norm" in name and "bias" not in name:
@@ -285,7 +314,7 @@ def fill(model, bf16):
 
 
 def model_of(kind):
-    if kind == "t5-encoder":
+    if kind.startswith("t5-encoder"):
         return T5EncoderModel(config_of(kind))
     if kind in ENCODERS:  # their rows are the last hidden states
         return AutoModel.from_config(config_of(kind))
@@ -323,12 +352,37 @@ def rows_of(model):
         return out.logits if "logits" in out else out.last_hidden_state
 
 
+def sentence_of(kind, rows, folder):  # the text's vector
+    pooling, parts = SENTENCE[kind]
+    modules = [Pooling(rows.shape[-1], pooling)]
+    for n, bias, act in parts:
+        modules.append(Dense(modules[-1].get_embedding_dimension(), n, bias, act))
+        fill(modules[-1], False)
+    modules.append(Normalize())
+    features = {"token_embeddings": rows, "attention_mask": torch.ones(rows.shape[:2], dtype=torch.long)}
+    listed = []
+    for i, module in enumerate(modules, 1):
+        name = f"{i}_{type(module).__name__}"
+        listed.append({"idx": i, "name": str(i), "path": name,
+                       "type": f"{type(module).__module__}.{type(module).__name__}"})
+        if list(module.parameters()) or i == 1:
+            (folder / name).mkdir(exist_ok=True)
+            module.save(str(folder / name))
+        features = module(features)
+    (folder / "modules.json").write_text(json.dumps(listed, indent=2) + "\n")
+    return features["sentence_embedding"].detach()
+
+
 def make(kind, bf16):
     folder = OUT / kind
     model = model_of(kind).float().eval()
     fill(model, bf16)
-    logits = rows_of(model)[0].numpy().astype("<f4")
+    rows = rows_of(model)
     (model.bfloat16() if bf16 else model).save_pretrained(folder)
+    logits = rows[0].numpy()
+    if kind in SENTENCE:
+        logits = sentence_of(kind, rows, folder).numpy().repeat(len(TOKENS), 0)
+    logits = logits.astype("<f4")
     (folder / "generation_config.json").unlink(missing_ok=True)
     config = json.loads((folder / "config.json").read_text())
     said = {key: value for key, value in config.items() if key not in UNSAID.get(kind, ())}
@@ -337,7 +391,7 @@ def make(kind, bf16):
     vocabulary = {"<unk>": 0, **{f"w{i}": i for i in range(1, 64)}}
     Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")).save(str(folder / "tokenizer.json"))
     head = np.array(logits.shape, "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()
-    (folder / "golden.bin").write_bytes(head + logits.tobytes())
+    (folder / "golden.bin").write_bytes(head + (logits[:1] if kind in SENTENCE else logits).tobytes())
     print(kind, json.loads((folder / "config.json").read_text())["model_type"], float(np.abs(logits).max()))
 
 

@@ -1,5 +1,6 @@
 """andiron-import DIR OUT.gguf: a Transformers model as a GGUF file that carries its own definition."""
 import argparse
+import contextlib
 import copy
 import itertools
 import os
@@ -11,11 +12,12 @@ import huggingface_hub
 import torch
 import transformers
 
-from . import check, heads, shrink, weights, write
+from . import check, chunks, heads, shrink, weights, write
 from .imported import Imported
 from .values import Refused
 
 WHOLE = 150_000_000  # a model of at most so many parameters proves itself; a smaller one of its class all others
+SOME_LAYERS = 4  # of a small model that shows what its answer does not depend on
 
 
 def proven(model, imported, path, andiron):
@@ -31,11 +33,9 @@ def proven(model, imported, path, andiron):
         pathlib.Path(unproven).unlink(missing_ok=True)
 
 
-def proven_small(kind, config, imported, path, andiron):
+def proven_small(small, imported, path, andiron, free):
     """By a model of a smaller configuration, whose definition has the same steps."""
-    kinds = imported.emitter.kind_of_layer
-    small = shrink.model(kind, config, 1 + max(map(kinds.index, kinds), default=0))
-    traced = Imported(copy.deepcopy(small))
+    traced = Imported(copy.deepcopy(small), free)
     worst = proven(small, traced, path, andiron)
     for part, proved in itertools.zip_longest(imported.emitter.steps(), traced.emitter.steps(), fillvalue=[]):
         for step, other in itertools.zip_longest(part, proved, fillvalue=("nothing",)):
@@ -66,16 +66,41 @@ def folder_of(name, trust):
     return huggingface_hub.snapshot_download(name, allow_patterns=wanted)
 
 
+def runs(kind, config, directory, layers):
+    """A model to run: the one itself, or a small one of its class."""
+    config = copy.deepcopy(config)
+    if weights.n_parameters(kind, config) > WHOLE:
+        return shrink.model(kind, config, layers)
+    return heads.with_parts(weights.whole_model_of(kind, config, directory), directory)
+
+
+def told(kind, config, directory, path, andiron, free=()):
+    """(the traced model, the largest difference); config is left as it is."""
+    fake = weights.model_of(kind, copy.deepcopy(config), directory)
+    imported = Imported(heads.with_parts(fake, directory), free)
+    kinds = imported.emitter.kind_of_layer
+    model = runs(kind, config, directory, 1 + max(map(kinds.index, kinds), default=0))
+    if imported.n_parameters <= WHOLE:
+        return imported, proven(model, imported, path, andiron)
+    return imported, proven_small(model, imported, path, andiron, free)
+
+
+def told_in_any_way(kind, config, directory, path, andiron):
+    """As it is, or, where that is refused, by chunks of one row."""
+    try:
+        return told(kind, config, directory, path, andiron)
+    except Exception as e:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
+        free = chunks.free(runs(kind, config, directory, SOME_LAYERS))
+        with contextlib.suppress(Exception):
+            if free:
+                return told(kind, config, directory, path, andiron, free)
+        raise e
+
+
 def run(directory, path, kind="f16", andiron="andiron", trust=False):
     """Import, check, and only then write the file."""
     model_class, config = heads.class_of(directory, trust)
-    untraced = copy.deepcopy(config)
-    imported = Imported(heads.with_parts(weights.model_of(model_class, config, directory), directory))
-    if imported.n_parameters <= WHOLE:
-        whole = weights.whole_model_of(model_class, untraced, directory)
-        worst = proven(heads.with_parts(whole, directory), imported, path, andiron)
-    else:
-        worst = proven_small(model_class, untraced, imported, path, andiron)
+    imported, worst = told_in_any_way(model_class, config, directory, path, andiron)
     partial = f"{path}.partial"
     try:
         save(imported, partial, kind, directory, andiron)

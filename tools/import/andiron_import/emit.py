@@ -17,7 +17,7 @@ WIDTHS = (56, 100, 400)  # of what is written inside of another expression: the 
 LONGEST = 44  # characters of a tensor's name in its layer: whole names have at most 64
 TAKEN = re.compile("[xvw]\\d*|l|tokens|positions|none|n_ctx_train|embeds|if|else|for|in|return|and|or|not|arch|param|"
                    "block|graph|parent|with")  # variables and words of the language, which no tensor may be called
-MOST_LINES = 40  # the language has 48 variables a block
+MOST_LINES = 40  # that a block should have; the language has 96 variables
 
 
 def in_order(output):

@@ -13,6 +13,8 @@ from .values import TEXT, Const, Fill, Node, Refused, Rows, alike
 def _(t, x, dim, **_):
     if number_of(x) == 1 and t.shape[dim] == text.ROWS:  # places, counted from 1
         return Ids("positions", Rows(Node("numbers"), [[] for _ in t.shape]).expand(t.shape).dims, 1)
+    if t.shape[dim] == 1:
+        return x
     if not isinstance(x, Rows):
         raise Refused("a running sum of numbers that are no rows")
     dim %= len(t.shape)

@@ -16,7 +16,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from . import text
 
-NAME = "andiron"
+NAME, OF_SDPA = "andiron", "andiron_sdpa"
 _library = torch.library.Library(NAME, "DEF")
 
 
@@ -238,10 +238,10 @@ def growing(model):
 
 
 @contextlib.contextmanager
-def functions(model):
-    """For its time, the modeling files' functions of these names are the ones above, and frequencies stay."""
+def functions(model, known=True):
+    """For its time, the modeling files' functions of these names are the ones above, if known; frequencies stay."""
     files = {sys.modules[k.__module__] for kind in {type(m) for m in model.modules()} for k in kind.__mro__}
-    kept = [(f, name, getattr(f, name)) for f in files for name in FUNCTIONS if hasattr(f, name)]
+    kept = [(f, name, getattr(f, name)) for f in files for name in FUNCTIONS if known and hasattr(f, name)]
     ropes = growing(model)
     masks = {name: ALL_MASK_ATTENTION_FUNCTIONS[name] for name in ("eager", "sdpa")}
     try:
@@ -262,8 +262,15 @@ def functions(model):
             ALL_MASK_ATTENTION_FUNCTIONS.register(name, function)
 
 
+def attention_of_sdpa(*args, **more):
+    """Which has no sinks, whoever gives it some."""
+    return attention(*args, **{k: v for k, v in more.items() if k not in ("s_aux", "sinks")})
+
+
 AttentionInterface.register(NAME, attention)
+AttentionInterface.register(OF_SDPA, attention_of_sdpa)
 ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, make_mask)
+ALL_MASK_ATTENTION_FUNCTIONS.register(OF_SDPA, make_mask)
 ALL_EXPERTS_FUNCTIONS.register(NAME, experts)
 
 
@@ -275,7 +282,7 @@ def use(model):
             type(part)._can_set_attn_implementation_cached_value = True
     if any(m._can_set_attn_implementation() for m in parts if hasattr(m, "_can_set_attn_implementation")):
         with contextlib.suppress(ValueError):
-            model.set_attn_implementation(NAME)
+            model.set_attn_implementation(OF_SDPA if model.config._attn_implementation == "sdpa" else NAME)
     for module in model.modules():
         config = getattr(module, "config", None)
         if getattr(config, "_experts_implementation_internal", None) not in (None, "eager"):

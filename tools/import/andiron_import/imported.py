@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from . import emit, heads, lower, ops_text, sources, text, trace, weights, write
+from . import chunks, emit, heads, lower, ops_text, sources, text, trace, weights, write
 from .rows import ordered
 from .values import STATEFUL, Node, reads_ahead
 
@@ -55,14 +55,15 @@ def beside(layers, others, nodes):
     return found
 class Imported:
     """text: the definition; emitter: the names of its tensors; whole_texts: rows see what follows them. The
-    model's parameters may be weights.py's."""
+    model's parameters may be weights.py's. free: sizes of chunks by which its answer does not change (chunks.py)."""
 
-    def __init__(self, model):
+    def __init__(self, model, free=()):
         self.model = model
         self.name = "hf-" + re.sub(r"[^\w-]", "-", model.config.model_type)
         self.n_parameters = sum(p.numel() for p in model.parameters())
         self.gives = heads.outputs_of(model)
-        self.trace = trace.Trace(model)
+        with chunks.of_one_row(model, free):
+            self.trace = trace.Trace(model, known=not free)
         self.lowering = lower.Lowering(self.trace)
         self.tell(self.lowering.run())
 

@@ -4,8 +4,8 @@ import operator
 import torch
 
 from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_largest, ops_layers  # noqa: F401
-from . import ops_local, ops_states, ops_text, recurrence, routed, scores, seen, shifted, steps  # noqa: F401
-from . import text, trace, whole
+from . import ops_local, ops_states, ops_text, recurrence, routed, scores, seen, segments, shifted  # noqa: F401
+from . import steps, text, trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -120,14 +120,17 @@ class Lowering:
 
     def run(self):
         """The node that gives the scores; each node knows the module whose op made it."""
-        loops = steps.Steps(self.traced.nodes)
+        loops, sums = steps.Steps(self.traced.nodes), segments.Segments(self.traced.nodes)
         for node in self.traced.nodes:
             if node.op == "placeholder":
                 self.value[node] = self.placeholder(node)
             elif node in loops.loops:
                 self.enter(node)
                 self.value[node] = named(node, lambda n: recurrence.told(self, loops, loops.loops[n]))
-            elif loops.inside(node):
+            elif node in sums.ends:
+                self.enter(node)
+                self.value[node] = named(node, lambda n: segments.told(*map(self.arg, sums.ends[n])))
+            elif loops.inside(node) or node in sums.between:
                 continue
             elif node.op == "call_function":
                 self.step(node)
@@ -192,7 +195,8 @@ def square(node, args, kwargs, shape):
 
 SAME_EVERYWHERE = {f"{name}.{kind}" for kind in ("Tensor", "Scalar") for name in (
     "add", "sub", "mul", "eq", "ne", "lt", "le", "gt", "ge", "bitwise_and", "__and__")} | {
-    "logical_not.default", "bitwise_not.default", "clamp.default", "abs.default", "rsub.Scalar"}
+    "logical_not.default", "bitwise_not.default", "clamp.default", "abs.default", "rsub.Scalar", "neg.default",
+    "exp.default"}
 
 
 def fills(values):
@@ -207,4 +211,4 @@ def same_everywhere(node, args):
 
 
 MOVES = {"view.default", "expand.default", "unsqueeze.default", "squeeze.dim", "reshape.default", "select.int",
-         "slice.Tensor"}
+         "slice.Tensor", "permute.default", "transpose.int", "squeeze.dims", "clone.default", "_unsafe_view.default"}

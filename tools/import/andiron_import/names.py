@@ -1,4 +1,4 @@
-"""Statements with fewer variables: the language has 48 a block."""
+"""Statements with fewer variables: the language has 96 a block."""
 import heapq
 import re
 

@@ -1,6 +1,8 @@
 """The largest of a row's numbers, and numbers put back to the places where they were."""
 import math
 
+import torch
+
 from . import text
 from .ops_moves import Ids
 from .ops_numbers import chosen, last
@@ -107,11 +109,23 @@ def unpicked(node, places):
     return inner and Node(node.op, [(inner, 1), *node.inputs[1:]], inner.n, 1, node.attrs)
 
 
+def put(values, places, shape):
+    """Each number at its place, all others 0: experts that give 1 at theirs, mixed."""
+    n = shape[-1]
+    ones = Const.literal(torch.eye(n)[:, :, None])
+    at = Node("experts", [(alike(1, 1), 1), (places, 1)], places.n * n, places.n, {}, {"weight": (ones, None)})
+    return Rows.of(Node("mix", [(at, places.n), (values, 1)], n), shape)
+
+
 @op("scatter.src")
 def _(t, x, dim, places, source):
     """Numbers of the largest at their places again, all others 0 or -infinity."""
     node, values = ordered(places), ordered(source)
-    every = unpicked(values, node) if node.op == "top" else None
+    if node.op != "top" or dim % len(t.shape) != len(t.shape) - 1 or per_row(t.shape) != t.shape[-1]:
+        raise Refused("numbers scattered to places that are not those of the largest")
+    every = unpicked(values, node)
+    if every is None and number_of(x) == 0:
+        return put(values, node, t.shape)
     if every is None or per_row(t.shape) != every.n:
         raise Refused("numbers scattered to places that are not those of the largest")
     if number_of(x) == -math.inf and every is node.inputs[0][0]:

@@ -4,7 +4,7 @@ import math
 import torch
 
 from . import text
-from .rows import apply, as_rows, joined, number_of, op, ordered, OPS
+from .rows import OPS, apply, as_rows, is_same, joined, number_of, op, ordered
 from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 # ---- tokens and positions as whole numbers
@@ -224,10 +224,6 @@ def _(t, *args, **_):
 @op("new_empty.default", "empty.memory_format", "empty_like.default")
 def _(t, *_, **__):
     return Fill(0.0, t.shape)
-
-
-def is_same(x, y):
-    return x.node is y.node and x.start == y.start and x.dims == y.dims
 
 
 @op("slice_scatter.default")

@@ -4,7 +4,7 @@ import math
 import torch
 
 from . import text
-from .rows import BIG, OPS, apply, as_rows, combine, number_of, op, ordered, reciprocal
+from .rows import BIG, OPS, apply, as_rows, combine, is_same, number_of, op, ordered, reciprocal
 from .values import Const, Fill, Mask, Node, Refused, Rows
 
 @op("add.Tensor", "add.Scalar")
@@ -14,6 +14,8 @@ def _(t, a, b, alpha=1):
 
 @op("sub.Tensor", "sub.Scalar")
 def _(t, a, b, alpha=1):
+    if alpha == 1 and isinstance(a, Rows) and isinstance(b, Rows) and is_same(a.expand(t.shape), b.expand(t.shape)):
+        return Fill(0.0, t.shape)
     minus = combine("mul", b, -float(alpha), getattr(b, "shape", ()))
     return combine("add", a, minus.number if isinstance(minus, Fill) else minus, t.shape)
 
@@ -51,6 +53,24 @@ def _(t, a, b):
 @op("neg.default")
 def _(t, x):
     return combine("mul", x, -1.0, t.shape)
+
+
+def one_by_one(a):
+    if a.shape[-2:] != (1, 1):
+        raise Refused("the inverse of a matrix that depends on tokens")
+    return a
+
+
+@op("linalg_solve_triangular.default")
+def _(t, a, b, upper=False, left=True, unitriangular=False):
+    """Of chunks of one row (chunks.py)."""
+    return b if unitriangular and one_by_one(a) else combine("div", b, one_by_one(a), t.shape)
+
+
+@op("linalg_inv_ex.default", "inverse.default")
+def _(t, a, **_):
+    inverse = combine("div", 1.0, one_by_one(a), a.shape)
+    return [inverse, None] if isinstance(t.shape, list) else inverse
 
 
 @op("reciprocal.default")
@@ -167,7 +187,8 @@ def _(t, x, low=None, high=None):
 def _(t, x, low=None, high=None):
     if t.name == "clamp_max.default":
         low, high = None, low
-    return apply("clamp", x, low=-3e38 if low is None else float(low), high=3e38 if high is None else float(high))
+    low, high = (-BIG if low is None else max(-BIG, float(low))), (BIG if high is None else min(BIG, float(high)))
+    return apply("clamp", x, low=low, high=high)
 
 
 @op("abs.default")
@@ -209,7 +230,7 @@ def to_last(x, dim):
 
 def summed(x, dims):
     """Over those dimensions, which stay, each as 1."""
-    for d in dims:
+    for d in (d for d in dims if x.shape[d] > 1):
         y, _ = to_last(x, d)
         node, n = last(y)
         dims_out = list(x.shape)
@@ -246,16 +267,25 @@ def _(t, x, dim, dtype=None):
     return Rows.of(Node("softmax", [(node, n)], node.n, n), y.shape).permute(back)
 
 
-@op("logsumexp.default")
-def _(t, x, dims, keep=False):
+def log_of_sum(x, dim):
     """Of shares p = exp(x) / sum(exp(x)), each x - log(p) is the same: their mean by p, where none is too small."""
-    x = as_rows(x)
-    if len(dims) != 1:
-        raise Refused("a logarithm of sums over several dimensions")
-    shares = OPS["softmax.int"](t, x, dims[0])
+    shares = OPS["softmax.int"](None, x, dim)
     logs = apply("log", apply("clamp", shares, low=1e-37, high=1.0))
     each = combine("add", x, combine("mul", logs, -1.0, x.shape), x.shape)
-    return summed(combine("mul", shares, each, x.shape), dims).view(t.shape)
+    return summed(combine("mul", shares, each, x.shape), [dim])
+
+
+@op("logsumexp.default")
+def _(t, x, dims, keep=False):
+    if len(dims) != 1:
+        raise Refused("a logarithm of sums over several dimensions")
+    return log_of_sum(as_rows(x), dims[0]).view(t.shape)
+
+
+@op("log_softmax.int", "_log_softmax.default")
+def _(t, x, dim, *_):
+    x = as_rows(x)
+    return combine("add", x, combine("mul", log_of_sum(x, dim), -1.0, x.shape), t.shape)
 
 
 def normed(op_name, x, shape, weight, bias, eps):

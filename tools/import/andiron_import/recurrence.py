@@ -331,14 +331,15 @@ def row(x, dim, gone):
 
 def told(lowering, steps, loop):
     """A loop's values at all places."""
-    values, dim, has_dim = loop
-    states, t = steps.states(values)
+    values, dim, has_dim, before_each = loop
+    ends = values[1:] if before_each else values
+    states, t = steps.states(ends)
     variables = {before: Variable(before.meta["val"].shape) for before in states}
     for before, v in variables.items():
         lowering.value[before] = State(v, "before", v.shape)
     done = set()
-    for ends in (states.values(), [values[t]]):
-        for node in steps.body(ends, t):
+    for of in (states.values(), [ends[t]]):
+        for node in steps.body(of, t):
             if node not in done:
                 done.add(node)
                 lowering.step_of_loop(node, steps.reads.get(node))
@@ -346,9 +347,11 @@ def told(lowering, steps, loop):
                     if states[before] is node:
                         v.after = as_state(lowering.value[node], v)
                         lowering.value[node] = State(v, "after", v.shape)
-    for first in steps.first_states(values):
+    for first in steps.first_states(ends):
         if steps.last[first] < 0 and number_of(lowering.value[first]) != 0 and not is_zero(lowering.value[first]):
             raise Refused("a loop over the text that begins with a state other than zeros")
+    if before_each and values[t] not in variables:
+        raise Refused("a loop over the text that gives what stood before each step, and is no state")
     out = rows_of(lowering.value[values[t]])
     out = as_rows(out).expand(values[t].meta["val"].shape)
     return Rows(out.node, [*out.dims[:dim], [(text.ROWS, TEXT)], *out.dims[dim + (1 if has_dim else 0):]], out.start)

@@ -117,6 +117,10 @@ def unary(name, x, **attrs):
     return Node(name, [(node, node.heads)], node.n, node.heads, attrs)
 
 
+def is_same(x, y):
+    return x.node is y.node and x.start == y.start and x.dims == y.dims
+
+
 def without_copies(*rows):
     """Rows of one shape, of dimensions that repeat the same numbers in all of them the first place alone."""
     once = lambda i: all(stride == 0 for r in rows for _, stride in r.dims[i])
@@ -193,6 +197,8 @@ def combine(name, a, b, shape):
         shape = () if shape is None else shape
         return Fill({"add": x + y, "mul": x * y, "div": x / y if y else math.inf}[name], shape)
     if y is not None:
+        if name == "mul" and y == 0:
+            return Fill(0.0, shape)
         return a if y == (name != "add") else apply(name, a, number=y).expand(shape)
     if x is not None:
         if name == "div":

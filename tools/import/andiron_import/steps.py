@@ -1,4 +1,5 @@
 """Loops over the text in Python, unrolled in a trace: which nodes are one step, what it reads of the one before."""
+import contextlib
 import operator
 
 from . import text
@@ -53,7 +54,8 @@ def values_of(node):
 
 
 class Steps:
-    """last: of each node, the latest place that it reads, -1: it reads none alone; loops: {node: values_of it}."""
+    """last: of each node, the latest place that it reads, -1: it reads none alone; loops: {node: (*values_of it, do
+    they stand before each step?)}."""
 
     def __init__(self, nodes):
         self.order = {n: i for i, n in enumerate(nodes)}
@@ -61,15 +63,26 @@ class Steps:
         places = {}
         for x, dim, i, _ in self.reads.values():
             places.setdefault((x, dim), set()).add(i)
-        self.reads = {n: r for n, r in self.reads.items() if len(places[r[:2]]) == text.ROWS}
+        self.reads = {n: r for n, r in self.reads.items() if places[r[:2]] | {text.ROWS - 1} == set(range(text.ROWS))}
+        # the last step may leave no state, and not read what that is made of
         self.last, self.loops = {}, {}
         for n in nodes if self.reads else ():
             found = values_of(n)
-            if found and [self.last[v] for v in found[0]] == list(range(text.ROWS)):
-                self.loops[n] = found
+            last = [self.last[v] for v in found[0]] if found else []
+            if last in (list(range(text.ROWS)), list(range(-1, text.ROWS - 1))):
+                self.loops[n] = *found, last[0] < 0
             of_loop = n in self.loops
             self.last[n] = -1 if of_loop else self.reads[n][2] if n in self.reads else max(
                 (self.last[i] for i in inputs_of(n)), default=-1)
+        for n in reversed(self.last):
+            self.late(n)
+
+    def late(self, node):
+        """What is made of one value of a step for a later one alone is that one's: a state crosses as it was left."""
+        made_of = [i for i in inputs_of(node) if self.last[i] >= 0]
+        used = min((self.last[u] for u in node.users if u in self.last), default=-1)
+        if node not in self.reads and len(made_of) == 1 and used > self.last[node] >= 0:
+            self.last[node] = used
 
     def inside(self, node):
         """Is it a part of a step, which is not told by itself? Or a text cut into its places, all of which are?"""
@@ -113,9 +126,10 @@ class Steps:
         return found, t
 
     def first_states(self, values):
-        """What stands before the first step."""
+        """What stands before the first step; nothing, where that step is written in another way, without a state."""
         self.step, pairs = 1, {}
-        self.walk(values[1], values[0], pairs)
+        with contextlib.suppress(Refused):
+            self.walk(values[1], values[0], pairs)
         return list(pairs.values())
 
     def body(self, ends, t):

@@ -66,12 +66,22 @@ def exported(model, inputs):
         raise Refused("what its Python does depends on numbers that it has computed, which no trace can follow") from e
 
 
-class Trace:
-    """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's."""
+def like_nothing(node):
+    """Zeros or ones of another one's shape do not read it."""
+    numbers = {"zeros_like.default": 0, "ones_like.default": 1}
+    if node.op == "call_function" and name_of(node.target) in numbers:
+        value, number = node.meta["val"], numbers[name_of(node.target)]
+        node.target, node.args = torch.ops.aten.full.default, (list(value.shape), number)
+        node.kwargs = {"dtype": value.dtype}
 
-    def __init__(self, model):
+
+class Trace:
+    """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's.
+    known: are functions whose name is known (hooks.py) what it says?"""
+
+    def __init__(self, model, known=True):
         hooks.use(model)
-        with torch.no_grad(), hooks.functions(model), hooks_methods.methods(model):
+        with torch.no_grad(), hooks.functions(model, known), hooks_methods.methods(model):
             text.choose(model, text.SHORT if loops_over_text(model) else text.USUAL)
             inputs = inputs_of(model, text.ROWS)
             with hooks_loops.Loops():
@@ -79,6 +89,7 @@ class Trace:
             program = program.run_decompositions({})
             program = program.run_decompositions(smaller(program.graph))
         for node in reversed(program.graph.nodes):
+            like_nothing(node)
             if node.op == "call_function" and name_of(node.target).startswith(("_assert", "sym_constrain")):
                 program.graph.erase_node(node)
         program.graph.eliminate_dead_code()

@@ -124,13 +124,17 @@ def named(what, names):
         raise Refused(f"the folder {what} {', '.join(names[:8])}{more}")
 
 
+def n_parameters(kind, config):
+    with torch.device("meta"):
+        return sum(p.numel() for p in kind(copy.deepcopy(config)).parameters())
+
+
 def refuse_other_size(kind, config, n_given):
     """What is missing Transformers makes, at its full size: so before that."""
     layers = getattr(config.get_text_config(), "num_hidden_layers", None) or 0
     if layers > MOST_LAYERS:
         raise Refused(f"config.json describes {layers:,} layers; at most {MOST_LAYERS:,} can be told")
-    with torch.device("meta"):
-        n = sum(p.numel() for p in kind(copy.deepcopy(config)).parameters())
+    n = n_parameters(kind, config)
     if n > 2 * n_given + 1_000_000:
         raise Refused(f"config.json describes a model of {n:,} weights, the folder has {n_given:,}")
 
