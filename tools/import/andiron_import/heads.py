@@ -24,10 +24,13 @@ NEVER = {"blt": "its patches end where another network finds the next byte hard 
          "cpmant": "it puts a prompt of its own before the text, which each token sees",
          "fnet": "it mixes rows by a Fourier transform along the text",
          "funnel": "it pools rows of the text to fewer ones",
+         "mra": "which scores are computed finely depends on coarse ones",
+         "nystromformer": "its landmarks are means of parts of the text, however long it is",
          "pegasus_x": "its global tokens are rows beside those of the text",
          "perceiver": "its latents are rows beside those of the text",
          "prophetnet": "its streams of n-grams are rows beside those of the text",
-         "reformer": "which rows see which depends on hashes of their numbers"}  # model types that no graph here tells
+         "reformer": "which rows see which depends on hashes of their numbers",
+         "yoso": "its scores are shares of hashes that fall together"}  # model types that no graph here tells
 
 
 def class_of(directory, trust=False):
