@@ -93,9 +93,10 @@ typedef struct {
 } andiron_model_options; /* all zero is a good default */
 
 /* With mmap "on", weights are read from the file as it is mapped: a model opens at once, and processes share it. With
- * "off" (on Linux), they are copied into large pages of the process while the model opens, which are read faster where
- * the file lies in small ones, as one does that was just written: what it holds later is not seen. "auto": copied where
- * the file lies in small pages and takes at most an eighth of the memory available. Answers are the same. */
+ * "off" (on Linux), they are copied into large pages of the process while the model opens, spread over its NUMA nodes:
+ * what the file holds later is not seen. "auto": copied where that takes at most an eighth of the memory available and
+ * gains, since there are several nodes, or the file lies in small pages, as one that was just written. Answers are the
+ * same. */
 
 /* With math "fast", 4 tokens and more of a step meet BF16 weights as numbers rounded to BF16, where the CPU has a dot
  * product for them (AVX512-BF16), which is about twice as fast. Answers may then differ between CPUs, and with what
