@@ -112,10 +112,11 @@ typedef struct {
     size_t n_embedded; /* tokens that it reads: 0 to n_embedded - 1; n_vocab where it embeds is another number */
     bool embeds;       /* gives a vector of n_vocab numbers for each token, not scores */
     bool reads_source; /* writes a text about another one, its source (encoder-decoder): andiron_session_read_source */
-    andiron_token first_token; /* such a text begins with it */
-    uint64_t n_params;         /* weights, counted as numbers */
-    uint64_t file_bytes;       /* of all split files */
-    uint64_t weight_bytes;     /* read for each generated token */
+    andiron_token first_token;  /* such a text begins with it, */
+    andiron_token forced_token; /* and has this one next, as a language's; -1: none */
+    uint64_t n_params;          /* weights, counted as numbers */
+    uint64_t file_bytes;        /* of all split files */
+    uint64_t weight_bytes;      /* read for each generated token */
 } andiron_model_info;
 
 /* Map the GGUF at `path` (of a split model: its first file) and bind its tensors to their architecture. Weights stay in
