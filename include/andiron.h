@@ -93,9 +93,10 @@ typedef struct {
 } andiron_model_options; /* all zero is a good default */
 
 /* With mmap "on", weights are read from the file as it is mapped: a model opens at once, and processes share it. With
- * "off" (on Linux), they are copied into large pages of the process while the model opens, which are read faster where
- * the file lies in small ones, as one does that was just written: what it holds later is not seen. "auto": copied where
- * the file lies in small pages and takes at most an eighth of the memory available. Answers are the same. */
+ * "off" (on Linux), they are copied into large pages of the process while the model opens, spread over its NUMA nodes:
+ * what the file holds later is not seen. "auto": copied where that takes at most an eighth of the memory available and
+ * gains, since there are several nodes, or the file lies in small pages, as one that was just written. Answers are the
+ * same. */
 
 /* With math "fast", 4 tokens and more of a step meet BF16 weights as numbers rounded to BF16, where the CPU has a dot
  * product for them (AVX512-BF16), which is about twice as fast. Answers may then differ between CPUs, and with what
@@ -111,10 +112,11 @@ typedef struct {
     size_t n_embedded; /* tokens that it reads: 0 to n_embedded - 1; n_vocab where it embeds is another number */
     bool embeds;       /* gives a vector of n_vocab numbers for each token, not scores */
     bool reads_source; /* writes a text about another one, its source (encoder-decoder): andiron_session_read_source */
-    andiron_token first_token; /* such a text begins with it */
-    uint64_t n_params;         /* weights, counted as numbers */
-    uint64_t file_bytes;       /* of all split files */
-    uint64_t weight_bytes;     /* read for each generated token */
+    andiron_token first_token;  /* such a text begins with it, */
+    andiron_token forced_token; /* and has this one next, as a language's; -1: none */
+    uint64_t n_params;          /* weights, counted as numbers */
+    uint64_t file_bytes;        /* of all split files */
+    uint64_t weight_bytes;      /* read for each generated token */
 } andiron_model_info;
 
 /* Map the GGUF at `path` (of a split model: its first file) and bind its tensors to their architecture. Weights stay in

@@ -1,5 +1,6 @@
 /* answer.c - the loop around andiron_generate: what is written goes to stdout at once and is remembered. */
 #include "answer.h"
+#include <string.h>
 #include <unistd.h>
 
 enum { LEAST_STEP = 16, FIRST_STEP = 64, MOST_STEP = 512 };
@@ -86,15 +87,24 @@ static bool read_in_steps(struct answerer *a, const struct tokens *prompt, size_
     return true;
 }
 
-/* The prompt is the source of a text that begins here. */
+/* The prompt is the source of a text that begins here, with what --begin or the file says. */
 static bool read_source(struct answerer *a, const struct tokens *prompt)
 {
     andiron_error error;
     andiron_model_info info;
+    struct tokens begin = {0};
+    const char *said = a->args->begin;
     andiron_model_get_info(a->model, &info);
-    return !(andiron_session_read_source(a->session, prompt->ids, prompt->n, &error) ||
-             andiron_session_append(a->session, &info.first_token, 1, &error)) ||
-           fail_with(&error);
+    if (said && !tokens_from_text(&begin, a->model, said, strlen(said), ANDIRON_TOKENIZE_SPECIAL))
+        return false;
+    const andiron_token *next = said ? begin.ids : &info.forced_token;
+    const size_t n_next = said ? begin.n : info.forced_token >= 0;
+    bool ok = !(andiron_session_read_source(a->session, prompt->ids, prompt->n, &error) ||
+                andiron_session_append(a->session, &info.first_token, 1, &error) ||
+                (n_next && andiron_session_append(a->session, next, n_next, &error))) ||
+              fail_with(&error);
+    tokens_close(&begin);
+    return ok;
 }
 
 static bool read_prompt(struct answerer *a, const struct tokens *prompt, size_t *n_kept, size_t *n_done)

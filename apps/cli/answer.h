@@ -10,7 +10,7 @@ enum { MOST_BIASES = 64 };
 
 struct run_args {
     struct model_args model;
-    const char *system, *file, *kv_type;
+    const char *system, *file, *kv_type, *begin;
     bool raw;
     size_t n, ctx;
     andiron_sampler_options sampler;

@@ -58,8 +58,10 @@ static bool one_answer(struct answerer *a, struct text *text, bool raw, bool is_
 }
 
 /* What does not go together with this model. False with a sentence on stderr. */
-static bool check_args(const struct run_args *args, bool raw)
+static bool check_args(const struct run_args *args, bool raw, bool reads_source)
 {
+    if (args->begin && !reads_source)
+        return fail("--begin is for models that write a text about another one; here, end the prompt with it (--raw)");
     if (raw && args->system)
         return fail("--system needs a chat template, and %s",
                     args->raw ? "--raw goes without one" : "this model has none");
@@ -82,7 +84,7 @@ static bool run_model(struct answerer *a, const char *model, const char *given)
     bool raw = args->raw || !andiron_model_has_chat(a->model);
     andiron_session_options options = {.n_ctx = args->ctx, .kv_type = args->kv_type};
     struct text text = {0};
-    bool ok = check_args(args, raw) && (converse || read_prompt(&text, args, given));
+    bool ok = check_args(args, raw, model_reads_source(a->model)) && (converse || read_prompt(&text, args, given));
     if (ok && andiron_session_open(&a->session, a->model, &options, &error))
         ok = fail_with(&error);
     a->show_timings = !converse || args->model.verbose;
@@ -120,6 +122,9 @@ static const struct option_row options[] = {
     {"system", 0, OPTION_TEXT, "TEXT", "the system message", offsetof(struct run_args, system), 0, 0},
     {"raw", 0, OPTION_FLAG, NULL, "no chat template: continue the text; control tokens may be spelled in it",
      offsetof(struct run_args, raw), 0, 0},
+    {"begin", 0, OPTION_TEXT, "TEXT",
+     "what a translation begins with, as a language's token; default: as the file says",
+     offsetof(struct run_args, begin), 0, 0},
     {"file", 'f', OPTION_FILE, "FILE", "read the prompt from FILE; -: standard input", offsetof(struct run_args, file),
      0, 0},
     {"max-tokens", 'n', OPTION_SIZE, "N", "most tokens of an answer; default: until the model ends it",

@@ -60,6 +60,7 @@ enum arch_word {
     ARCH_F32 = 1 << 24,              /* in F32 */
     ARCH_WITHOUT_TWO_ROWS = 1 << 25, /* the first two */
     ARCH_WHOLE_NUMBERS = 1 << 26,    /* from 0 on, as I32; alone */
+    ARCH_OF_EXPERTS = 1 << 27,       /* a matrix for each expert, one below the other; before all else */
 };
 
 struct arch_line {

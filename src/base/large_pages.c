@@ -1,4 +1,5 @@
-/* large_pages.c - on Linux: /proc/self/smaps, and mremap over a mapping. Elsewhere nothing is asked or moved. */
+/* large_pages.c - on Linux: /proc/self/smaps, mremap over a mapping, and memory policies (set_mempolicy(2)). Elsewhere
+ * nothing is asked or moved. */
 #include "base/large_pages.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -7,10 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #if defined(__linux__)
+#include <linux/mempolicy.h>
 
-enum { LARGE = 2 << 20, PIECE = 8 * LARGE, PROBES = 16 };
+enum { LARGE = 2 << 20, PIECE = 8 * LARGE, PROBES = 16, NODES_MAX = 1024 };
 
 /* Those of a block's bytes that fill large pages. */
 struct inner {
@@ -67,6 +71,41 @@ bool lies_in_small_pages(const void *block, size_t bytes)
     return bytes_in_large_pages(in.at, &large) && large < n * LARGE / 2;
 }
 
+/* ---- nodes ---- */
+
+/* Those that this process may have memory of. */
+struct nodes {
+    unsigned long mask[NODES_MAX / (8 * sizeof(unsigned long))];
+};
+
+static int nodes_allowed(struct nodes *out)
+{
+    int n = 0;
+    *out = (struct nodes){0};
+    if (syscall(SYS_get_mempolicy, NULL, out->mask, (unsigned long)NODES_MAX, NULL, MPOL_F_MEMS_ALLOWED))
+        return 1;
+    for (size_t i = 0; i < sizeof out->mask / sizeof *out->mask; i++)
+        n += __builtin_popcountl(out->mask[i]);
+    return n;
+}
+
+bool has_several_nodes(void)
+{
+    struct nodes nodes;
+    return nodes_allowed(&nodes) > 1;
+}
+
+/* Pages that are not there yet come from one node after the other. A system that forbids it leaves them to the threads
+ * that touch them first. */
+static void spread_over_nodes(void *block, size_t bytes)
+{
+    struct nodes nodes;
+    if (nodes_allowed(&nodes) > 1)
+        syscall(SYS_mbind, block, bytes, MPOL_INTERLEAVE, nodes.mask, (unsigned long)NODES_MAX, 0);
+}
+
+/* ---- moving ---- */
+
 struct move {
     struct inner from;
     char *to;
@@ -93,6 +132,7 @@ andiron_status move_to_large_pages(const void *block, size_t bytes, struct pool 
         return ANDIRON_OK; /* it stays where it is */
     m.to = inner_of(room, m.from.n + LARGE).at;
     memory_ask_large_pages(m.to, m.from.n);
+    spread_over_nodes(m.to, m.from.n);
     const struct work work = {.context = &m, .n_phases = 1, .n_chunks = &n_pieces, .run = move_piece};
     pool_run(pool, &work);
     mprotect(m.to, m.from.n, PROT_READ);
@@ -107,6 +147,8 @@ andiron_status move_to_large_pages(const void *block, size_t bytes, struct pool 
 }
 
 #else
+
+bool has_several_nodes(void) { return false; }
 
 bool lies_in_small_pages(const void *block, size_t bytes)
 {

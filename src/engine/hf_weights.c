@@ -412,6 +412,18 @@ static andiron_status take_place(struct hf_model *m, const struct place *place, 
     return take_mapped(m, place->name, t, error);
 }
 
+/* Rows of all experts as a matrix for each. */
+static andiron_status split_experts(const struct hf_model *m, struct gguf_tensor *t, andiron_error *error)
+{
+    const uint64_t n = m->n_experts_said;
+    if (t->n_dims != 2 || n == 0 || t->dims[1] % n)
+        return wrong_part(m, t->name, "has rows that are not those of all experts", error);
+    t->dims[1] /= n;
+    t->dims[2] = n;
+    t->n_dims = 3;
+    return ANDIRON_OK;
+}
+
 /* `from`: the tensor `source` of the folder as it would stand there unpacked. */
 static andiron_status take_as(struct hf_model *m, const struct safetensors_tensor *source,
                               struct safetensors_tensor *from, andiron_error *error)
@@ -427,6 +439,10 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
     if (place.how & ARCH_WHOLE_NUMBERS)
         return hf_take_whole(m, place.name, t, error);
     andiron_status s = t->data == source->tensor.data ? check_runs(m, from, error) : ANDIRON_OK;
+    if (!s && place.how & ARCH_OF_EXPERTS) {
+        s = split_experts(m, &from->tensor, error);
+        place.how &= ~(unsigned)ARCH_OF_EXPERTS;
+    }
     if (s)
         return s;
     const uint32_t type = place.part >= 0 ? type_so_far(m, place.name) : place.how ? (uint32_t)TYPE_F32 : HF_NO_TYPE;

@@ -210,7 +210,7 @@ void andiron_model_close(andiron_model *model)
 
 void andiron_model_get_info(const andiron_model *model, andiron_model_info *info)
 {
-    uint64_t layers = 0, embd = 0, first = 0;
+    uint64_t layers = 0, embd = 0, first = 0, forced = UINT64_MAX;
     char key[256];
     *info = (andiron_model_info){
         .architecture = model->architecture,
@@ -234,6 +234,9 @@ void andiron_model_get_info(const andiron_model *model, andiron_model_info *info
     snprintf(key, sizeof key, "%s.decoder_start_token_id", info->architecture);
     gguf_get_u64(model->file, key, &first);
     info->first_token = first < info->n_embedded ? (andiron_token)first : 0;
+    snprintf(key, sizeof key, "%s.forced_bos_token_id", info->architecture);
+    gguf_get_u64(model->file, key, &forced);
+    info->forced_token = forced < info->n_embedded ? (andiron_token)forced : -1;
     info->n_layer = layers;
     info->n_embd = embd;
     for (size_t i = 0; i < gguf_n_tensors(model->file); i++) {

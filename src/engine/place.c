@@ -29,13 +29,14 @@ static bool holds_weights(const andiron_model *model, struct span bytes)
     return held > bytes.n / 2;
 }
 
-/* Those that are to move: all with `always`, else those in small pages. */
+/* Those that are to move: all with `always`, else those in small pages, or on one of several nodes, as the page cache
+ * has a file that one thread has read or written. */
 static andiron_status move_all(andiron_model *model, bool always, andiron_error *error)
 {
     struct span bytes;
     andiron_status s = ANDIRON_OK;
     for (size_t i = 0; !s && (bytes = mapping_of(model, i)).n; i++) {
-        if (!holds_weights(model, bytes) || !(always || lies_in_small_pages(bytes.p, bytes.n)))
+        if (!holds_weights(model, bytes) || !(always || has_several_nodes() || lies_in_small_pages(bytes.p, bytes.n)))
             continue;
         s = move_to_large_pages(bytes.p, bytes.n, model->pool, error);
         model->copied_bytes += bytes.n;

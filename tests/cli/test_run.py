@@ -54,6 +54,18 @@ class Answer(Case):
         self.assertEqual(done.returncode, 0)
         self.assertIn(b"the answer was cut: the context of 24 tokens is full; --ctx N gives more\n", done.stderr)
 
+    def test_what_a_text_about_another_begins_with(self):
+        model = GOLDEN.parent / "fuzz/corpus/model/t5.gguf"
+        plain, said = self.ok("run", model, "HAB", *GREEDY), self.ok("run", model, "HAB", *GREEDY, "--begin", "H")
+        file = gguf_edit.Gguf(model)
+        self.assertEqual(file.meta["tokenizer.ggml.tokens"][1][1][40], b"H")
+        file.meta["t5.forced_bos_token_id"] = (gguf_edit.U32, 40)
+        forced = file.write(scratch / "forced.gguf")
+        self.assertEqual(self.ok("run", forced, "HAB", *GREEDY), said)
+        self.assertEqual(self.ok("run", forced, "HAB", *GREEDY, "--begin", ""), plain)
+        self.assertNotEqual(plain, said)
+        self.fails("run", tiny(), "HAB", "--begin", "H", says="--begin is for models that write a text about another")
+
     def test_biases(self):
         forced = self.ok("run", tiny(), "hello", "-n", "3", "--logit-bias", "40=1000").decode()
         self.assertEqual(forced, "HHH\n")

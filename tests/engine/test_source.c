@@ -66,6 +66,7 @@ static void the_model_tells_what_it_reads(void **state)
     andiron_model_get_info(t.model, &info);
     assert_true(info.reads_source && !info.embeds);
     assert_int_equal(info.first_token, 0);
+    assert_int_equal(info.forced_token, -1);
     close_t5(&t);
 }
 

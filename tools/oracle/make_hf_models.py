@@ -46,6 +46,7 @@ gemma3_text-dense bert-dense t5-encoder-dense
 hyperclovax sarvam_mla sarvam_moe axk1 codegen xglm openai-gpt ctrl gpt_neox_japanese
 megatron-bert xlm-roberta-xl roberta-prelayernorm albert
 bart mbart marian pegasus blenderbot m2m_100
+diffllama modernbert-decoder hy_v4 dbrx olmo_hybrid cohere_compass_text gpt_neo-unsaid
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -109,6 +110,17 @@ MORE = {
     "axk1": {"head_dim": 4, "num_key_value_heads": 4},
     "sarvam_moe": {"n_group": 1},
     "xglm": {"pad_token_id": 1},
+    # one size: Transformers cuts the three convolutions in equal parts when it saves them
+    "olmo_hybrid": {"layer_types": LINEAR, "linear_num_value_heads": 2, "pad_token_id": 1},
+    "cohere_compass_text": {"layer_types": ["sliding_attention", "full_attention"], "rope_parameters": {
+        "full_attention": None, "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0,
+                                                      "mrope_section": [2, 1, 1]}}},
+    "gpt_neo-unsaid": {"attention_types": [[["global", "local"], 1]], "window_size": 5},
+    "modernbert-decoder": {"pad_token_id": 1, "layer_types": ["sliding_attention", "full_attention"]},
+    "hy_v4": {**INDEXED, "mlp_layer_types": ["dense", "sparse"], "index_n_heads": 32, "n_group": 1, "swiglu_limit": 0.8,
+              "indexer_types": ["full", "shared"]},
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "clip_qkv": 1.0, "rope_theta": 10000.0}, "pad_token_id": None,
+             "ffn_config": {"hidden_size": 32, "ffn_hidden_size": 40, "moe_num_experts": 4, "moe_top_k": 2}},
     "bart": {"pad_token_id": 1},
     "mbart": {"pad_token_id": 1, "scale_embedding": True},
     "marian": {"pad_token_id": 0},
@@ -262,7 +274,7 @@ ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbe
             "megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm", "albert"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
-UNSAID = {"qwen2_moe-windows": ["layer_types"]}
+UNSAID = {"qwen2_moe-windows": ["layer_types"], "gpt_neo-unsaid": ["attention_layers"]}
 
 
 def kind_of(name):  # also of those with a hyphen

@@ -49,6 +49,9 @@ MORE = {"modernbert": {"local_attention": 8},
             "text_config": T5GEMMA2, "vision_config": {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
                                                        "num_attention_heads": 1, "image_size": 28, "patch_size": 14},
             "boi_token_index": 61, "eoi_token_index": 62, "image_token_index": 60}, "decoder": T5GEMMA2},
+        "longformer": {"attention_window": [4, 4], "pad_token_id": 0, "type_vocab_size": 1},
+        "longt5": {"d_kv": 8, "d_ff": 40, "num_layers": 2, "num_decoder_layers": 1, "num_heads": 4, "pad_token_id": 0,
+                   "encoder_attention_type": "transient-global", "local_radius": 1, "global_block_size": 2},
         "t5": {"d_kv": 8, "d_ff": 40, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4, "pad_token_id": 0,
                "relative_attention_num_buckets": 8, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
         "hrm_text": {"num_layers_per_stack": 1, "H_cycles": 2, "L_cycles": 1, "L_bp_cycles": [1]},
@@ -72,7 +75,7 @@ TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "ma
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
          "written", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
          "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
-         "bart-classes"]  # TYPE-HEAD
+         "longt5-source", "bart-classes", "longformer-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,
          "source": AutoModelForSeq2SeqLM}
 N_SOURCE = 5

@@ -16,7 +16,7 @@ _andiron()
     --type|-t) COMPREPLY=($(compgen -W "f32 f16 bf16 q8_0 q6_k q5_k q5_k_m q5_k_s q5_1 q5_0 q4_k q4_k_m q4_k_s q4_1 q4_0 q3_k q3_k_l q3_k_m q3_k_s q2_k" -- "$now")); return ;;
     esac
     case ${COMP_WORDS[1]} in
-    run) words="--system --raw --file -f --max-tokens -n --stop --temperature --top-k --top-p --min-p --repeat-penalty --frequency-penalty --presence-penalty --penalty-window --logit-bias --seed --ctx -c --kv-type --threads -t --cpu --math --mmap --lora --arch --quant --verbose -h --help" ;;
+    run) words="--system --raw --begin --file -f --max-tokens -n --stop --temperature --top-k --top-p --min-p --repeat-penalty --frequency-penalty --presence-penalty --penalty-window --logit-bias --seed --ctx -c --kv-type --threads -t --cpu --math --mmap --lora --arch --quant --verbose -h --help" ;;
     show) words="--metadata --tensors --graph --json --ctx -c --kv-type --threads -t --cpu --math --mmap --lora --arch --quant --verbose -h --help" ;;
     tokenize) words="--detokenize -d --special --pieces --bos --lines --file -f --threads -t --cpu --math --mmap --lora --arch --quant --verbose -h --help" ;;
     logits) words="--tokens --prompt -p --source --special --output -o --ubatch --decode --beside --ctx -c --kv-type --threads -t --cpu --math --mmap --lora --arch --quant --verbose -h --help" ;;

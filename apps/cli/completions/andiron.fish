@@ -10,6 +10,7 @@ complete -c andiron -n __fish_use_subcommand -f -a import -d 'a model of Transfo
 complete -c andiron -n __fish_use_subcommand -f -a bench -d 'measure speed, memory, and the part of this machine\'s roofs they reach'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l system -r -d 'the system message'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l raw -d 'no chat template: continue the text; control tokens may be spelled in it'
+complete -c andiron -n '__fish_seen_subcommand_from run' -l begin -r -d 'what a translation begins with, as a language\'s token; default: as the file says'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l file -s f -r -d 'read the prompt from FILE; -: standard input'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l max-tokens -s n -r -d 'most tokens of an answer; default: until the model ends it'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l stop -r -d 'end the answer where TEXT would come (may be repeated)'

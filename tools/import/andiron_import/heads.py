@@ -19,6 +19,19 @@ CLASSES = ("ForSequenceClassification", "ForTokenClassification")
 GENERIC = GenericForSequenceClassification, GenericForTokenClassification
 ABOUT_SOURCE = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())  # encoder and decoder
 
+NEVER = {"blt": "its patches end where another network finds the next byte hard to tell",
+         "canine": "it shortens the text, and writes each of the rows that are left several times",
+         "cpmant": "it puts a prompt of its own before the text, which each token sees",
+         "fnet": "it mixes rows by a Fourier transform along the text",
+         "funnel": "it pools rows of the text to fewer ones",
+         "mra": "which scores are computed finely depends on coarse ones",
+         "nystromformer": "its landmarks are means of parts of the text, however long it is",
+         "pegasus_x": "its global tokens are rows beside those of the text",
+         "perceiver": "its latents are rows beside those of the text",
+         "prophetnet": "its streams of n-grams are rows beside those of the text",
+         "reformer": "which rows see which depends on hashes of their numbers",
+         "yoso": "its scores are shares of hashes that fall together"}  # model types that no graph here tells
+
 
 def class_of(directory, trust=False):
     """(class, configuration): what config.json names, where this package knows what it gives. trust: the folder's own
@@ -35,6 +48,8 @@ def class_of(directory, trust=False):
         raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(set(own.values())))}); read "
                       "them, then say --trust-remote-code")
     config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=bool(own))
+    if config.model_type in NEVER:
+        raise Refused(f"{config.model_type} models cannot be told as a graph of rows: {NEVER[config.model_type]}")
     config.__dict__.pop("quantization_config", None)  # packed.py reads such weights
     if "AutoModelForCausalLM" in own:
         return get_class_from_dynamic_module(own["AutoModelForCausalLM"], directory), config

@@ -42,11 +42,12 @@ def numbers_of(config):
 
 
 def first_token(directory, numbers):
-    """What a text about a source begins with, as Transformers' generate has it."""
+    """What a text about a source begins with, and has next, as Transformers' generate has it."""
     file = directory / "generation_config.json"
     said = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     ids = [of.get(name) for name in ("decoder_start_token_id", "bos_token_id") for of in (said, numbers)]
-    return {"decoder_start_token_id": n for n in [i for i in ids if type(i) is int][:1]}
+    forced = {k: n for k, n in said.items() if k == "forced_bos_token_id" and type(n) is int}
+    return forced | {"decoder_start_token_id": n for n in [i for i in ids if type(i) is int][:1]}
 
 
 def write(path, imported, load, directory, kind="f32"):
