@@ -47,12 +47,9 @@ static andiron_status move_all(andiron_model *model, bool always, andiron_error 
 andiron_status model_place_weights(andiron_model *model, const andiron_model_options *options, andiron_error *error)
 {
     const char *how = options->mmap ? options->mmap : "auto";
-    uint64_t all = 0;
-    for (size_t i = 0; mapping_of(model, i).n; i++)
-        all += mapping_of(model, i).n;
-    const uint64_t available = memory_available_bytes();
     if (!strcmp(how, "on"))
         return ANDIRON_OK;
+    const uint64_t all = gguf_file_bytes(model->file), available = memory_available_bytes();
     if (!strcmp(how, "auto"))
         return all > available / 8 ? ANDIRON_OK : move_all(model, false, error);
     if (strcmp(how, "off") != 0)
