@@ -4,7 +4,7 @@ import math
 import torch
 
 from . import position_tables, text
-from .values import TEXT, Const, Fill, Node, Refused, Rows, alike
+from .values import TEXT, Const, Fill, Node, Refused, Rows, alike, is_text
 
 OPS = {}
 
@@ -34,7 +34,7 @@ def per_row(shape):
 
 
 def text_dim(x):
-    return next((i for i, d in enumerate(x.dims) if any(stride is TEXT for _, stride in d)), None)
+    return next((i for i, d in enumerate(x.dims) if is_text(d)), None)
 
 
 # ---- rows in order

@@ -4,7 +4,8 @@ from . import text
 from .ops_states import alone
 from .rows import apply, as_rows, ordered
 from .trace import name_of
-from .values import TEXT, Node, Refused, Rows
+from .values import TEXT, Node, Refused, Rows, is_text
+
 
 def is_longer(node):
     shape = getattr(node.meta.get("val"), "shape", ()) if node.op == "call_function" else ()
@@ -48,7 +49,3 @@ def told(logarithms, added):
     node = ordered(added)
     return Rows.like(Node("scan", [alone(), alone(), (node, node.n), (ordered(decay), node.n)], node.n, node.n,
                           {"order": "before"}), added)
-
-
-def is_text(axes):
-    return any(stride is TEXT for _, stride in axes)

@@ -129,6 +129,11 @@ class Complex:
 TEXT = None  # the stride of the axis that is the text
 
 
+def is_text(axes):
+    """Is it among a dimension's?"""
+    return any(stride is TEXT for _, stride in axes)
+
+
 class Rows:
     """Numbers of a node, seen as a tensor: for each dimension a list of axes (size, stride), outermost first."""
 
@@ -219,7 +224,7 @@ class Rows:
         if n == self.shape[dim] and start == 0 and step == 1:
             return self
         axes = self.dims[dim]
-        if any(stride is TEXT for _, stride in axes):
+        if is_text(axes):
             raise Refused("a part of the text, cut out by its place in it")
         if len(axes) > 1:
             joined = Rows(None, [axes]).features()
