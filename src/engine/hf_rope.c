@@ -62,8 +62,9 @@ static bool head_size(const struct hf_model *m, double *out)
 static double turning(const struct hf_model *m)
 {
     double part = 1, size = 0;
-    if (!rope_number(m, "partial_rotary_factor", &part))
-        hf_number_at(m, "partial_rotary_factor", "rotary_pct", &part);
+    if (!rope_number(m, "partial_rotary_factor", &part) &&
+        !hf_number_at(m, "partial_rotary_factor", "rotary_pct", &part))
+        hf_said(m, "rope.part", &part);
     if (!head_size(m, &size) || !(size >= 0 && size <= 65536))
         return 0;
     return (m->folder.words & ARCH_PART_TURNS) && part > 0 && part < 1 ? (double)(uint32_t)(part * size) : size;

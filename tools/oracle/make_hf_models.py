@@ -47,7 +47,7 @@ hyperclovax sarvam_mla sarvam_moe axk1 codegen xglm openai-gpt ctrl gpt_neox_jap
 megatron-bert xlm-roberta-xl roberta-prelayernorm albert
 bart mbart marian pegasus blenderbot m2m_100
 diffllama modernbert-decoder hy_v4 dbrx olmo_hybrid cohere_compass_text gpt_neo-unsaid
-cohere-normed phi-normed gemma2-uncapped minicpm3-mscale
+cohere-normed phi-normed gemma2-uncapped minicpm3-mscale glm4-unsaid deepseek_v3-unsaid
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -281,7 +281,9 @@ ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbe
             "megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm", "albert"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
-UNSAID = {"qwen2_moe-windows": ["layer_types"], "gpt_neo-unsaid": ["attention_layers"]}
+UNSAID = {"qwen2_moe-windows": ["layer_types"], "gpt_neo-unsaid": ["attention_layers"],
+          "glm4-unsaid": ["rms_norm_eps", "rope_parameters"],
+          "deepseek_v3-unsaid": ["norm_topk_prob", "routed_scaling_factor"]}
 
 
 def kind_of(name):  # also of those with a hyphen
