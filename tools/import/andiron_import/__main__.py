@@ -14,7 +14,7 @@ import transformers
 
 from . import check, chunks, heads, shrink, weights, write
 from .imported import Imported
-from .values import Refused
+from .values import Refused, Unfit
 
 WHOLE = 150_000_000  # a model of at most so many parameters proves itself; a smaller one of its class all others
 SOME_LAYERS = 4  # of a small model that shows what its answer does not depend on
@@ -89,6 +89,8 @@ def told_in_any_way(kind, config, directory, path, andiron):
     """As it is, or, where that is refused, by chunks of one row."""
     try:
         return told(kind, config, directory, path, andiron)
+    except Unfit:
+        raise
     except Exception:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
         with contextlib.suppress(Exception):
             free = chunks.free(runs(kind, config, directory, SOME_LAYERS))
@@ -124,7 +126,8 @@ def main():
         folder = folder_of(args.model, args.trust_remote_code)
         worst = run(folder, args.out, args.type, args.andiron, args.trust_remote_code)
     except Exception as e:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
-        why = str(e).strip().split("\n")[0][:400]  # torch's messages are pages
+        first, _, more = str(e).strip().partition("\n")  # torch's messages are pages
+        why = f"{first} {more.strip().partition(chr(10))[0]}".strip()[:400] if first.endswith(":") else first[:400]
         if not isinstance(e, (Refused, NotImplementedError, OSError)):
             why = f"{type(e).__name__}: {why}"
         sys.exit(f"andiron import: {args.model}: {why}; nothing was written")

@@ -10,6 +10,10 @@ class Refused(Exception):
     """What the trace has and andiron does not, in one sentence."""
 
 
+class Unfit(Refused):
+    """Of a folder that no other way of telling its model would help."""
+
+
 STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak", "around"}  # read other rows
 
 

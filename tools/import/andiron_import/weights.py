@@ -5,18 +5,22 @@ way is done when a weight is asked for, one at a time. The model itself holds fa
 """
 import copy
 import json
+import logging
+import math
 import os
 import pathlib
+from unittest import mock
 
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._pytree import tree_map
 
 from . import packed
-from .values import Refused
+from .values import Unfit
 
 MOST_LAYERS = 4096  # of the .arch language
 MODE = FakeTensorMode(allow_non_fake_inputs=True)
+logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # what it logs is refused in a sentence
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
          "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
          "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
@@ -63,16 +67,19 @@ def safetensors(path):
     with path.open("rb") as f:
         n = int.from_bytes(f.read(8), "little")
         if n > size - 8:
-            raise Refused(f"{path.name}: the header is said to take {n} bytes, the file has {size}")
+            raise Unfit(f"{path.name}: the header is said to take {n} bytes, the file has {size}")
         header = json.loads(f.read(n))
     header.pop("__metadata__", None)
     for name, said in header.items():
         begin, end = said["data_offsets"]
         if not 0 <= begin <= end <= size - 8 - n:
-            raise Refused(f"{path.name}: {name} lies outside of the file")
+            raise Unfit(f"{path.name}: {name} lies outside of the file")
         if said["dtype"] not in TYPES:
-            raise Refused(f"{path.name}: {name} is of the type {said['dtype']}, which is not known here")
-        yield name, stored(path, 8 + n + begin, end - begin, said["shape"], TYPES[said["dtype"]])
+            raise Unfit(f"{path.name}: {name} is of the type {said['dtype']}, which is not known here")
+        dtype = TYPES[said["dtype"]]
+        if end - begin != math.prod(said["shape"]) * dtype.itemsize:
+            raise Unfit(f"{path.name}: {name} has {end - begin} bytes, which its shape and type do not take")
+        yield name, stored(path, 8 + n + begin, end - begin, said["shape"], dtype)
 
 
 def stored(path, at, n_bytes, shape, dtype):
@@ -102,7 +109,7 @@ def checkpoint(directory):
         for name, tensor in torch.load(path, map_location="cpu", mmap=True, weights_only=True).items():
             out[name] = Lazy(MODE.from_tensor(tensor), lambda t=tensor: t)
     if not out:
-        raise Refused("the folder has no model.safetensors, no index of it and no pytorch_model.bin")
+        raise Unfit("the folder has no model.safetensors, no index of it and no pytorch_model.bin")
     said = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("quantization_config")
     return unpacked(out, packed.Packing(said)) if said else out
 
@@ -121,7 +128,7 @@ def named(what, names):
     """All that is wrong with the weights in one sentence."""
     if names:
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        raise Refused(f"the folder {what} {', '.join(names[:8])}{more}")
+        raise Unfit(f"the folder {what} {', '.join(names[:8])}{more}")
 
 
 def n_parameters(kind, config):
@@ -133,10 +140,18 @@ def refuse_other_size(kind, config, n_given):
     """What is missing Transformers makes, at its full size: so before that."""
     layers = getattr(config.get_text_config(), "num_hidden_layers", None) or 0
     if layers > MOST_LAYERS:
-        raise Refused(f"config.json describes {layers:,} layers; at most {MOST_LAYERS:,} can be told")
+        raise Unfit(f"config.json describes {layers:,} layers; at most {MOST_LAYERS:,} can be told")
     n = n_parameters(kind, config)
     if n > 2 * n_given + 1_000_000:
-        raise Refused(f"config.json describes a model of {n:,} weights, the folder has {n_given:,}")
+        raise Unfit(f"config.json describes a model of {n:,} weights, the folder has {n_given:,}")
+
+
+def report(loading_info, **_):
+    """In the place of Transformers' own table: of weights that are made of several some may be missing."""
+    if loading_info.conversion_errors:
+        named("has not all weights for", sorted({*loading_info.missing_keys, *loading_info.conversion_errors}))
+    if loading_info.error_msgs:
+        raise Unfit(loading_info.error_msgs[0])
 
 
 def model_of(kind, config, directory):
@@ -144,8 +159,9 @@ def model_of(kind, config, directory):
     os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"  # a dispatched op runs in the thread that asks
     given = checkpoint(pathlib.Path(directory))
     refuse_other_size(kind, config, sum(t.numel() for t in given.values()))
-    model, info = kind.from_pretrained(None, config=config, state_dict=given, dtype=torch.float32,
-                                       output_loading_info=True, ignore_mismatched_sizes=True)
+    with mock.patch("transformers.modeling_utils.log_state_dict_report", report):
+        model, info = kind.from_pretrained(None, config=config, state_dict=given, dtype=torch.float32,
+                                           output_loading_info=True, ignore_mismatched_sizes=True)
     named("has no weights for", sorted(info["missing_keys"]))
     shape = lambda size: " x ".join(map(str, size))
     named("has other sizes than config.json says:", [f"{name} is {shape(has)}, not {shape(wants)}"
