@@ -33,6 +33,7 @@ INLINE vi vi_gather(const uint8_t *p, size_t step)
     const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(c)), _mm_loadu_si128(d), 1);
     return _mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1);
 }
+INLINE vi vi_or_and(vi v, vi a, vi b) { return _mm512_ternarylogic_epi32(v, a, b, 0xf8); } /* v | (a & b) */
 /* v | set in the bytes where x has all bits of `bit`, one of them. */
 INLINE vi vi_or_where(vi v, vi x, vi bit, vi set)
 {
@@ -73,6 +74,7 @@ INLINE vi vi_select(vi mask, vi a, vi b)
 {
     return _mm256_or_si256(_mm256_and_si256(mask, a), _mm256_andnot_si256(mask, b));
 }
+INLINE vi vi_or_and(vi v, vi a, vi b) { return vi_or(v, vi_and(a, b)); }
 INLINE vi vi_gather(const uint8_t *p, size_t step)
 {
     const __m128i *a = (const __m128i *)(const void *)p, *b = (const __m128i *)(const void *)(p + step);
