@@ -45,7 +45,6 @@ INLINE vi vi_widen_i8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si1
 /* a > b ? x : y in each 32-bit word. */
 INLINE vi vi_choose(vi a, vi b, vi x, vi y) { return _mm512_mask_blend_epi32(_mm512_cmpgt_epi32_mask(a, b), y, x); }
 INLINE vf vf_of_bits(vi v) { return _mm512_castsi512_ps(v); }
-INLINE void vi_store_i8(void *p, vi v) { _mm_storeu_si128(p, _mm512_cvtepi32_epi8(v)); }
 INLINE void vi_store_u16(void *p, vi v) { _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(v)); }
 /* base + v, or base - v where the bits of `signs`, 16 for each lane, are set. */
 INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
@@ -99,11 +98,6 @@ INLINE __m128i vi_low_words(vi v)
     return _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
 }
 INLINE void vi_store_u16(void *p, vi v) { _mm_storeu_si128(p, vi_low_words(v)); }
-INLINE void vi_store_i8(void *p, vi v)
-{
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    _mm_storel_epi64(p, _mm_packs_epi16(words, words));
-}
 INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
 {
     const vi both = _mm256_set_m128i(_mm_set1_epi16((short)signs[1]), _mm_set1_epi16((short)signs[0]));
