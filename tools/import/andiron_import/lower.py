@@ -3,9 +3,9 @@ import operator
 
 import torch
 
-from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_largest, ops_layers  # noqa: F401
-from . import ops_local, ops_states, ops_text, recurrence, routed, scores, seen, segments, shifted  # noqa: F401
-from . import steps, text, trace, whole
+from . import by_key, einsum, gathered, grams, indexer, near, ops_blocks, ops_complex, ops_largest  # noqa: F401
+from . import ops_layers, ops_local, ops_states, ops_text, recurrence, routed, scores, seen  # noqa: F401
+from . import segments, shifted, steps, text, trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -111,6 +111,8 @@ class Lowering:
     def plain(self, at, x):
         keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",
                  "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default", "ngrams.default")
+        if isinstance(x, gathered.Gathered) and at.name not in gathered.TAKES:
+            return x.rows()
         return x if at.name in keeps else numbers(x)
 
     def arg(self, a):
