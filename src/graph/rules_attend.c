@@ -114,12 +114,12 @@ static andiron_status check_joins(const struct check *c, struct shape v, uint32_
         return rule_refuse_number(c, ATTEND_OPEN, "0 or 1");
     if (c->node->arg[ATTEND_JOINS].value < 0)
         return ANDIRON_OK;
-    const struct node *other = &c->g->nodes[c->node->arg[ATTEND_JOINS].value];
-    if (other->op != OP_attend || other->arg[ATTEND_OPEN].number == 0 || rule_weight(c, ATTEND_SINKS))
-        return rule_refuse(c, "expected joins to be what an attend with open: 1 gave, and no sinks beside it");
-    if (other->shape.dims[0] != v.dims[0] + 2 || other->shape.dims[1] != n_heads)
+    const struct shape sum = rule_shape(c, ATTEND_JOINS);
+    if (rule_weight(c, ATTEND_SINKS))
+        return rule_refuse(c, "expected no sinks beside joins");
+    if (sum.dims[0] != v.dims[0] + 2 || sum.dims[1] != n_heads)
         return rule_refuse(c, "expected joins to be [%" PRIu32 ", %" PRIu32 "], got %s", v.dims[0] + 2, n_heads,
-                           shape_text(other->shape, text));
+                           shape_text(sum, text));
     return ANDIRON_OK;
 }
 

@@ -213,11 +213,11 @@ class Scope:
         if node.op == "constant":
             return f"flat(constant({stems['weight']}))"
         words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items()
-                 if k not in ("cache_of", "distances")}
+                 if k not in ("cache_of", "given")}
         if node.op == "attend":
             own = 1 if "cache_of" in attrs else 3
             more = zip(ins[own:], node.inputs[own:])
-            distances = attrs.get("distances", "").split()
+            distances = attrs.get("given", "").split()
             ins[own:] = [f"{word_of(i, distances)}: {v}" for v, (i, _) in more]
         if node.op == "attend" and "cache_of" in attrs:
             where = f'cache: nth("blk", {self.emitter.place[attrs["cache_of"]]})'

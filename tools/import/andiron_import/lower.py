@@ -3,7 +3,7 @@ import operator
 
 import torch
 
-from . import by_key, einsum, gathered, grams, indexer, near, ops_blocks, ops_complex, ops_largest  # noqa: F401
+from . import before, by_key, einsum, gathered, grams, indexer, near, ops_blocks, ops_complex, ops_largest  # noqa: F401
 from . import ops_layers, ops_local, ops_states, ops_text, recurrence, routed, scores, seen  # noqa: F401
 from . import segments, shifted, steps, text, trace, whole
 from .ops_moves import Ids, counted, numbers
@@ -58,7 +58,7 @@ class Lowering:
         moving = [x for x in flat if isinstance(x, MOVING)]
         rows_in = lambda shape: shape.count(text.ROWS)
         spread = at.name == "expand.default" and rows_in(at.shape) > rows_in(flat[0].shape)  # no constant now
-        if isinstance(at.shape, tuple) and at.shape.count(text.ROWS) == 2 and are_places(flat):
+        if isinstance(at.shape, tuple) and text.is_square(at.shape) and are_places(flat):
             return square(node, args, kwargs, at.shape)
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if at.name == "linear.default" and shifted.is_zero(args[0]):
@@ -72,6 +72,10 @@ class Lowering:
             return Fill(args[0].number, at.shape)
         if at.name in SAME_EVERYWHERE and all(number_of(x) is not None for x in args) and fills(flat):
             return Fill(same_everywhere(node, args), at.shape)
+        of_before = before.step(node, at, args, kwargs) if any(isinstance(x, before.Preceded) for x in flat) else None
+        if of_before is not None:
+            return of_before
+        args = [before.plain(a) if at.name not in before.TAKES else a for a in args]
         if any(isinstance(x, (grams.Gram, grams.Rolled)) for x in flat):
             return grams.step(at, at.name, args, self.n_tokens)
         if any(isinstance(x, scores.OF_SCORES) for x in flat):
@@ -189,6 +193,8 @@ def are_places(values):
 def square(node, args, kwargs, shape):
     """Numbers of pairs of places: computed, for text.ROWS of them."""
     def constant(x, of):
+        if isinstance(x, list):
+            return [constant(y, o) for y, o in zip(x, of)]
         if isinstance(x, Fill):
             return Const.literal(torch.full(x.shape, x.number, dtype=of.meta["val"].dtype))
         return Const.literal((torch.arange(text.ROWS) + x.plus).reshape(x.shape)) if isinstance(x, Ids) else x

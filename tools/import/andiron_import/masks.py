@@ -2,7 +2,7 @@
 import torch
 
 from . import text
-from .values import Const, Mask
+from .values import Const, Mask, Refused
 
 FAR = -9e3  # a score below is one of a place that is not seen
 
@@ -24,3 +24,14 @@ def words_of(mask):
     if torch.equal(seen, (k <= q) & (k > q - n)):
         return ("causal",) if n == text.ROWS else ("causal", f"sliding({n})")
     return None
+
+
+def of_text(mask, n, hides=False):
+    """What a mask says of the text; all that is before must be seen. hides: true where it may not be."""
+    if not isinstance(mask, Const) or mask.shape[-1] != text.ROWS + n:
+        return mask
+    known = mask.known()
+    before = None if known is None else known[..., :n]
+    if before is None or not (before == (before.dtype == torch.bool and not hides)).all():
+        raise Refused("rows before a text that not each token sees")
+    return Const.op(torch.ops.aten.slice.Tensor, (mask, -1, n, text.ROWS + n), {}, (*mask.shape[:-1], text.ROWS), None)

@@ -84,6 +84,13 @@ def like_nothing(node):
         node.kwargs = {"dtype": value.dtype}
 
 
+def longer_in(nodes):
+    """Lengths of the text with rows before it."""
+    of = lambda n: [tuple(x.meta["val"].shape) for x in [*n.args[0], n]]
+    shapes = [of(n) for n in nodes if n.op == "call_function" and name_of(n.target) == "cat.default"]
+    return {b for *parts, whole in shapes for p in parts for a, b in zip(p, whole) if a == text.ROWS < b}
+
+
 class Trace:
     """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's.
     longer: a length at which the model takes other steps, which a proof has to see, or 0. known: are functions whose
@@ -103,6 +110,7 @@ class Trace:
             if node.op == "call_function" and name_of(node.target).startswith(("_assert", "sym_constrain")):
                 program.graph.erase_node(node)
         program.graph.eliminate_dead_code()
+        text.LONGER = longer_in(program.graph.nodes)
         signature = program.graph_signature
         self.padding, self.n_tokens = heads.padding(model), heads.n_tokens(model)
         encoder = model.get_encoder() if heads.reads_source(model) else None
