@@ -142,7 +142,8 @@ struct graph {
     bool reads_source; /* some attend sees the source: a text that is read before */
     node_id output;    /* the logits: [n_vocab] */
     uint32_t n_ctx_train;
-    bool embeds;              /* the output is a vector that stands for the text, not scores */
+    uint32_t n_begin; /* rows before each text, whatever their token is: their numbers are those of their positions */
+    bool embeds;      /* the output is a vector that stands for the text, not scores */
     uint32_t n_positions_max; /* rows of the smallest table that positions pick from; 0: no limit */
     struct arena *arena;      /* borrowed: nodes, names */
 };

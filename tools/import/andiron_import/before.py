@@ -42,7 +42,9 @@ def plain(x):
     if not isinstance(x, Preceded):
         return x
     if x.n != 1:
-        raise Refused("several rows put before a text, outside of keys and values")
+        why = Refused("several rows put before a text, outside of keys and values")
+        why.begin = x.n
+        raise why
     less = combine("add", x.x, x.first.then(torch.neg, x.first.shape, "neg"), x.x.shape)
     return Longer(less, 1, text.ROWS + 1, x.first)
 
@@ -60,12 +62,27 @@ def _(plain_, t, parts, dim=0):
     x, first = parts[-1], [p for p in parts[:-1] if math.prod(p.shape)]
     if isinstance(x, Mask) and all(number_of(p) is not None for p in first):
         return Mask(x.words, t.shape, x.hidden, x.added)
+    if first and isinstance(x, Longer) and along_text(x, dim) and x.before == -sum(p.shape[dim] for p in first):
+        return own_rows(first, x, dim % len(t.shape)).plain()
     whole = first and type(x) is Rows and along_text(x, dim) and all(isinstance(p, Const) for p in first)
     if not whole or all(map(is_zero, first)):
         return plain_(t, parts, dim)
     dim, n = dim % len(t.shape), sum(p.shape[dim] for p in first)
     shape = tuple(n if i == dim else s for i, s in enumerate(t.shape))
     return Preceded(Const.op(torch.cat, (first, dim), {}, shape, None), x, dim)
+
+
+def own_rows(first, x, dim):
+    """A text whose first rows are the model's own, in the place of those that x has there."""
+    n, order = -x.before, [dim, *(i for i in range(len(x.shape)) if i != dim)]
+    table = Const.op(torch.cat, (first, dim), {}, [n if i == dim else s for i, s in enumerate(x.shape)], None)
+    d = math.prod(table.shape) // n
+    table = table.then(lambda w: w.permute(order).reshape(n, d), (n, d), "own rows")
+    places = ops_blocks.positions()
+    own = Rows.like(ordered(ops_blocks.bias_of(table, places)), x.x)
+    after = ops_blocks.flag(combine("add", places, 1.0 - n, places.shape))
+    spread = after.view([text.ROWS if i == dim else 1 for i in range(len(x.shape))])
+    return Longer(combine("add", own, combine("mul", x.x, spread, x.x.shape), x.x.shape), 0, text.ROWS)
 
 
 @wrapped("pad.default", "constant_pad_nd.default")

@@ -45,8 +45,9 @@ class Lowering:
             known = t.constants[node.name]
             counts = known.shape == (1,) and not known.is_floating_point() and known.item() == text.ROWS
             return ops_text.Count(known.shape) if counts else Const.literal(known)
-        dims = [[], [(text.ROWS, TEXT)]]
-        return Ids("tokens" if "tokens" in node.name else "positions", dims)
+        of, begin = "tokens" if "tokens" in node.name else "positions", t.begin
+        ids = Ids(of, [[], [(text.ROWS, TEXT)]], -begin if of == "positions" else 0)
+        return shifted.Longer(ids, -begin, text.ROWS - begin) if begin else ids
 
     def call(self, node):
         at = At(node, trace.name_of(node.target))
@@ -141,7 +142,11 @@ class Lowering:
             elif node.op == "call_function":
                 self.step(node)
             elif node.op == "output":
-                return ordered(self.value[node.args[0][-1]])  # before it, what the model changed of its own
+                out = self.value[node.args[0][-1]]  # before it, what the model changed of its own
+                whole = shifted.longer(out)
+                if (whole.before, whole.length) != (-self.traced.begin, text.ROWS - self.traced.begin):
+                    raise Refused("the trace gives other rows than the text's")
+                return ordered(whole.x)
         raise Refused("the trace gives nothing")
 
     def step(self, node):
@@ -179,7 +184,7 @@ def named(node, call):
         if getattr(e, "is_named", False):
             raise
         why = Refused(f"{trace.module_of(node) or 'the model'}: {trace.name_of(node.target)}: {e}")
-        why.is_named = True
+        why.is_named, why.begin = True, getattr(e, "begin", 0)
         raise why from e
 
 

@@ -94,14 +94,15 @@ def longer_in(nodes):
 class Trace:
     """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's.
     longer: a length at which the model takes other steps, which a proof has to see, or 0. known: are functions whose
-    name is known (hooks.py) what it says?"""
+    name is known (hooks.py) what it says? begin: so many of the text's rows are the model's own, before its tokens."""
 
-    def __init__(self, model, known=True):
+    def __init__(self, model, known=True, begin=0):
         hooks.use(model)
+        self.begin = begin
         with torch.no_grad(), hooks.functions(model, known), hooks_methods.methods(model):
-            text.choose(model, text.SHORT if loops_over_text(model) else text.USUAL)
+            text.choose(model, (text.SHORT if loops_over_text(model) else text.USUAL) + begin)
             self.longer = longer_text(model)
-            inputs = inputs_of(model, text.ROWS)
+            inputs = inputs_of(model, text.ROWS - begin)
             with hooks_loops.Loops():
                 program = exported(model, inputs)
             program = program.run_decompositions(smaller())
