@@ -50,7 +50,7 @@ enum arg_kind {
     ARG_LIST,   /* whole numbers; in the language the key of the metadata that holds them */
 };
 
-enum { OP_MAX_ARGS = 23 };
+enum { OP_MAX_ARGS = 24 };
 
 struct op_arg {
     const char *name;
@@ -98,7 +98,8 @@ enum {
     ATTEND_NEAR_KEYS,
     ATTEND_NEAR_AT,
     ATTEND_BY,
-    ATTEND_ALIBI_BY
+    ATTEND_ALIBI_BY,
+    ATTEND_BEGIN
 };
 
 typedef int32_t node_id; /* place in the graph; -1: none */

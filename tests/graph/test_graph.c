@@ -390,6 +390,8 @@ static void attends_join(void **state)
     refused(&b, with_number(n, EVERY, 0), "every to be a whole number from 1");
     refused(&b, with_number(n, EVERY, 2.5), "every to be a whole number from 1");
     refused(&b, with_number(n, OPEN, 2), "open to be 0 or 1");
+    refused(&b, with_number(n, ATTEND_BEGIN, -1), "begin");
+    refused(&b, with_number(with_number(n, ATTEND_BEGIN, 1), ATTEND_SEES, SEES_ALL), "expected no begin where all of");
     refused(&b, with_number(n, BY, 1), "expected by to be softmax, where sinks, only, every, open or joins is given");
     assert_shape(&b, added(&b, with_number(attention(q, k, v, 1), BY, 1)), 2, 24, 6);
     n = with_number(with_value(attention(q, k, v, 2), JOINS, open), EVERY, 4);

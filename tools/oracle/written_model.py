@@ -85,7 +85,7 @@ class WrittenForCausalLM(PreTrainedModel):
 
 
 class BegunLayer(nn.Module):
-    """Attention to learned keys and values before the text, and a convolution of its rows."""
+    """Learned keys and values before the text, the rows that begin it, a window; a convolution of its rows."""
 
     def __init__(self):
         super().__init__()
@@ -98,7 +98,9 @@ class BegunLayer(nn.Module):
         q, k, v = (z.unflatten(-1, (HEADS, -1)).transpose(1, 2) for z in self.qkv(y).chunk(3, -1))
         k = torch.cat([self.keys.transpose(0, 1)[None], k], 2)
         v = torch.cat([self.values.view(2, HEADS, -1).transpose(0, 1)[None], v], 2)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.ones(n, n + 2).tril(2).bool())
+        i = torch.arange(n)
+        near = (i[:, None] >= i) & ((i[:, None] - i < 2) | (i < BegunForCausalLM.n_begin)[None])
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=F.pad(near, (2, 0), value=True))
         return x + self.out(y.transpose(1, 2).flatten(2)) + self.conv(x.mT)[..., :n].mT
 
 

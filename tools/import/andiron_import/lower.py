@@ -60,7 +60,7 @@ class Lowering:
         rows_in = lambda shape: shape.count(text.ROWS)
         spread = at.name == "expand.default" and rows_in(at.shape) > rows_in(flat[0].shape)  # no constant now
         if isinstance(at.shape, tuple) and text.is_square(at.shape) and are_places(flat):
-            return square(node, args, kwargs, at.shape)
+            return place_by_place(node, args, kwargs, at.shape)
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if at.name == "linear.default" and shifted.is_zero(args[0]):
                 return Const.literal(torch.zeros(at.shape)) if len(args) < 3 else spread_to(args[2], at.shape)
@@ -89,6 +89,8 @@ class Lowering:
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
         x = args[0] if args else None
+        if at.name in ASKS and isinstance(x, Ids) and x.source == "positions" and number_of(args[1]) is not None:
+            return AtPlaces(OPS[at.name](at, numbers(x), args[1]), place_by_place(node, args, kwargs, at.shape))
         if at.name in shifted.ROW_WISE and any(isinstance(a, shifted.Longer) for a in args):
             return shifted.row_wise(at, OPS[at.name], args, kwargs)
         return whole.moved(x, self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs))
@@ -191,17 +193,34 @@ def named(node, call):
 def are_places(values):
     """Are they made of places in the text, and of no token?"""
     of = [x for x in values if isinstance(x, (Rows, Fill, Const, Mask, Complex, Aside, scores.Scores))]
-    known = lambda x: isinstance(x, (Const, Fill)) or isinstance(x, Ids) and x.source == "positions"
-    return all(map(known, of)) and any(isinstance(x, Ids) for x in of) or {type(x) for x in of} == {Const, Fill}
+    known = lambda x: isinstance(x, (Const, Fill, AtPlaces)) or isinstance(x, Ids) and x.source == "positions"
+    some = any(isinstance(x, (Ids, AtPlaces)) for x in of)
+    return all(map(known, of)) and some or {type(x) for x in of} == {Const, Fill}
 
 
-def square(node, args, kwargs, shape):
-    """Numbers of pairs of places: computed, for text.ROWS of them."""
+ASKS = {f"{name}.Scalar" for name in ("lt", "le", "gt", "ge", "eq", "ne")}
+
+
+class AtPlaces(Rows):
+    """What is asked of positions: rows, and the same as a tensor of text.ROWS places."""
+
+    def __init__(self, rows, known):
+        super().__init__(rows.node, rows.dims, rows.start)
+        self.known = known
+
+    def view(self, shape):
+        return AtPlaces(super().view(shape), self.known.then(lambda x: x.reshape(shape), shape, f"as {shape}"))
+
+
+def place_by_place(node, args, kwargs, shape):
+    """Numbers of places, or of pairs of them: computed, for text.ROWS of them."""
     def constant(x, of):
         if isinstance(x, list):
             return [constant(y, o) for y, o in zip(x, of)]
         if isinstance(x, Fill):
             return Const.literal(torch.full(x.shape, x.number, dtype=of.meta["val"].dtype))
+        if isinstance(x, AtPlaces):
+            return x.known
         return Const.literal((torch.arange(text.ROWS) + x.plus).reshape(x.shape)) if isinstance(x, Ids) else x
     return Const.op(node.target, [constant(x, of) for x, of in zip(args, node.args)], kwargs, shape, None)
 
