@@ -237,6 +237,8 @@ def negative(x):
     """Less scores is more of their opposites."""
     if isinstance(x, shares.Mixture):
         return x.each(negative)
+    if isinstance(x, Const):
+        return x.then(torch.neg, x.shape, "neg")
     return times(x, -1.0) if isinstance(x, Scores) else combine("mul", x, -1.0, getattr(x, "shape", ()))
 
 
