@@ -241,6 +241,8 @@ static const struct {
     {"#: block_count -1\narch x : llama", "llama.arch:237: expected 1 to 4096 layers, got the number -1"},
     {"#: block_count 1.5\narch x : llama", "llama.arch:237: expected 1 to 4096 layers, got the number 1.5"},
     {"#: block_count 0\narch x : llama", "llama.arch:237: expected 1 to 4096 layers, got the number 0"},
+    {"arch x : llama\nparam n_begin = 65537",
+     "my.arch:2: expected n_begin to be a count up to 65536, got the number 65537"},
     {"#: context_length -5\narch x : llama",
      "llama.arch:6: expected n_ctx_train to be a count up to 1e9, got the number -5"},
     {"#: attention.head_count 0\narch x : llama",

@@ -256,7 +256,8 @@ def sight(words):
     attrs = {}
     for word in words - {"causal", "full"}:
         kind, _, n = word.rstrip(")").partition("(")
-        attrs |= {"window": int(n), "window_style": {"sliding": "back", "chunked": "chunks", "middle": "middle"}[kind]}
+        style = {"sliding": "back", "chunked": "chunks", "middle": "middle", "begin": None}[kind]
+        attrs |= {"window": int(n), "window_style": style} if style else {"begin": int(n)}
     return attrs if "causal" in words else attrs | {"sees": "all"}
 
 
