@@ -343,9 +343,10 @@ static bool rope_base(const struct hf_model *m, double *base)
 static andiron_status put_local(struct hf_model *m, andiron_error *error)
 {
     double base, size = 0, part = 1;
-    struct span type;
-    if (json_at_text(m->config, "rope_parameters.sliding_attention.rope_type", &type) && !span_is(type, "default"))
-        return hf_wrong(m, "expected a rope_type of default for sliding_attention", error);
+    struct span type = span_of("default");
+    json_at_text(m->config, "rope_parameters.sliding_attention.rope_type", &type);
+    if (!span_is(type, "default") && !span_is(type, "dynamic"))
+        return hf_wrong(m, "expected a rope_type of default or dynamic for sliding_attention", error);
     json_at_f64(m->config, "rope_parameters.sliding_attention.partial_rotary_factor", &part);
     const bool in_part = (m->folder.words & ARCH_PART_TURNS) && part > 0 && part <= 1 &&
                          json_at(m->config, "rope_parameters.sliding_attention") && head_size(m, &size);

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""What a folder's config.json says in vain: tiny models with one number or switch changed, or one key left out.
+
+    sweep_folders.py change|absent TYPE ... [--andiron PROGRAM] [--seed N]
+
+Each is saved as Transformers saves it, read by `andiron logits`, and compared with Transformers' own logits. A line for
+each that is refused, and for each that is WRONG, which none should be; then counts. Where a key is left out, sizes and
+the like make Transformers itself refuse the folder: such are passed over. Needs tiny_models.py of the shared folder on
+PYTHONPATH, which knows small configurations.
+"""
+import argparse
+import contextlib
+import copy
+import json
+import os
+import pathlib
+import random
+import sys
+import tempfile
+
+import tiny_models as tiny
+import torch
+
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tools/import"))
+
+from andiron_import import check  # noqa: E402
+
+KEPT = {"use_cache", "is_decoder", "is_encoder_decoder", "output_attentions", "output_hidden_states", "return_dict",
+        "add_cross_attention", "output_router_logits", "gradient_checkpointing", "initializer_range",
+        "chunk_size_feed_forward", "use_mamba_kernels", "rescale_prenorm_residual", "model_type", "architectures",
+        "transformers_version", "dtype", "qk_head_dim"}
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+ACTIVATIONS = ["silu", "gelu", "gelu_pytorch_tanh", "relu", "relu2", "gelu_new", "quick_gelu"]
+NUMBERS = {"sliding_window": [5, 12], "hidden_size": [96, 72], "intermediate_size": [80, 51], "head_dim": [8, 40],
+           "num_key_value_heads": [1, 2, 4], "num_attention_heads": [2, 8], "vocab_size": [251, 333],
+           "num_experts_per_tok": [1, 3], "num_experts": [3, 8], "num_local_experts": [3, 8], "n_group": [1, 2],
+           "topk_group": [1, 2], "n_shared_experts": [1, 2], "first_k_dense_replace": [0, 2], "conv_kernel": [2, 3],
+           "mamba_d_conv": [2, 3], "linear_conv_kernel_dim": [2, 3], "q_lora_rank": [24, None], "v_head_dim": [8, 24],
+           "qk_nope_head_dim": [8, 24], "qk_rope_head_dim": [4, 16], "query_pre_attn_scalar": [10],
+           "linear_key_head_dim": [8, 24], "linear_value_head_dim": [8, 32], "num_hidden_layers": [1, 3, 5]}
+YARN = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 10000.0, "original_max_position_embeddings": 16}
+ROPES = [{"rope_type": "default", "rope_theta": 500.0}, {"rope_type": "linear", "factor": 3.0, "rope_theta": 10000.0},
+         {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}, YARN, {**YARN, "truncate": False},
+         {**YARN, "mscale": 0.8, "mscale_all_dim": 0.5}, {**YARN, "attention_factor": 0.7, "beta_fast": 16.0},
+         {**YARN, "rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}]
+
+
+def other_ropes(said):
+    """Of one for all layers, or of one for each kind of them."""
+    if not any(isinstance(v, dict) for v in said.values()):
+        return [{**{k: v for k, v in said.items() if k == "partial_rotary_factor"}, **rope} for rope in ROPES]
+    return [{**said, kind: rope} for kind, inner in said.items() if inner for rope in other_ropes(inner)]
+
+
+def others(name, value, draw):
+    """Other values of a key."""
+    if name in KEPT or name.endswith(("token_id", "token_index")):
+        return []
+    if isinstance(value, bool):
+        return [not value]
+    if name == "rope_parameters" and isinstance(value, dict):
+        return other_ropes(value)
+    if name.endswith("logit_softcapping"):
+        return [None, 3.0]
+    if isinstance(value, str):
+        return draw.sample([a for a in ACTIVATIONS if a != value], 2) if "act" in name else []
+    if name in NUMBERS and (value is not None or name in ("head_dim", "sliding_window")):
+        return [n for n in NUMBERS[name] if n != value]
+    if isinstance(value, list) and len(set(map(str, value))) > 1:
+        return [draw.sample(value, len(value))]
+    return [value * 0.5, value * 1.7] if isinstance(value, float) and value and "eps" not in name else []
+
+
+def changes(said, draw):
+    """{key: value} that are to be changed together."""
+    for name, value in said.items():
+        for other in others(name, value, draw):
+            lists = {k: [draw.choice(v) for _ in range(other)] for k, v in said.items()
+                     if name in LAYERS and isinstance(v, list) and len(v) == value}
+            yield {name: other, **lists}
+
+
+class Model:
+    """A type of models, as small as tiny_models.py makes them."""
+
+    def __init__(self, model_type, seed):
+        self.type, self.seed, self.kind = model_type, seed, tiny.model_class(model_type)
+        self.config_class = tiny.CONFIG_MAPPING[model_type]
+        if not issubclass(self.config_class, self.kind.config_class or object):
+            self.config_class = self.kind.config_class
+        tiny.FORCE = {"is_decoder": True}
+        self.said = tiny.make_config(self.config_class, dict(tiny.OVERRIDES.get(model_type, {}))).to_dict()
+
+    def saved(self, folder, changed):
+        said = copy.deepcopy(self.said)
+        (said["text_config"] if isinstance(said.get("text_config"), dict) else said).update(copy.deepcopy(changed))
+        derived = ("model_type", "architectures", "transformers_version", "dtype", "qk_head_dim")
+        config = self.config_class(**{k: v for k, v in said.items() if k not in derived})
+        tiny.POST.get(self.type, lambda _: None)(config)
+        torch.manual_seed(self.seed)
+        model = self.kind._from_config(config, dtype=torch.float32).eval()
+        tiny.reinit(model, self.seed)
+        model.save_pretrained(folder)
+
+    def folders(self, folder, mode, draw):
+        """(what was done, a model as the folder has it)"""
+        part = self.said["text_config"] if isinstance(self.said.get("text_config"), dict) else self.said
+        for changed in changes(part, draw) if mode == "change" else []:
+            with contextlib.suppress(Exception):  # of Transformers, which does not have all that could be said
+                self.saved(folder, changed)
+                yield json.dumps(changed), self.kind.from_pretrained(folder, dtype=torch.float32).eval()
+        if mode == "absent":
+            self.saved(folder, {})
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            for key in sorted(set(config) - KEPT):
+                left = json.dumps({k: v for k, v in config.items() if k != key})
+                (folder / "config.json").write_text(left, encoding="utf-8")
+                with contextlib.suppress(Exception):
+                    model, info = self.kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+                    if not any(info.get(k) for k in ("missing_keys", "unexpected_keys", "mismatched_keys")):
+                        yield f"without {key}", model.eval()
+
+
+def said_of(model, folder, program, tokens):
+    """A word, and what is to be said; None: Transformers does not run it."""
+    try:
+        want = check.answer(model, tokens)
+    except Exception:  # noqa: BLE001
+        return None
+    try:
+        by = check.far(check.andiron_logits(program, folder, tokens[0].tolist(), 0), want)
+    except check.Refused as e:
+        return "refused", str(e).replace(str(folder), "")
+    return ("ok" if by <= check.LIMIT else "WRONG"), f"{by:.1e}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mode", choices=("change", "absent"))
+    parser.add_argument("types", nargs="+")
+    parser.add_argument("--andiron", default=str(ROOT / "build/release/bin/andiron"))
+    parser.add_argument("--seed", type=int, default=41)
+    args = parser.parse_args()
+    tokens = torch.randint(5, 240, (1, 40), generator=torch.Generator().manual_seed(args.seed))
+    wrong = 0
+    for model_type in args.types:
+        counts = {"ok": 0, "refused": 0, "WRONG": 0}
+        with tempfile.TemporaryDirectory() as name, open(os.devnull, "w", encoding="utf-8") as nothing:
+            folder, draw = pathlib.Path(name), random.Random(f"{model_type}{args.seed}")
+            with contextlib.redirect_stderr(nothing):
+                for done, model in Model(model_type, args.seed).folders(folder, args.mode, draw):
+                    word, more = said_of(model, folder, args.andiron, tokens) or ("", "")
+                    counts[word] = counts.get(word, 0) + 1
+                    if word not in ("ok", ""):
+                        print(model_type, word, done[:200], more[:300], flush=True)
+        wrong += counts["WRONG"]
+        print(model_type, *[f"{n} {word}" for word, n in counts.items() if word], flush=True)
+    sys.exit(wrong > 0)
+
+
+if __name__ == "__main__":
+    main()
