@@ -109,6 +109,10 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
     s = hf_read_vocabulary(c->folder, n, &c->root, &said, error);
     if (!s && c->root)
         s = tokenizer_hf_say(c->model->tokenizer, c->root, n, &c->arena, &said, error);
+    else if (!s && said.as_spiece)
+        s = error_set(error, ANDIRON_E_SUPPORT,
+                      "%s: a GGUF file has no words for its tokenizer; run the folder itself, with --quant TYPE",
+                      gguf_path(c->file));
     else if (!s && n && said.n_tokens > n)
         s = error_set(error, ANDIRON_E_FORMAT, "%s: the tokenizer has %zu tokens, the model rows for %" PRIu64,
                       gguf_path(c->file), said.n_tokens, n);

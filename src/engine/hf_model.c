@@ -239,6 +239,21 @@ static void put_layers(struct hf_model *m)
         hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
 
+/* The first tokens of a text about a source: generation_config.json's, before config.json's. */
+static andiron_status put_first_tokens(struct hf_model *m, andiron_error *error)
+{
+    static const char *const keys[] = {"decoder_start_token_id", "forced_bos_token_id"};
+    json_t *said = NULL;
+    uint64_t id;
+    const bool reads = m->folder.words & ARCH_SOURCE;
+    const andiron_status s = reads ? hf_read_json(m->dir, "generation_config.json", &said, error) : ANDIRON_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && reads && !s; i++)
+        if (((said && json_at_u64(said, keys[i], &id)) || json_at_u64(m->config, keys[i], &id)) && id <= INT32_MAX)
+            hf_put_u32(m, keys[i], id);
+    json_decref(said);
+    return s;
+}
+
 /* ---- the whole ---- */
 
 static andiron_status put_template(struct hf_model *m, andiron_error *error)
@@ -263,8 +278,8 @@ static andiron_status put_template(struct hf_model *m, andiron_error *error)
 static andiron_status put_all(struct hf_model *m, andiron_error *error)
 {
     static andiron_status (*const steps[])(struct hf_model *, andiron_error *) = {
-        hf_put_heads, put_groups,  put_gating,   put_ratios,      hf_put_ngrams,
-        hf_put_rope,  hf_put_keys, put_template, hf_put_sentence,
+        hf_put_heads, put_groups,       put_gating,  put_ratios,   hf_put_ngrams,
+        hf_put_rope,  put_first_tokens, hf_put_keys, put_template, hf_put_sentence,
     };
     const char *slash = strrchr(hf_path(m->dir), '/');
     put(m, "GGUF\3\0\0", 8);

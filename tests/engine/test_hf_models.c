@@ -215,7 +215,8 @@ static void copy_changed(char *folder, const char *type, const char *from, const
 
 static void remove_folder(const char *folder)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "my.arch", "lllll.arch"};
+    static const char *const names[] = {"config.json", "model.safetensors", "my.arch", "lllll.arch",
+                                        "generation_config.json"};
     char path[512];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -278,6 +279,27 @@ static void a_definition_of_the_users_tells_of_a_folder(void **state)
     remove_folder(folder);
 }
 
+/* What a text about a source begins with: generation_config.json counts before config.json. */
+static void first_tokens_are_told(void **state)
+{
+    (void)state;
+    static const char said[] = "{\"forced_bos_token_id\": 7, \"decoder_start_token_id\": 5}";
+    char folder[] = "/tmp/test_hf_XXXXXX";
+    copy_changed(folder, "bart", "\"decoder_start_token_id\": 2", "\"decoder_start_token_id\": 4");
+    for (int generation = 0; generation < 2; generation++) {
+        andiron_model *model = NULL;
+        andiron_model_info info;
+        if (generation)
+            write_file(folder, "generation_config.json", said, sizeof said - 1);
+        assert_int_equal(andiron_model_open(&model, folder, &small_steps, NULL), ANDIRON_OK);
+        andiron_model_get_info(model, &info);
+        assert_int_equal(info.first_token, generation ? 5 : 4);
+        assert_int_equal(info.forced_token, generation ? 7 : -1);
+        andiron_model_close(model);
+    }
+    remove_folder(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +309,7 @@ int main(void)
         cmocka_unit_test(what_follows_the_rows_is_refused),
         cmocka_unit_test(a_folder_without_a_tokenizer_takes_ids),
         cmocka_unit_test(a_definition_of_the_users_tells_of_a_folder),
+        cmocka_unit_test(first_tokens_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
