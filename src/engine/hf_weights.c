@@ -148,11 +148,19 @@ static bool write_name(struct place *out, const char *before, struct span to, co
     return n > 0 && n < HF_NAME_BYTES;
 }
 
+/* What a tensor's name ends in here, taken off; TensorFlow's words for the same stand in some folders of BERT. */
+static const char *take_suffix(struct span *name)
+{
+    const bool of_norm = span_ends(*name, "LayerNorm.gamma") || span_ends(*name, "LayerNorm.beta");
+    if (drop_suffix(name, ".weight") || (of_norm && drop_suffix(name, ".gamma")))
+        return ".weight";
+    return drop_suffix(name, ".bias") || (of_norm && drop_suffix(name, ".beta")) ? ".bias" : "";
+}
+
 /* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
 static bool place_here(struct hf_model *m, struct span name, struct place *out)
 {
-    const char *suffix = drop_suffix(&name, ".weight") ? ".weight" : drop_suffix(&name, ".bias") ? ".bias" : "";
-    const char *part = drop_part(m, &name);
+    const char *suffix = take_suffix(&name), *part = drop_part(m, &name);
     char before[32] = "";
     uint32_t layer;
     bool guessing = false;

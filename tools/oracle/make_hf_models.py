@@ -10,10 +10,12 @@ ids, f32 rows.
 import copy
 import json
 import pathlib
+import re
 import sys
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 from tokenizers import Tokenizer, models
 from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM,
@@ -49,6 +51,7 @@ megatron-bert xlm-roberta-xl roberta-prelayernorm albert
 bart mbart marian pegasus blenderbot m2m_100
 diffllama modernbert-decoder hy_v4 dbrx olmo_hybrid cohere_compass_text gpt_neo-unsaid
 rembert roformer jetmoe recurrent_gemma rwkv zamba zamba2 zamba2-plain
+hrm_text longcat_flash esm
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -129,6 +132,11 @@ MORE = {
                "num_key_value_heads": 4, "layers_block_type": ["linear_attention", "hybrid", "hybrid"]},
     "zamba2-plain": {"num_hidden_layers": 3, "adapter_rank": 6, "n_mamba_heads": 8, "intermediate_size": 40,
                      "layers_block_type": ["linear_attention", "hybrid", "hybrid"]},
+    "hrm_text": {"L_cycles": 2},
+    "longcat_flash": {"zero_expert_num": 3, "expert_ffn_hidden_size": 24, "moe_topk": 3, "head_dim": 4,
+                      "num_key_value_heads": 4},
+    "esm": {"position_embedding_type": "rotary", "pad_token_id": 1, "mask_token_id": 1, "token_dropout": True,
+            "emb_layer_norm_before": False},
     "gpt_neo-unsaid": {"attention_types": [[["global", "local"], 1]], "window_size": 5},
     "modernbert-decoder": {"pad_token_id": 1, "layer_types": ["sliding_attention", "full_attention"]},
     "hy_v4": {**INDEXED, "mlp_layer_types": ["dense", "sparse"], "index_n_heads": 32, "n_group": 1, "swiglu_limit": 0.8,
@@ -286,10 +294,14 @@ SOURCE = 5  # an encoder-decoder reads so many of the tokens first
 ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "nomic_bert", "jina_embeddings_v3",
             "eurobert", "gte", "mpnet", "gemma3_text-both", "gemma3_text-dense", "bert-dense",
             "megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm", "albert",
-            "rembert", "roformer"}
+            "rembert", "roformer", "esm"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
 UNSAID = {"qwen2_moe-windows": ["layer_types"], "gpt_neo-unsaid": ["attention_layers"]}
+
+
+# what Transformers saves, but published folders do not have
+UNPUBLISHED = {"esm": "inv_freq", "longcat_flash": r"experts\.[4-6]\."}
 
 
 def kind_of(name):  # also of those with a hyphen
@@ -417,6 +429,10 @@ def make(kind, bf16):
     said = {key: value for key, value in config.items() if key not in UNSAID.get(kind, ())}
     if said != config:
         (folder / "config.json").write_text(json.dumps(said, indent=2) + "\n")
+    if kind in UNPUBLISHED:
+        tensors = load_file(folder / "model.safetensors")
+        kept = {name: t for name, t in tensors.items() if not re.search(UNPUBLISHED[kind], name)}
+        save_file(kept, folder / "model.safetensors", {"format": "pt"})
     vocabulary = {"<unk>": 0, **{f"w{i}": i for i in range(1, 64)}}
     Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")).save(str(folder / "tokenizer.json"))
     head = np.array(logits.shape, "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()
