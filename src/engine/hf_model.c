@@ -230,11 +230,8 @@ static void put_windows(struct hf_model *m)
 
 static void put_layers(struct hf_model *m)
 {
-    const json_t *config = m->config, *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
     double scalar;
     put_windows(m);
-    if (json_is_array(rope) && json_array_size(rope) <= HF_LAYERS_MAX)
-        hf_put_list(m, "rope.layers", rope, NULL);
     if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
         hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
 }
@@ -344,7 +341,12 @@ void hf_model_close(struct hf_model *m)
     alloc_free(m);
 }
 
-const char *hf_model_architecture(const struct hf_model *m) { return m->architecture; }
+struct arch *hf_model_definition(const struct hf_model *m, struct span *text, bool *is_builtin)
+{
+    *text = m->text;
+    *is_builtin = m->is_builtin;
+    return m->arch;
+}
 
 andiron_status hf_model_file(struct hf_model *m, struct gguf **out, andiron_error *error)
 {

@@ -13,6 +13,7 @@
 
 #include "andiron.h"
 #include "base/alloc.h"
+#include "files.h"
 #include "files/mapped.h"
 
 #define FOLDERS SOURCE_DIR "/tests/golden/hf_tokenizers"
@@ -107,14 +108,6 @@ static const char *path_in(const char *parent, const char *name)
     return p;
 }
 
-static void put(const char *name, const void *data, size_t n)
-{
-    FILE *f = fopen(path_in(folder, name), "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, n, f), n);
-    fclose(f);
-}
-
 static void empty_folder(void)
 {
     DIR *dir = opendir(folder);
@@ -157,7 +150,7 @@ static void refused(const char *name, const char *file, const char *text, const 
     andiron_error e = {0};
     take(name, file);
     if (text)
-        put(file, text, strlen(text));
+        file_write(folder, file, text, strlen(text));
     const andiron_status s = use(&e);
     if (!s || !strstr(e.text, words))
         fail_msg("%s: got \"%s\" where \"%s\" was expected", name, e.text, words);
@@ -228,7 +221,7 @@ static void broken_files_do_no_harm(void **state)
                 random = random * 1664525u + 1013904223u;
                 bytes[(random >> 8) % file.n_bytes] = (char)(k % 2 ? random >> 24 : random >> 24 & 127);
             }
-            put(cases[i][1], bytes, file.n_bytes);
+            file_write(folder, cases[i][1], bytes, file.n_bytes);
             const andiron_status s = use(&e);
             n_opened += !s;
             n_refused += s != ANDIRON_OK;
