@@ -85,6 +85,8 @@ static void parse_from(struct parser *p, struct arch_line *line)
     }
 }
 
+static bool has_star(struct span text) { return text.n && memchr(text.p, '*', text.n); }
+
 /* What stands behind it. */
 static void parse_to(struct parser *p, struct arch_line *line)
 {
@@ -99,6 +101,8 @@ static void parse_to(struct parser *p, struct arch_line *line)
         line->number = take_number(p, true, &line->is_truth);
     else if (!named || !parse_take(p, "none"))
         line->to = take_text(p, named ? "a name in quotes, or none" : "a name in quotes");
+    if (named && has_star(line->to) && !has_star(line->from))
+        parse_refuse(p, p->lexer.word.line, "expected a \"*\" in what a name with one stands for, got", line->from);
 }
 
 static struct arch_line *keep_line(struct parser *p, struct definition *d, struct arch_line **first,

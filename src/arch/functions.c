@@ -130,10 +130,10 @@ static andiron_status layer(const struct arguments *a, struct value *out)
 {
     const size_t n = a->e->n_arguments;
     char digits[16];
-    if (n < 2 || n > 3 || a->v[0].kind != VALUE_TEXT || !is_number(a, 1) ||
+    if (n < 2 || n > 3 || (a->v[0].kind != VALUE_TEXT && a->v[0].kind != VALUE_STEM) || !is_number(a, 1) ||
         !(a->v[1].number >= 0 && a->v[1].number < MAX_LAYERS) || a->v[1].number != (double)(uint32_t)a->v[1].number ||
         (n == 3 && a->v[2].kind != VALUE_LAYER))
-        return wrong(a, "nth(\"stem\", number) or nth(\"stem\", number, place), the place a layer");
+        return wrong(a, "nth(STEM, number) or nth(STEM, number, place), the place a layer");
     const int length = snprintf(digits, sizeof digits, "%" PRIu32, (uint32_t)a->v[1].number);
     *out = (struct value){.kind = VALUE_LAYER, .number = n == 3 ? a->v[2].number : a->v[1].number};
     return stem_join(a->x, a->f, a->e->line, a->v[0].text, (struct span){digits, (size_t)length}, &out->text);

@@ -19,24 +19,96 @@ static const struct convert_type *usual_type(const struct gguf *file)
 
 /* ---- metadata ---- */
 
-/* As it is, but that others want floats of 32 bits, and one flag to be a bool. */
-static void put_value(struct conversion *c, const struct gguf_value *v)
+enum { ANY_LENGTH = 1 << 20, MAX_LAYERS = 4096 }; /* of a context, where the model has no longest one */
+
+/* What tensors tell by their columns. */
+static const char *const told[][2] = {{".ffn_down_exps.weight", ".expert_feed_forward_length"},
+                                      {".ffn_down_shexp.weight", ".expert_shared_feed_forward_length"},
+                                      {".ffn_down.weight", ".feed_forward_length"},
+                                      {".ssm_conv1d.weight", ".ssm.conv_kernel"},
+                                      {".shortconv.conv.weight", ".shortconv.l_cache"}};
+enum { N_TOLD = sizeof told / sizeof *told };
+
+/* The first tensor whose name ends so: the first layers may be of another kind. */
+const struct gguf_tensor *convert_first_of(const struct conversion *c, const char *end)
 {
-    char key[256];
-    double x = 0;
+    for (size_t i = 0; i < gguf_n_tensors(c->file); i++)
+        if (span_ends(gguf_tensor_at(c->file, i)->name, end))
+            return gguf_tensor_at(c->file, i);
+    return NULL;
+}
+
+/* Does a tensor tell this number? */
+static bool told_of(const struct conversion *c, const struct gguf_value *v)
+{
+    for (size_t i = 0; v->type != GGUF_ARRAY && i < N_TOLD; i++)
+        if (span_ends(v->key, told[i][1]) && convert_first_of(c, told[i][0]))
+            return true;
+    return false;
+}
+
+static bool attends(const struct conversion *c, uint64_t layer)
+{
+    const struct graph *g = &c->model->graph;
+    for (size_t i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op == OP_attend && g->nodes[i].layer >= 0 && (uint64_t)g->nodes[i].layer == layer)
+            return true;
+    return false;
+}
+
+/* Heads of keys, 0 in layers that do not attend; false: all do, or none. */
+static bool put_heads(struct conversion *c, const char *key, const struct gguf_value *v)
+{
+    char name[256];
+    uint32_t heads[MAX_LAYERS];
+    uint64_t n = 0, n_attend = 0, x;
+    snprintf(name, sizeof name, "%s.block_count", c->model->architecture);
+    gguf_get_u64(c->file, name, &n);
+    if (v->type == GGUF_ARRAY || n > MAX_LAYERS || !gguf_item_u64(v, 0, &x) || x > UINT32_MAX)
+        return false;
+    for (uint64_t i = 0; i < n; i++) {
+        heads[i] = attends(c, i) ? (uint32_t)x : 0;
+        n_attend += heads[i] != 0;
+    }
+    if (n_attend == 0 || n_attend == n)
+        return false;
+    gguf_put_array(&c->values, key, GGUF_U32, heads, n, sizeof *heads);
+    return true;
+}
+
+static bool is_flag(struct span key)
+{
+    return span_ends(key, ".expert_weights_norm") || span_ends(key, ".rope.scaling.finetuned");
+}
+
+/* What is written anew, and what the file has no need of. */
+static bool is_left_out(const struct conversion *c, const struct gguf_value *v)
+{
     static const char *const anew[] = {"general.file_type", "general.quantization_version", "split.no", "split.count",
                                        "split.tensors.count"};
     for (size_t i = 0; i < sizeof anew / sizeof *anew; i++)
         if (span_is(v->key, anew[i]))
-            return;
-    if (span_ends(v->key, ".rope.style") && c->folder && (c->folder->folder.words & ARCH_HALVES))
-        return; /* rows are put in order */
+            return true;
+    if (span_ends(v->key, ".rope.style"))
+        return c->folder && (c->folder->folder.words & ARCH_HALVES); /* rows are put in order */
+    return c->folder && told_of(c, v); /* which holds also where config.json's number is rounded */
+}
+
+/* As it is, but that others want floats of 32 bits, and flags to be bools. */
+static void put_value(struct conversion *c, const struct gguf_value *v)
+{
+    char key[256];
+    double x = 0;
+    if (is_left_out(c, v))
+        return;
     snprintf(key, sizeof key, "%.*s", (int)v->key.n, v->key.p);
     if (!c->folder)
         gguf_put_value(&c->values, v);
+    else if (span_ends(v->key, ".attention.head_count_kv") && put_heads(c, key, v))
+        return;
     else if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
         gguf_put_number(&c->values, key, GGUF_F32, x);
-    else if (span_ends(v->key, ".expert_weights_norm") && gguf_item_f64(v, 0, &x))
+    else if (is_flag(v->key) && gguf_item_f64(v, 0, &x))
         gguf_put_number(&c->values, key, GGUF_BOOL, x != 0);
     else
         gguf_put_value(&c->values, v);
@@ -109,6 +181,10 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
     s = hf_read_vocabulary(c->folder, n, &c->root, &said, error);
     if (!s && c->root)
         s = tokenizer_hf_say(c->model->tokenizer, c->root, n, &c->arena, &said, error);
+    else if (!s && said.as_spiece)
+        s = error_set(error, ANDIRON_E_SUPPORT,
+                      "%s: a GGUF file has no words for its tokenizer; run the folder itself, with --quant TYPE",
+                      gguf_path(c->file));
     else if (!s && n && said.n_tokens > n)
         s = error_set(error, ANDIRON_E_FORMAT, "%s: the tokenizer has %zu tokens, the model rows for %" PRIu64,
                       gguf_path(c->file), said.n_tokens, n);
@@ -124,25 +200,30 @@ static void put_more(struct conversion *c, const char *name, enum gguf_value_typ
         gguf_put_number(&c->values, key, type, x);
 }
 
-static void put_experts(struct conversion *c)
+/* What tensors tell by their columns, and config.json of experts. */
+static void put_asked(struct conversion *c)
 {
     static const char *const shared[] = {"n_shared_experts", "num_shared_experts", "num_shared_expert"};
-    const struct gguf_tensor *own = NULL, *all = NULL;
     uint64_t n = 0;
-    for (size_t i = 0; i < gguf_n_tensors(c->file); i++) { /* the first layers may be dense */
-        const struct gguf_tensor *t = gguf_tensor_at(c->file, i);
-        own = !own && span_ends(t->name, ".ffn_down_exps.weight") ? t : own;
-        all = !all && span_ends(t->name, ".ffn_down_shexp.weight") ? t : all;
+    double eps;
+    char key[256];
+    for (size_t i = 0; i < N_TOLD; i++) {
+        const struct gguf_tensor *t = convert_first_of(c, told[i][0]);
+        snprintf(key, sizeof key, "%s%s", c->model->architecture, told[i][1]);
+        const struct gguf_value *v = gguf_find(c->file, key);
+        if (t && (!v || told_of(c, v)))
+            gguf_put_number(&c->values, key, GGUF_U32, (double)t->dims[0]);
     }
-    if (own)
-        put_more(c, "expert_feed_forward_length", GGUF_U32, (double)own->dims[0]);
-    if (all)
-        put_more(c, "expert_shared_feed_forward_length", GGUF_U32, (double)all->dims[0]);
-    for (size_t i = 0; own && i < sizeof shared / sizeof *shared; i++)
+    for (size_t i = 0; convert_first_of(c, told[0][0]) && i < sizeof shared / sizeof *shared; i++)
         if (json_at_u64(hf_config(c->folder->dir), shared[i], &n)) {
             put_more(c, "expert_shared_count", GGUF_U32, (double)n);
             break;
         }
+    put_more(c, "context_length", GGUF_U32, ANY_LENGTH);
+    snprintf(key, sizeof key, "%s.attention.layer_norm_epsilon", c->model->architecture);
+    const bool rms = convert_first_of(c, ".ssm_a") || convert_first_of(c, ".shortconv.conv.weight");
+    if (rms && gguf_get_f64(c->file, key, &eps)) /* of other models the key tells which norm they have */
+        put_more(c, "attention.layer_norm_rms_epsilon", GGUF_F32, eps);
 }
 
 static void put_all(struct conversion *c)
@@ -151,7 +232,7 @@ static void put_all(struct conversion *c)
     for (size_t i = 0; i < gguf_n_values(c->file); i++)
         put_value(c, gguf_value_at(c->file, i));
     if (c->folder)
-        put_experts(c);
+        put_asked(c);
     gguf_put_number(&c->values, "general.file_type", GGUF_U32, c->type->file_type);
     gguf_put_number(&c->values, "general.quantization_version", GGUF_U32, 2);
 }

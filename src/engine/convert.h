@@ -46,6 +46,8 @@ const struct convert_type *convert_type_named(const char *name); /* NULL: there 
 void convert_type_names(char *out, size_t n);                    /* all, as a sentence has them */
 enum weight_type convert_type_of(const struct conversion *c, const struct gguf_tensor *t);
 /* Fills c->tensors. */
+/* The first tensor whose name ends so; NULL: there is none. */
+const struct gguf_tensor *convert_first_of(const struct conversion *c, const char *end);
 andiron_status convert_plan(struct conversion *c, andiron_error *error);
 /* andiron_convert; for a model that is being opened, by its own definition and without a vocabulary: who opens the file
  * reads that of the folder. opened_as: NULL, or how it is opened. */

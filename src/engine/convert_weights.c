@@ -14,9 +14,21 @@ static bool number(const struct gguf *file, const char *architecture, const char
     return gguf_get_u64(file, key, out);
 }
 
+/* Vectors of Mamba 2 are matrices in files: a number for each head, and rows of groups. */
+static void shape_states(struct gguf_tensor *t, bool by_head, uint64_t groups)
+{
+    const bool norm = span_ends(t->name, ".ssm_norm.weight") && groups && t->dims[0] % groups == 0;
+    if (t->n_dims != 1 || !by_head || !(norm || span_ends(t->name, ".ssm_a") || span_ends(t->name, ".ssm_d")))
+        return;
+    t->n_dims = 2;
+    t->dims[1] = norm ? groups : t->dims[0];
+    t->dims[0] = norm ? t->dims[0] / groups : 1;
+}
+
 andiron_status convert_plan(struct conversion *c, andiron_error *error)
 {
-    uint64_t heads = 0, heads_kv = 0;
+    const struct gguf_tensor *decay = convert_first_of(c, ".ssm_a");
+    uint64_t heads = 0, heads_kv = 0, groups = 1;
     c->n_tensors = gguf_n_tensors(c->file);
     c->tensors = arena_alloc(&c->arena, c->n_tensors, sizeof *c->tensors);
     if (!c->tensors)
@@ -26,10 +38,13 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
     if (number(c->file, c->model->architecture, "attention.head_count", &heads) &&
         number(c->file, c->model->architecture, "attention.head_count_kv", &heads_kv) && heads_kv)
         c->heads_each = heads / heads_kv;
+    const bool by_head = c->folder && decay && decay->n_dims == 1 && convert_first_of(c, ".ssm_d");
+    number(c->file, c->model->architecture, "ssm.group_count", &groups);
     for (size_t i = 0; i < c->n_tensors; i++) {
         struct gguf_tensor *t = &c->tensors[i];
         *t = *gguf_tensor_at(c->file, i);
         t->type = convert_type_of(c, t);
+        shape_states(t, by_head, groups);
         const struct type_info *info = type_info(t->type);
         t->n_bytes = t->dims[0] / info->block_items * info->block_bytes * t->dims[1] * t->dims[2] * t->dims[3];
         c->n_bytes += t->n_bytes;

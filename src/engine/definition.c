@@ -111,16 +111,18 @@ andiron_status definition_find(struct definition_text *out, const char *name, co
 
 void definition_done(struct definition_text *d) { mapped_close(&d->mapping); }
 
-static andiron_status find_definition(const andiron_model *model, const andiron_model_options *options,
-                                      struct definition_text *out, andiron_error *error)
+static andiron_status open_definition(const andiron_model *model, const andiron_model_options *options,
+                                      struct arch **out, andiron_error *error)
 {
-    const andiron_status s = definition_find(out, model->architecture, options, error);
-    if (s || out->file)
+    struct definition_text d;
+    andiron_status s = definition_find(&d, model->architecture, options, error);
+    if (!s && !d.file && gguf_get_text(model->file, "andiron.arch", &d.text))
+        d.file = "the model file's own definition";
+    if (!s && d.file)
+        s = arch_open(out, d.text, d.file, arch_builtin, NULL, error);
+    definition_done(&d);
+    if (s || *out)
         return s;
-    if (gguf_get_text(model->file, "andiron.arch", &out->text)) {
-        out->file = "the model file's own definition";
-        return ANDIRON_OK;
-    }
     return error_set(error, ANDIRON_E_SUPPORT,
                      "%s: the architecture \"%s\" is not known here; give its definition with --arch FILE "
                      "(docs/adding-an-architecture.md)",
@@ -131,23 +133,26 @@ static andiron_status find_definition(const andiron_model *model, const andiron_
 static andiron_status blame_folder(const andiron_model *model, andiron_status s, andiron_error *error)
 {
     char said[sizeof error->text];
-    if (!error || !model->hf || model->n_loras || (s != ANDIRON_E_FORMAT && s != ANDIRON_E_SUPPORT))
+    if (!error || model->n_loras || (s != ANDIRON_E_FORMAT && s != ANDIRON_E_SUPPORT))
         return s;
     memcpy(said, error->text, sizeof said);
     return error_set(error, s, "%s: config.json and the tensors do not go together: %s", gguf_path(model->file), said);
 }
 
-static andiron_status expand(andiron_model *model, const struct definition_text *definition, andiron_error *error)
+/* A folder's definition is open since its names were read. */
+static andiron_status expand(andiron_model *model, const andiron_model_options *options, andiron_error *error)
 {
-    struct arch *arch = NULL;
-    andiron_status s = arch_open(&arch, definition->text, definition->file, arch_builtin, NULL, error);
+    struct span text;
+    bool is_builtin = false;
+    struct arch *own = NULL, *arch = model->hf ? hf_model_definition(model->hf, &text, &is_builtin) : NULL;
+    andiron_status s = model->hf ? ANDIRON_OK : open_definition(model, options, &own, error);
     if (s)
         return s;
     struct arch_source source = {model,       source_number, source_whole,
                                  source_text, source_weight, model->n_loras ? lora_of_weight : NULL};
-    s = arch_expand(arch, &source, &model->arena, &model->graph, error);
-    arch_close(arch);
-    return definition->mapping.data ? s : blame_folder(model, s, error);
+    s = arch_expand(arch ? arch : own, &source, &model->arena, &model->graph, error);
+    arch_close(own);
+    return is_builtin ? blame_folder(model, s, error) : s;
 }
 
 static void say_unused(const andiron_model *model)
@@ -198,16 +203,12 @@ andiron_status model_read_names(andiron_model *model, andiron_error *error)
 
 andiron_status model_build_graph(andiron_model *model, const andiron_model_options *options, andiron_error *error)
 {
-    struct definition_text definition = {0};
     model->wants_embeddings = options->embeddings;
     andiron_status s = model_list_weights(&model->arena, model->file, &model->weights, &model->weight_used, error);
     if (!s)
         s = lora_open(model, options, error);
     if (!s)
-        s = find_definition(model, options, &definition, error);
-    if (!s)
-        s = expand(model, &definition, error);
-    definition_done(&definition);
+        s = expand(model, options, error);
     if (!s)
         s = lora_check_used(model, error);
     if (!s)

@@ -49,6 +49,10 @@ static andiron_status open_definition(struct hf_model *m, const char *name, cons
     andiron_status s = definition_find(&text, name, options, error);
     if (!s && text.file)
         s = arch_open(&m->arch, text.text, text.file, arch_builtin, NULL, error);
+    m->is_builtin = !text.mapping.data;
+    m->text = (struct span){s || !text.file ? NULL : arena_text(&m->arena, text.text.p, text.text.n), text.text.n};
+    if (!s && text.file && !m->text.p)
+        s = error_memory(error, text.text.n, "a definition");
     definition_done(&text);
     return s;
 }

@@ -29,6 +29,8 @@ struct hf_model {
     struct hf_dir *dir;
     const json_t *config; /* hf_text_config */
     struct arch *arch;    /* the definition that tells of this type of folders */
+    struct span text;     /* its own, without its parents' */
+    bool is_builtin;      /* it is none of the user's */
     struct arch_folder folder;
     const char *architecture; /* its name */
     struct span act;          /* the activation's name here; empty: the definition's own */
@@ -57,7 +59,7 @@ void hf_put_f64(struct hf_model *m, const char *key, double x);
 /* Begin a list of n; its items follow. */
 void hf_put_array(struct hf_model *m, const char *key, enum gguf_value_type type, uint64_t n);
 void hf_put_string(struct hf_model *m, const char *key, struct span text);
-/* A list's items as 0 or 1; of texts, 1 where it is `yes`. */
+/* Of a list of texts 1 where one is `yes`, else 0. */
 void hf_put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes);
 andiron_status hf_put_keys(struct hf_model *m, andiron_error *error);                      /* what CONFIG lines say */
 andiron_status hf_wrong(const struct hf_model *m, const char *what, andiron_error *error); /* of config.json */

@@ -4,16 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A list's items as 0 or 1. */
+/* A list of texts, 1 where one is `yes`. */
 void hf_put_list(struct hf_model *m, const char *key, const json_t *list, const char *yes)
 {
     const size_t n = json_array_size(list);
     hf_put_array(m, key, GGUF_U32, n);
     for (size_t i = 0; i < n; i++) {
-        const json_t *item = json_array_get(list, i);
-        bool is = json_is_string(item) ? yes && !strcmp(json_string_value(item), yes)
-                                       : json_is_true(item) || (json_is_integer(item) && json_integer_value(item) != 0);
-        hf_put_number(m, is, 4);
+        const char *item = json_string_value(json_array_get(list, i));
+        hf_put_number(m, item && !strcmp(item, yes), 4);
     }
 }
 

@@ -230,13 +230,25 @@ static void put_windows(struct hf_model *m)
 
 static void put_layers(struct hf_model *m)
 {
-    const json_t *config = m->config, *rope = json_at(config, "no_rope_layers"); /* 1: has it, in spite of the name */
     double scalar;
     put_windows(m);
-    if (json_is_array(rope) && json_array_size(rope) <= HF_LAYERS_MAX)
-        hf_put_list(m, "rope.layers", rope, NULL);
     if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
         hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
+}
+
+/* The first tokens of a text about a source: generation_config.json's, before config.json's. */
+static andiron_status put_first_tokens(struct hf_model *m, andiron_error *error)
+{
+    static const char *const keys[] = {"decoder_start_token_id", "forced_bos_token_id"};
+    json_t *said = NULL;
+    uint64_t id;
+    const bool reads = m->folder.words & ARCH_SOURCE;
+    const andiron_status s = reads ? hf_read_json(m->dir, "generation_config.json", &said, error) : ANDIRON_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && reads && !s; i++)
+        if (((said && json_at_u64(said, keys[i], &id)) || json_at_u64(m->config, keys[i], &id)) && id <= INT32_MAX)
+            hf_put_u32(m, keys[i], id);
+    json_decref(said);
+    return s;
 }
 
 /* ---- the whole ---- */
@@ -263,8 +275,8 @@ static andiron_status put_template(struct hf_model *m, andiron_error *error)
 static andiron_status put_all(struct hf_model *m, andiron_error *error)
 {
     static andiron_status (*const steps[])(struct hf_model *, andiron_error *) = {
-        hf_put_heads, put_groups,  put_gating,   put_ratios,      hf_put_ngrams,
-        hf_put_rope,  hf_put_keys, put_template, hf_put_sentence,
+        hf_put_heads, put_groups,       put_gating,  put_ratios,   hf_put_ngrams,
+        hf_put_rope,  put_first_tokens, hf_put_keys, put_template, hf_put_sentence,
     };
     const char *slash = strrchr(hf_path(m->dir), '/');
     put(m, "GGUF\3\0\0", 8);
@@ -329,7 +341,12 @@ void hf_model_close(struct hf_model *m)
     alloc_free(m);
 }
 
-const char *hf_model_architecture(const struct hf_model *m) { return m->architecture; }
+struct arch *hf_model_definition(const struct hf_model *m, struct span *text, bool *is_builtin)
+{
+    *text = m->text;
+    *is_builtin = m->is_builtin;
+    return m->arch;
+}
 
 andiron_status hf_model_file(struct hf_model *m, struct gguf **out, andiron_error *error)
 {

@@ -6,13 +6,16 @@
 #include "files/gguf.h"
 #include "text/tokenizer.h"
 
+struct arch;
 struct hf_model;
 
 /* options: where definitions may stand besides those built in (arch_path, arch_dir). */
 andiron_status hf_model_open(struct hf_model **out, const char *path, const andiron_model_options *options,
                              bool with_weights, andiron_error *error);
 void hf_model_close(struct hf_model *m); /* NULL is fine; after what hf_model_file gave */
-const char *hf_model_architecture(const struct hf_model *m);
+/* The definition that the folder runs by: ours, until the model is closed, its text, and whether it is a built-in one.
+ */
+struct arch *hf_model_definition(const struct hf_model *m, struct span *text, bool *is_builtin);
 andiron_status hf_model_file(struct hf_model *m, struct gguf **out, andiron_error *error); /* owned by the caller */
 /* The i-th of its files of weights as it is mapped; empty beyond the last. */
 struct span hf_model_mapping(const struct hf_model *m, size_t i);

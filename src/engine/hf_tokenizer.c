@@ -3,6 +3,7 @@
  * them. */
 #include "engine/hf_tokenizer.h"
 #include "text/tokenizer_hf.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,10 @@ enum { VOCABULARY_MAX = 64 << 20 };
 
 /* ---- classes ---- */
 
-static const struct hf_reordering xlm = {3, 4, {"<s>", "<pad>", "</s>", "<unk>"}},
-                                  camembert = {1, 5, {"<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED"}};
+static const struct hf_reordering xlm = {3, 4, {"<s>", "<pad>", "</s>", "<unk>"}, NULL},
+                                  mbart50 = {3, 4, {"<s>", "<pad>", "</s>", "<unk>"}, ""}, m2m = {0, 0, {""}, "__"},
+                                  camembert = {
+                                      1, 5, {"<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED"}, NULL};
 
 #define END "<|endoftext|>"
 
@@ -21,6 +24,9 @@ static const struct hf_class classes[] = {
     {"GemmaTokenizer", "gemma gemma2 gemma3_text", FILES_SPIECE, "<bos>", "<eos>", "<unk>", {-1, 0}, NULL, 0, false},
     {"XLMRobertaTokenizer", "xlm-roberta", FILES_SPIECE, "<s>", "</s>", "<unk>", {1, 1}, &xlm, 0, false},
     {"CamembertTokenizer", "camembert", FILES_SPIECE, "<s>", "</s>", "<unk>", {1, 1}, &camembert, 0, false},
+    {"MBart50Tokenizer", "", FILES_SPIECE, "en_XX", "</s>", "<unk>", {1, 1}, &mbart50, 0, false},
+    {"MarianTokenizer", "marian", FILES_NAMED, NULL, "</s>", "<unk>", {0, 1}, NULL, 0, false},
+    {"M2M100Tokenizer", "m2m_100", FILES_NAMED, "en", "</s>", "<unk>", {1, 1}, &m2m, 0, false},
     {"GPT2Tokenizer", "gpt2 gpt_neo gptj opt", FILES_BYTES, END, END, END, {0, 0}, NULL, 0, false},
     {"CodeGenTokenizer", "codegen phi", FILES_BYTES, END, END, END, {0, 0}, NULL, 0, false},
     {"Qwen2Tokenizer", "qwen2 qwen2_moe qwen3 qwen3_moe", FILES_BYTES, NULL, END, END, {0, 0}, NULL, 0, true},
@@ -61,6 +67,17 @@ struct span hf_named_token(const struct hf_parts *p, const char *role, const cha
         json_at_text(json_is_object(v) ? json_object_get(v, "content") : v, "", &text);
     }
     return text.n || !usual ? text : span_of(usual);
+}
+
+struct span hf_language(const struct hf_parts *p)
+{
+    const struct span code = hf_named_token(p, "src_lang", p->kind->first);
+    const char *around = p->kind->order->languages;
+    char text[HF_NAME_BYTES], name[HF_NAME_BYTES + 8];
+    if (!hf_copy(text, code))
+        return (struct span){0};
+    const int n = snprintf(name, sizeof name, "%s%s%s", around, text, around);
+    return (struct span){arena_text(&p->m->arena, name, (size_t)n), (size_t)n};
 }
 
 const char *hf_role(const struct hf_parts *p, bool last)
@@ -131,6 +148,28 @@ static andiron_status list_added(struct hf_parts *p)
     return p->added ? ANDIRON_OK : hf_no_vocabulary(p);
 }
 
+/* Languages' tokens, which stand behind the n others of a vocabulary in the order in which they are listed. */
+andiron_status hf_add_languages(struct hf_parts *p, size_t n)
+{
+    const json_t *const places[] = {p->config, p->special};
+    size_t n_all = 0;
+    for (size_t i = 0; i < 2 && !n_all; i++) {
+        const json_t *list = json_object_get(places[i], "additional_special_tokens");
+        n_all = json_array_size(list);
+        for (size_t k = 0; k < n_all; k++) {
+            const json_t *v = json_array_get(list, k);
+            const char *text = json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
+            if (text && !hf_is_added(p, text) && !hf_add_token(p, (json_int_t)(n + k), text, true))
+                return hf_no_vocabulary(p);
+        }
+    }
+    return json_array_size(p->added)
+               ? ANDIRON_OK
+               : error_set(p->error, ANDIRON_E_FORMAT,
+                           "%s: special_tokens_map.json: expected additional_special_tokens, the languages of a %s",
+                           hf_path(p->m->dir), p->kind->name);
+}
+
 /* ---- the folder ---- */
 
 /* A file that lives as long as the model; NULL: it is absent. */
@@ -164,16 +203,16 @@ static andiron_status find_file(struct hf_parts *p, struct span *file, size_t *w
 
 static andiron_status read_parts(struct hf_parts *p, json_t **root)
 {
-    static const char *const names[] = {"spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "merges.txt",
-                                        "vocab.txt"};
+    static const char *const names[] = {"spiece.model", "tokenizer.model", "sentencepiece.bpe.model",
+                                        "source.spm",   "merges.txt",      "vocab.txt"};
     struct span file;
     size_t which;
     andiron_status s = find_file(p, &file, &which, names, sizeof names / sizeof *names);
     if (s || !file.p)
         return s;
     s = find_class(p);
-    const enum hf_files files = which < 3 ? FILES_SPIECE : which == 3 ? FILES_BYTES : FILES_WORDS;
-    if (!s && p->kind->files != files)
+    const enum hf_files files = which < 4 ? FILES_SPIECE : which == 4 ? FILES_BYTES : FILES_WORDS;
+    if (!s && p->kind->files != files && !(files == FILES_SPIECE && p->kind->files == FILES_NAMED))
         s = error_set(p->error, ANDIRON_E_FORMAT, "%s: the files of a %s are not those that are here (%s)",
                       hf_path(p->m->dir), p->kind->name, names[which]);
     if (!s)

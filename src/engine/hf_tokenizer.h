@@ -5,11 +5,13 @@
 #include "base/error.h"
 #include "engine/hf_internal.h"
 
-enum hf_files { FILES_SPIECE, FILES_BYTES, FILES_WORDS };
+/* FILES_NAMED: a SentencePiece model, whose pieces have the ids that vocab.json says. */
+enum hf_files { FILES_SPIECE, FILES_NAMED, FILES_BYTES, FILES_WORDS };
 /* Pieces of the model after the first `dropped` follow what fairseq had in front; the mask is the last. */
 struct hf_reordering {
     size_t dropped, n_before;
     const char *before[5];
+    const char *languages; /* a language's token stands before a text: what is around its code in it; NULL: none does */
 };
 struct hf_class {
     const char *name;  /* in tokenizer_config.json; "Fast" may follow */
@@ -41,11 +43,16 @@ static inline andiron_status hf_no_vocabulary(const struct hf_parts *p)
 }
 
 /* A token by its role ("bos_token"), as the folder says, or as the class does; empty: there is none. */
+/* The token of the language of a text. */
+struct span hf_language(const struct hf_parts *p);
 struct span hf_named_token(const struct hf_parts *p, const char *role, const char *usual);
 const char *hf_role(const struct hf_parts *p, bool last); /* of what stands before a text, or behind it */
 bool hf_add_token(struct hf_parts *p, json_int_t id, const char *text,
                   bool special); /* to p->added; false: no memory */
 bool hf_is_added(const struct hf_parts *p, const char *text);
+
+/* To p->added: languages' tokens, behind n others. */
+andiron_status hf_add_languages(struct hf_parts *p, size_t n);
 
 /* A SentencePiece model, vocab.txt: p->out. merges.txt, beside which vocab.json lies: *root. */
 andiron_status hf_read_pieces(struct hf_parts *p, struct span file, const char *name);

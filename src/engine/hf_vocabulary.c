@@ -2,12 +2,15 @@
  * tokens, vocab.json and merges.txt as a tokenizer.json. */
 #include "engine/hf_tokenizer.h"
 #include "files/spiece.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MARK "\342\226\201" /* of a space */
 
 enum { MAX_ADDED = 65536 };
+
+static bool has_languages(const struct hf_parts *p) { return p->kind->order && p->kind->order->languages; }
 
 /* ---- a vocabulary as a list ---- */
 
@@ -78,7 +81,7 @@ static andiron_status put_special(struct hf_parts *p)
         mark(p, (int32_t)id, json_is_true(json_object_get(one, "special")) ? TOKEN_CONTROL : TOKEN_USER_DEFINED);
     }
     s->unknown = s->unknown >= 0 ? s->unknown : find(p, hf_named_token(p, "unk_token", p->kind->unknown));
-    s->bos = find(p, hf_named_token(p, hf_role(p, false), p->kind->first));
+    s->bos = find(p, has_languages(p) ? hf_language(p) : hf_named_token(p, hf_role(p, false), p->kind->first));
     s->eos = s->sep = find(p, hf_named_token(p, hf_role(p, true), p->kind->last));
     s->padding = find(p, hf_named_token(p, "pad_token", NULL));
     s->eot = s->eom = -1;
@@ -101,25 +104,38 @@ static bool stands_around(const struct hf_parts *p, bool last)
 
 /* ---- SentencePiece ---- */
 
-static andiron_status put_pieces(struct hf_parts *p, const struct spiece *s)
+/* Tokens that a class has behind its n pieces: sentinels, languages, the mask. */
+static andiron_status add_behind(struct hf_parts *p, const struct hf_reordering *o, size_t n)
 {
-    static const struct hf_reordering as_it_is = {0};
-    const struct hf_reordering *o = p->kind->order ? p->kind->order : &as_it_is;
     uint64_t n_extra = (uint64_t)p->kind->n_extra;
     json_at_u64(p->config, "extra_ids", &n_extra);
-    if (s->n_pieces < o->dropped || n_extra > MAX_ADDED)
-        return error_set(p->error, ANDIRON_E_FORMAT, "%s: the vocabulary is too small for its class %s",
-                         hf_path(p->m->dir), p->kind->name);
-    const size_t shift = o->n_before - o->dropped, n = s->n_pieces + shift;
+    if (n_extra > MAX_ADDED)
+        return error_set(p->error, ANDIRON_E_FORMAT, "%s: tokenizer_config.json: expected extra_ids of at most %d",
+                         hf_path(p->m->dir), MAX_ADDED);
     for (uint64_t i = 0; i < n_extra; i++) {
         char name[32];
         snprintf(name, sizeof name, "<extra_id_%u>", (unsigned)(n_extra - 1 - i));
         if (!hf_is_added(p, name) && !hf_add_token(p, (json_int_t)(n + i), name, true))
             return hf_no_vocabulary(p);
     }
-    if (o->n_before && !hf_is_added(p, "<mask>") && !hf_add_token(p, (json_int_t)n, "<mask>", true))
+    const andiron_status s = has_languages(p) ? hf_add_languages(p, n) : ANDIRON_OK;
+    const json_int_t mask = (json_int_t)(n + (has_languages(p) ? json_array_size(p->added) : 0));
+    if (!s && o->n_before && !hf_is_added(p, "<mask>") && !hf_add_token(p, mask, "<mask>", true))
         return hf_no_vocabulary(p);
-    const andiron_status status = make_lists(p, n);
+    return s;
+}
+
+static andiron_status put_pieces(struct hf_parts *p, const struct spiece *s)
+{
+    static const struct hf_reordering as_it_is = {0};
+    const struct hf_reordering *o = p->kind->order ? p->kind->order : &as_it_is;
+    if (s->n_pieces < o->dropped)
+        return error_set(p->error, ANDIRON_E_FORMAT, "%s: the vocabulary is too small for its class %s",
+                         hf_path(p->m->dir), p->kind->name);
+    const size_t shift = o->n_before - o->dropped, n = s->n_pieces + shift;
+    andiron_status status = add_behind(p, o, n);
+    if (!status)
+        status = make_lists(p, n);
     if (status)
         return status;
     for (size_t i = 0; i < o->n_before; i++) {
@@ -133,6 +149,73 @@ static andiron_status put_pieces(struct hf_parts *p, const struct spiece *s)
         p->kinds[i + shift] = s->kinds[i];
     }
     return ANDIRON_OK;
+}
+
+/* A vocabulary's texts, ids of vocab.json; no text becomes one, until a piece is it. Those of languages are found as
+ * wholes. */
+static andiron_status put_names(struct hf_parts *p, json_t *vocab)
+{
+    const char *name;
+    json_t *id;
+    json_object_foreach(vocab, name, id)
+    {
+        const json_int_t i = json_integer_value(id);
+        const size_t n = strlen(name);
+        if (!json_is_integer(id) || i < 0 || (size_t)i >= p->out->n_tokens)
+            return error_set(p->error, ANDIRON_E_FORMAT, "%s/vocab.json: the token \"%.60s\" has no id below %zu",
+                             hf_path(p->m->dir), name, p->out->n_tokens);
+        p->texts[i] = (struct span){arena_text(&p->m->arena, name, n), n};
+        p->scores[i] = -INFINITY;
+        if (!p->texts[i].p)
+            return hf_no_vocabulary(p);
+        if (n > 4 && !strncmp(name, ">>", 2) && !strcmp(name + n - 2, "<<"))
+            p->kinds[i] = TOKEN_USER_DEFINED;
+    }
+    return ANDIRON_OK;
+}
+
+/* Pieces under the ids that their texts have there, or without one. */
+static andiron_status name_pieces(struct hf_parts *p, const struct spiece *s, const json_t *vocab)
+{
+    char name[HF_NAME_BYTES];
+    struct span *texts = arena_alloc(&p->m->arena, s->n_pieces + 1, sizeof *texts);
+    float *scores = arena_alloc(&p->m->arena, s->n_pieces + 1, sizeof *scores);
+    if (!texts || !scores)
+        return hf_no_vocabulary(p);
+    p->out->nameless = texts;
+    p->out->nameless_scores = scores;
+    for (size_t i = 0; i < s->n_pieces; i++) {
+        const json_t *id = hf_copy(name, s->texts[i]) ? json_object_get(vocab, name) : NULL;
+        const bool is_text = s->kinds[i] == TOKEN_NORMAL || s->kinds[i] == TOKEN_USER_DEFINED;
+        if (is_text && id)
+            p->scores[json_integer_value(id)] = s->scores[i];
+        if (!is_text || id)
+            continue;
+        texts[p->out->n_nameless] = s->texts[i];
+        scores[p->out->n_nameless++] = s->scores[i];
+    }
+    return ANDIRON_OK;
+}
+
+static andiron_status put_pieces_by_names(struct hf_parts *p, const struct spiece *s)
+{
+    json_t *vocab = NULL;
+    andiron_status status = hf_read_json(p->m->dir, "vocab.json", &vocab, p->error);
+    const size_t n = json_object_size(vocab);
+    if (!status && n == 0)
+        status = error_set(p->error, ANDIRON_E_FORMAT, "%s: expected a vocab.json with a %s's tokens",
+                           hf_path(p->m->dir), p->kind->name);
+    if (!status && has_languages(p))
+        status = hf_add_languages(p, n);
+    if (!status)
+        status = make_lists(p, n);
+    if (!status)
+        status = put_names(p, vocab);
+    if (!status)
+        status = name_pieces(p, s, vocab);
+    p->out->unknown = -1;
+    json_decref(vocab);
+    return status;
 }
 
 /* User-defined tokens are found in texts as they are written. */
@@ -156,6 +239,13 @@ static andiron_status write_spaces(struct hf_parts *p)
     return ANDIRON_OK;
 }
 
+static bool is_covered(const struct hf_parts *p, const struct spiece *s)
+{
+    if (s->model == SPIECE_BPE)
+        return p->kind->files == FILES_SPIECE && !s->charsmap.n && !s->merges_spaces;
+    return s->model == SPIECE_UNIGRAM;
+}
+
 andiron_status hf_read_pieces(struct hf_parts *p, struct span file, const char *name)
 {
     struct spiece s;
@@ -163,16 +253,18 @@ andiron_status hf_read_pieces(struct hf_parts *p, struct span file, const char *
     andiron_status status = spiece_read(&s, file, name, &p->m->arena, p->error);
     if (status)
         return status;
-    const bool merges = s.model == SPIECE_BPE;
-    if ((!merges && s.model != SPIECE_UNIGRAM) || (merges && (s.charsmap.n || s.merges_spaces)))
+    const bool merges = s.model == SPIECE_BPE, named = p->kind->files == FILES_NAMED;
+    if (!is_covered(p, &s))
         return error_set(p->error, ANDIRON_E_SUPPORT, "%s/%s: %s is not covered", hf_path(p->m->dir), name,
-                         merges ? "BPE over changed characters or spaces" : "a vocabulary of words or characters");
+                         merges ? "BPE over changed characters or spaces, or ids of a vocab.json,"
+                                : "a vocabulary of words or characters");
     out->model = span_of(merges ? "llama" : "t5");
     out->unknown = p->kind->order ? -1 : s.unknown;
     out->charsmap = s.charsmap;
     out->add_space_prefix = s.dummy_prefix;
     out->remove_extra_whitespaces = s.merges_spaces;
-    status = put_pieces(p, &s);
+    out->as_spiece = named || has_languages(p);
+    status = named ? put_pieces_by_names(p, &s) : put_pieces(p, &s);
     if (!status)
         status = put_special(p);
     if (!status && merges)

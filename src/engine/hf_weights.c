@@ -56,12 +56,12 @@ static bool fits(struct span pattern, struct span name, int32_t *number)
     return true;
 }
 
-/* Take off what stands in front of a tensor's name; true: the number of a layer is next. */
-static bool drop_prefixes(const struct hf_model *m, struct span *name)
+/* Take off what stands in front of a tensor's name, or of one within a layer; true: the number of a layer is next. */
+static bool drop_prefixes(const struct hf_model *m, struct span *name, bool in_layer)
 {
     const struct arch_line *line;
     for (size_t at = 0; (line = hf_next_line(m, ARCH_PREFIX, &at));)
-        if (name->n > line->from.n && !memcmp(name->p, line->from.p, line->from.n)) {
+        if (!(in_layer && line->to.n) && name->n > line->from.n && !memcmp(name->p, line->from.p, line->from.n)) {
             *name = (struct span){name->p + line->from.n, name->n - line->from.n};
             if (line->to.n)
                 return true;
@@ -121,16 +121,51 @@ static const char *drop_part(const struct hf_model *m, struct span *name)
     return "";
 }
 
+/* The line that tells of a tensor. Within a layer, where none has its whole name, prefixes are taken off first. */
+static const struct arch_line *line_of(const struct hf_model *m, bool in_layer, const char *part, struct span name,
+                                       const char **suffix, struct place *out)
+{
+    const enum arch_verb verb = in_layer ? ARCH_LAYER : ARCH_TENSOR;
+    const struct arch_line *line = find_line(m, verb, part, name, suffix, out);
+    if (line || !in_layer)
+        return line;
+    drop_prefixes(m, &name, true);
+    return find_line(m, verb, part, name, suffix, out);
+}
+
+/* The name here; a "*" in it has the number that the folder's name has, which then is no part's. */
+static bool write_name(struct place *out, const char *before, struct span to, const char *suffix)
+{
+    const char *star = memchr(to.p, '*', to.n);
+    const size_t n_first = star ? (size_t)(star - to.p) : to.n;
+    char number[16] = "";
+    if (star) {
+        snprintf(number, sizeof number, "%" PRId32, out->part);
+        out->part = -1;
+    }
+    const int n = snprintf(out->name, HF_NAME_BYTES, "%s%.*s%s%.*s%s", before, (int)n_first, to.p, number,
+                           star ? (int)(to.n - n_first - 1) : 0, star ? star + 1 : "", suffix);
+    return n > 0 && n < HF_NAME_BYTES;
+}
+
+/* What a tensor's name ends in here, taken off; TensorFlow's words for the same stand in some folders of BERT. */
+static const char *take_suffix(struct span *name)
+{
+    const bool of_norm = span_ends(*name, "LayerNorm.gamma") || span_ends(*name, "LayerNorm.beta");
+    if (drop_suffix(name, ".weight") || (of_norm && drop_suffix(name, ".gamma")))
+        return ".weight";
+    return drop_suffix(name, ".bias") || (of_norm && drop_suffix(name, ".beta")) ? ".bias" : "";
+}
+
 /* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
 static bool place_here(struct hf_model *m, struct span name, struct place *out)
 {
-    const char *suffix = drop_suffix(&name, ".weight") ? ".weight" : drop_suffix(&name, ".bias") ? ".bias" : "";
-    const char *part = drop_part(m, &name);
+    const char *suffix = take_suffix(&name), *part = drop_part(m, &name);
     char before[32] = "";
     uint32_t layer;
     bool guessing = false;
     *out = (struct place){.part = -1};
-    const bool in_layer = drop_prefixes(m, &name);
+    const bool in_layer = drop_prefixes(m, &name, false);
     if (in_layer) {
         if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
             return false;
@@ -140,13 +175,10 @@ static bool place_here(struct hf_model *m, struct span name, struct place *out)
     } else if (*part) {
         snprintf(before, sizeof before, "%.3s.", part);
     }
-    const struct arch_line *line = guessing
-                                       ? NULL
-                                       : find_line(m, in_layer ? ARCH_LAYER : ARCH_TENSOR, part, name, &suffix, out);
+    const struct arch_line *line = guessing ? NULL : line_of(m, in_layer, part, name, &suffix, out);
     if (!line || line->to.n == 0)
         return line || guessing;
-    const int n = snprintf(out->name, HF_NAME_BYTES, "%s%.*s%s", before, (int)line->to.n, line->to.p, suffix);
-    return n > 0 && n < HF_NAME_BYTES;
+    return write_name(out, before, line->to, suffix);
 }
 
 bool hf_matrix_here(struct hf_model *m, struct span name, char out[HF_NAME_BYTES])

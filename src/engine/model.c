@@ -91,10 +91,13 @@ static andiron_status open_folder(andiron_model *model, const char *dir, const a
                                   andiron_error *error)
 {
     const bool quantized = options->quant && !options->vocab_only;
+    struct span definition;
+    bool is_builtin;
     andiron_status s = hf_model_open(&model->hf, dir, options, !options->vocab_only && !quantized, error);
     if (s)
         return s;
-    return quantized ? quant_open(&model->file, dir, hf_model_architecture(model->hf), options, error)
+    hf_model_definition(model->hf, &definition, &is_builtin);
+    return quantized ? quant_open(&model->file, dir, definition, options, error)
                      : hf_model_file(model->hf, &model->file, error);
 }
 

@@ -58,23 +58,17 @@ static uint64_t hash_file(int folder, const char *name)
 }
 
 /* The sum over files does not depend on the order in which the system names them. */
-static andiron_status digest_of(uint64_t *out, const char *dir, const char *architecture,
+static andiron_status digest_of(uint64_t *out, const char *dir, struct span definition,
                                 const andiron_model_options *options, andiron_error *error)
 {
     char whole[PATH_MAX], text[PATH_MAX + 64];
-    struct definition_text definition;
-    const andiron_status s = definition_find(&definition, architecture, options, error);
-    if (s)
-        return s;
-    const uint64_t of_definition = hash_bytes(definition.text);
-    definition_done(&definition);
     DIR *folder = realpath(dir, whole) ? opendir(whole) : NULL;
     if (!folder)
         return error_set(error, ANDIRON_E_IO, "%s: the folder cannot be read: %s", dir, strerror(errno));
     snprintf(text, sizeof text, ANDIRON_VERSION " %d %s %s", CONVERT_VERSION, options->quant, whole);
     static const char *const behind[] = {"1_Pooling/config.json", "2_Dense/model.safetensors",
                                          "3_Dense/model.safetensors"};
-    *out = of_definition + hash_bytes(span_of(text));
+    *out = hash_bytes(definition) + hash_bytes(span_of(text));
     for (size_t i = 0; i < sizeof behind / sizeof *behind; i++)
         *out += hash_file(dirfd(folder), behind[i]);
     for (struct dirent *d; (d = readdir(folder)) != NULL;)
@@ -135,11 +129,11 @@ static void remove_useless(const struct quant_cache *c)
         closedir(folder);
 }
 
-static andiron_status find_cache(struct quant_cache *c, const char *dir, const char *architecture,
+static andiron_status find_cache(struct quant_cache *c, const char *dir, struct span definition,
                                  const andiron_model_options *options, andiron_error *error)
 {
     uint64_t digest = 0;
-    andiron_status s = digest_of(&digest, dir, architecture, options, error);
+    andiron_status s = digest_of(&digest, dir, definition, options, error);
     if (s)
         return s;
     const int n = snprintf(c->folder, sizeof c->folder, "%s/quant", options->cache_dir);
@@ -173,7 +167,7 @@ static andiron_status make(struct gguf **out, struct quant_cache *c, const char 
     return s ? s : gguf_open(out, c->file, error);
 }
 
-andiron_status quant_open(struct gguf **out, const char *dir, const char *architecture,
+andiron_status quant_open(struct gguf **out, const char *dir, struct span definition,
                           const andiron_model_options *options, andiron_error *error)
 {
     struct quant_cache c = {.fd = -1};
@@ -186,7 +180,7 @@ andiron_status quant_open(struct gguf **out, const char *dir, const char *archit
     }
     if (!options->cache_dir)
         return error_set(error, ANDIRON_E_ARGUMENT, "%s: quantizing it wants a cache_dir to keep the result in", dir);
-    andiron_status s = find_cache(&c, dir, architecture, options, error);
+    andiron_status s = find_cache(&c, dir, definition, options, error);
     if (!s && gguf_open(out, c.file, NULL)) /* not there, or not whole */
         s = make(out, &c, dir, options, error);
     if (!s)

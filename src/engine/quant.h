@@ -5,9 +5,9 @@
 #include "andiron.h"
 #include "files/gguf.h"
 
-/* The folder `dir`, of that architecture, as a file of type options->quant, from options->cache_dir where it is there
+/* The folder `dir`, of that definition, as a file of type options->quant, from options->cache_dir where it is there
  * already, else made now. It has no vocabulary: that is the folder's. */
-andiron_status quant_open(struct gguf **out, const char *dir, const char *architecture,
+andiron_status quant_open(struct gguf **out, const char *dir, struct span definition,
                           const andiron_model_options *options, andiron_error *error);
 
 #endif

@@ -40,7 +40,7 @@ struct safetensors_tensor {
 andiron_status safetensors_open(struct safetensors **out, const char *path, andiron_error *error);
 /* As safetensors_open, from memory, which must outlive it (for fuzzing). */
 andiron_status safetensors_open_memory(struct safetensors **out, struct span bytes, andiron_error *error);
-void safetensors_close(struct safetensors *s); /* NULL is fine */
+void safetensors_close(struct safetensors *s);                /* NULL is fine */
 struct span safetensors_mapping(const struct safetensors *s); /* empty where it was opened from memory */
 
 const char *safetensors_path(const struct safetensors *s);

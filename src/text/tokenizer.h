@@ -22,8 +22,12 @@ struct tokenizer_source {
     struct span pre;   /* "smollm", "qwen2", "llama-bpe", "default", ...; empty: not given */
     size_t n_tokens;
     const struct span *texts; /* [n_tokens] as in the file: byte-level BPE in GPT-2's printable alphabet */
-    const float *scores;      /* [n_tokens], or NULL */
+    const float *scores;      /* [n_tokens], or NULL; "t5": -infinity where no text becomes the token */
     const uint8_t *kinds;     /* [n_tokens] enum token_kind, or NULL: all normal */
+    bool as_spiece;           /* "t5": SentencePiece's own sums and spaces, not those of the package tokenizers; then */
+    size_t n_nameless;        /* pieces of a text that have no id, and so are the unknown token: */
+    const struct span *nameless;  /* [n_nameless] their texts, */
+    const float *nameless_scores; /* and scores */
     size_t n_merges;
     const struct span *merges;                                        /* [n_merges] "left right", or NULL */
     int32_t bos, eos, eot, unknown, sep, padding;                     /* -1: none */

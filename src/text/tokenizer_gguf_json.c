@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "text/tokenizer_hf.h"
 #include "text/tokenizer_hf_internal.h"
+#include <math.h>
 
 #define MARK "\342\226\201"
 
@@ -47,6 +48,26 @@ static bool put_text(const struct tokenizer_source *s, size_t id, bool words, co
     return buffer_printf(out, "unusable %zu", id) && buffer_add(out, "", 1);
 }
 
+/* Null: no text becomes the token. */
+static json_t *score_of(float score)
+{
+    return isinf(score) ? json_null() : json_real(isnan(score) ? 0 : (double)score);
+}
+
+/* What the package does not know: pieces without an id, which stand behind the others. */
+static json_t *nameless(const struct tokenizer_source *s)
+{
+    json_t *list = json_array();
+    bool ok = list != NULL;
+    for (size_t i = 0; ok && i < s->n_nameless; i++)
+        ok = !is_key(s->nameless[i]) ||
+             !json_array_append_new(
+                 list, json_pack("[s%, o]", s->nameless[i].p, s->nameless[i].n, score_of(s->nameless_scores[i])));
+    if (!ok)
+        json_decref(list);
+    return ok ? list : NULL;
+}
+
 /* Texts to ids, or in a list with their scores. */
 static json_t *vocabulary(const struct tokenizer_source *s, bool words)
 {
@@ -54,12 +75,11 @@ static json_t *vocabulary(const struct tokenizer_source *s, bool words)
     struct buffer text;
     buffer_init(&text, 1 << 20);
     bool ok = seen && list;
-    for (size_t id = 0; ok && id < s->n_tokens; id++) {
-        const double score = s->scores && s->scores[id] == s->scores[id] ? (double)s->scores[id] : 0;
+    for (size_t id = 0; ok && id < s->n_tokens; id++)
         ok = put_text(s, id, words, seen, &text) &&
              !json_object_set_new(seen, text.data, json_integer((json_int_t)id)) &&
-             (words || !json_array_append_new(list, json_pack("[s, f]", text.data, score)));
-    }
+             (words ||
+              !json_array_append_new(list, json_pack("[s, o]", text.data, score_of(s->scores ? s->scores[id] : 0))));
     buffer_reset(&text);
     json_decref(seen);
     if (!ok)
@@ -128,25 +148,45 @@ static json_t *base64(struct span bytes)
     return out;
 }
 
+static json_t *replace(const char *what, const char *kind, const char *by)
+{
+    return json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", kind, what, "content", by);
+}
+
+/* Spaces as SentencePiece has them: U+0020 alone is one, and a text is one word. */
+static bool put_spaces(const struct tokenizer_source *s, json_t *norms)
+{
+    const bool merges = s->remove_extra_whitespaces != 0, prefix = s->add_space_prefix != 0;
+    return (!merges || (!json_array_append_new(norms, replace(" {2,}", "Regex", " ")) &&
+                        !json_array_append_new(norms, replace("\\A | \\z", "Regex", "")))) &&
+           (!prefix || !json_array_append_new(norms, json_pack("{s:s, s:s}", "type", "Prepend", "prepend", MARK))) &&
+           !json_array_append_new(norms, replace(" ", "String", MARK));
+}
+
+/* Spaces as the package has them, which cuts a text into words. */
+static bool put_words(const struct tokenizer_source *s, json_t *steps)
+{
+    return (s->remove_extra_whitespaces == 0 ||
+            !json_array_append_new(steps, json_pack("{s:s}", "type", "WhitespaceSplit"))) &&
+           !json_array_append_new(steps, json_pack("{s:s, s:s, s:s}", "type", "Metaspace", "replacement", MARK,
+                                                   "prepend_scheme", s->add_space_prefix == 0 ? "never" : "always"));
+}
+
 /* Spaces in a row are one, where the file does not say otherwise, and one stands before a text. */
 static json_t *unigrams(const struct tokenizer_source *s)
 {
-    const bool merges = s->remove_extra_whitespaces != 0;
     json_t *steps = json_array(), *norms = json_array();
     bool ok = steps && norms;
     if (ok && s->charsmap.n)
-        ok = !json_array_append_new(
-            norms, json_pack("{s:s, s:o}", "type", "Precompiled", "precompiled_charsmap", base64(s->charsmap)));
-    if (ok && merges)
-        ok = !json_array_append_new(steps, json_pack("{s:s}", "type", "WhitespaceSplit"));
-    if (ok)
-        ok = !json_array_append_new(steps, json_pack("{s:s, s:s, s:s}", "type", "Metaspace", "replacement", MARK,
-                                                     "prepend_scheme", s->add_space_prefix == 0 ? "never" : "always"));
-    return json_pack("{s:{s:s, s:o}, s:{s:s, s:o}, s:{s:s, s:s}, s:o, s:o, s:{s:s, s:i, s:o}}", "normalizer", "type",
-                     "Sequence", "normalizers", norms, "pre_tokenizer", "type", "Sequence", "pretokenizers", steps,
-                     "decoder", "type", "Metaspace", "replacement", MARK, "post_processor",
+        ok = !json_array_append_new(norms, json_pack("{s:s, s:o, s:b}", "type", "Precompiled", "precompiled_charsmap",
+                                                     base64(s->charsmap), "longest", s->as_spiece));
+    ok = ok && (s->as_spiece ? put_spaces(s, norms) : put_words(s, steps));
+    return json_pack("{s:{s:s, s:o}, s:{s:s, s:o}, s:{s:s, s:s}, s:o, s:o, s:{s:s, s:i, s:o, s:o?}}", "normalizer",
+                     "type", "Sequence", "normalizers", norms, "pre_tokenizer", "type", "Sequence", "pretokenizers",
+                     steps, "decoder", "type", "Metaspace", "replacement", MARK, "post_processor",
                      around(s->add_bos > 0 ? s->bos : -1, s->add_eos != 0 ? s->eos : -1), "added_tokens", added_list(s),
-                     "model", "type", "Unigram", "unk_id", (int)s->unknown, "vocab", vocabulary(s, false));
+                     "model", "type", "Unigram", "unk_id", (int)s->unknown, "vocab", vocabulary(s, false), "nameless",
+                     s->as_spiece ? nameless(s) : NULL);
 }
 
 andiron_status tokenizer_open_of_words(struct tokenizer **out, const struct tokenizer_source *source,

@@ -4,10 +4,13 @@
 #include "text/tokenizer_hf_internal.h"
 #include <utf8proc.h>
 
+enum { MAX_KEY_BYTES = 64 }; /* bounds the work at each character of a text */
+
 struct hf_charsmap {
     const uint32_t *units;
     size_t n_units;
     struct span texts; /* zero-terminated ones, the last one, too */
+    bool longest;      /* as SentencePiece itself, which knows of no clusters */
 };
 
 /* ---- reading ---- */
@@ -44,7 +47,8 @@ static bool decode_base64(struct span text, char *out, size_t *n)
     return true;
 }
 
-andiron_status hf_charsmap_open(struct hf *h, struct hf_charsmap **out, struct span base64, andiron_error *error)
+andiron_status hf_charsmap_open(struct hf *h, struct hf_charsmap **out, struct span base64, bool longest,
+                                andiron_error *error)
 {
     size_t n = 0;
     uint32_t n_trie = 0;
@@ -63,6 +67,7 @@ andiron_status hf_charsmap_open(struct hf *h, struct hf_charsmap **out, struct s
     map->texts = (struct span){bytes + 8 + n_trie, n - 4 - n_trie};
     if (!hf_is_whole(map->texts))
         return hf_broken(error, "normalizer", "has a precompiled_charsmap that is broken");
+    map->longest = longest;
     *out = map;
     return ANDIRON_OK;
 }
@@ -76,28 +81,32 @@ struct span hf_charsmap_bytes(const struct hf_charsmap *map)
 
 static uint32_t offset_of(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
 
-/* What the shortest beginning of `text` that the map has stands for; the whole of `text` is replaced by it. */
-static bool look_up(const struct hf_charsmap *map, struct span text, struct span *out)
+/* What the shortest beginning of `text` that the map has, or the longest, stands for; *n: its bytes. */
+static bool look_up(const struct hf_charsmap *map, struct span text, struct span *out, size_t *n)
 {
+    bool found = false;
     size_t place = offset_of(map->units[0]);
     for (size_t i = 0; i < text.n; i++) {
         uint8_t byte = (uint8_t)text.p[i];
         place ^= byte;
         if (byte == 0 || place >= map->n_units)
-            return false;
+            break;
         uint32_t unit = map->units[place];
         if ((unit & (1u << 31 | 0xFF)) != byte)
-            return false;
+            break;
         place ^= offset_of(unit);
         if (!(unit >> 8 & 1))
             continue;
         size_t at = place < map->n_units ? map->units[place] & 0x7FFFFFFF : SIZE_MAX;
         if (at >= map->texts.n || ((uint8_t)map->texts.p[at] & 0xC0) == 0x80)
-            return false;
+            break;
         *out = span_of(map->texts.p + at);
-        return true;
+        *n = i + 1;
+        found = true;
+        if (!map->longest)
+            break;
     }
-    return false;
+    return found;
 }
 
 static size_t next_cluster(struct span text, size_t at)
@@ -119,8 +128,12 @@ static bool put_characters(const struct hf_charsmap *map, struct span text, stru
     size_t n;
     for (size_t at = 0; at < text.n; at += n) {
         struct span found;
+        size_t n_found;
         hf_char(text.p + at, &n);
-        if (!look_up(map, (struct span){text.p + at, n}, &found))
+        const size_t left = text.n - at < MAX_KEY_BYTES ? text.n - at : MAX_KEY_BYTES;
+        if (look_up(map, (struct span){text.p + at, map->longest ? left : n}, &found, &n_found))
+            n = map->longest ? n_found : n;
+        else
             found = (struct span){text.p + at, n};
         *first &= found.n > 0 || out->n > 0;
         if (!buffer_add_span(out, found))
@@ -131,11 +144,13 @@ static bool put_characters(const struct hf_charsmap *map, struct span text, stru
 
 bool hf_charsmap_run(const struct hf_charsmap *map, struct span text, struct buffer *out, bool *first)
 {
-    for (size_t at = 0, end; at < text.n; at = end) {
+    if (map->longest)
+        return put_characters(map, text, out, first);
+    for (size_t at = 0, end, n; at < text.n; at = end) {
         struct span found;
         end = next_cluster(text, at);
         struct span cluster = {text.p + at, end - at};
-        bool known = cluster.n < 6 && look_up(map, cluster, &found);
+        bool known = cluster.n < 6 && look_up(map, cluster, &found, &n);
         if (known)
             *first &= found.n > 0 || out->n > 0;
         if (!(known ? buffer_add_span(out, found) : put_characters(map, cluster, out, first)))

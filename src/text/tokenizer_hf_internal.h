@@ -122,6 +122,7 @@ struct hf {
     size_t n_merges;
     const double *scores; /* Unigram, [n_tokens] */
     double unknown_score;
+    bool single_sums;           /* of scores, as SentencePiece has them */
     struct hf_prefix *prefixes; /* Unigram: tokenizer_hf_unigram.c */
 };
 
@@ -189,7 +190,10 @@ int hf_regex_find(struct hf_run *run, const struct hf_regex *r, struct span text
 andiron_status hf_norm_open(struct hf *h, const json_t *normalizer, andiron_error *error);
 bool hf_normalize(struct hf_run *run, struct hf_piece *piece); /* to memory of the run's */
 bool hf_form(struct hf_run *run, struct span text, unsigned options, struct buffer *out);
-andiron_status hf_charsmap_open(struct hf *h, struct hf_charsmap **out, struct span base64, andiron_error *error);
+/* `longest`: the longest characters that the map has are looked for, as SentencePiece does; the package has another
+ * way. */
+andiron_status hf_charsmap_open(struct hf *h, struct hf_charsmap **out, struct span base64, bool longest,
+                                andiron_error *error);
 struct span hf_charsmap_bytes(const struct hf_charsmap *map); /* as SentencePiece keeps it */
 bool hf_charsmap_run(const struct hf_charsmap *map, struct span text, struct buffer *out, bool *lost_first);
 

@@ -79,7 +79,8 @@ static andiron_status read_charsmap(struct hf *h, const json_t *o, andiron_error
     struct span base64 = hf_text_of(json_object_get(o, "precompiled_charsmap"));
     if (!base64.n)
         return ANDIRON_OK; /* an empty map changes nothing */
-    return hf_charsmap_open(h, &add(h, HF_NORM_CHARSMAP, 0)->charsmap, base64, error);
+    return hf_charsmap_open(h, &add(h, HF_NORM_CHARSMAP, 0)->charsmap, base64,
+                            json_is_true(json_object_get(o, "longest")), error);
 }
 
 static andiron_status read_plain(struct hf *h, const char *type, andiron_error *error)

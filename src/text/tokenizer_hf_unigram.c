@@ -47,7 +47,13 @@ static void insert(const struct tokenizer *t, struct hf_prefix *p, struct span t
     p->nodes[node].id = id;
 }
 
-static bool build(struct tokenizer *t, size_t n_bytes)
+static struct span text_at(const json_t *list, size_t i)
+{
+    const json_t *text = json_array_get(json_array_get(list, i), 0);
+    return (struct span){json_string_value(text), json_string_length(text)};
+}
+
+static bool build(struct tokenizer *t, const json_t *nameless, size_t n_bytes)
 {
     struct hf *h = t->hf;
     struct hf_prefix *p = h->prefixes = arena_alloc(&h->arena, 1, sizeof *p);
@@ -57,33 +63,49 @@ static bool build(struct tokenizer *t, size_t n_bytes)
     p->n = 1;
     p->nodes[0].id = -1;
     for (size_t id = 0; id < t->source.n_tokens; id++)
-        if ((int32_t)id != h->unknown && hf_lookup(t, t->source.texts[id]) == (int32_t)id)
+        if ((int32_t)id != h->unknown && !isinf(h->scores[id]) && hf_lookup(t, t->source.texts[id]) == (int32_t)id)
             insert(t, p, t->source.texts[id], (int32_t)id);
+    for (size_t i = 0; i < json_array_size(nameless); i++)
+        insert(t, p, text_at(nameless, i), (int32_t)(t->source.n_tokens + i));
     return true;
+}
+
+/* The score of an item of a list; null, which the package does not know: no text becomes the token. */
+static bool read_score(const json_t *list, size_t i, double *score, double *least)
+{
+    const json_t *said = json_array_get(json_array_get(list, i), 1);
+    *score = json_is_null(said) ? -(double)INFINITY : json_number_value(said);
+    *least = !json_is_null(said) && *score < *least ? *score : *least;
+    return json_is_number(said) || json_is_null(said);
 }
 
 andiron_status hf_unigram_open(struct tokenizer *t, const json_t *model, andiron_error *error)
 {
-    const json_t *vocab = json_object_get(model, "vocab");
+    const json_t *vocab = json_object_get(model, "vocab"), *nameless = json_object_get(model, "nameless");
     size_t n = json_array_size(vocab), n_bytes = 0;
-    double *scores = arena_alloc(&t->hf->arena, t->source.n_tokens, sizeof *scores), least = (double)INFINITY;
+    const size_t n_all = t->source.n_tokens + json_array_size(nameless);
+    double *scores = arena_alloc(&t->hf->arena, n_all, sizeof *scores), least = (double)INFINITY;
     if (!scores)
         return error_memory(error, n * sizeof *scores, "the scores of a vocabulary");
     for (size_t i = 0; i < n; i++) {
-        const json_t *score = json_array_get(json_array_get(vocab, i), 1);
-        if (!json_is_number(score))
+        if (!read_score(vocab, i, &scores[i], &least))
             return hf_broken(error, "model", "has a token without a score");
-        scores[i] = json_number_value(score);
-        least = scores[i] < least ? scores[i] : least;
         if (t->source.texts[i].n > MAX_TOKEN_BYTES)
             return hf_refuse(error, "model", "Unigram with tokens of more than 512 bytes");
         if (t->source.texts[i].n && tokenizer_find(t, t->source.texts[i]) != (int32_t)i)
             return hf_refuse(error, "model", "Unigram with a token that stands there twice");
         n_bytes += t->source.texts[i].n;
     }
+    for (size_t i = 0; i < json_array_size(nameless); i++) {
+        const struct span text = text_at(nameless, i);
+        if (!read_score(nameless, i, &scores[t->source.n_tokens + i], &least) || !text.n || text.n > MAX_TOKEN_BYTES)
+            return hf_broken(error, "model", "has a piece without an id and a text or a score");
+        n_bytes += text.n;
+    }
     t->hf->scores = scores;
+    t->hf->single_sums = json_is_array(nameless);
     t->hf->unknown_score = least - 10;
-    return build(t, n_bytes) ? ANDIRON_OK : error_memory(error, n_bytes * 32, "the tokens' beginnings");
+    return build(t, nameless, n_bytes) ? ANDIRON_OK : error_memory(error, n_bytes * 32, "the tokens' beginnings");
 }
 
 /* The best way to get to a place in the word. */
@@ -93,6 +115,11 @@ struct way {
     int32_t id;
 };
 static const uint32_t NONE = UINT32_MAX;
+
+static double sum_of(const struct hf *h, double a, double b)
+{
+    return h->single_sums ? (double)((float)a + (float)b) : a + b;
+}
 
 static void offer(struct way *to, double score, uint32_t from, int32_t id)
 {
@@ -115,11 +142,11 @@ static void step(const struct tokenizer *t, struct span word, size_t at, struct 
         int32_t id = p->nodes[node].id;
         if (id < 0)
             continue;
-        offer(&ways[end], t->hf->scores[id] + ways[at].score, (uint32_t)at, id);
+        offer(&ways[end], sum_of(t->hf, t->hf->scores[id], ways[at].score), (uint32_t)at, id);
         single |= end - at == bytes;
     }
     if (!single)
-        offer(&ways[at + bytes], t->hf->unknown_score + ways[at].score, (uint32_t)at, t->hf->unknown);
+        offer(&ways[at + bytes], sum_of(t->hf, t->hf->unknown_score, ways[at].score), (uint32_t)at, t->hf->unknown);
 }
 
 /* A stretch that no token covers: its bytes, or the unknown token. */
@@ -178,7 +205,9 @@ bool hf_unigram_word(struct hf_run *run, struct span word)
         bool unknown = ways[at].id == run->h->unknown;
         while (unknown && end < word.n && ways[end].id == run->h->unknown)
             end = ways[end].from;
-        if (!(unknown ? put_unknown(run, (struct span){word.p + at, end - at}) : encoder_add(e, ways[at].id)))
+        const bool has_id = (size_t)ways[at].id < run->t->source.n_tokens;
+        if (!(unknown ? put_unknown(run, (struct span){word.p + at, end - at})
+                      : encoder_add(e, has_id ? ways[at].id : run->h->unknown)))
             return false;
     }
     return true;

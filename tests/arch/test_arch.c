@@ -145,6 +145,7 @@ static const struct {
     {"arch x\nprefix \"a.\" as \"b\"", "my.arch:2: expected \"layer\", got \"b\""},
     {"arch x\nconfig \"a\" == 2 as \"b\"", "my.arch:2: expected the text that counts as 1, got \"a number\""},
     {"arch x\ntensor \"a\" as b", "my.arch:2: expected a name in quotes, or none, got \"b\""},
+    {"arch x\nlayer \"a\" as \"b.*\"", "my.arch:2: expected a \"*\" in what a name with one stands for, got \"a\""},
     {"arch x\nlayer \"a\" as \"b\"\nlayer \"a\" as \"c\"", "my.arch:3: expected each name once, got a second \"a\""},
     {"arch x\nparam a 3", "my.arch:2: expected \"=\", got \"a number\""},
     {"arch x\nblock a(", "my.arch:2: expected a parameter's name, got the end of the text"},

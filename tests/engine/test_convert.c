@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "files.h"
 #include "rows.h"
 
 #define MODELS SOURCE_DIR "/tests/golden/hf_models"
@@ -32,15 +33,9 @@ static const char *in_folder(const char *name)
 
 static void copy(const char *from, const char *to)
 {
-    char *data = malloc(1 << 20);
-    FILE *f = fopen(from, "rb");
-    assert_true(f && data);
-    const size_t n = fread(data, 1, 1 << 20, f);
-    fclose(f);
-    f = fopen(in_folder(to), "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, n, f), n);
-    fclose(f);
+    size_t n;
+    char *data = file_read(from, &n);
+    file_write(folder, to, data, n);
     free(data);
 }
 

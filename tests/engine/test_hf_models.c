@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "engine/hf_internal.h"
+#include "files.h"
 #include "rows.h"
 
 #define MODELS SOURCE_DIR "/tests/golden/hf_models"
@@ -31,32 +32,10 @@ static bool right(const char *type)
 static void logits_are_transformers(void **state)
 {
     (void)state;
-    golden_folder(MODELS, right, 199);
+    golden_folder(MODELS, right, 210);
 }
 
 /* ---- folders that are wrong ---- */
-
-static char *read_file(const char *path, size_t *n)
-{
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    char *data = malloc(1 << 20);
-    assert_non_null(data);
-    *n = fread(data, 1, (1 << 20) - 1, f);
-    data[*n] = 0;
-    fclose(f);
-    return data;
-}
-
-static void write_file(const char *folder, const char *name, const char *data, size_t n)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, n, f), n);
-    fclose(f);
-}
 
 /* The first `from` in the data becomes `to`, of the same length. */
 static void swap(char *data, size_t n, const char *from, const char *to)
@@ -78,10 +57,10 @@ static void refused(const char *type, const char *file, const char *from, const 
     for (size_t i = 0; i < 3; i++) {
         size_t n;
         snprintf(path, sizeof path, MODELS "/%s/%s", type, names[i]);
-        char *data = read_file(path, &n);
+        char *data = file_read(path, &n);
         if (!strcmp(names[i], file))
             swap(data, n, from, to);
-        write_file(folder, names[i], data, n);
+        file_write(folder, names[i], data, n);
         free(data);
     }
     andiron_status s = andiron_model_open(&model, folder, &small_steps, &e);
@@ -110,14 +89,14 @@ static void what_follows_the_rows_is_refused(void **state)
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         assert_int_equal(symlink(from, path), 0);
     }
-    write_file(folder, "modules.json", modules, sizeof modules - 1);
+    file_write(folder, "modules.json", modules, sizeof modules - 1);
     snprintf(inner, sizeof inner, "%s/1_Pooling", folder);
     for (int with_pooling = 0; with_pooling < 2; with_pooling++) {
         andiron_model *model = NULL;
         andiron_error e = {0};
         if (with_pooling) {
             assert_int_equal(mkdir(inner, 0700), 0);
-            write_file(inner, "config.json", pooling, sizeof pooling - 1);
+            file_write(inner, "config.json", pooling, sizeof pooling - 1);
         }
         assert_int_equal(andiron_model_open(&model, folder, &small_steps, &e), ANDIRON_E_SUPPORT);
         assert_non_null(strstr(e.text, with_pooling ? "the first token or the last"
@@ -207,17 +186,18 @@ static void copy_changed(char *folder, const char *type, const char *from, const
     for (size_t i = 0; i < 2; i++) {
         size_t n;
         snprintf(path, sizeof path, MODELS "/%s/%s", type, names[i]);
-        char *data = read_file(path, &n);
+        char *data = file_read(path, &n);
         if (i == 0)
             swap(data, n, from, to);
-        write_file(folder, names[i], data, n);
+        file_write(folder, names[i], data, n);
         free(data);
     }
 }
 
 static void remove_folder(const char *folder)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "my.arch", "lllll.arch"};
+    static const char *const names[] = {"config.json", "model.safetensors", "my.arch", "lllll.arch",
+                                        "generation_config.json"};
     char path[512];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -259,8 +239,8 @@ static void a_definition_of_the_users_tells_of_a_folder(void **state)
     andiron_error e = {0};
     struct golden g;
     copy_changed(folder, "llama", "\"llama\"", "\"lllll\"");
-    write_file(folder, "my.arch", text, sizeof text - 1);
-    write_file(folder, "lllll.arch", text, sizeof text - 1);
+    file_write(folder, "my.arch", text, sizeof text - 1);
+    file_write(folder, "lllll.arch", text, sizeof text - 1);
     snprintf(path, sizeof path, "%s/my.arch", folder);
     golden_open(&g, MODELS "/llama/golden.bin");
     for (int by_name = 0; by_name < 2; by_name++) {
@@ -272,11 +252,32 @@ static void a_definition_of_the_users_tells_of_a_folder(void **state)
         andiron_model_close(model);
     }
     golden_close(&g);
-    write_file(folder, "my.arch", none, sizeof none - 1);
+    file_write(folder, "my.arch", none, sizeof none - 1);
     andiron_model_options options = small_steps;
     options.arch_path = path;
     assert_int_equal(andiron_model_open(&model, folder, &options, &e), ANDIRON_E_SUPPORT);
     assert_non_null(strstr(e.text, "no definition has a folder line"));
+    remove_folder(folder);
+}
+
+/* What a text about a source begins with: generation_config.json counts before config.json. */
+static void first_tokens_are_told(void **state)
+{
+    (void)state;
+    static const char said[] = "{\"forced_bos_token_id\": 7, \"decoder_start_token_id\": 5}";
+    char folder[] = "/tmp/test_hf_XXXXXX";
+    copy_changed(folder, "bart", "\"decoder_start_token_id\": 2", "\"decoder_start_token_id\": 4");
+    for (int generation = 0; generation < 2; generation++) {
+        andiron_model *model = NULL;
+        andiron_model_info info;
+        if (generation)
+            file_write(folder, "generation_config.json", said, sizeof said - 1);
+        assert_int_equal(andiron_model_open(&model, folder, &small_steps, NULL), ANDIRON_OK);
+        andiron_model_get_info(model, &info);
+        assert_int_equal(info.first_token, generation ? 5 : 4);
+        assert_int_equal(info.forced_token, generation ? 7 : -1);
+        andiron_model_close(model);
+    }
     remove_folder(folder);
 }
 
@@ -289,6 +290,7 @@ int main(void)
         cmocka_unit_test(what_follows_the_rows_is_refused),
         cmocka_unit_test(a_folder_without_a_tokenizer_takes_ids),
         cmocka_unit_test(a_definition_of_the_users_tells_of_a_folder),
+        cmocka_unit_test(first_tokens_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "files.h"
 #include "rows.h"
 
 #define MODELS SOURCE_DIR "/tests/golden/hf_packed"
@@ -113,16 +114,6 @@ static size_t read_file(const char *folder, const char *name, char *data)
     return n;
 }
 
-static void write_file(const char *folder, const char *name, const char *data, size_t n)
-{
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, n, f), n);
-    fclose(f);
-}
-
 static const char *const files[] = {"config.json", "model.safetensors"};
 
 /* A folder for copies, beside nothing of worth. */
@@ -158,7 +149,7 @@ static void refused(const char *name, const char *file, const char *from, const 
         for (char *at = data; !strcmp(files[i], file) && (at = memmem(at, (size_t)(data + n - at), from, strlen(from)));
              at += strlen(to), n_found++)
             memcpy(at, to, strlen(to));
-        write_file(folder, files[i], data, n);
+        file_write(folder, files[i], data, n);
     }
     andiron_status s = andiron_model_open(&model, folder, &small_steps, &e);
     end(folder);
@@ -214,7 +205,7 @@ static void mutants_of(const char *name, uint32_t seed)
     begin(folder);
     snprintf(path, sizeof path, MODELS "/%s", name);
     for (size_t i = 0; i < 2; i++)
-        write_file(folder, files[i], data[i], n[i] = read_file(path, files[i], data[i]));
+        file_write(folder, files[i], data[i], n[i] = read_file(path, files[i], data[i]));
     const size_t header = 8 + (uint8_t)data[1][0] + ((size_t)(uint8_t)data[1][1] << 8);
     assert_true(header < n[1]);
     for (size_t k = 0; k < 60; k++) {
@@ -229,12 +220,12 @@ static void mutants_of(const char *name, uint32_t seed)
                 c++;
             }
         }
-        write_file(folder, files[file], copy, n[file]);
+        file_write(folder, files[file], copy, n[file]);
         if (!andiron_model_open(&model, folder, &small_steps, &e))
             andiron_model_close(model);
         else
             assert_true(e.text[0] != 0);
-        write_file(folder, files[file], data[file], n[file]);
+        file_write(folder, files[file], data[file], n[file]);
     }
     end(folder);
 }

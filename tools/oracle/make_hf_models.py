@@ -7,12 +7,15 @@ Needs torch 2.13.0, transformers, sentence-transformers, tokenizers and safetens
 BF16; logits are always those of the stored weights computed in float32. golden.bin: u32 tokens, u32 vocabulary, i32
 ids, f32 rows.
 """
+import copy
 import json
 import pathlib
+import re
 import sys
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 from tokenizers import Tokenizer, models
 from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM,
@@ -48,6 +51,8 @@ megatron-bert xlm-roberta-xl roberta-prelayernorm albert
 bart mbart marian pegasus blenderbot m2m_100
 diffllama modernbert-decoder hy_v4 dbrx olmo_hybrid cohere_compass_text gpt_neo-unsaid
 cohere-normed phi-normed gemma2-uncapped minicpm3-mscale glm4-unsaid deepseek_v3-unsaid
+rembert roformer jetmoe recurrent_gemma rwkv zamba zamba2 zamba2-plain
+hrm_text longcat_flash esm
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -116,6 +121,23 @@ MORE = {
     "cohere_compass_text": {"layer_types": ["sliding_attention", "full_attention"], "rope_parameters": {
         "full_attention": None, "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0,
                                                       "mrope_section": [2, 1, 1]}}},
+    "roformer": {"pad_token_id": 1, "embedding_size": 16},
+    "rembert": {"pad_token_id": 1, "input_embedding_size": 16},
+    "jetmoe": {"kv_channels": 8},
+    "recurrent_gemma": {"num_hidden_layers": 3, "attention_window_size": 6},
+    "rwkv": {"num_hidden_layers": 3, "rescale_every": 2, "intermediate_size": 48},
+    "zamba": {"num_hidden_layers": 5, "n_mamba_heads": 2,
+              "layers_block_type": ["linear_attention", "hybrid", "hybrid", "linear_attention", "hybrid"]},
+    "zamba2": {"num_hidden_layers": 3, "num_mem_blocks": 2, "adapter_rank": 6, "use_shared_attention_adapter": True,
+               "n_mamba_heads": 4, "mamba_ngroups": 2, "intermediate_size": 40, "use_mem_rope": True,
+               "num_key_value_heads": 4, "layers_block_type": ["linear_attention", "hybrid", "hybrid"]},
+    "zamba2-plain": {"num_hidden_layers": 3, "adapter_rank": 6, "n_mamba_heads": 8, "intermediate_size": 40,
+                     "layers_block_type": ["linear_attention", "hybrid", "hybrid"]},
+    "hrm_text": {"L_cycles": 2},
+    "longcat_flash": {"zero_expert_num": 3, "expert_ffn_hidden_size": 24, "moe_topk": 3, "head_dim": 4,
+                      "num_key_value_heads": 4},
+    "esm": {"position_embedding_type": "rotary", "pad_token_id": 1, "mask_token_id": 1, "token_dropout": True,
+            "emb_layer_norm_before": False},
     "gpt_neo-unsaid": {"attention_types": [[["global", "local"], 1]], "window_size": 5},
     "modernbert-decoder": {"pad_token_id": 1, "layer_types": ["sliding_attention", "full_attention"]},
     "hy_v4": {**INDEXED, "mlp_layer_types": ["dense", "sparse"], "index_n_heads": 32, "n_group": 1, "swiglu_limit": 0.8,
@@ -278,12 +300,17 @@ SENTENCE = {"gemma3_text-dense": ("mean", [(48, False, None), (24, False, None)]
 SOURCE = 5  # an encoder-decoder reads so many of the tokens first
 ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "nomic_bert", "jina_embeddings_v3",
             "eurobert", "gte", "mpnet", "gemma3_text-both", "gemma3_text-dense", "bert-dense",
-            "megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm", "albert"}
+            "megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm", "albert",
+            "rembert", "roformer", "esm"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
 UNSAID = {"qwen2_moe-windows": ["layer_types"], "gpt_neo-unsaid": ["attention_layers"],
           "glm4-unsaid": ["rms_norm_eps", "rope_parameters"],
           "deepseek_v3-unsaid": ["norm_topk_prob", "routed_scaling_factor"]}
+
+
+# what Transformers saves, but published folders do not have
+UNPUBLISHED = {"esm": "inv_freq", "longcat_flash": r"experts\.[4-6]\."}
 
 
 def kind_of(name):  # also of those with a hyphen
@@ -321,6 +348,8 @@ def fill(model, bf16):
     for name, p in sorted(model.named_parameters()):
         if name in (getattr(model, "_keys_to_ignore_on_save", None) or ()):
             continue  # the file will not have it
+        if not p.requires_grad:
+            continue  # waves
         spread = 0.2 if p.dim() == 1 else 1 / p.shape[-1] ** 0.5
         values = torch.randn(p.shape, generator=generator) * spread
         if p.dim() == 1 and "norm" in name and "bias" not in name:
@@ -398,7 +427,7 @@ def make(kind, bf16):
     folder = OUT / kind
     model = model_of(kind).float().eval()
     fill(model, bf16)
-    rows = rows_of(model)
+    rows = rows_of(copy.deepcopy(model))  # RWKV divides its weights
     (model.bfloat16() if bf16 else model).save_pretrained(folder)
     logits = rows[0].numpy()
     if kind in SENTENCE:
@@ -409,6 +438,10 @@ def make(kind, bf16):
     said = {key: value for key, value in config.items() if key not in UNSAID.get(kind, ())}
     if said != config:
         (folder / "config.json").write_text(json.dumps(said, indent=2) + "\n")
+    if kind in UNPUBLISHED:
+        tensors = load_file(folder / "model.safetensors")
+        kept = {name: t for name, t in tensors.items() if not re.search(UNPUBLISHED[kind], name)}
+        save_file(kept, folder / "model.safetensors", {"format": "pt"})
     vocabulary = {"<unk>": 0, **{f"w{i}": i for i in range(1, 64)}}
     Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")).save(str(folder / "tokenizer.json"))
     head = np.array(logits.shape, "<u4").tobytes() + np.array(TOKENS, "<i4").tobytes()

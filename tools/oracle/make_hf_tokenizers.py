@@ -17,6 +17,8 @@ import sys
 
 import sentencepiece
 from transformers import AutoTokenizer
+from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
+from transformers.models.mbart50.tokenization_mbart50 import FAIRSEQ_LANGUAGE_CODES as MBART50_LANGUAGES
 
 from make_tokenizer_json import (CORPUS, bpe, byte_level, fnv, pack, split, valid_lines, wordpiece, N_LINES,
                                  QWEN2)
@@ -57,22 +59,58 @@ def save(folder, name, data):
     (folder / name).write_bytes(data)
 
 
-# NAME: model_type, tokenizer_config.json, what writes the files, SentencePiece's ids around a text
+LANGUAGE = "its token"
+
+
+def languages_of(folder, names):
+    (folder / "special_tokens_map.json").write_text(json.dumps({"additional_special_tokens": names}) + "\n")
+
+
+def mbart(folder):
+    save(folder, "sentencepiece.bpe.model", pieces("unigram", **UNIGRAM))
+    languages_of(folder, MBART50_LANGUAGES)
+
+
+def named(folder, model, more, rule):
+    """A model and a vocab.json that has most of its pieces, in another order, and others."""
+    save(folder, model, pieces("unigram", **rule))
+    piece = sentencepiece.SentencePieceProcessor(model_file=str(folder / model))
+    own = [piece.id_to_piece(i) for i in range(3, piece.get_piece_size())]
+    vocab = ["</s>", "<unk>", *more, *sorted(x for i, x in enumerate(own) if i % 17), "<pad>"]
+    (folder / "vocab.json").write_text(json.dumps({x: i for i, x in enumerate(vocab)}, ensure_ascii=False) + "\n")
+
+
+def marian(folder):
+    named(folder, "source.spm", ["\u2581Zug", ">>fra<<", "\u6f22\u5b57", "\u00df"], UNIGRAM)
+    save(folder, "target.spm", (folder / "source.spm").read_bytes())
+
+
+def m2m(folder):
+    named(folder, "sentencepiece.bpe.model", ["<s>", "\u2581Zug"], PLAIN)
+    languages_of(folder, [f"__{x}__" for x in FAIRSEQ_LANGUAGE_CODES["m2m100"]])
+
+
+# NAME: model_type, tokenizer_config.json, what writes the files; SentencePiece's ids: what stands around a text, what
+# becomes of its own
 FOLDERS = {
     "t5": ("t5", {"tokenizer_class": "T5Tokenizer", "extra_ids": 10},
            lambda d: save(d, "spiece.model", pieces("unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, **UNIGRAM)),
-           ([], [1])),
+           ([], [1], int)),
     "llama": ("llama", {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": True},
-              lambda d: save(d, "tokenizer.model", pieces("bpe", **LLAMA)), ([1], [])),
+              lambda d: save(d, "tokenizer.model", pieces("bpe", **LLAMA)), ([1], [], int)),
     "gemma": ("gemma", {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True},
               lambda d: save(d, "tokenizer.model", pieces(
                   "bpe", **{**LLAMA, "add_dummy_prefix": False, "pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3,
                             "pad_piece": "<pad>", "eos_piece": "<eos>", "bos_piece": "<bos>",
-                            "user_defined_symbols": ["<start_of_turn>", "\n\n", "▁▁", "<b>"]})), ([2], [])),
+                            "user_defined_symbols": ["<start_of_turn>", "\n\n", "▁▁", "<b>"]})), ([2], [], int)),
     "xlm-roberta": ("xlm-roberta", {"tokenizer_class": "XLMRobertaTokenizer"},
                     lambda d: save(d, "sentencepiece.bpe.model", pieces("unigram", **UNIGRAM)), None),
     "camembert": ("camembert", {"tokenizer_class": "CamembertTokenizer"},
                   lambda d: save(d, "sentencepiece.bpe.model", pieces("unigram", **PLAIN)), None),
+    "mbart50": ("mbart", {"tokenizer_class": "MBart50Tokenizer", "src_lang": "fr_XX"}, mbart,
+                ([LANGUAGE], [2], lambda x: x + 1 if x else 3)),
+    "marian": ("marian", {"tokenizer_class": "MarianTokenizer"}, marian, None),
+    "m2m_100": ("m2m_100", {"tokenizer_class": "M2M100Tokenizer", "src_lang": "de"}, m2m, None),
     "gpt2": ("gpt2", {"tokenizer_class": "GPT2Tokenizer", "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>",
                       "add_bos_token": True}, lambda d: bytes_of(d, byte_level()), None),
     "roberta": ("roberta", {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": True},
@@ -95,7 +133,7 @@ def ids_of(t, piece, around, line):
         return known
     if "▁" in line and "bos_token" in t.special_tokens_map: # BPE spells the mark itself in bytes here
         return None
-    own = around[0] + piece.encode(line) + around[1]
+    own = around[0] + [around[2](x) for x in piece.encode(line)] + around[1]
     return own if known in (None, own) else None
 
 
@@ -110,8 +148,11 @@ def make(name, lines):
     piece = None
     if around:
         piece = sentencepiece.SentencePieceProcessor(model_file=str(next(folder.glob("*.model"))))
+    if around and LANGUAGE in around[0]:
+        around = ([t.convert_tokens_to_ids(t.src_lang)], *around[1:])
     ids = [ids_of(t, piece, around, line) for line in lines]
     (folder / "ids.bin").write_bytes(b"".join(struct.pack("<Q", 0 if x is None else fnv(pack(x))) for x in ids))
+    (folder / "target.spm").unlink(missing_ok=True)  # of which nothing is read
     print(name, type(t).__name__, sum(x is not None for x in ids), "of", len(ids), ids[0])
 
 
