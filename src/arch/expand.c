@@ -225,14 +225,19 @@ static andiron_status graph_param(struct expansion *x, const struct frame *f, co
     return ANDIRON_OK;
 }
 
+enum { MOST_BEGIN = 65536 }; /* rows before a text */
+
 static andiron_status graph_params(struct expansion *x, const struct frame *f)
 {
-    double n_ctx_train = 0, embeds = 0;
+    double n_ctx_train = 0, embeds = 0, n_begin = 0;
     andiron_status s = graph_param(x, f, "n_ctx_train", 1e9, "n_ctx_train to be a count up to 1e9", &n_ctx_train);
     if (!s)
         s = graph_param(x, f, "embeds", 1, "embeds to be 0 or 1", &embeds);
+    if (!s)
+        s = graph_param(x, f, "n_begin", MOST_BEGIN, "n_begin to be a count up to 65536", &n_begin);
     x->g->n_ctx_train = (uint32_t)n_ctx_train;
     x->g->embeds = embeds != 0;
+    x->g->n_begin = (uint32_t)n_begin;
     return s;
 }
 
@@ -256,6 +261,9 @@ static andiron_status expand_graph(struct expansion *x)
     if (out.node <= OP_positions)
         return expand_error(x, &f, d->graph->line, "expected the graph to return logits, got its own %s",
                             op_infos[out.node].name);
+    if (x->g->n_begin && (x->g->whole_texts || x->g->reads_source))
+        return expand_error(x, &f, d->graph->line,
+                            "expected no n_begin where a text comes in one step, or after a source");
     x->g->output = out.node;
     return ANDIRON_OK;
 }

@@ -119,14 +119,14 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
     return ANDIRON_OK;
 }
 
-/* The session's row for a token at `position` of `tokens`. */
+/* The session's row at `position` of `tokens`. */
 static struct batch_row row_of(const andiron_session *s, const andiron_token *tokens, size_t position, size_t n_source)
 {
     return (struct batch_row){
         .token = tokens[position],
         .tokens = tokens,
         .position = (uint32_t)position,
-        .n_ctx = (uint32_t)s->n_ctx,
+        .n_ctx = (uint32_t)s->n_ctx + s->model->graph.n_begin,
         .layout = s->layout,
         .pages = s->pages,
         .state = s->state,
@@ -144,14 +144,31 @@ static void place_rows(andiron_batch *b)
         if (b->place[first] != UINT32_MAX)
             continue;
         andiron_session *s = b->added[first].session;
-        size_t position = s->n_tokens;
+        size_t position = s->model->graph.n_begin + s->n_tokens;
         for (size_t i = first, left = s->n_queued; left; i++) {
             if (b->added[i].session != s)
                 continue;
             b->place[i] = (uint32_t)n_placed;
-            s->tokens[position] = b->added[i].token;
-            b->rows[n_placed++] = row_of(s, s->tokens, position++, s->n_source);
+            s->rows[position] = b->added[i].token;
+            b->rows[n_placed++] = row_of(s, s->rows, position++, s->n_source);
             left--;
+        }
+    }
+}
+
+/* Rows before the texts that begin in this step, in steps of their own. */
+static void begin_texts(andiron_batch *b)
+{
+    const size_t n_begin = b->model->graph.n_begin;
+    for (size_t i = 0; i < b->n && n_begin; i++) {
+        const andiron_session *s = b->added[i].session;
+        bool first = s->n_tokens == 0;
+        for (size_t j = 0; j < i && first; j++)
+            first = b->added[j].session != s;
+        for (size_t at = 0, n = 0; at < n_begin && first; at += n) {
+            for (n = 0; n < b->capacity && at + n < n_begin; n++)
+                b->rows[n] = row_of(s, s->rows, at + n, 0);
+            plan_run(b->model->plan, b->rows, n);
         }
     }
 }
@@ -175,9 +192,10 @@ andiron_status batch_run_for(andiron_batch *b, float *logits, andiron_error *err
         return error_set(error, ANDIRON_E_ARGUMENT, "the batch has run already; add its next tokens first");
     if (b->n == 0)
         return ANDIRON_OK;
-    place_rows(b);
     b->n_slice = 0;
     pthread_mutex_lock(&model->step);
+    begin_texts(b);
+    place_rows(b);
     plan_run(model->plan, b->rows, b->n);
     b->step = ++model->n_steps;
     if (logits) {

@@ -329,7 +329,7 @@ static void measure(struct description *d)
         return;
     if (d->n_ctx == 0)
         d->n_ctx = d->model->graph.n_ctx_train;
-    if (!kv_bytes(&d->model->layouts[d->kv_type], d->n_ctx, &d->kv_bytes))
+    if (!kv_bytes(&d->model->layouts[d->kv_type], d->n_ctx + d->model->graph.n_begin, &d->kv_bytes))
         d->kv_bytes = INT64_MAX; /* more than there is anywhere */
     d->step_bytes = d->model->step_bytes;
 }

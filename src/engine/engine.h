@@ -45,6 +45,7 @@ struct andiron_session {
     andiron_model *model;
     const struct kv_layout *layout;
     size_t n_ctx;
+    andiron_token *rows;   /* [graph's n_begin + n_ctx] zeros, then */
     andiron_token *tokens; /* [n_ctx] the text so far */
     size_t n_tokens;
     size_t n_source; /* tokens of the source that its text is about; 0: none was read */

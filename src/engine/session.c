@@ -8,7 +8,7 @@
 
 enum { DEFAULT_CONTEXT = 4096 };
 
-static uint64_t n_pages(size_t n_ctx) { return (n_ctx + KV_PAGE - 1) / KV_PAGE; }
+static uint64_t n_pages(uint64_t n_ctx) { return (n_ctx + KV_PAGE - 1) / KV_PAGE; }
 
 bool kv_bytes(const struct kv_layout *layout, size_t n_ctx, uint64_t *out)
 {
@@ -19,22 +19,24 @@ bool kv_bytes(const struct kv_layout *layout, size_t n_ctx, uint64_t *out)
 static andiron_status take_memory(andiron_session *s, andiron_error *error)
 {
     const andiron_model *model = s->model;
-    uint64_t bytes = 0, all, pages = n_pages(s->n_ctx);
-    uint64_t lists = pages * sizeof *s->pages + s->n_ctx * sizeof *s->tokens + model->n_vocab * sizeof *s->logits +
+    const size_t n_rows = s->n_ctx + model->graph.n_begin;
+    uint64_t bytes = 0, all, pages = n_pages(n_rows);
+    uint64_t lists = pages * sizeof *s->pages + n_rows * sizeof *s->rows + model->n_vocab * sizeof *s->logits +
                      model->graph.n_state * sizeof *s->state;
-    if (!kv_bytes(s->layout, s->n_ctx, &bytes) || !checked_add(bytes, lists, &all))
+    if (s->n_ctx > UINT32_MAX || !kv_bytes(s->layout, n_rows, &bytes) || !checked_add(bytes, lists, &all))
         return error_set(error, ANDIRON_E_ARGUMENT, "a context of %zu tokens is beyond any machine", s->n_ctx);
     andiron_status status = memory_check(model, all, "the cache of this context", error);
     if (status)
         return status;
     s->kv = alloc_zeroed(bytes + 1, 1); /* a model without attention has pages of no bytes */
     s->pages = alloc_zeroed(pages, sizeof *s->pages);
-    s->tokens = alloc_zeroed(s->n_ctx, sizeof *s->tokens);
+    s->rows = alloc_zeroed(n_rows, sizeof *s->rows);
     s->logits = alloc_zeroed(model->n_vocab, sizeof *s->logits);
     if (model->graph.n_state)
         s->state = alloc_zeroed(model->graph.n_state, sizeof *s->state);
-    if (!s->kv || !s->pages || !s->tokens || !s->logits || (model->graph.n_state && !s->state))
+    if (!s->kv || !s->pages || !s->rows || !s->logits || (model->graph.n_state && !s->state))
         return error_memory(error, bytes, "a session's cache");
+    s->tokens = s->rows + model->graph.n_begin;
     memory_ask_large_pages(s->kv, bytes); /* a head's keys stand far apart, and each step reads all of them */
     for (uint64_t i = 0; i < pages; i++)
         s->pages[i] = s->kv + i * s->layout->page_bytes;
@@ -44,6 +46,7 @@ static andiron_status take_memory(andiron_session *s, andiron_error *error)
 static andiron_status choose_context(andiron_session *s, size_t wanted, andiron_error *error)
 {
     size_t trained = s->model->graph.n_ctx_train, most = s->model->graph.n_positions_max;
+    most = most > s->model->graph.n_begin ? most - s->model->graph.n_begin : most > 0;
     s->n_ctx = wanted ? wanted : trained && trained < DEFAULT_CONTEXT ? trained : DEFAULT_CONTEXT;
     if (most && s->n_ctx > most) {
         if (wanted)
@@ -93,7 +96,7 @@ void andiron_session_close(andiron_session *s)
     andiron_batch_close(s->batch);
     alloc_free(s->kv);
     alloc_free(s->pages);
-    alloc_free(s->tokens);
+    alloc_free(s->rows);
     alloc_free(s->logits);
     alloc_free(s->state);
     alloc_free(s);

@@ -215,7 +215,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
     };
     const size_t head = layout->offset[c] + kv_head * (key_bytes + layout->value_bytes[c]);
     const uint32_t last = x->last[n - 1] / KV_PAGE;
-    for (uint32_t page = x->first[0] / KV_PAGE; page <= last; page++) {
+    for (uint32_t page = s->node->arg[ATTEND_BEGIN].number > 0 ? 0 : x->first[0] / KV_PAGE; page <= last; page++) {
         const uint32_t start = page * KV_PAGE;
         if (!sight_page(r, s, x, n, start))
             continue;

@@ -84,11 +84,11 @@ static void bias_page(const struct run *r, const struct step *s, struct queries 
         }
 }
 
-/* What queries see of a page. */
-static void bound_page(struct queries *x, size_t n, uint32_t start)
+/* What queries see of a page, all before their window with it where the text's begin is seen, too. */
+static void bound_page(struct queries *x, size_t n, uint32_t start, bool begin)
 {
     for (size_t j = 0; j < n; j++) {
-        uint32_t first = x->first[j] > start ? x->first[j] - start : 0,
+        uint32_t first = x->first[j] > start && !begin ? x->first[j] - start : 0,
                  end = x->last[j] + 1 > start ? x->last[j] + 1 - start : 0;
         x->lo[j] = (uint8_t)(first < KV_PAGE ? first : KV_PAGE);
         x->hi[j] = (uint8_t)(end < KV_PAGE ? end : KV_PAGE);
@@ -139,19 +139,40 @@ static bool keep_every(uint32_t every, struct queries *x, size_t n, uint32_t sta
     return any;
 }
 
+/* Of a page, queries see so many positions of the text's begin and those of their window; false: there is none. */
+static bool keep_begin(uint32_t begin, struct queries *x, size_t n, uint32_t start)
+{
+    bool any = false;
+    for (size_t j = 0; j < n; j++) {
+        bool seen = false;
+        for (uint32_t p = x->lo[j]; p < x->hi[j]; p++) {
+            const bool kept = start + p < begin || start + p >= x->first[j];
+            float *bias = &x->bias[j * KV_PAGE + p];
+            *bias = kept ? *bias : -__builtin_inff();
+            seen = seen || kept;
+        }
+        if (!seen)
+            x->lo[j] = x->hi[j] = 0;
+        any = any || seen;
+    }
+    return any;
+}
+
 bool sight_biased(const struct step *s, const struct queries *x)
 {
     const struct node *n = s->node;
     return n->arg[ATTEND_ALIBI].number > 0 || n->arg[ATTEND_RELATIVE].weight || x->only[0] ||
            view_given(s->in[ATTEND_IN_NEAR]) || view_given(s->in[ATTEND_IN_NEAR_KEYS]) ||
-           n->arg[ATTEND_EVERY].number > 1;
+           n->arg[ATTEND_EVERY].number > 1 || n->arg[ATTEND_BEGIN].number > 0;
 }
 
 bool sight_page(const struct run *r, const struct step *s, struct queries *x, size_t n, uint32_t start)
 {
-    const uint32_t every = (uint32_t)s->node->arg[ATTEND_EVERY].number;
-    bound_page(x, n, start);
+    const uint32_t every = (uint32_t)s->node->arg[ATTEND_EVERY].number,
+                   begin = (uint32_t)s->node->arg[ATTEND_BEGIN].number;
+    bound_page(x, n, start, begin > 0);
     if (sight_biased(s, x))
         bias_page(r, s, x, n, start);
-    return (!x->only[0] || keep_chosen(s, x, n, start)) && (every == 1 || keep_every(every, x, n, start));
+    return (!x->only[0] || keep_chosen(s, x, n, start)) && (every == 1 || keep_every(every, x, n, start)) &&
+           (begin == 0 || keep_begin(begin, x, n, start));
 }

@@ -50,7 +50,7 @@ enum arg_kind {
     ARG_LIST,   /* whole numbers; in the language the key of the metadata that holds them */
 };
 
-enum { OP_MAX_ARGS = 23 };
+enum { OP_MAX_ARGS = 24 };
 
 struct op_arg {
     const char *name;
@@ -98,7 +98,8 @@ enum {
     ATTEND_NEAR_KEYS,
     ATTEND_NEAR_AT,
     ATTEND_BY,
-    ATTEND_ALIBI_BY
+    ATTEND_ALIBI_BY,
+    ATTEND_BEGIN
 };
 
 typedef int32_t node_id; /* place in the graph; -1: none */
@@ -142,7 +143,8 @@ struct graph {
     bool reads_source; /* some attend sees the source: a text that is read before */
     node_id output;    /* the logits: [n_vocab] */
     uint32_t n_ctx_train;
-    bool embeds;              /* the output is a vector that stands for the text, not scores */
+    uint32_t n_begin; /* rows before each text, whatever their token is: their numbers are those of their positions */
+    bool embeds;      /* the output is a vector that stands for the text, not scores */
     uint32_t n_positions_max; /* rows of the smallest table that positions pick from; 0: no limit */
     struct arena *arena;      /* borrowed: nodes, names */
 };

@@ -114,12 +114,12 @@ static andiron_status check_joins(const struct check *c, struct shape v, uint32_
         return rule_refuse_number(c, ATTEND_OPEN, "0 or 1");
     if (c->node->arg[ATTEND_JOINS].value < 0)
         return ANDIRON_OK;
-    const struct node *other = &c->g->nodes[c->node->arg[ATTEND_JOINS].value];
-    if (other->op != OP_attend || other->arg[ATTEND_OPEN].number == 0 || rule_weight(c, ATTEND_SINKS))
-        return rule_refuse(c, "expected joins to be what an attend with open: 1 gave, and no sinks beside it");
-    if (other->shape.dims[0] != v.dims[0] + 2 || other->shape.dims[1] != n_heads)
+    const struct shape sum = rule_shape(c, ATTEND_JOINS);
+    if (rule_weight(c, ATTEND_SINKS))
+        return rule_refuse(c, "expected no sinks beside joins");
+    if (sum.dims[0] != v.dims[0] + 2 || sum.dims[1] != n_heads)
         return rule_refuse(c, "expected joins to be [%" PRIu32 ", %" PRIu32 "], got %s", v.dims[0] + 2, n_heads,
-                           shape_text(other->shape, text));
+                           shape_text(sum, text));
     return ANDIRON_OK;
 }
 
@@ -150,10 +150,20 @@ static andiron_status check_by(const struct check *c)
                : rule_refuse(c, "expected by to be softmax, where sinks, only, every, open or joins is given");
 }
 
+/* The text's begin beside a window. */
+static andiron_status check_begin(const struct check *c)
+{
+    return rule_number(c, ATTEND_BEGIN) == 0 || graph_sees(c->node) == SEES_BEFORE
+               ? ANDIRON_OK
+               : rule_refuse(c, "expected no begin where all of a text or a source is seen");
+}
+
 /* What is seen of the text. */
 static andiron_status check_sight(const struct check *c, uint32_t n_heads, struct shape v)
 {
     andiron_status s = check_only(c, v.dims[1]);
+    if (!s)
+        s = check_begin(c);
     if (!s)
         s = check_joins(c, v, n_heads);
     if (!s && graph_sees(c->node) == SEES_SOURCE && rule_number(c, ATTEND_WINDOW) != 0 &&
@@ -218,11 +228,9 @@ static const char *mismatch(struct shape q, struct shape k, struct shape v)
 
 andiron_status rules_attend(struct check *c)
 {
-    static const uint8_t rules[][2] = {{ATTEND_SCALE, NOT_NEGATIVE},
-                                       {ATTEND_WINDOW, COUNT},
-                                       {ATTEND_CAP, NOT_NEGATIVE},
-                                       {ATTEND_ALIBI, NOT_NEGATIVE},
-                                       {ATTEND_ALIBI_BY, NOT_NEGATIVE}};
+    static const uint8_t rules[][2] = {{ATTEND_SCALE, NOT_NEGATIVE}, {ATTEND_WINDOW, COUNT},
+                                       {ATTEND_BEGIN, COUNT},        {ATTEND_CAP, NOT_NEGATIVE},
+                                       {ATTEND_ALIBI, NOT_NEGATIVE}, {ATTEND_ALIBI_BY, NOT_NEGATIVE}};
     struct shape q = rule_shape(c, ATTEND_Q), k, v;
     char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT], v_text[SHAPE_TEXT];
     andiron_status s = rule_numbers(c, sizeof rules / sizeof *rules, rules);

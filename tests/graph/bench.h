@@ -19,7 +19,7 @@ struct bench {
 static inline void begin(struct bench *b)
 {
     *b = (struct bench){0};
-    arena_init(&b->arena, 64 << 20);
+    arena_init(&b->arena, 80 << 20);
     assert_int_equal(graph_init(&b->g, &b->arena, &b->error), ANDIRON_OK);
 }
 

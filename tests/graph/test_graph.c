@@ -378,25 +378,26 @@ static void attends_join(void **state)
     (void)state;
     enum { SINKS = 9, EVERY = 15, OPEN, JOINS, BY = ATTEND_BY };
     struct bench b;
-    struct weight t[4], sinks = tensor(TYPE_F32, 6, 0);
+    struct weight t[3], sinks = tensor(TYPE_F32, 6, 0);
     begin(&b);
-    node_id q = heads_of(&b, &t[0], 16, 6), k = heads_of(&b, &t[1], 16, 2), v = heads_of(&b, &t[2], 24, 2),
-            wide = heads_of(&b, &t[3], 26, 6);
+    node_id q = heads_of(&b, &t[0], 16, 6), k = heads_of(&b, &t[1], 16, 2), v = heads_of(&b, &t[2], 24, 2);
     node_id open = added(&b, with_weight(with_number(attention(q, k, v, 0), OPEN, 1), SINKS, &sinks));
     assert_shape(&b, open, 2, 26, 6);
     struct node n = with_number(with_value(attention(q, k, v, 1), JOINS, open), EVERY, 4);
-    refused(&b, with_value(n, JOINS, wide), "what an attend with open: 1 gave");
-    refused(&b, with_weight(n, SINKS, &sinks), "and no sinks beside it");
+    refused(&b, with_weight(n, SINKS, &sinks), "expected no sinks beside joins");
+    refused(&b, with_value(n, JOINS, q), "joins to be [26, 6], got [16, 6]");
     refused(&b, with_value(with_value(n, 1, k), 2, k), "joins to be [18, 6], got [26, 6]");
     refused(&b, with_number(n, EVERY, 0), "every to be a whole number from 1");
     refused(&b, with_number(n, EVERY, 2.5), "every to be a whole number from 1");
     refused(&b, with_number(n, OPEN, 2), "open to be 0 or 1");
+    refused(&b, with_number(n, ATTEND_BEGIN, -1), "begin");
+    refused(&b, with_number(with_number(n, ATTEND_BEGIN, 1), ATTEND_SEES, SEES_ALL), "expected no begin where all of");
     refused(&b, with_number(n, BY, 1), "expected by to be softmax, where sinks, only, every, open or joins is given");
     assert_shape(&b, added(&b, with_number(attention(q, k, v, 1), BY, 1)), 2, 24, 6);
     n = with_number(with_value(attention(q, k, v, 2), JOINS, open), EVERY, 4);
     node_id closed = added(&b, n);
     assert_shape(&b, closed, 2, 24, 6);
-    refused(&b, with_value(attention(q, k, v, 3), JOINS, closed), "what an attend with open: 1 gave");
+    refused(&b, with_value(attention(q, k, v, 3), JOINS, closed), "joins to be [26, 6], got [24, 6]");
     end(&b);
 }
 

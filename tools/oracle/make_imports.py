@@ -23,7 +23,7 @@ sys.path += [str(ROOT / "tools/import"), str(ROOT / "tools/oracle")]
 from andiron_import import heads  # noqa: E402
 from andiron_import.imported import Imported  # noqa: E402
 from make_hf_models import SMALL, TOKENS, fill  # noqa: E402
-from written_model import WrittenConfig, WrittenForCausalLM  # noqa: E402
+from written_model import BegunForCausalLM, WrittenConfig, WrittenForCausalLM  # noqa: E402
 
 OUT = ROOT / "tests/golden/imports"
 T5GEMMA2 = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
@@ -73,7 +73,7 @@ MORE = {"modernbert": {"local_attention": 8},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
-         "written", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
+         "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
          "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
          "longt5-source", "bart-classes", "longformer-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,
@@ -98,7 +98,8 @@ def transformers_model(name):
 
 
 def make(name):
-    model = WrittenForCausalLM(WrittenConfig()) if name == "written" else transformers_model(name)
+    written = {"written": WrittenForCausalLM, "begun": BegunForCausalLM}.get(name)
+    model = written(WrittenConfig()) if written else transformers_model(name)
     model = model.float().eval()
     fill(model, False)
     write_golden(model, name)
@@ -111,7 +112,7 @@ def write_golden(model, name, definition=True):
     with torch.no_grad():
         logits = heads.numbers(model(**heads.arguments(model, tokens, source=source)))[0].numpy().astype("<f4")
     with tempfile.TemporaryDirectory() as nothing:
-        imported = Imported(model)
+        imported = Imported(model, begin=getattr(model, "n_begin", 0))
         if not definition:
             imported.text, imported.name = None, name
         imported.save(OUT / f"{name}.gguf", "f32", pathlib.Path(nothing) / name)  # no tokenizer in it

@@ -82,3 +82,41 @@ class WrittenForCausalLM(PreTrainedModel):
         for layer in self.layers:
             x, first = layer(x, first)
         return {"logits": self.head(self.norm(x))}
+
+
+class BegunLayer(nn.Module):
+    """Learned keys and values before the text, the rows that begin it, a window; a convolution of its rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.qkv, self.out = nn.RMSNorm(D), nn.Linear(D, 3 * D), nn.Linear(D, D)
+        self.keys, self.values = nn.Parameter(torch.zeros(2, HEADS, D // HEADS)), nn.Parameter(torch.zeros(2, D))
+        self.conv = nn.Conv1d(D, D, 3, groups=D, padding=2)
+
+    def forward(self, x):
+        y, n = self.norm(x), x.shape[1]
+        q, k, v = (z.unflatten(-1, (HEADS, -1)).transpose(1, 2) for z in self.qkv(y).chunk(3, -1))
+        k = torch.cat([self.keys.transpose(0, 1)[None], k], 2)
+        v = torch.cat([self.values.view(2, HEADS, -1).transpose(0, 1)[None], v], 2)
+        i = torch.arange(n)
+        near = (i[:, None] >= i) & ((i[:, None] - i < 2) | (i < BegunForCausalLM.n_begin)[None])
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=F.pad(near, (2, 0), value=True))
+        return x + self.out(y.transpose(1, 2).flatten(2)) + self.conv(x.mT)[..., :n].mT
+
+
+class BegunForCausalLM(PreTrainedModel):
+    """Learned rows stand before each text (Dong et al. 2024, Hymba)."""
+    config_class, n_begin = WrittenConfig, 3
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.tokens, self.begin = nn.Embedding(VOCAB, D), nn.Parameter(torch.zeros(self.n_begin, D))
+        self.layers = nn.ModuleList(BegunLayer() for _ in range(2))
+        self.norm, self.head = nn.RMSNorm(D), nn.Linear(D, VOCAB, bias=False)
+        self.post_init()
+
+    def forward(self, input_ids):
+        x = torch.cat([self.begin[None].expand(len(input_ids), -1, -1), self.tokens(input_ids)], 1)
+        for layer in self.layers:
+            x = layer(x)
+        return {"logits": self.head(self.norm(x[:, self.n_begin:]))}

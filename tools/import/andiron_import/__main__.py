@@ -33,9 +33,9 @@ def proven(model, imported, path, andiron, longer):
         pathlib.Path(unproven).unlink(missing_ok=True)
 
 
-def proven_small(small, imported, path, andiron, free):
+def proven_small(small, imported, path, andiron, *how):
     """By a model of a smaller configuration, whose definition has the same steps."""
-    traced = Imported(copy.deepcopy(small), free)
+    traced = Imported(copy.deepcopy(small), *how)
     worst = proven(small, traced, path, andiron, imported.trace.longer)
     for part, proved in itertools.zip_longest(imported.emitter.steps(), traced.emitter.steps(), fillvalue=[]):
         for step, other in itertools.zip_longest(part, proved, fillvalue=("nothing",)):
@@ -74,22 +74,24 @@ def runs(kind, config, directory, layers):
     return heads.with_parts(weights.whole_model_of(kind, config, directory), directory)
 
 
-def told(kind, config, directory, path, andiron, free=()):
+def told(kind, config, directory, path, andiron, free=(), begin=0):
     """(the traced model, the largest difference); config is left as it is."""
     fake = weights.model_of(kind, copy.deepcopy(config), directory)
-    imported = Imported(heads.with_parts(fake, directory), free)
+    imported = Imported(heads.with_parts(fake, directory), free, begin)
     kinds = imported.emitter.kind_of_layer
     model = runs(kind, config, directory, 1 + max(map(kinds.index, kinds), default=0))
     if imported.n_parameters > WHOLE:
-        return imported, proven_small(model, imported, path, andiron, free)
+        return imported, proven_small(model, imported, path, andiron, free, begin)
     return imported, proven(model, imported, path, andiron, imported.trace.longer)
 
 
 def told_in_any_way(kind, config, directory, path, andiron):
-    """As it is, or, where that is refused, by chunks of one row."""
+    """As it is, or, where that is refused, with the model's own rows before the text, or by chunks of one row."""
     try:
         return told(kind, config, directory, path, andiron)
-    except Exception:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
+    except Exception as e:  # noqa: BLE001 - of torch, of Transformers, or of a folder's own files
+        if getattr(e, "begin", 0):
+            return told(kind, config, directory, path, andiron, begin=e.begin)
         with contextlib.suppress(Exception):
             free = chunks.free(runs(kind, config, directory, SOME_LAYERS))
             if free:

@@ -146,6 +146,10 @@ def columns(x, a, y, b, out, size, both):
 def pair(x, a, y, b, out):
     """Two factors, as one tensor of the letters `out`."""
     size = dict(zip(a, x.shape)) | dict(zip(b, y.shape))
+    if hasattr(x, "times_rows"):
+        x, a, y, b = y, b, x, a
+    if hasattr(y, "times_rows"):
+        return y.times_rows(x, a, b, out)
     if isinstance(y, (Scores, Mixture)) or isinstance(x, Const):
         x, a, y, b = y, b, x, a
     if isinstance(x, (Scores, Mixture)):

@@ -213,11 +213,11 @@ class Scope:
         if node.op == "constant":
             return f"flat(constant({stems['weight']}))"
         words = {k: f'"{v}"' if isinstance(v, str) else said(v) for k, v in attrs.items()
-                 if k not in ("cache_of", "distances")}
+                 if k not in ("cache_of", "given")}
         if node.op == "attend":
             own = 1 if "cache_of" in attrs else 3
             more = zip(ins[own:], node.inputs[own:])
-            distances = attrs.get("distances", "").split()
+            distances = attrs.get("given", "").split()
             ins[own:] = [f"{word_of(i, distances)}: {v}" for v, (i, _) in more]
         if node.op == "attend" and "cache_of" in attrs:
             where = f'cache: nth("blk", {self.emitter.place[attrs["cache_of"]]})'
@@ -270,7 +270,7 @@ def strip(text):
 
 
 class Emitter:
-    def __init__(self, output, layers, name, n_ctx, embeds=False):
+    def __init__(self, output, layers, name, n_ctx, embeds=False, begin=0):
         layers = Layers(*layers)
         layers.visit(in_order(output))
         output = experts.with_experts(in_order(merged(output, layers)[0]), put_in_place)
@@ -281,7 +281,7 @@ class Emitter:
         share_caches(in_order(output), layers)
         self.nodes, self.output, self.name = in_order(output), output, name
         tables = [n.weights["weight"][0] for n in self.nodes if n.op == "embed" and n.attrs["ids"] == "positions"]
-        self.n_ctx, self.embeds = min([n_ctx, *[t.shape[0] for t in tables]]), embeds
+        self.n_ctx, self.embeds, self.begin = min([n_ctx, *[t.shape[0] - begin for t in tables]]), embeds, begin
         self.layers, self.names = layers, Names(layers)
         self.users = collections.defaultdict(list)
         for node in self.nodes:
@@ -371,7 +371,8 @@ class Emitter:
 
     def whole(self, blocks, loop, scope):
         out = [f"# {self.name} - imported from Transformers by andiron-import.", f"arch {self.name}", "",
-               f"param n_ctx_train = {self.n_ctx}", *["param embeds = 1"][:self.embeds], ""]
+               f"param n_ctx_train = {self.n_ctx}", *["param embeds = 1"][:self.embeds],
+               *[f"param n_begin = {self.begin}"][:self.begin], ""]
         for i, body in enumerate(blocks):
             out += [f"block {'layer' if len(blocks) == 1 else f'layer{i}'}{body}", ""]
         n_before = self.lines_before

@@ -94,6 +94,10 @@ MOVES = {"view.default", "unsqueeze.default", "squeeze.dim", "clone.default", "t
 def step(at, name, args, n_tokens):
     """An op that reads these."""
     if isinstance(args[0], Rolled):
+        x, dim, start, *_ = [*args, None, None]
+        along = isinstance(x.x, Rows) and name == "slice.Tensor" and dim % len(x.shape) == text_dim(x)
+        if along and (start or 0) >= x.n:
+            return OPS[name](at, x.x, dim, start - x.n)
         if name in ("select.int", "slice.Tensor"):
             return Fill(0.0, at.shape)  # about to be written
         if name not in ("select_scatter.default", "slice_scatter.default"):

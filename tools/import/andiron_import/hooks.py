@@ -4,11 +4,13 @@ They are put where Transformers lets anybody put an implementation (its registri
 conventions needs nothing here. Each op has a reference implementation: a traced graph still runs in torch.
 """
 import contextlib
+import itertools
 import sys
 from unittest import mock
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_flatten, tree_unflatten
 from transformers import AttentionInterface
 from transformers.activations import ACT2FN
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
@@ -225,8 +227,20 @@ def _ssm1(hidden_states, dt, A, B, C, D=None, z=None, delta_bias=None, delta_sof
     return (y, None) if return_last_state else y
 
 
+def _associative_scan(combine_fn, xs, dim=0, reverse=False, **_):
+    """torch's own, row after row."""
+    if reverse:
+        raise NotImplementedError("associative_scan from the text's end")
+    leaves, spec = tree_flatten(xs)
+    row = lambda i: [x.narrow(dim, i, 1) for x in leaves]
+    after = lambda a, b: tree_flatten(combine_fn(tree_unflatten(a, spec), tree_unflatten(b, spec)))[0]
+    rows = list(itertools.accumulate(map(row, range(leaves[0].shape[dim])), after))
+    return tree_unflatten([torch.cat(x, dim) for x in zip(*rows)], spec)
+
+
 FUNCTIONS = {"causal_conv1d_fn": _conv, "torch_chunk_gated_delta_rule": _delta, "chunk_kimi_delta_attention": _delta,
              "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1,
+             "associative_scan": _associative_scan,
              "is_torchdynamo_compiling": lambda: False}  # a mask that none gave is left out where it is asked
 
 

@@ -85,9 +85,15 @@ def put(x, index, value):
     return None
 
 
-RULES = {torch.where: where_, torch.nonzero: nonzero, torch.Tensor.nonzero: nonzero, torch.bincount: bincount,
-         torch.Tensor.bincount: bincount, torch.any: any_, torch.Tensor.any: any_, torch.Tensor.__getitem__: get,
-         torch.Tensor.__setitem__: put}
+def split(x, sizes, dim=0):
+    if isinstance(sizes, Numbers):
+        raise NotImplementedError("rows that are sorted by their experts, and cut into as many as each has")
+    return NotImplemented
+
+
+RULES = {torch.split: split, torch.Tensor.split: split, torch.where: where_, torch.nonzero: nonzero,
+         torch.Tensor.nonzero: nonzero, torch.bincount: bincount, torch.Tensor.bincount: bincount, torch.any: any_,
+         torch.Tensor.any: any_, torch.Tensor.__getitem__: get, torch.Tensor.__setitem__: put}
 
 
 class Loops(TorchFunctionMode):

@@ -57,13 +57,13 @@ class Imported:
     """text: the definition; emitter: the names of its tensors; whole_texts: rows see what follows them. The
     model's parameters may be weights.py's. free: sizes of chunks by which its answer does not change (chunks.py)."""
 
-    def __init__(self, model, free=()):
+    def __init__(self, model, free=(), begin=0):
         self.model = model
         self.name = "hf-" + re.sub(r"[^\w-]", "-", model.config.model_type)
         self.n_parameters = sum(p.numel() for p in model.parameters())
         self.gives = heads.outputs_of(model)
         with chunks.of_one_row(model, free):
-            self.trace = trace.Trace(model, known=not free)
+            self.trace = trace.Trace(model, not free, begin)
         self.lowering = lower.Lowering(self.trace)
         self.tell(self.lowering.run())
 
@@ -72,7 +72,8 @@ class Imported:
         own = sources.told(nodes) if self.trace.of_source is not None else nodes
         output, place = ops_text.pooled(nodes)
         n_ctx = text.context_of(self.model.config.get_text_config())
-        self.emitter = emit.Emitter(output, layers_of(self.model, nodes), self.name, n_ctx, self.gives != "scores")
+        self.emitter = emit.Emitter(output, layers_of(self.model, nodes), self.name, n_ctx, self.gives != "scores",
+                                    self.trace.begin)
         self.pooling = ops_text.pooling_type(place, self.gives, self.emitter.nodes)
         self.text = self.emitter.write()
         self.whole_texts = any(map(reads_ahead, own))

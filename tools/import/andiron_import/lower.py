@@ -3,9 +3,9 @@ import operator
 
 import torch
 
-from . import by_key, einsum, grams, indexer, near, ops_blocks, ops_complex, ops_largest, ops_layers  # noqa: F401
-from . import ops_local, ops_states, ops_text, recurrence, routed, scores, seen, segments, shifted  # noqa: F401
-from . import steps, text, trace, whole
+from . import before, by_key, einsum, gathered, grams, indexer, near, ops_blocks, ops_complex, ops_largest  # noqa: F401
+from . import ops_layers, ops_local, ops_states, ops_text, recurrence, routed, scores, seen  # noqa: F401
+from . import segments, shifted, steps, text, trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
@@ -45,8 +45,9 @@ class Lowering:
             known = t.constants[node.name]
             counts = known.shape == (1,) and not known.is_floating_point() and known.item() == text.ROWS
             return ops_text.Count(known.shape) if counts else Const.literal(known)
-        dims = [[], [(text.ROWS, TEXT)]]
-        return Ids("tokens" if "tokens" in node.name else "positions", dims)
+        of, begin = "tokens" if "tokens" in node.name else "positions", t.begin
+        ids = Ids(of, [[], [(text.ROWS, TEXT)]], -begin if of == "positions" else 0)
+        return shifted.Longer(ids, -begin, text.ROWS - begin) if begin else ids
 
     def call(self, node):
         at = At(node, trace.name_of(node.target))
@@ -58,8 +59,8 @@ class Lowering:
         moving = [x for x in flat if isinstance(x, MOVING)]
         rows_in = lambda shape: shape.count(text.ROWS)
         spread = at.name == "expand.default" and rows_in(at.shape) > rows_in(flat[0].shape)  # no constant now
-        if isinstance(at.shape, tuple) and at.shape.count(text.ROWS) == 2 and are_places(flat):
-            return square(node, args, kwargs, at.shape)
+        if isinstance(at.shape, tuple) and text.is_square(at.shape) and are_places(flat):
+            return place_by_place(node, args, kwargs, at.shape)
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
             if at.name == "linear.default" and shifted.is_zero(args[0]):
                 return Const.literal(torch.zeros(at.shape)) if len(args) < 3 else spread_to(args[2], at.shape)
@@ -72,6 +73,10 @@ class Lowering:
             return Fill(args[0].number, at.shape)
         if at.name in SAME_EVERYWHERE and all(number_of(x) is not None for x in args) and fills(flat):
             return Fill(same_everywhere(node, args), at.shape)
+        of_before = before.step(node, at, args, kwargs) if any(isinstance(x, before.Preceded) for x in flat) else None
+        if of_before is not None:
+            return of_before
+        args = [before.plain(a) if at.name not in before.TAKES else a for a in args]
         if any(isinstance(x, (grams.Gram, grams.Rolled)) for x in flat):
             return grams.step(at, at.name, args, self.n_tokens)
         if any(isinstance(x, scores.OF_SCORES) for x in flat):
@@ -84,6 +89,8 @@ class Lowering:
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
         x = args[0] if args else None
+        if at.name in ASKS and isinstance(x, Ids) and x.source == "positions" and number_of(args[1]) is not None:
+            return AtPlaces(OPS[at.name](at, numbers(x), args[1]), place_by_place(node, args, kwargs, at.shape))
         if at.name in shifted.ROW_WISE and any(isinstance(a, shifted.Longer) for a in args):
             return shifted.row_wise(at, OPS[at.name], args, kwargs)
         return whole.moved(x, self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs))
@@ -110,7 +117,10 @@ class Lowering:
 
     def plain(self, at, x):
         keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",
-                 "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default", "ngrams.default")
+                 "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default", "ngrams.default",
+                 "one_hot.default")
+        if isinstance(x, gathered.Gathered) and at.name not in gathered.TAKES:
+            return x.rows()
         return x if at.name in keeps else numbers(x)
 
     def arg(self, a):
@@ -135,7 +145,11 @@ class Lowering:
             elif node.op == "call_function":
                 self.step(node)
             elif node.op == "output":
-                return ordered(self.value[node.args[0][-1]])  # before it, what the model changed of its own
+                out = self.value[node.args[0][-1]]  # before it, what the model changed of its own
+                whole = shifted.longer(out)
+                if (whole.before, whole.length) != (-self.traced.begin, text.ROWS - self.traced.begin):
+                    raise Refused("the trace gives other rows than the text's")
+                return ordered(whole.x)
         raise Refused("the trace gives nothing")
 
     def step(self, node):
@@ -173,22 +187,41 @@ def named(node, call):
         if getattr(e, "is_named", False):
             raise
         why = Refused(f"{trace.module_of(node) or 'the model'}: {trace.name_of(node.target)}: {e}")
-        why.is_named = True
+        why.is_named, why.begin = True, getattr(e, "begin", 0)
         raise why from e
 
 
 def are_places(values):
     """Are they made of places in the text, and of no token?"""
     of = [x for x in values if isinstance(x, (Rows, Fill, Const, Mask, Complex, Aside, scores.Scores))]
-    known = lambda x: isinstance(x, (Const, Fill)) or isinstance(x, Ids) and x.source == "positions"
-    return all(map(known, of)) and any(isinstance(x, Ids) for x in of) or {type(x) for x in of} == {Const, Fill}
+    known = lambda x: isinstance(x, (Const, Fill, AtPlaces)) or isinstance(x, Ids) and x.source == "positions"
+    some = any(isinstance(x, (Ids, AtPlaces)) for x in of)
+    return all(map(known, of)) and some or {type(x) for x in of} == {Const, Fill}
 
 
-def square(node, args, kwargs, shape):
-    """Numbers of pairs of places: computed, for text.ROWS of them."""
+ASKS = {f"{name}.Scalar" for name in ("lt", "le", "gt", "ge", "eq", "ne")}
+
+
+class AtPlaces(Rows):
+    """What is asked of positions: rows, and the same as a tensor of text.ROWS places."""
+
+    def __init__(self, rows, known):
+        super().__init__(rows.node, rows.dims, rows.start)
+        self.known = known
+
+    def view(self, shape):
+        return AtPlaces(super().view(shape), self.known.then(lambda x: x.reshape(shape), shape, f"as {shape}"))
+
+
+def place_by_place(node, args, kwargs, shape):
+    """Numbers of places, or of pairs of them: computed, for text.ROWS of them."""
     def constant(x, of):
+        if isinstance(x, list):
+            return [constant(y, o) for y, o in zip(x, of)]
         if isinstance(x, Fill):
             return Const.literal(torch.full(x.shape, x.number, dtype=of.meta["val"].dtype))
+        if isinstance(x, AtPlaces):
+            return x.known
         return Const.literal((torch.arange(text.ROWS) + x.plus).reshape(x.shape)) if isinstance(x, Ids) else x
     return Const.op(node.target, [constant(x, of) for x, of in zip(args, node.args)], kwargs, shape, None)
 

@@ -2,13 +2,14 @@
 import torch
 
 from . import text
-from .values import Const, Mask
+from .values import Const, Mask, Refused
 
 FAR = -9e3  # a score below is one of a place that is not seen
 
 
 def words_of(mask):
-    """A mask, or a square of known truths: causal, perhaps with a window; None: it is none."""
+    """A mask, or a square of known truths: causal, perhaps with a window, or that and the text's first places; None: it
+    is none."""
     if isinstance(mask, Mask):
         return tuple(mask.words.split("&"))
     known = mask.known() if isinstance(mask, Const) else None
@@ -19,8 +20,20 @@ def words_of(mask):
         return None
     if seen.dtype != torch.bool:
         seen = seen > FAR if (seen < FAR).any() else seen > 0.5
-    n = int(seen[-1].sum())
+    hidden = (~seen[-1]).nonzero().flatten()
+    first, n = (int(hidden[0]), text.ROWS - 1 - int(hidden[-1])) if len(hidden) else (0, text.ROWS)
     q, k = torch.arange(text.ROWS)[:, None], torch.arange(text.ROWS)[None]
-    if torch.equal(seen, (k <= q) & (k > q - n)):
-        return ("causal",) if n == text.ROWS else ("causal", f"sliding({n})")
-    return None
+    if not torch.equal(seen, (k <= q) & ((k > q - n) | (k < first))):
+        return None
+    return ("causal", *[f"sliding({n})"][:text.ROWS - n], *[f"begin({first})"][:first])
+
+
+def of_text(mask, n, hides=False):
+    """What a mask says of the text; all that is before must be seen. hides: true where it may not be."""
+    if not isinstance(mask, Const) or mask.shape[-1] != text.ROWS + n:
+        return mask
+    known = mask.known()
+    before = None if known is None else known[..., :n]
+    if before is None or not (before == (before.dtype == torch.bool and not hides)).all():
+        raise Refused("rows before a text that not each token sees")
+    return Const.op(torch.ops.aten.slice.Tensor, (mask, -1, n, text.ROWS + n), {}, (*mask.shape[:-1], text.ROWS), None)

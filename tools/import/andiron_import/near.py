@@ -36,7 +36,7 @@ class ByDistance(Aside):
     def put(self, attend):
         """As arguments of a node."""
         given = {"near": self.queries, "near_keys": self.keys}
-        attend.attrs["distances"] = " ".join(k for k, x in given.items() if x)
+        attend.attrs["given"] = " ".join(k for k, x in given.items() if x)
         attend.inputs += [(ordered(x), attend.heads) for x in given.values() if x]
         attend.weights["near_at"] = self.at, None
 

@@ -83,6 +83,15 @@ def _(t, x, n, dim=-1, largest_=True, sorted=True):
     return largest(x, n, dim, t.shape)
 
 
+@op("sort.default", "sort.stable")
+def _(t, x, *args, stable=None, dim=-1, descending=False):
+    dim, descending = [*args, *(dim, descending)[len(args):]]
+    if descending:
+        return largest(x, x.shape[dim], dim, t.shape)
+    values, places = largest(combine("mul", x, -1.0, x.shape), x.shape[dim], dim, t.shape)
+    return [combine("mul", values, -1.0, values.shape), places]
+
+
 @op("max.dim")
 def _(t, x, dim, keep=False):
     return largest(x, 1, dim, t.shape)

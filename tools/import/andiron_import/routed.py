@@ -3,8 +3,9 @@
 A `share` is the sum, over the row's places where the expert stands, of the places' weights, or of 1 (experts.py).
 """
 from .ops_largest import at_largest
+from .ops_moves import Ids
 from .rows import OPS, apply, as_rows, combine, op, ordered, per_row, text_dim, wrapped
-from .values import Aside, Fill, Node, Refused, Rows
+from .values import Aside, Const, Fill, Node, Refused, Rows
 from .whole import Whole
 
 
@@ -26,8 +27,32 @@ class Hot(Aside):
         return mask.turned([i for i in self.order if i != len(self.order) - 1])
 
 
+class HotTokens(Aside):
+    """one_hot of tokens, which a product makes rows of a table."""
+
+    def __init__(self, tokens, shape):
+        self.tokens, self.shape = tokens, tuple(shape)
+
+
+@wrapped("matmul.default", "mm.default", "bmm.default", "linear.default", "view.default", "_to_copy.default", "to.dtype",
+         "type_as.default")
+def _(plain, t, x, *more, **named):
+    if not isinstance(x, HotTokens):
+        return plain(t, x, *more, **named)
+    if t.name in ("matmul.default", "mm.default", "bmm.default") and isinstance(more[0], Const):
+        n = more[0].shape[-2:]
+        return OPS["embedding.default"](t, more[0].then(lambda w: w.reshape(n), n, "table"), x.tokens)
+    if t.name == "linear.default" and len(more) == 1:
+        return OPS["embedding.default"](t, more[0].then(lambda w: w.t(), more[0].shape[::-1], "t"), x.tokens)
+    if t.name in ("matmul.default", "mm.default", "bmm.default", "linear.default"):
+        raise Refused("one_hot of tokens times what is no table")
+    return HotTokens(Ids(x.tokens.source, x.tokens.view(t.shape[:-1]).dims, x.tokens.plus), t.shape)
+
+
 @op("one_hot.default")
 def _(t, places, experts):
+    if isinstance(places, Ids) and places.source == "tokens":
+        return HotTokens(places, t.shape)
     if not isinstance(places, Rows) or places.node.op != "top":
         raise Refused("one_hot of what are no places of the largest numbers")
     return Hot(places, experts)

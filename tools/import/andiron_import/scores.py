@@ -2,12 +2,13 @@
 import torch
 
 from . import alibi, fading, indexer, shares, text
-from .masks import FAR, words_of
+from .masks import FAR, of_text, words_of
 from .near import ByDistance
 from .ops_moves import numbers
 from .rows import OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim, wrapped
 from .seen import Seen
 from .shares import KEYS, heads_of
+from .shifted import as_text
 from .values import TEXT, Const, Fill, Mask, Refused, Rows
 
 
@@ -21,6 +22,7 @@ class Scores:
         self.plus = None  # a number that each head has
         self.distances = None  # near.ByDistance
         self.only = None  # seen.Seen
+        self.first = None  # before.First
         self.words, self.far = (), False  # what is seen; is all else far below, or 0?
         self.by = None  # what was taken of it: "softmax", "exp", "sigmoid", ...
         self.decay, self.rate = None, None  # a number of each row that all rows before fade by; its logarithm
@@ -114,7 +116,7 @@ def of_keys(x, n):
 def together(s, x):
     """A sum of scores: of rows that are longer."""
     s, x = shares.own(s), shares.own(x)
-    unlike = any(y.cap or y.alibi or y.bias or y.distances or y.only or y.by for y in (s, x))
+    unlike = any(y.cap or y.alibi or y.bias or y.distances or y.only or y.first or y.by for y in (s, x))
     if unlike or s.plus is not None and x.plus is not None:
         raise Refused("a sum of scores that are not plain")
     wide = s if len(s.shape) >= len(x.shape) and s.q.shape[1] >= x.q.shape[1] else x
@@ -201,6 +203,9 @@ def step(at, name, args, kwargs):
     if name == "cat.default":
         return with_sinks(*args)
     args = [numbers(a) for a in args]
+    first = next((a.first for a in args if getattr(a, "first", None)), None)
+    if first and at.shape and at.shape[-1] == text.ROWS + first.n:
+        at, args = as_text(at, at.shape[-1]), [of_text(a, first.n, name.startswith("masked")) for a in args]
     s, other, *_ = [*args, None]
     out = None if name in KEEPS else shares.written_out(at, name, args)
     if out is not None or name in KEEPS:
@@ -232,6 +237,8 @@ def negative(x):
     """Less scores is more of their opposites."""
     if isinstance(x, shares.Mixture):
         return x.each(negative)
+    if isinstance(x, Const):
+        return x.then(torch.neg, x.shape, "neg")
     return times(x, -1.0) if isinstance(x, Scores) else combine("mul", x, -1.0, getattr(x, "shape", ()))
 
 

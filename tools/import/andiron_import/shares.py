@@ -34,7 +34,7 @@ def own(s):
     h = s.q.shape[1]
     if s.layout.start == 0 and Rows(None, [axes]).features() in ([(h, 1)], [])[: 2 if h == 1 else 1]:
         return s
-    if s.alibi or s.bias or s.sinks or s.distances or s.only:
+    if s.alibi or s.bias or s.sinks or s.distances or s.only or s.first:
         raise Refused("some of the heads of scores that have a bias")
 
     def pick(x):
@@ -80,13 +80,15 @@ def finished(s, v, shape):
         for more in s.terms[1:]:
             out = combine("add", out, finished(more, v, shape), shape)
         return out
+    if s.first and hasattr(v, "first"):
+        s, v = s.but(first=s.first.with_values(v)), v.x
     if text_dim(v) != len(v.dims) - 2:
         raise Refused("scores times values in another order than that of their places")
     s, v = own(s), heads_of(v, range(len(v.dims) - 2))
     d = v.shape[3]
     if s.words and (s.by is None if s.far else s.by not in OF_ZERO | {None}):
         raise Refused("scores that do not become 0 where they are masked")
-    more = s.cap or s.alibi or s.bias or s.distances or s.plus or s.only
+    more = s.cap or s.alibi or s.bias or s.distances or s.plus or s.only or s.first
     linear = s.by is None and set(s.words) == {"causal"} and not more
     if s.decay is not None and not linear:
         raise Refused("scores that fade, of which a function is taken")
@@ -109,7 +111,7 @@ def attended(s, v):
     d = v.shape[3]
     ins = [*((ordered(x), x.shape[1]) for x in (q, k, v)), *near]
     node = Node("attend", ins, h * d, h, attrs, weights)
-    for more in filter(None, (s.distances, s.only)):
+    for more in filter(None, (s.distances, s.only, s.first)):
         more.put(node)
     return Rows.of(node, (1, text.ROWS, h, d)).permute([0, 2, 1, 3])
 

@@ -153,8 +153,9 @@ def as_text(t, length):
 
 ROW_WISE = {f"{name}.{kind}" for name in (
     "add", "sub", "mul", "div", "neg", "pow", "sigmoid", "tanh", "silu", "gelu", "relu", "exp", "square", "linear",
-    "rsqrt", "softplus", "clamp", "rms_norm", "layer_norm", "mean", "sum", "to", "_to_copy") for kind in (
-    "default", "Tensor", "Scalar", "Tensor_Scalar", "dim", "dim_IntList", "dtype")}
+    "rsqrt", "softplus", "clamp", "rms_norm", "layer_norm", "mean", "sum", "to", "_to_copy", "embedding", "tanh", "log",
+    "softmax", "_softmax") for kind in (
+    "default", "Tensor", "Scalar", "Tensor_Scalar", "dim", "dim_IntList", "dtype", "int")}
 
 
 def row_wise(t, run, args, kwargs):

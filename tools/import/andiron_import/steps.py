@@ -63,8 +63,9 @@ class Steps:
         places = {}
         for x, dim, i, _ in self.reads.values():
             places.setdefault((x, dim), set()).add(i)
-        self.reads = {n: r for n, r in self.reads.items() if places[r[:2]] | {text.ROWS - 1} == set(range(text.ROWS))}
-        # the last step may leave no state, and not read what that is made of
+        all_of = lambda r: places[r[:2]] | {0, text.ROWS - 1} == set(range(text.ROWS))
+        self.reads = {n: r for n, r in self.reads.items() if all_of(r)}
+        # the first step may have no state, the last leave none: they do not read what is for that alone
         self.last, self.loops = {}, {}
         for n in nodes if self.reads else ():
             found = values_of(n)

@@ -9,6 +9,7 @@ import re
 
 USUAL, SHORT = 251, 23  # the prime nearby; short where Python walks over the text, op by op
 ROWS = USUAL
+LONGER = set()  # lengths of the text with rows before it, in a trace
 MOST = 4096
 REACHES = ("window", "topk", "top_k", "radius")  # positions that a row reads, in names of a configuration
 CONTEXTS = re.compile("max_pos|n_positions|max_seq|n_ctx|^block_size|context_len|seq_len")
@@ -56,3 +57,8 @@ def choose(model, about):
             if all(n % d for d in range(2, math.isqrt(n) + 1)) and all(s % n or s == 0 for s in sizes)]
     wide = [n for n in fits if n > max(windows, default=0)]
     ROWS = min(wide or fits or [ROWS], key=lambda n: (abs(n - about), n))
+
+
+def is_square(shape):
+    """Has it a number for each pair of places?"""
+    return shape.count(ROWS) == 2 or shape.count(ROWS) == 1 and sum(n in LONGER for n in shape) == 1

@@ -75,25 +75,34 @@ def exported(model, inputs):
 
 
 def like_nothing(node):
-    """Zeros or ones of another one's shape do not read it."""
-    numbers = {"zeros_like.default": 0, "ones_like.default": 1}
-    if node.op == "call_function" and name_of(node.target) in numbers:
-        value, number = node.meta["val"], numbers[name_of(node.target)]
+    """One number everywhere, in another one's shape or of its type, does not read it."""
+    numbers = {"zeros_like": 0, "ones_like": 1, "new_zeros": 0, "new_ones": 1, "full_like": None, "new_full": None}
+    name = name_of(node.target).removesuffix(".default") if node.op == "call_function" else ""
+    if name in numbers:
+        value, number = node.meta["val"], node.args[-1] if numbers[name] is None else numbers[name]
         node.target, node.args = torch.ops.aten.full.default, (list(value.shape), number)
         node.kwargs = {"dtype": value.dtype}
+
+
+def longer_in(nodes):
+    """Lengths of the text with rows before it."""
+    of = lambda n: [tuple(x.meta["val"].shape) for x in [*n.args[0], n]]
+    shapes = [of(n) for n in nodes if n.op == "call_function" and name_of(n.target) == "cat.default"]
+    return {b for *parts, whole in shapes for p in parts for a, b in zip(p, whole) if a == text.ROWS < b}
 
 
 class Trace:
     """parameters, persistent: {placeholder: name in the model}; constants: {placeholder: tensor}; nodes: torch.fx's.
     longer: a length at which the model takes other steps, which a proof has to see, or 0. known: are functions whose
-    name is known (hooks.py) what it says?"""
+    name is known (hooks.py) what it says? begin: so many of the text's rows are the model's own, before its tokens."""
 
-    def __init__(self, model, known=True):
+    def __init__(self, model, known=True, begin=0):
         hooks.use(model)
+        self.begin = begin
         with torch.no_grad(), hooks.functions(model, known), hooks_methods.methods(model):
-            text.choose(model, text.SHORT if loops_over_text(model) else text.USUAL)
+            text.choose(model, (text.SHORT if loops_over_text(model) else text.USUAL) + begin)
             self.longer = longer_text(model)
-            inputs = inputs_of(model, text.ROWS)
+            inputs = inputs_of(model, text.ROWS - begin)
             with hooks_loops.Loops():
                 program = exported(model, inputs)
             program = program.run_decompositions(smaller())
@@ -102,6 +111,7 @@ class Trace:
             if node.op == "call_function" and name_of(node.target).startswith(("_assert", "sym_constrain")):
                 program.graph.erase_node(node)
         program.graph.eliminate_dead_code()
+        text.LONGER = longer_in(program.graph.nodes)
         signature = program.graph_signature
         self.padding, self.n_tokens = heads.padding(model), heads.n_tokens(model)
         encoder = model.get_encoder() if heads.reads_source(model) else None

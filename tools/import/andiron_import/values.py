@@ -7,7 +7,9 @@ from . import text
 
 
 class Refused(Exception):
-    """What the trace has and andiron does not, in one sentence."""
+    """What the trace has and andiron does not, in one sentence. begin: where it is rows before the text, how many; told
+    as rows of the text itself they may come through."""
+    begin = 0
 
 
 STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak", "around"}  # read other rows

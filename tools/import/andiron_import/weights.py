@@ -3,6 +3,7 @@
 Transformers is given tensors that remember how they come about (Lazy): what it renames, stacks, cuts or casts on its
 way is done when a weight is asked for, one at a time. The model itself holds fake tensors: shapes without numbers.
 """
+import contextlib
 import copy
 import json
 import os
@@ -16,6 +17,7 @@ from . import packed
 from .values import Refused
 
 MOST_LAYERS = 4096  # of the .arch language
+LARGE = 1 << 20
 MODE = FakeTensorMode(allow_non_fake_inputs=True)
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
          "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
@@ -139,6 +141,32 @@ def refuse_other_size(kind, config, n_given):
         raise Refused(f"config.json describes a model of {n:,} weights, the folder has {n_given:,}")
 
 
+class LargeOnMeta(torch.overrides.TorchFunctionMode):
+    """What a layer makes room for, its weights, has no numbers where it is large."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        return out.to("meta") if function is torch.empty and out.numel() >= LARGE else out
+
+
+def is_known(x):
+    return isinstance(x, torch.Tensor) and not x.is_meta
+
+
+def with_computed(model, kind, config):
+    """Transformers makes a model without numbers, so what its constructors compute is lost, unless _init_weights does
+    it again: buffers that no file has, and tensors that are plain attributes, are those of a model made for real."""
+    given = model.state_dict().keys()
+    with contextlib.suppress(Exception):  # whatever a folder's own files say of weights without numbers
+        with LargeOnMeta():
+            other = kind(copy.deepcopy(config)).float()
+        for (name, module), (_, own) in zip(model.named_modules(), other.named_modules()):
+            path = lambda key, name=name: f"{name}.{key}".lstrip(".")
+            module._buffers |= {k: b for k, b in own._buffers.items() if is_known(b) and path(k) not in given}
+            vars(module).update({k: x for k, x in vars(own).items() if is_known(x)})
+    return model
+
+
 def model_of(kind, config, directory):
     """The model with fake parameters, each of which numbers() gives."""
     os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"  # a dispatched op runs in the thread that asks
@@ -150,6 +178,7 @@ def model_of(kind, config, directory):
     shape = lambda size: " x ".join(map(str, size))
     named("has other sizes than config.json says:", [f"{name} is {shape(has)}, not {shape(wants)}"
                                                      for name, has, wants in sorted(info["mismatched_keys"])])
+    with_computed(model, kind, config)
     fakes = {}
     for module in model.modules():
         for name, p in module._parameters.items():
@@ -165,7 +194,8 @@ def model_of(kind, config, directory):
 def whole_model_of(kind, config, directory):
     """With all its weights in memory."""
     given = {name: made(t) for name, t in checkpoint(pathlib.Path(directory)).items()}
-    return kind.from_pretrained(None, config=config, state_dict=given, dtype=torch.float32).eval()
+    model = kind.from_pretrained(None, config=config, state_dict=given, dtype=torch.float32)
+    return with_computed(model, kind, config).eval()
 
 
 def numbers(parameter):
