@@ -34,8 +34,8 @@ class HotTokens(Aside):
         self.tokens, self.shape = tokens, tuple(shape)
 
 
-@wrapped("matmul.default", "mm.default", "bmm.default", "linear.default", "view.default", "_to_copy.default", "to.dtype",
-         "type_as.default")
+@wrapped("matmul.default", "mm.default", "bmm.default", "linear.default", "view.default", "_to_copy.default",
+         "to.dtype", "type_as.default")
 def _(plain, t, x, *more, **named):
     if not isinstance(x, HotTokens):
         return plain(t, x, *more, **named)
