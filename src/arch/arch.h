@@ -61,6 +61,8 @@ enum arch_word {
     ARCH_WITHOUT_TWO_ROWS = 1 << 25, /* the first two */
     ARCH_WHOLE_NUMBERS = 1 << 26,    /* from 0 on, as I32; alone */
     ARCH_OF_EXPERTS = 1 << 27,       /* a matrix for each expert, one below the other; before all else */
+    /* of a number, again */
+    ARCH_NULL_IS_0 = 1 << 28, /* where the definition would have another without a word */
 };
 
 struct arch_line {

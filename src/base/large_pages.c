@@ -1,9 +1,10 @@
-/* large_pages.c - on Linux: /proc/self/smaps, mremap over a mapping, and memory policies (set_mempolicy(2)). Elsewhere
- * nothing is asked or moved. */
+/* large_pages.c - on Linux: /proc/self/pagemap, mremap over a mapping, and memory policies (set_mempolicy(2)).
+ * Elsewhere nothing is asked or moved. */
 #include "base/large_pages.h"
+#include "base/alloc.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include <inttypes.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #if defined(__linux__)
 #include <linux/mempolicy.h>
 
-enum { LARGE = 2 << 20, PIECE = 8 * LARGE, PROBES = 16, NODES_MAX = 1024 };
+enum { LARGE = 2 << 20, PIECE = 8 /* large pages */, NODES_MAX = 1024 };
 
 /* Those of a block's bytes that fill large pages. */
 struct inner {
@@ -38,37 +39,21 @@ static bool has_large_pages(void)
     return found;
 }
 
-/* Bytes of the mapping around p that are mapped by large pages; false where the system does not say. */
-static bool bytes_in_large_pages(const char *p, uint64_t *bytes)
-{
-    char line[4352];
-    bool is_ours = false, found = false;
-    FILE *f = fopen("/proc/self/smaps", "re");
-    while (f && !found && fgets(line, sizeof line, f)) {
-        uintptr_t from, to;
-        uint64_t kb;
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
-            is_ours = from <= (uintptr_t)p && (uintptr_t)p < to;
-        else if (is_ours && sscanf(line, "FilePmdMapped: %" SCNu64 " kB", &kb) == 1) {
-            *bytes = kb * 1024;
-            found = true;
-        }
-    }
-    if (f)
-        fclose(f);
-    return found;
-}
+/* /proc/self/pagemap, open; -1 where nothing is to be had of it. */
+static int open_pagemap(void) { return has_large_pages() ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) : -1; }
 
-bool lies_in_small_pages(const void *block, size_t bytes)
+/* Does the system hold these bytes of a file in small pages? Their first page is touched: then their last one is
+ * mapped, too, if all are one page. What has still to be read from the disk is left; it may come in a large one. */
+static bool is_in_small_pages(char *at, int pagemap)
 {
-    const struct inner in = inner_of(block, bytes);
-    const size_t n_pages = in.n / LARGE, n = n_pages < PROBES ? n_pages : PROBES;
-    uint64_t large;
-    if (!n || !has_large_pages())
+    const uintptr_t small = (uintptr_t)sysconf(_SC_PAGESIZE);
+    unsigned char in_memory = 1;
+    uint64_t last;
+    if (!mincore(at, small, &in_memory) && !(in_memory & 1))
         return false;
-    for (size_t i = 0; i < n; i++)
-        *(volatile const char *)(in.at + i * n_pages / n * LARGE);
-    return bytes_in_large_pages(in.at, &large) && large < n * LARGE / 2;
+    *(volatile const char *)at;
+    const off_t place = (off_t)(((uintptr_t)at + LARGE - small) / small * sizeof last);
+    return pread(pagemap, &last, sizeof last, place) == (ssize_t)sizeof last && !(last >> 63);
 }
 
 /* ---- nodes ---- */
@@ -106,61 +91,129 @@ static void spread_over_nodes(void *block, size_t bytes)
 
 /* ---- moving ---- */
 
+/* A run is large pages in a row that move together. More runs than RUNS_MAX stay: a process may have 65,530 mappings.
+ */
+enum { RUNS_MAX = 8192, STAYS = 0, MOVES = 1 };
+
 struct move {
     struct inner from;
-    char *to;
+    uint8_t *moves; /* [from.n / LARGE] */
+    uint32_t *to;   /* [from.n / LARGE] which large page of the room */
+    char *room;
+    size_t n_moved;
+    int pagemap; /* -1: all moves */
 };
 
-static void move_piece(void *context, size_t phase, uint32_t chunk, int thread)
+static void look_at_pages(void *context, size_t phase, uint32_t chunk, int thread)
 {
     const struct move *m = context;
-    const size_t at = (size_t)chunk * PIECE, n = m->from.n - at < PIECE ? m->from.n - at : PIECE;
+    const size_t n = m->from.n / LARGE, end = ((size_t)chunk + 1) * PIECE;
     (void)phase;
     (void)thread;
-    memcpy(m->to + at, m->from.at + at, n);
-    madvise(m->from.at + at, n, MADV_DONTNEED);
+    for (size_t i = (size_t)chunk * PIECE; i < end && i < n; i++)
+        m->moves[i] = m->pagemap < 0 || is_in_small_pages(m->from.at + i * LARGE, m->pagemap) ? MOVES : STAYS;
 }
 
-andiron_status move_to_large_pages(const void *block, size_t bytes, struct pool *pool, andiron_error *error)
+static void move_pages(void *context, size_t phase, uint32_t chunk, int thread)
 {
-    struct move m = {.from = inner_of(block, bytes)};
-    const uint32_t n_pieces = (uint32_t)((m.from.n + PIECE - 1) / PIECE);
-    if (!m.from.n || m.from.n / PIECE >= UINT32_MAX)
-        return ANDIRON_OK;
-    char *room = mmap(NULL, m.from.n + LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const struct move *m = context;
+    const size_t n = m->from.n / LARGE, end = ((size_t)chunk + 1) * PIECE;
+    (void)phase;
+    (void)thread;
+    for (size_t i = (size_t)chunk * PIECE; i < end && i < n; i++) {
+        if (m->moves[i] == STAYS)
+            continue;
+        memcpy(m->room + (size_t)m->to[i] * LARGE, m->from.at + i * LARGE, LARGE);
+        madvise(m->from.at + i * LARGE, LARGE, MADV_DONTNEED);
+    }
+}
+
+static void take_places(struct move *m, const struct moving *how)
+{
+    const uint64_t most = (how->most - how->moved) / LARGE;
+    size_t n_runs = 0;
+    for (size_t i = 0; i < m->from.n / LARGE; i++) {
+        n_runs += m->moves[i] == MOVES && (i == 0 || m->moves[i - 1] == STAYS);
+        if (n_runs > RUNS_MAX || m->n_moved == most)
+            m->moves[i] = STAYS;
+        m->to[i] = (uint32_t)m->n_moved;
+        m->n_moved += m->moves[i] == MOVES;
+    }
+}
+
+/* Every run over the pages it was copied from. */
+static bool put_in_place(const struct move *m)
+{
+    const size_t n = m->from.n / LARGE;
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && m->moves[end] == m->moves[i];)
+            end++;
+        const size_t bytes = (end - i) * LARGE;
+        if (m->moves[i] == MOVES && mremap(m->room + (size_t)m->to[i] * LARGE, bytes, bytes,
+                                           MREMAP_MAYMOVE | MREMAP_FIXED, m->from.at + i * LARGE) == MAP_FAILED)
+            return false;
+    }
+    return true;
+}
+
+/* Those that take_places has counted. A room that is not to be had leaves all where it is. */
+static andiron_status move_counted(struct move *m, struct pool *pool, struct moving *how, andiron_error *error)
+{
+    const size_t bytes = m->n_moved * LARGE;
+    const uint32_t n_pieces = (uint32_t)((m->from.n / LARGE + PIECE - 1) / PIECE);
+    char *room = mmap(NULL, bytes + LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (room == MAP_FAILED)
-        return ANDIRON_OK; /* it stays where it is */
-    m.to = inner_of(room, m.from.n + LARGE).at;
-    memory_ask_large_pages(m.to, m.from.n);
-    spread_over_nodes(m.to, m.from.n);
-    const struct work work = {.context = &m, .n_phases = 1, .n_chunks = &n_pieces, .run = move_piece};
-    pool_run(pool, &work);
-    mprotect(m.to, m.from.n, PROT_READ);
-    const char *there = mremap(m.to, m.from.n, m.from.n, MREMAP_MAYMOVE | MREMAP_FIXED, m.from.at);
-    if (m.to > room)
-        munmap(room, (size_t)(m.to - room));
-    munmap(m.to + m.from.n, (size_t)(room + LARGE - m.to));
-    if (there == MAP_FAILED)
+        return ANDIRON_OK;
+    m->room = inner_of(room, bytes + LARGE).at;
+    memory_ask_large_pages(m->room, bytes);
+    spread_over_nodes(m->room, bytes);
+    pool_run(pool, &(struct work){.context = m, .n_phases = 1, .n_chunks = &n_pieces, .run = move_pages});
+    mprotect(m->room, bytes, PROT_READ);
+    const bool all_there = put_in_place(m);
+    if (m->room > room)
+        munmap(room, (size_t)(m->room - room));
+    munmap(m->room + bytes, (size_t)(room + LARGE - m->room));
+    if (!all_there)
         return error_set(error, ANDIRON_E_MEMORY,
-                         "%zu bytes of weights cannot be moved into large pages; open the model without", m.from.n);
+                         "%zu bytes of weights cannot be moved into large pages; open the model with mmap on", bytes);
+    how->moved += bytes;
     return ANDIRON_OK;
+}
+
+andiron_status move_to_large_pages(const void *block, size_t bytes, struct moving *how, struct pool *pool,
+                                   andiron_error *error)
+{
+    struct move m = {.from = inner_of(block, bytes), .pagemap = how->all ? -1 : open_pagemap()};
+    const size_t n = m.from.n / LARGE;
+    const uint32_t n_pieces = (uint32_t)((n + PIECE - 1) / PIECE);
+    andiron_status s = ANDIRON_OK;
+    if (n == 0 || n > UINT32_MAX || (!how->all && m.pagemap < 0))
+        return ANDIRON_OK;
+    m.moves = alloc_zeroed(n, sizeof *m.moves);
+    m.to = alloc_zeroed(n, sizeof *m.to);
+    if (m.moves && m.to) {
+        pool_run(pool, &(struct work){.context = &m, .n_phases = 1, .n_chunks = &n_pieces, .run = look_at_pages});
+        take_places(&m, how);
+        if (m.n_moved)
+            s = move_counted(&m, pool, how, error);
+    }
+    alloc_free(m.moves);
+    alloc_free(m.to);
+    if (m.pagemap >= 0)
+        close(m.pagemap);
+    return s;
 }
 
 #else
 
 bool has_several_nodes(void) { return false; }
 
-bool lies_in_small_pages(const void *block, size_t bytes)
+andiron_status move_to_large_pages(const void *block, size_t bytes, struct moving *how, struct pool *pool,
+                                   andiron_error *error)
 {
     (void)block;
     (void)bytes;
-    return false;
-}
-
-andiron_status move_to_large_pages(const void *block, size_t bytes, struct pool *pool, andiron_error *error)
-{
-    (void)block;
-    (void)bytes;
+    (void)how;
     (void)pool;
     (void)error;
     return ANDIRON_OK;

@@ -73,6 +73,13 @@ static enum gguf_value_type type_of(const struct arch_line *line)
                                       : GGUF_U32;
 }
 
+/* A null, which put_value() takes for 0, where there is one in place of a value. */
+static const json_t *or_null(const struct hf_model *m, const char *path, const json_t *value)
+{
+    const json_t *given = json_at(m->config, path);
+    return json_is_null(given) ? given : value;
+}
+
 /* What config.json says under its key here, if it does. */
 static andiron_status put_one(struct hf_model *m, const struct arch_line *line, const char *key, andiron_error *error)
 {
@@ -88,6 +95,8 @@ static andiron_status put_one(struct hf_model *m, const struct arch_line *line, 
     andiron_status s = hf_value(m, path, type, &value, error);
     if (!s && value && by[0])
         s = hf_value(m, by, type, &factor, error);
+    if (!s && (line->words & ARCH_NULL_IS_0))
+        value = or_null(m, path, value);
     if (s || !value || (by[0] && !factor))
         return s;
     if (type == GGUF_U32)

@@ -62,8 +62,9 @@ static bool head_size(const struct hf_model *m, double *out)
 static double turning(const struct hf_model *m)
 {
     double part = 1, size = 0;
-    if (!rope_number(m, "partial_rotary_factor", &part))
-        hf_number_at(m, "partial_rotary_factor", "rotary_pct", &part);
+    if (!rope_number(m, "partial_rotary_factor", &part) &&
+        !hf_number_at(m, "partial_rotary_factor", "rotary_pct", &part))
+        hf_said(m, "rope.part", &part);
     if (!head_size(m, &size) || !(size >= 0 && size <= 65536))
         return 0;
     return (m->folder.words & ARCH_PART_TURNS) && part > 0 && part < 1 ? (double)(uint32_t)(part * size) : size;
@@ -338,10 +339,13 @@ static bool rope_base(const struct hf_model *m, double *base)
     return true;
 }
 
-/* RoPE of layers that see a window only. */
-static void put_local(struct hf_model *m)
+/* RoPE of layers that see a window only: never stretched. */
+static andiron_status put_local(struct hf_model *m, andiron_error *error)
 {
     double base, size = 0, part = 1;
+    struct span type;
+    if (json_at_text(m->config, "rope_parameters.sliding_attention.rope_type", &type) && !span_is(type, "default"))
+        return hf_wrong(m, "expected a rope_type of default for sliding_attention", error);
     json_at_f64(m->config, "rope_parameters.sliding_attention.partial_rotary_factor", &part);
     const bool in_part = (m->folder.words & ARCH_PART_TURNS) && part > 0 && part <= 1 &&
                          json_at(m->config, "rope_parameters.sliding_attention") && head_size(m, &size);
@@ -352,6 +356,7 @@ static void put_local(struct hf_model *m)
     if (hf_number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &base) ||
         hf_number_at(m, "local_rope_theta", NULL, &base))
         hf_put_f64(m, "rope.freq_base_swa", odd ? math_pow(base, (dims + 1) / dims) : base);
+    return ANDIRON_OK;
 }
 
 andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
@@ -361,11 +366,11 @@ andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
     const struct span type = rope_type(m);
     if (rope_base(m, &base))
         hf_put_f64(m, "rope.freq_base", base);
-    put_local(m);
     put_dimensions(m);
     put_rope_word(m);
     json_at_bool(m->config, "rope_interleave", &pairs);
     if ((m->folder.words & ARCH_HALVES) || !pairs)
         hf_put_string(m, "rope.style", span_of("halves"));
-    return span_is(type, "default") ? ANDIRON_OK : put_stretch(m, base, type, error);
+    const andiron_status s = put_local(m, error);
+    return s || span_is(type, "default") ? s : put_stretch(m, base, type, error);
 }

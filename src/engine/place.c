@@ -29,18 +29,16 @@ static bool holds_weights(const andiron_model *model, struct span bytes)
     return held > bytes.n / 2;
 }
 
-/* Those that are to move: all with `always`, else those in small pages, or on one of several nodes, as the page cache
- * has a file that one thread has read or written. */
-static andiron_status move_all(andiron_model *model, bool always, andiron_error *error)
+/* With several nodes all is to move, since the page cache has a file on the one of the thread that read or wrote it. */
+static andiron_status move_weights(andiron_model *model, struct moving how, andiron_error *error)
 {
     struct span bytes;
     andiron_status s = ANDIRON_OK;
-    for (size_t i = 0; !s && (bytes = mapping_of(model, i)).n; i++) {
-        if (!holds_weights(model, bytes) || !(always || has_several_nodes() || lies_in_small_pages(bytes.p, bytes.n)))
-            continue;
-        s = move_to_large_pages(bytes.p, bytes.n, model->pool, error);
-        model->copied_bytes += bytes.n;
-    }
+    how.all = how.all || has_several_nodes();
+    for (size_t i = 0; !s && (bytes = mapping_of(model, i)).n; i++)
+        if (holds_weights(model, bytes))
+            s = move_to_large_pages(bytes.p, bytes.n, &how, model->pool, error);
+    model->copied_bytes = how.moved;
     return s;
 }
 
@@ -51,7 +49,7 @@ andiron_status model_place_weights(andiron_model *model, const andiron_model_opt
         return ANDIRON_OK;
     const uint64_t all = gguf_file_bytes(model->file), available = memory_available_bytes();
     if (!strcmp(how, "auto"))
-        return all > available / 8 ? ANDIRON_OK : move_all(model, false, error);
+        return move_weights(model, (struct moving){.most = available / 8}, error);
     if (strcmp(how, "off") != 0)
         return error_set(error, ANDIRON_E_ARGUMENT, "mmap is \"auto\", \"on\" or \"off\", not \"%s\"", how);
     if (all > available)
@@ -59,5 +57,5 @@ andiron_status model_place_weights(andiron_model *model, const andiron_model_opt
                          "%s: a copy of its %" PRIu64 " MiB does not fit into the %" PRIu64
                          " MiB of memory available; leave mmap on",
                          gguf_path(model->file), all >> 20, available >> 20);
-    return move_all(model, true, error);
+    return move_weights(model, (struct moving){.all = true, .most = UINT64_MAX}, error);
 }

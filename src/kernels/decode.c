@@ -109,7 +109,9 @@ void decode_q6_k(struct decoded *out, const void *row, size_t b)
 {
     const struct block_q6_k *w = (const struct block_q6_k *)row + b / 8;
     size_t j = b % 8, half = j / 4, at = j % 4;
-    *out = (struct decoded){.d = load_half(w->d), .scale = {(int8_t)w->scales[2 * j], (int8_t)w->scales[2 * j + 1]}};
+    *out = (struct decoded){.d = load_half(w->d) * (float)(int8_t)w->scales[2 * j],
+                            .d1 = load_half(w->d) * (float)(int8_t)w->scales[2 * j + 1],
+                            .scale = {1, 1}};
     for (size_t i = 0; i < Q_BLOCK; i++) {
         int low = w->ql[64 * half + 32 * (at % 2) + i] >> (4 * (at / 2)) & 15;
         out->v[i] = (low | (w->qh[32 * half + i] >> (2 * at) & 3) << 4) - 32;
@@ -136,11 +138,11 @@ static void dequantize(uint32_t type, float *y, const void *w, size_t n)
         decode(&block, w, b);
         for (size_t i = 0; i < Q_BLOCK; i++) {
             const size_t half = i / 16;
-            const float d = sums == SUMS_STEPS && half ? block.d1 : block.d;
+            const float d = sums == SUMS_16 && half ? block.d1 : block.d;
             float value = d * (float)block.scale[half] * (float)block.v[i];
             if (sums == SUMS_MIN)
                 value += block.m;
-            else if (sums == SUMS_16_MIN)
+            else if (sums == SUMS_SCALED_MIN)
                 value -= block.dmin * (float)block.min[half];
             y[b * Q_BLOCK + i] = value;
         }

@@ -6,11 +6,11 @@
 
 /* How a block of 32 enters an output's chain (struct mul). */
 enum sums {
-    SUMS_PLAIN,  /* one scale */
-    SUMS_MIN,    /* one scale, one minimum */
-    SUMS_16,     /* integer scales of 16 items */
-    SUMS_16_MIN, /* integer scales and minima of 16 items */
-    SUMS_STEPS,  /* float scales of 16 items: two steps */
+    SUMS_PLAIN,      /* one scale */
+    SUMS_MIN,        /* one scale, one minimum */
+    SUMS_16,         /* scales of 16 items */
+    SUMS_SCALED,     /* integer scales of 16 items, which the integer sum has */
+    SUMS_SCALED_MIN, /* and integer minima */
 };
 
 static inline enum sums sums_of(uint32_t type)
@@ -20,13 +20,13 @@ static inline enum sums sums_of(uint32_t type)
     case TYPE_Q5_1:
     case TYPE_Q4_K:
     case TYPE_Q5_K: return SUMS_MIN;
-    case TYPE_Q3_K:
     case TYPE_Q6_K:
+    case TYPE_NVFP4:
     case TYPE_IQ1_M:
     case TYPE_IQ2_XS:
     case TYPE_IQ2_S: return SUMS_16;
-    case TYPE_Q2_K: return SUMS_16_MIN;
-    case TYPE_NVFP4: return SUMS_STEPS;
+    case TYPE_Q3_K: return SUMS_SCALED;
+    case TYPE_Q2_K: return SUMS_SCALED_MIN;
     default: return SUMS_PLAIN;
     }
 }
@@ -35,10 +35,10 @@ static inline enum sums sums_of(uint32_t type)
 struct decoded {
     int v[Q_BLOCK];
     float d;      /* of types with a float scale for each 32 (Q4_K: d * scale), times an integer scale for each 16 */
-    float d1;     /* SUMS_STEPS: of items 16..31, and d of 0..15 */
-    int scale[2]; /* 1 where the type has none */
+    float d1;     /* SUMS_16: of items 16..31, and d of 0..15 */
+    int scale[2]; /* integer ones of SUMS_SCALED and SUMS_SCALED_MIN; else 1 */
     float m;      /* SUMS_MIN: minimum of the block */
-    float dmin;   /* SUMS_16_MIN: minimum is -dmin * min[i / 16] */
+    float dmin;   /* SUMS_SCALED_MIN: minimum is -dmin * min[i / 16] */
     int min[2];
 };
 

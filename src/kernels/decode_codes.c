@@ -121,16 +121,17 @@ void decode_iq2_xxs(struct decoded *out, const void *row, size_t b)
         signed_items(out->v + 8 * l, grid_iq2_xxs[qs[l]], signs_of_7(word >> (7 * l)));
 }
 
-/* Scales of IQ2_XS and IQ2_S. */
-static void two_scales(struct decoded *out, const uint8_t *d, uint8_t nibbles)
+/* d (2 a + 1) / 8 and d (2 b + 1) / 8. */
+static struct decoded two_scales(float d, int a, int b)
 {
-    *out = (struct decoded){.d = load_half(d) * 0.125f, .scale = {2 * (nibbles & 15) + 1, 2 * (nibbles >> 4) + 1}};
+    return (struct decoded){
+        .d = d * 0.125f * (float)(2 * a + 1), .d1 = d * 0.125f * (float)(2 * b + 1), .scale = {1, 1}};
 }
 
 void decode_iq2_xs(struct decoded *out, const void *row, size_t b)
 {
     const struct block_iq2_xs *w = (const struct block_iq2_xs *)row + b / 8;
-    two_scales(out, w->d, w->scales[b % 8]);
+    *out = two_scales(load_half(w->d), w->scales[b % 8] & 15, w->scales[b % 8] >> 4);
     for (size_t l = 0; l < 4; l++) {
         const uint32_t code = load_u16(w->qs + 8 * (b % 8) + 2 * l);
         signed_items(out->v + 8 * l, grid_iq2_xs[code & 511], signs_of_7(code >> 9));
@@ -141,7 +142,7 @@ void decode_iq2_s(struct decoded *out, const void *row, size_t b)
 {
     const struct block_iq2_s *w = (const struct block_iq2_s *)row + b / 8;
     const size_t j = b % 8;
-    two_scales(out, w->d, w->scales[j]);
+    *out = two_scales(load_half(w->d), w->scales[j] & 15, w->scales[j] >> 4);
     for (size_t l = 0; l < 4; l++) {
         const unsigned index = w->qs[4 * j + l] | (w->qh[j] >> (2 * l) & 3u) << 8;
         signed_items(out->v + 8 * l, grid_iq2_s[index], w->signs[4 * j + l]);
@@ -199,8 +200,7 @@ void decode_iq1_m(struct decoded *out, const void *row, size_t b)
     for (size_t i = 0; i < 4; i++)
         d |= (unsigned)(load_u16(w->scales + 2 * i) >> 12) << (4 * i);
     const int scales = load_u16(w->scales + j / 2 * 2) >> (6 * (j % 2));
-    *out = (struct decoded){.d = half_to_float((uint16_t)d) * 0.125f,
-                            .scale = {2 * (scales & 7) + 1, 2 * (scales >> 3 & 7) + 1}};
+    *out = two_scales(half_to_float((uint16_t)d), scales & 7, scales >> 3 & 7);
     for (size_t l = 0; l < 4; l++)
         eighths(out->v + 8 * l, w->qs[4 * j + l], w->qh[2 * j + l / 2] >> (4 * (l % 2)));
 }

@@ -42,15 +42,16 @@ struct q8 {
  * Quantized weights read xq, and each output is one chain over blocks b of 32 in rising order, starting from 0:
  *     acc = fma(S, dw * xq.d, acc)          S: exact integer, converted to float
  *     acc = fma(m, xq.ds, acc)              only types with a minimum m for each 32: Q4_1 Q5_1 Q4_K Q5_K
- *     acc = fma(-M, dmin * xq.d, acc)       only Q2_K: M = m0 * sums0 + m1 * sums1, exact integer
- *     acc = fma(S1, dw1 * xq.d, acc)        only NVFP4, whose S and dw are of items 0..15: the same of items 16..31
+ * but where other numbers of a block come in, one step, which spares a product for each token:
+ *     acc = fma(fma(S1, dw1, S * dw), xq.d, acc)     scales of 16 each; S and dw of items 0..15, S1 and dw1 of 16..31
+ *     acc = fma(fma(-M, dmin, S * dw), xq.d, acc)    Q2_K; M = m0 * sums0 + m1 * sums1, exact integer
  * where, with v the stored integers (Q4_0: nibble - 8, ...; blocks.h):
  *     Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4
  *     Q1_0 Q2_0 TQ1_0 TQ2_0               S = sum v * q                     dw = d         m as stored
  *     Q4_K Q5_K                           S = sum v * q                     dw = d * scale m = -(dmin * min)
  *     IQ4_XS IQ1_S IQ2_XXS IQ3_XXS IQ3_S  S = sum v * q                     dw = d * scale
- *     Q6_K Q3_K Q2_K                      S = sc0 * sum0 + sc1 * sum1       dw = d         (scales are for 16 each)
- *     IQ2_XS IQ2_S IQ1_M                  S = sc0 * sum0 + sc1 * sum1       dw = d / 8
+ *     Q3_K Q2_K                           S = sc0 * sum0 + sc1 * sum1       dw = d         (scales are for 16 each)
+ *     Q6_K NVFP4 IQ2_XS IQ2_S IQ1_M       S, S1 = sum v * q of 16 each      dw, dw1 = d * scale
  * The same for one token and for many, in any slab of rows. */
 struct mul {
     float *y;

@@ -48,7 +48,7 @@ INLINE const uint8_t *block_at(uint32_t type, const uint8_t *row, size_t b)
 }
 
 /* Items 0..15 and 16..31 of a block are summed apart. */
-INLINE bool sums_apart(enum sums sums) { return sums == SUMS_16 || sums == SUMS_16_MIN || sums == SUMS_STEPS; }
+INLINE bool sums_apart(enum sums sums) { return sums == SUMS_16 || sums == SUMS_SCALED || sums == SUMS_SCALED_MIN; }
 
 /* The activations' side of a block. */
 struct activations {

@@ -17,18 +17,14 @@ static float add_block(float acc, enum sums sums, const struct decoded *w, const
                        const int16_t *half_sums)
 {
     const int sum0 = w->scale[0] * dot16(w->v, q), sum1 = w->scale[1] * dot16(w->v + 16, q + 16);
-    if (sums == SUMS_STEPS) {
-        acc = fmadd((float)sum0, w->d * d, acc);
-        return fmadd((float)sum1, w->d1 * d, acc);
+    if (sums == SUMS_16)
+        return fmadd(fmadd((float)sum1, w->d1, (float)sum0 * w->d), d, acc);
+    if (sums == SUMS_SCALED_MIN) {
+        const int least = w->min[0] * half_sums[0] + w->min[1] * half_sums[1];
+        return fmadd(fmadd((float)-least, w->dmin, (float)(sum0 + sum1) * w->d), d, acc);
     }
     acc = fmadd((float)(sum0 + sum1), w->d * d, acc);
-    if (sums == SUMS_MIN)
-        acc = fmadd(w->m, ds, acc);
-    if (sums == SUMS_16_MIN) {
-        const int least = w->min[0] * half_sums[0] + w->min[1] * half_sums[1];
-        acc = fmadd((float)-least, w->dmin * d, acc);
-    }
-    return acc;
+    return sums == SUMS_MIN ? fmadd(w->m, ds, acc) : acc;
 }
 
 void product_ref(const struct mul *m, uint32_t type)

@@ -31,7 +31,7 @@ static bool right(const char *type)
 static void logits_are_transformers(void **state)
 {
     (void)state;
-    golden_folder(MODELS, right, 193);
+    golden_folder(MODELS, right, 199);
 }
 
 /* ---- folders that are wrong ---- */
@@ -176,6 +176,8 @@ static void wrong_folders_are_refused(void **state)
     refused("mixtral", "model.safetensors", "experts.3.w1", "experts.7.w1", "one of the 4");
     refused("modernbert-classes", "config.json", "\"classifier_activation\": \"gelu\"",
             "\"classifier_activation\": \"silu\"", "classifier_activation other than \"gelu\" is not covered");
+    refused("modernbert", "config.json", "\"rope_theta\": 10000.0,\n      \"rope_type\": \"default\"",
+            "\"rope_theta\": 10000.0,\n      \"rope_type\": \"dynamic\"", "rope_type of default for sliding_attention");
     refused("xlm-roberta", "config.json", "\"pad_token_id\": 1", "\"pad_token_id\": 2", "pad_token_id other than 1");
     refused("falcon_h1", "config.json", "\"mamba_norm_before_gate\": false", "\"mamba_norm_before_gate\": true ",
             "norms before the gate are not covered");

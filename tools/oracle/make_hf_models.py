@@ -47,6 +47,7 @@ hyperclovax sarvam_mla sarvam_moe axk1 codegen xglm openai-gpt ctrl gpt_neox_jap
 megatron-bert xlm-roberta-xl roberta-prelayernorm albert
 bart mbart marian pegasus blenderbot m2m_100
 diffllama modernbert-decoder hy_v4 dbrx olmo_hybrid cohere_compass_text gpt_neo-unsaid
+cohere-normed phi-normed gemma2-uncapped minicpm3-mscale glm4-unsaid deepseek_v3-unsaid
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -241,6 +242,12 @@ MORE = {
     "laguna": {"layer_types": ["full_attention", "sliding_attention"], "num_attention_heads_per_layer": [4, 8],
                "mlp_layer_types": ["dense", "sparse"]},
     "minicpm3": {"num_key_value_heads": 4, "head_dim": 4},
+    "minicpm3-mscale": {"num_key_value_heads": 4, "head_dim": 4, "rope_parameters": {
+        "rope_type": "yarn", "factor": 4.0, "rope_theta": 10000.0, "original_max_position_embeddings": 16,
+        "mscale": 0.8, "mscale_all_dim": 0.5}},
+    "cohere-normed": {"use_qk_norm": True},
+    "phi-normed": {"qk_layernorm": True},
+    "gemma2-uncapped": {"final_logit_softcapping": None, "attn_logit_softcapping": None},
     "afmoe": {"layer_types": ["sliding_attention", "full_attention"], "mup_enabled": True, "route_scale": 1.5},
     "mimo_v2_flash": {"layer_types": ["full_attention", "sliding_attention"], "n_group": 1,
                       "mlp_layer_types": ["dense", "sparse"]},
@@ -274,7 +281,9 @@ ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbe
             "megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm", "albert"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
-UNSAID = {"qwen2_moe-windows": ["layer_types"], "gpt_neo-unsaid": ["attention_layers"]}
+UNSAID = {"qwen2_moe-windows": ["layer_types"], "gpt_neo-unsaid": ["attention_layers"],
+          "glm4-unsaid": ["rms_norm_eps", "rope_parameters"],
+          "deepseek_v3-unsaid": ["norm_topk_prob", "routed_scaling_factor"]}
 
 
 def kind_of(name):  # also of those with a hyphen

@@ -12,31 +12,35 @@ enum { FEW_TOKENS = 4 }; /* up to so many without unpacking */
 
 /* ---- sums ---- */
 
-/* The chain's step: acc and a block's exact sum. */
-INLINE float32x4_t step(uint32_t type, float32x4_t acc, int32x4_t sum, const struct scales *s, size_t b,
+/* A block's exact sum; of types whose sums are apart that of items 0..15, and of 16..31. */
+struct sums_4 {
+    int32x4_t first, second;
+};
+
+/* The chain's step. */
+INLINE float32x4_t step(uint32_t type, float32x4_t acc, struct sums_4 sums, const struct scales *s, size_t b,
                         const struct activations *x)
 {
-    acc = vfmaq_f32(acc, vcvtq_f32_s32(sum), vmulq_n_f32(vld1q_f32(s->d[b]), x->d));
-    if (sums_of(type) == SUMS_MIN)
-        acc = vfmaq_n_f32(acc, vld1q_f32(s->m[b]), x->ds);
-    if (sums_of(type) == SUMS_16_MIN) {
+    const float32x4_t d = vld1q_f32(s->d[b]);
+    if (sums_of(type) == SUMS_16) {
+        const float32x4_t first = vmulq_f32(vcvtq_f32_s32(sums.first), d);
+        return vfmaq_n_f32(acc, vfmaq_f32(first, vcvtq_f32_s32(sums.second), vld1q_f32(s->m[b])), x->d);
+    }
+    if (sums_apart(sums_of(type)))
+        sums.first = vmlaq_s32(vmulq_s32(vld1q_s32(s->s[2 * b]), sums.first), vld1q_s32(s->s[2 * b + 1]), sums.second);
+    const float32x4_t whole = vcvtq_f32_s32(sums.first);
+    if (sums_of(type) == SUMS_SCALED_MIN) {
         const int32x4_t least = vmlaq_n_s32(vmulq_n_s32(vld1q_s32(s->n[2 * b]), -x->sums[0]),
                                             vld1q_s32(s->n[2 * b + 1]), -x->sums[1]);
-        acc = vfmaq_f32(acc, vcvtq_f32_s32(least), vmulq_n_f32(vld1q_f32(s->m[0]), x->d));
+        return vfmaq_n_f32(acc, vfmaq_f32(vmulq_f32(whole, d), vcvtq_f32_s32(least), vld1q_f32(s->m[0])), x->d);
     }
-    return acc;
-}
-
-/* scale 0 times the sum of items 0..15 and scale 1 times that of 16..31. */
-INLINE int32x4_t scaled(const struct scales *s, size_t b, int32x4_t sum0, int32x4_t sum1)
-{
-    return vmlaq_s32(vmulq_s32(vld1q_s32(s->s[2 * b]), sum0), vld1q_s32(s->s[2 * b + 1]), sum1);
+    acc = vfmaq_f32(acc, whole, vmulq_n_f32(d, x->d));
+    return sums_of(type) == SUMS_MIN ? vfmaq_n_f32(acc, vld1q_f32(s->m[b]), x->ds) : acc;
 }
 
 /* ---- few tokens ---- */
 
-INLINE int32x4_t sum_block(uint32_t type, const struct items *w, const struct scales *s, size_t b,
-                           const struct activations *x)
+INLINE struct sums_4 sum_block(uint32_t type, const struct items *w, const struct activations *x)
 {
     const int8x16_t lo = vld1q_s8(x->q), hi = vld1q_s8(x->q + 16);
     const int32x4_t zero = vdupq_n_s32(0);
@@ -45,14 +49,15 @@ INLINE int32x4_t sum_block(uint32_t type, const struct items *w, const struct sc
     if (!sums_apart(sums_of(type))) {
         for (int j = 0; j < WIDTH; j++)
             p[j] = dot_32(type != TYPE_Q8_0, w->lo[j], w->hi[j], lo, hi);
-        return offset ? vsubq_s32(fold(p), vdupq_n_s32(offset * (x->sums[0] + x->sums[1]))) : fold(p);
+        const int32x4_t sum = fold(p);
+        return (struct sums_4){offset ? vsubq_s32(sum, vdupq_n_s32(offset * (x->sums[0] + x->sums[1]))) : sum, zero};
     }
     for (int j = 0; j < WIDTH; j++)
         p[j] = dot_16(zero, w->lo[j], lo);
     const int32x4_t sum0 = vsubq_s32(fold(p), vdupq_n_s32(offset * x->sums[0]));
     for (int j = 0; j < WIDTH; j++)
         p[j] = dot_16(zero, w->hi[j], hi);
-    return scaled(s, b, sum0, vsubq_s32(fold(p), vdupq_n_s32(offset * x->sums[1])));
+    return (struct sums_4){sum0, vsubq_s32(fold(p), vdupq_n_s32(offset * x->sums[1]))};
 }
 
 /* A panel times T tokens from the first on. */
@@ -72,7 +77,7 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
             fetch(type, panel, m->row_bytes, first + b, &w);
             for (int i = 0; i < T; i++) {
                 const struct activations x = activations_of(m, (size_t)i, first + b);
-                acc[i] = step(type, acc[i], sum_block(type, &w, &s, b, &x), &s, b, &x);
+                acc[i] = step(type, acc[i], sum_block(type, &w, &x), &s, b, &x);
             }
         }
     }
@@ -121,9 +126,9 @@ INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct ch
     }
 }
 
-/* The exact sums of block b of P panels and T tokens. */
-INLINE void sum_tile(uint32_t type, int32x4_t *sums, const struct chunk *c, size_t b, const struct activations *x,
-                     int P, int T)
+/* The exact sums of block b of P panels and T tokens; in sums1 those of items 16..31 where they are apart. */
+INLINE void sum_tile(uint32_t type, int32x4_t *sums, int32x4_t *sums1, const struct chunk *c, size_t b,
+                     const struct activations *x, int P, int T)
 {
     const int8_t *w[TILE_PANELS], *q[TILE_TOKENS];
     for (int p = 0; p < P; p++)
@@ -134,15 +139,12 @@ INLINE void sum_tile(uint32_t type, int32x4_t *sums, const struct chunk *c, size
         dot_tile(sums, w, q, type != TYPE_Q8_0, 2, P, T);
         return;
     }
-    int32x4_t sums1[TILE_PANELS * TILE_TOKENS];
     dot_tile(sums, w, q, true, 1, P, T);
     for (int p = 0; p < P; p++)
         w[p] += HALF_BYTES;
     for (int t = 0; t < T; t++)
         q[t] += 16;
     dot_tile(sums1, w, q, true, 1, P, T);
-    for (int i = 0; i < P * T; i++)
-        sums[i] = scaled(&c[i / T].s, b, sums[i], sums1[i]);
 }
 
 /* P unpacked panels, whose chunks alternate, times T tokens from t on. */
@@ -157,12 +159,12 @@ INLINE void tile(const struct mul *m, uint32_t type, size_t r, size_t t, int P, 
         const size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
         for (size_t b = 0; b < n; b++) {
             struct activations x[TILE_TOKENS];
-            int32x4_t sums[TILE_PANELS * TILE_TOKENS];
+            int32x4_t sums[TILE_PANELS * TILE_TOKENS], sums1[TILE_PANELS * TILE_TOKENS];
             for (int i = 0; i < T; i++)
                 x[i] = activations_of(m, t + (size_t)i, first + b);
-            sum_tile(type, sums, c, b, x, P, T);
+            sum_tile(type, sums, sums1, c, b, x, P, T);
             for (int i = 0; i < P * T; i++)
-                acc[i] = step(type, acc[i], sums[i], &c[i / T].s, b, &x[i % T]);
+                acc[i] = step(type, acc[i], (struct sums_4){sums[i], sums1[i]}, &c[i / T].s, b, &x[i % T]);
         }
     }
     for (int i = 0; i < P * T; i++)

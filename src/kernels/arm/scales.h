@@ -7,7 +7,7 @@
 
 struct scales {
     float d[CHUNK][WIDTH];       /* of each block and row, as struct mul's dw */
-    float m[CHUNK][WIDTH];       /* minima; Q2_K: m[0] is dmin */
+    float m[CHUNK][WIDTH];       /* minima; Q2_K: m[0] is dmin; Q6_K: dw1 */
     int32_t s[2 * CHUNK][WIDTH]; /* integer scales of 16 items, where the type has them */
     int32_t n[2 * CHUNK][WIDTH]; /* Q2_K: integer minima of 16 items */
 };
@@ -86,8 +86,12 @@ INLINE void scales_of_16(uint32_t type, const uint8_t *p, size_t row_bytes, stru
         widen_rows(n, out->n);
         vst1q_f32(out->m[0], halves_of_rows(p + offsetof(struct block_q2_k, dmin), row_bytes));
     }
-    for (size_t i = 0; i < CHUNK; i++)
-        vst1q_f32(out->d[i], d);
+    for (size_t i = 0; i < CHUNK; i++) {
+        const bool is_16 = sums_of(type) == SUMS_16;
+        vst1q_f32(out->d[i], is_16 ? vmulq_f32(d, vcvtq_f32_s32(vld1q_s32(out->s[2 * i]))) : d);
+        if (is_16)
+            vst1q_f32(out->m[i], vmulq_f32(d, vcvtq_f32_s32(vld1q_s32(out->s[2 * i + 1]))));
+    }
 }
 
 /* Of n blocks from `first`, a multiple of CHUNK, on. */

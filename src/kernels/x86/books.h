@@ -196,38 +196,45 @@ INLINE void scale_block(float *out, vf d, vi scale)
     V(storeu_ps)(out, V(mul_ps)(d, V(cvtepi32_ps)(odd)));
 }
 
-INLINE void scale_half(int8_t *out, vi scale) { vi_store_i8(out, vi_or(V(add_epi32)(scale, scale), V(set1_epi32)(1))); }
-
-INLINE void scales_iq2(uint32_t type, const uint8_t *panel, size_t row_bytes, struct scales *out)
+INLINE void scales_iq2(uint32_t type, const uint8_t *panel, size_t row_bytes, vf d, struct scales *out)
 {
     const uint8_t *at = panel + block_bytes(type) - 8;
     const vi words[2] = {words_of_rows(at, row_bytes), words_of_rows(at + 4, row_bytes)};
-    for (size_t h = 0; h < 2 * CHUNK; h++)
-        scale_half(out->s[h], vi_and(vi_shift_right(words[h / 8], (int)(4 * (h % 8))), V(set1_epi32)(15)));
+    for (size_t h = 0; h < 2 * CHUNK; h++) {
+        const vi v = vi_shift_right(words[h / 8], (int)(4 * (h % 8)));
+        scale_block(h % 2 ? out->m[h / 2] : out->d[h / 2], d, vi_and(v, V(set1_epi32)(15)));
+    }
 }
 
-/* Returns d, which stands in the highest nibbles of four words of 16 bits. */
-INLINE vf scales_iq1_m(const uint8_t *panel, size_t row_bytes, struct scales *out)
+/* d stands in the highest nibbles of four words of 16 bits. */
+INLINE void scales_iq1_m(const uint8_t *panel, size_t row_bytes, struct scales *out)
 {
     const vi words[2] = {words_of_rows(panel + 48, row_bytes), words_of_rows(panel + 52, row_bytes)};
-    for (size_t h = 0; h < 2 * CHUNK; h++) {
-        const vi v = vi_shift_right(words[h / 8], (int)(16 * (h / 4 % 2) + 3 * (h % 4)));
-        scale_half(out->s[h], vi_and(v, V(set1_epi32)(7)));
-    }
     vi d = vi_and(V(srli_epi32)(words[0], 12), V(set1_epi32)(0x000f));
     d = vi_or(d, vi_and(V(srli_epi32)(words[0], 24), V(set1_epi32)(0x00f0)));
     d = vi_or(d, vi_and(V(srli_epi32)(words[1], 4), V(set1_epi32)(0x0f00)));
-    return vf_low_half(vi_or(d, vi_and(V(srli_epi32)(words[1], 16), V(set1_epi32)(0xf000))));
+    d = vi_or(d, vi_and(V(srli_epi32)(words[1], 16), V(set1_epi32)(0xf000)));
+    const vf eighth = V(mul_ps)(vf_low_half(d), V(set1_ps)(0.125f));
+    for (size_t h = 0; h < 2 * CHUNK; h++) {
+        const vi v = vi_shift_right(words[h / 8], (int)(16 * (h / 4 % 2) + 3 * (h % 4)));
+        scale_block(h % 2 ? out->m[h / 2] : out->d[h / 2], eighth, vi_and(v, V(set1_epi32)(7)));
+    }
 }
 
 INLINE void scales_of_book(uint32_t type, const uint8_t *panel, size_t row_bytes, const struct book *book,
                            struct scales *out)
 {
-    vf d = type == TYPE_IQ1_M ? scales_iq1_m(panel, row_bytes, out) : halves_of_rows(panel, row_bytes);
+    if (type == TYPE_IQ1_M) {
+        scales_iq1_m(panel, row_bytes, out);
+        return;
+    }
+    vf d = halves_of_rows(panel, row_bytes);
     if (type != TYPE_IQ3_S)
         d = V(mul_ps)(d, V(set1_ps)(type == TYPE_IQ3_XXS ? 0.25f : 0.125f));
-    if (type == TYPE_IQ2_XS || type == TYPE_IQ2_S)
-        scales_iq2(type, panel, row_bytes, out);
+    if (type == TYPE_IQ2_XS || type == TYPE_IQ2_S) {
+        scales_iq2(type, panel, row_bytes, d, out);
+        return;
+    }
     const vi nibbles = type == TYPE_IQ3_S ? words_of_rows(panel + 106, row_bytes) : V(set1_epi32)(0);
     for (int b = 0; b < CHUNK; b++) {
         const vi words = vi_load(book->words[b]);
@@ -235,8 +242,7 @@ INLINE void scales_of_book(uint32_t type, const uint8_t *panel, size_t row_bytes
         case TYPE_IQ2_XXS:
         case TYPE_IQ3_XXS: scale_block(out->d[b], d, V(srli_epi32)(words, 28)); break;
         case TYPE_IQ1_S: scale_block(out->d[b], d, vi_and(V(srli_epi32)(words, 12), V(set1_epi32)(7))); break;
-        case TYPE_IQ3_S: scale_block(out->d[b], d, vi_and(vi_shift_right(nibbles, 4 * b), V(set1_epi32)(15))); break;
-        default: V(storeu_ps)(out->d[b], d);
+        default: scale_block(out->d[b], d, vi_and(vi_shift_right(nibbles, 4 * b), V(set1_epi32)(15))); /* IQ3_S */
         }
     }
 }

@@ -223,17 +223,23 @@ INLINE vi six_bits(vi raw[][4], size_t j, size_t b, size_t half)
     return vi_and(vi_select(vi_bytes(15), four, two), vi_bytes(63));
 }
 
+/* v | bit b of each byte of x as bit `to`. */
+INLINE vi or_bit(vi v, vi x, size_t b, size_t to)
+{
+    const vi moved = b < to ? V(slli_epi16)(x, (int)(to - b)) : vi_shift_right(x, (int)(b - to));
+    return vi_or_and(v, moved, vi_bytes(1 << to));
+}
+
 /* Register j of 16 items of block b of a superblock. */
 INLINE vi fetch_raw(uint32_t type, vi raw[RAW][4], size_t j, size_t b, size_t half)
 {
-    const vi bit = vi_bytes(1 << b);
     switch (type) {
     case TYPE_TQ1_0: return fetch_tq1_0(raw, j, b, half);
     case TYPE_TQ2_0:
     case TYPE_Q2_K: return two_bits(raw, j, b, half);
-    case TYPE_Q3_K: return vi_or_where(two_bits(raw + 2, j, b, half), raw[half][j], bit, vi_bytes(4));
+    case TYPE_Q3_K: return or_bit(two_bits(raw + 2, j, b, half), raw[half][j], b, 2);
     case TYPE_Q4_K: return four_bits(raw, j, b, half);
-    case TYPE_Q5_K: return vi_or_where(four_bits(raw + 2, j, b, half), raw[half][j], bit, vi_bytes(16));
+    case TYPE_Q5_K: return or_bit(four_bits(raw + 2, j, b, half), raw[half][j], b, 4);
     default: return six_bits(raw, j, b, half); /* Q6_K */
     }
 }

@@ -9,6 +9,7 @@
  * each other, that stay in registers while all tokens meet them. For many, two panels are unpacked so into `scratch`
  * (tiles.h). */
 #include "kernels/overlays.h"
+#include "kernels/x86/bits.h"
 #include "kernels/x86/tiles.h"
 
 enum { SOME_TOKENS = 32 };
@@ -90,15 +91,42 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
         V(storeu_ps)(m->y + (size_t)i * m->y_stride + r, acc[i]);
 }
 
+/* A panel times one token, of types that has_bits. */
+INLINE void panel_bits(const struct mul *m, uint32_t type, size_t r)
+{
+    const struct form f = form_of(type);
+    struct walk k;
+    vf acc = V(setzero_ps)();
+    walk_start(&k, type, m, r);
+    for (size_t first = 0; first < k.n_blocks; first += CHUNK) {
+        walk_take(&k, type, first);
+#pragma GCC unroll 8
+        for (size_t b = 0; b < CHUNK; b++) {
+            const struct activations x = activations_of(m, 0, first + b);
+            fetch_ahead(&k.ahead);
+            read_raw(type, block_at(type, k.blocks.panel, first), k.blocks.row_bytes, b, true, k.blocks.raw);
+            const struct scale s = walk_scale(&k, type, b);
+            vi sum = dot_half(type, offset_at(m, f, 0, first + b, 0), k.blocks.raw, b, 0, x.q);
+            const vi sum1 = dot_half(type, in_halves(f) ? offset_at(m, f, 0, first + b, 1) : sum, k.blocks.raw, b, 1,
+                                     x.q);
+            acc = step(f, acc, in_halves(f) ? sum : sum1, sum1, &s, &x);
+        }
+    }
+    V(storeu_ps)(m->y + r, acc);
+}
+
 /* Two tokens gain by words only where these come at little cost, one only where its halves would be folded apart. */
 INLINE bool are_few(uint32_t type, size_t n_tokens)
 {
-    return (n_tokens == 1 && type != TYPE_Q6_K && type != TYPE_Q2_K) || (n_tokens == 2 && !has_raw_words(type));
+    return (n_tokens == 1 && type != TYPE_Q6_K && (type != TYPE_Q2_K || has_bits(type))) ||
+           (n_tokens == 2 && !has_raw_words(type));
 }
 
 INLINE void few(const struct mul *m, uint32_t type, size_t r)
 {
-    if (are_few(type, 2) && m->n_tokens == 2)
+    if (has_bits(type))
+        panel_bits(m, type, r);
+    else if (are_few(type, 2) && m->n_tokens == 2)
         panel_few(m, type, r, 2);
     else
         panel_few(m, type, r, 1);

@@ -8,13 +8,14 @@
 struct form {
     enum sums sums;
     bool is_signed; /* signed_bytes */
+    bool in_bytes;  /* scales of 16 items, of a type with floats (Q6_K), are still their integers */
     bool is_scaled; /* items have their scales of 16 already: scale_items */
     int offset;
 };
 
 INLINE struct form form_of(uint32_t type)
 {
-    return (struct form){sums_of(type), signed_bytes(type), false, offset_of(type)};
+    return (struct form){sums_of(type), signed_bytes(type), type == TYPE_Q6_K, false, offset_of(type)};
 }
 INLINE bool in_halves(struct form f) { return sums_apart(f.sums) && !f.is_scaled; }
 
@@ -38,31 +39,37 @@ INLINE vi fold(vi a, vi b, vi c, vi d)
 
 /* What a block of a panel has beside its items, in registers. */
 struct scale {
-    vf d, m;    /* as struct mul's dw and m; Q2_K: dmin; NVFP4: dw1 */
+    vf d, m;    /* as struct mul's dw and m; Q2_K: dmin; SUMS_16: dw1 */
     vf half[2]; /* integer scales of 16 items */
     vi minima;  /* Q2_K: integer minima of 16 items, in 16 bits each */
 };
+
+INLINE vf scale_of_16(const struct scales *s, size_t i) { return V(cvtepi32_ps)(vi_widen_i8(s->s[i])); }
 
 /* Of block b of the eight. */
 INLINE struct scale scale_at(struct form f, const struct scales *s, size_t b)
 {
     struct scale out;
     out.d = V(loadu_ps)(s->d[b]);
-    if (f.sums == SUMS_MIN || f.sums == SUMS_STEPS)
+    if (f.in_bytes) {
+        out.m = V(mul_ps)(out.d, scale_of_16(s, 2 * b + 1));
+        out.d = V(mul_ps)(out.d, scale_of_16(s, 2 * b));
+    } else if (f.sums == SUMS_MIN || f.sums == SUMS_16) {
         out.m = V(loadu_ps)(s->m[b]);
-    if (in_halves(f) && f.sums != SUMS_STEPS)
+    }
+    if (in_halves(f) && f.sums != SUMS_16)
         for (size_t i = 0; i < 2; i++)
-            out.half[i] = V(cvtepi32_ps)(vi_widen_i8(s->s[2 * b + i]));
-    if (f.sums == SUMS_16_MIN) {
+            out.half[i] = scale_of_16(s, 2 * b + i);
+    if (f.sums == SUMS_SCALED_MIN) {
         out.m = V(loadu_ps)(s->m[0]);
         out.minima = vi_or(vi_widen_i8(s->n[2 * b]), V(slli_epi32)(vi_widen_i8(s->n[2 * b + 1]), 16));
     }
     return out;
 }
 
-/* Floats hold all products of a half's sum with its integer scale, and their sum, exactly (the largest are Q6_K's, 128
- * * 32 * 127 * 32 < 2^24), at half the cost of 32-bit products. That a zero may be -0 is not seen: no chain (struct
- * mul) ever reaches -0, since it begins with 0 and adds multiples of the least float. */
+/* Floats hold all products of a half's sum with its integer scale, and their sum, exactly (below 2^24), at half the
+ * cost of 32-bit products. That a zero may be -0 is not seen: no chain (struct mul) ever reaches -0, since it begins
+ * with 0 and adds multiples of the least float. */
 INLINE vf two_products(const struct scale *s, vf x0, vf x1)
 {
     return V(fmadd_ps)(s->half[1], x1, V(mul_ps)(s->half[0], x0));
@@ -79,17 +86,15 @@ INLINE vf minima(const struct scale *s, const struct activations *x)
 /* The chain's step: acc and a block's exact sum, less the offset already; or its halves' where in_halves. */
 INLINE vf step(struct form f, vf acc, vi sum, vi sum1, const struct scale *s, const struct activations *x)
 {
-    const vf d = V(mul_ps)(s->d, V(set1_ps)(x->d)), first = V(cvtepi32_ps)(sum);
-    if (f.sums == SUMS_STEPS) {
-        acc = V(fmadd_ps)(first, d, acc);
-        return V(fmadd_ps)(V(cvtepi32_ps)(sum1), V(mul_ps)(s->m, V(set1_ps)(x->d)), acc);
-    }
+    const vf first = V(cvtepi32_ps)(sum), by = V(set1_ps)(x->d);
+    if (f.sums == SUMS_16)
+        return V(fmadd_ps)(V(fmadd_ps)(V(cvtepi32_ps)(sum1), s->m, V(mul_ps)(first, s->d)), by, acc);
     const vf whole = in_halves(f) ? two_products(s, first, V(cvtepi32_ps)(sum1)) : first;
-    acc = V(fmadd_ps)(whole, d, acc);
+    if (f.sums == SUMS_SCALED_MIN)
+        return V(fmadd_ps)(V(fnmadd_ps)(minima(s, x), s->m, V(mul_ps)(whole, s->d)), by, acc);
+    acc = V(fmadd_ps)(whole, V(mul_ps)(s->d, by), acc);
     if (f.sums == SUMS_MIN)
         acc = V(fmadd_ps)(s->m, V(set1_ps)(x->ds), acc);
-    if (f.sums == SUMS_16_MIN)
-        acc = V(fnmadd_ps)(minima(s, x), V(mul_ps)(s->m, V(set1_ps)(x->d)), acc);
     return acc;
 }
 

@@ -18,6 +18,16 @@ struct chunk {
 };
 _Static_assert(2 * sizeof(struct chunk) <= MUL_CHUNK_BYTES, "scratch holds two panels");
 
+/* Integers to floats. */
+INLINE void widen_scales(struct form f, struct scales *s)
+{
+    for (size_t b = 0; b < CHUNK; b++) {
+        const struct scale x = scale_at(f, s, b);
+        V(storeu_ps)(s->d[b], x.d);
+        V(storeu_ps)(s->m[b], x.m);
+    }
+}
+
 /* A panel, and fetch the one after the next, whose turn it is when two were met. */
 INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct chunk *out, size_t stride)
 {
@@ -29,6 +39,8 @@ INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct ch
         struct eight blocks;
         take(type, panel, m->row_bytes, first, &blocks);
         take_scales(type, &blocks, n, &out->s);
+        if (form_of(type).in_bytes)
+            widen_scales(form_of(type), &out->s);
         if (has_raw(type))
             n = CHUNK;
 #pragma GCC unroll 8
@@ -135,7 +147,7 @@ INLINE void tiles_of(const struct mul *m, struct form f, size_t r, int P)
 #define TILES(name, sums, is_signed, is_scaled, offset)                                       \
     static __attribute__((noinline)) void name(const struct mul *m, int any, size_t r, int P) \
     {                                                                                         \
-        const struct form f = {sums, is_signed, is_scaled, offset};                           \
+        const struct form f = {sums, is_signed, false, is_scaled, offset};                    \
         (void)any;                                                                            \
         if (P == 2)                                                                           \
             tiles_of(m, f, r, 2);                                                             \
@@ -145,9 +157,8 @@ INLINE void tiles_of(const struct mul *m, struct form f, size_t r, int P)
 TILES(tiles_plain, SUMS_PLAIN, false, false, any)
 TILES(tiles_min, SUMS_MIN, false, false, 0)
 TILES(tiles_16, SUMS_16, false, false, any)
-TILES(tiles_16_min, SUMS_16_MIN, false, false, 0)
-TILES(tiles_scaled_min, SUMS_16_MIN, false, true, 0)
-TILES(tiles_steps, SUMS_STEPS, false, false, any)
+TILES(tiles_scaled, SUMS_SCALED, false, false, any)
+TILES(tiles_scaled_min, SUMS_SCALED_MIN, false, true, 0)
 #if !defined(__AVX512F__)
 TILES(tiles_signed, SUMS_PLAIN, true, false, 0)
 #endif
@@ -163,9 +174,9 @@ static void tiles(const struct mul *m, struct form f, size_t r, int P)
     switch (f.sums) {
     case SUMS_PLAIN: tiles_plain(m, f.offset, r, P); break;
     case SUMS_MIN: tiles_min(m, 0, r, P); break;
-    case SUMS_16: (f.is_scaled ? tiles_plain : tiles_16)(m, f.offset, r, P); break;
-    case SUMS_16_MIN: (f.is_scaled ? tiles_scaled_min : tiles_16_min)(m, 0, r, P); break;
-    case SUMS_STEPS: tiles_steps(m, f.offset, r, P); break;
+    case SUMS_16: tiles_16(m, f.offset, r, P); break;
+    case SUMS_SCALED: (f.is_scaled ? tiles_plain : tiles_scaled)(m, f.offset, r, P); break;
+    case SUMS_SCALED_MIN: tiles_scaled_min(m, 0, r, P); break;
     }
 }
 

@@ -47,8 +47,8 @@ struct items {
 
 struct scales {
     float d[CHUNK][WIDTH];      /* of each block and row, as struct mul's dw */
-    float m[CHUNK][WIDTH];      /* minima; Q2_K: m[0] is dmin; NVFP4: dw1 */
-    int8_t s[2 * CHUNK][WIDTH]; /* integer scales of 16 items, where the type has them */
+    float m[CHUNK][WIDTH];      /* minima; Q2_K: m[0] is dmin; SUMS_16: dw1 */
+    int8_t s[2 * CHUNK][WIDTH]; /* integer scales of 16 items; Q6_K: dw and dw1 over d, which stands in d */
     int8_t n[2 * CHUNK][WIDTH]; /* Q2_K: integer minima of 16 items */
 };
 

@@ -33,6 +33,7 @@ INLINE vi vi_gather(const uint8_t *p, size_t step)
     const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(c)), _mm_loadu_si128(d), 1);
     return _mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1);
 }
+INLINE vi vi_or_and(vi v, vi a, vi b) { return _mm512_ternarylogic_epi32(v, a, b, 0xf8); } /* v | (a & b) */
 /* v | set in the bytes where x has all bits of `bit`, one of them. */
 INLINE vi vi_or_where(vi v, vi x, vi bit, vi set)
 {
@@ -44,7 +45,6 @@ INLINE vi vi_widen_i8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si1
 /* a > b ? x : y in each 32-bit word. */
 INLINE vi vi_choose(vi a, vi b, vi x, vi y) { return _mm512_mask_blend_epi32(_mm512_cmpgt_epi32_mask(a, b), y, x); }
 INLINE vf vf_of_bits(vi v) { return _mm512_castsi512_ps(v); }
-INLINE void vi_store_i8(void *p, vi v) { _mm_storeu_si128(p, _mm512_cvtepi32_epi8(v)); }
 INLINE void vi_store_u16(void *p, vi v) { _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(v)); }
 /* base + v, or base - v where the bits of `signs`, 16 for each lane, are set. */
 INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
@@ -73,6 +73,7 @@ INLINE vi vi_select(vi mask, vi a, vi b)
 {
     return _mm256_or_si256(_mm256_and_si256(mask, a), _mm256_andnot_si256(mask, b));
 }
+INLINE vi vi_or_and(vi v, vi a, vi b) { return vi_or(v, vi_and(a, b)); }
 INLINE vi vi_gather(const uint8_t *p, size_t step)
 {
     const __m128i *a = (const __m128i *)(const void *)p, *b = (const __m128i *)(const void *)(p + step);
@@ -97,11 +98,6 @@ INLINE __m128i vi_low_words(vi v)
     return _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
 }
 INLINE void vi_store_u16(void *p, vi v) { _mm_storeu_si128(p, vi_low_words(v)); }
-INLINE void vi_store_i8(void *p, vi v)
-{
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    _mm_storel_epi64(p, _mm_packs_epi16(words, words));
-}
 INLINE vi vi_add_signed(vi base, vi v, const uint16_t signs[N_LANES])
 {
     const vi both = _mm256_set_m128i(_mm_set1_epi16((short)signs[1]), _mm_set1_epi16((short)signs[0]));

@@ -286,11 +286,13 @@ def relative_of(bias, heads, both):
     return Const.parameter(bias.parameters[0], (n, heads))
 
 
+def is_table(bias, heads):
+    """Is it made of one parameter [buckets, heads]?"""
+    return len(bias.parameters) == 1 and Const.shapes[bias.parameters[0]][1:] == (heads,)
+
+
 def looked_up(bias, heads):
     """[heads, text, text]: which number of a table [buckets, heads] a bias of that shape is."""
-    one = isinstance(bias, Const) and len(bias.parameters) == 1
-    if not one or bias.shape[-3:] != (heads, text.ROWS, text.ROWS) or Const.shapes[bias.parameters[0]][1:] != (heads,):
-        raise Refused("attention with a bias for each place")
     probe = torch.arange(MOST_BUCKETS)[:, None] + float(MOST_BUCKETS) * torch.arange(heads)[None]
     return bias.compute(lambda _: probe).reshape(heads, text.ROWS, text.ROWS)
 
@@ -310,12 +312,36 @@ def near_of(bias, heads):
     return ordered(as_rows(each)), heads
 
 
+def around_of(bias, heads):
+    """(rows of [heads, 2 m + 1], heads), which of them a distance from -m to m has: a bias that is a distance's alone,
+    and the same for all from some on."""
+    n, places = text.ROWS, torch.arange(text.ROWS)
+    along = lambda w: torch.cat([w.reshape(heads, n, n)[:, 0, 1:].flip(-1), w.reshape(heads, n, n)[:, :, 0]], -1)
+    some = bias.compute(Const.some).reshape(heads, n, n)
+    each = along(some)
+    far = torch.cat([each[:, :1].expand(heads, n), each[:, -1:].expand(heads, n - 1)], -1)
+    near = (each != far).any(0).nonzero()
+    most = int((near - n + 1).abs().max()) + 1 if len(near) else 1
+    if most > n - 2 or not torch.equal(some, each[:, places[:, None] - places[None] + n - 1]):
+        raise Refused("attention with a bias for each place")
+    table = bias.then(lambda w: along(w)[:, n - 1 - most:n + most], (heads, 2 * most + 1), f"around{most}")
+    return (ordered(as_rows(table)), heads), Const.literal(torch.arange(2 * most + 1).float())
+
+
 def distance_bias(bias, heads, both):
     """(inputs, weights) of an attend with a bias for each distance."""
-    relative = relative_of(bias, heads, both)
-    if relative is None and both:
-        raise Refused("attention with a bias that T5's buckets of distances do not give")
-    return ([], {"relative": (relative, None)}) if relative else ([near_of(bias, heads)], {})
+    if not isinstance(bias, Const) or bias.shape[-3:] != (heads, text.ROWS, text.ROWS):
+        raise Refused("attention with a bias for each place")
+    table = is_table(bias, heads)
+    relative = relative_of(bias, heads, both) if table else None
+    if relative:
+        return [], {"relative": (relative, None)}
+    if table and not both:
+        return [near_of(bias, heads)], {}
+    if not both:
+        raise Refused("attention with a bias for each place")
+    rows, at = around_of(bias, heads)
+    return [rows], {"near_at": (at, None)}
 
 
 def own_heads(k, v):

@@ -186,6 +186,9 @@ def _(t, x, n, dim=None, **_):
 def _(t, x, dim, places):
     if dim == 0 and isinstance(x, Const) and isinstance(places, Ids):
         return OPS["embedding.default"](t, x, places)
+    if isinstance(x, Const) and isinstance(places, Fill):
+        known = Const.literal(torch.full(places.shape, int(places.number)))
+        return Const.op(torch.ops.aten.index_select.default, [x, dim, known], {}, t.shape, None)
     raise Refused("numbers at computed places")
 
 
