@@ -21,12 +21,16 @@ static const struct convert_type *usual_type(const struct gguf *file)
 
 enum { ANY_LENGTH = 1 << 20, MAX_LAYERS = 4096 }; /* of a context, where the model has no longest one */
 
-/* What tensors tell by their columns. */
-static const char *const told[][2] = {{".ffn_down_exps.weight", ".expert_feed_forward_length"},
-                                      {".ffn_down_shexp.weight", ".expert_shared_feed_forward_length"},
-                                      {".ffn_down.weight", ".feed_forward_length"},
-                                      {".ssm_conv1d.weight", ".ssm.conv_kernel"},
-                                      {".shortconv.conv.weight", ".shortconv.l_cache"}};
+/* What tensors tell by their columns, or rows. */
+static const struct {
+    const char *tensor, *key;
+    int dim;
+} told[] = {{".ffn_down_exps.weight", ".expert_feed_forward_length", 0},
+            {".ffn_down_shexp.weight", ".expert_shared_feed_forward_length", 0},
+            {".ffn_down.weight", ".feed_forward_length", 0},
+            {".ssm_conv1d.weight", ".ssm.conv_kernel", 0},
+            {".shortconv.conv.weight", ".shortconv.l_cache", 0},
+            {"position_embd.weight", ".context_length", 1}};
 enum { N_TOLD = sizeof told / sizeof *told };
 
 /* The first tensor whose name ends so: the first layers may be of another kind. */
@@ -42,7 +46,7 @@ const struct gguf_tensor *convert_first_of(const struct conversion *c, const cha
 static bool told_of(const struct conversion *c, const struct gguf_value *v)
 {
     for (size_t i = 0; v->type != GGUF_ARRAY && i < N_TOLD; i++)
-        if (span_ends(v->key, told[i][1]) && convert_first_of(c, told[i][0]))
+        if (span_ends(v->key, told[i].key) && convert_first_of(c, told[i].tensor))
             return true;
     return false;
 }
@@ -78,7 +82,12 @@ static bool put_heads(struct conversion *c, const char *key, const struct gguf_v
 
 static bool is_flag(struct span key)
 {
-    return span_ends(key, ".expert_weights_norm") || span_ends(key, ".rope.scaling.finetuned");
+    static const char *const ends[] = {".expert_weights_norm", ".rope.scaling.finetuned", ".use_parallel_residual",
+                                       ".ssm.dt_b_c_rms"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (span_ends(key, ends[i]))
+            return true;
+    return false;
 }
 
 /* What is written anew, and what the file has no need of. */
@@ -208,18 +217,21 @@ static void put_asked(struct conversion *c)
     double eps;
     char key[256];
     for (size_t i = 0; i < N_TOLD; i++) {
-        const struct gguf_tensor *t = convert_first_of(c, told[i][0]);
-        snprintf(key, sizeof key, "%s%s", c->model->architecture, told[i][1]);
+        const struct gguf_tensor *t = convert_first_of(c, told[i].tensor);
+        snprintf(key, sizeof key, "%s%s", c->model->architecture, told[i].key);
         const struct gguf_value *v = gguf_find(c->file, key);
         if (t && (!v || told_of(c, v)))
-            gguf_put_number(&c->values, key, GGUF_U32, (double)t->dims[0]);
+            gguf_put_number(&c->values, key, GGUF_U32, (double)t->dims[told[i].dim]);
     }
-    for (size_t i = 0; convert_first_of(c, told[0][0]) && i < sizeof shared / sizeof *shared; i++)
+    for (size_t i = 0; convert_first_of(c, told[0].tensor) && i < sizeof shared / sizeof *shared; i++)
         if (json_at_u64(hf_config(c->folder->dir), shared[i], &n)) {
             put_more(c, "expert_shared_count", GGUF_U32, (double)n);
             break;
         }
     put_more(c, "context_length", GGUF_U32, ANY_LENGTH);
+    const struct gguf_tensor *types = convert_first_of(c, "token_types.weight");
+    if (c->model->graph.embeds)
+        gguf_put_number(&c->values, "tokenizer.ggml.token_type_count", GGUF_U32, types ? (double)types->dims[1] : 1);
     snprintf(key, sizeof key, "%s.attention.layer_norm_epsilon", c->model->architecture);
     const bool rms = convert_first_of(c, ".ssm_a") || convert_first_of(c, ".shortconv.conv.weight");
     if (rms && gguf_get_f64(c->file, key, &eps)) /* of other models the key tells which norm they have */

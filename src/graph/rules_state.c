@@ -66,19 +66,41 @@ andiron_status rules_conv(struct check *c)
     return s ? s : rule_give(c, 1, d, 1);
 }
 
+enum { SCAN_Q, SCAN_K, SCAN_V, SCAN_DECAY, SCAN_A, SCAN_B, SCAN_ORDER, SCAN_STEPS };
+
+static andiron_status check_steps(const struct check *c)
+{
+    enum { MOST = 16 };
+    const double steps = rule_number(c, SCAN_STEPS);
+    return rule_is_count(steps, 1) && steps <= MOST && (steps == 1 || rule_number(c, SCAN_ORDER) == 0)
+               ? ANDIRON_OK
+               : rule_refuse_number(c, SCAN_STEPS, "a whole number from 1 to 16, and 1 with order: \"before\"");
+}
+
+/* Are q, k, a and b of one size, k, a and b with n heads for each of q's? */
+static bool same_keys(const struct check *c, uint64_t n)
+{
+    const struct shape q = rule_shape(c, SCAN_Q), k = rule_shape(c, SCAN_K);
+    bool same = q.dims[0] == k.dims[0] && n_heads(q) * n == n_heads(k);
+    for (size_t i = SCAN_A; i <= SCAN_B && c->node->arg[SCAN_A].value >= 0; i++)
+        same = same && rule_shape(c, i).dims[0] == k.dims[0] && n_heads(rule_shape(c, i)) == n_heads(k);
+    return same;
+}
+
 andiron_status rules_scan(struct check *c)
 {
-    enum { Q, K, V, DECAY, A, B };
-    const struct shape q = rule_shape(c, Q), k = rule_shape(c, K), v = rule_shape(c, V), decay = rule_shape(c, DECAY);
+    const struct shape q = rule_shape(c, SCAN_Q), k = rule_shape(c, SCAN_K), v = rule_shape(c, SCAN_V),
+                       decay = rule_shape(c, SCAN_DECAY);
     char q_text[SHAPE_TEXT], k_text[SHAPE_TEXT], v_text[SHAPE_TEXT], d_text[SHAPE_TEXT];
     const char *expected = NULL;
-    if ((c->node->arg[A].value < 0) != (c->node->arg[B].value < 0))
+    if ((c->node->arg[SCAN_A].value < 0) != (c->node->arg[SCAN_B].value < 0))
         return rule_refuse(c, "expected both a and b, or neither");
-    bool same = q.dims[0] == k.dims[0] && n_heads(q) == n_heads(k);
-    for (size_t i = A; i <= B && c->node->arg[A].value >= 0; i++)
-        same = same && rule_shape(c, i).dims[0] == k.dims[0] && n_heads(rule_shape(c, i)) == n_heads(k);
-    if (!same)
-        expected = "q, k, a and b to be of one shape";
+    andiron_status s = check_steps(c);
+    if (s)
+        return s;
+    const uint64_t n = (uint64_t)rule_number(c, SCAN_STEPS);
+    if (!same_keys(c, n))
+        expected = n > 1 ? "k, a and b to be as q, so many steps for each head" : "q, k, a and b to be of one shape";
     else if (n_heads(v) % n_heads(k))
         expected = "v to have a multiple of k's heads";
     else if (n_heads(decay) != n_heads(v) || (decay.dims[0] != 1 && decay.dims[0] != k.dims[0]))
@@ -88,7 +110,7 @@ andiron_status rules_scan(struct check *c)
     if (expected)
         return rule_refuse(c, "expected %s, got q %s, k %s, v %s, decay %s", expected, shape_text(q, q_text),
                            shape_text(k, k_text), shape_text(v, v_text), shape_text(decay, d_text));
-    return rule_give(c, 2, v.dims[0], n_heads(v));
+    return rule_give(c, 2, v.dims[0], n_heads(v) / n);
 }
 
 andiron_status rules_selective_scan(struct check *c)

@@ -160,22 +160,23 @@ static void selective_scan(const struct run *r, const struct step *s, struct til
 /* One head of one run. */
 static void scan(const struct run *r, const struct step *s, struct tile run, size_t head, int thread)
 {
-    enum { Q, K, V, DECAY, A, B, ORDER };
-    const size_t dk = s->in[K].size, dv = s->out.size, key = head / (s->out.heads / s->in[K].heads),
-                 decays = s->in[DECAY].size;
+    enum { Q, K, V, DECAY, A, B, ORDER, STEPS };
+    const size_t dk = s->in[K].size, dv = s->out.size, key = head / (s->out.heads / s->in[Q].heads),
+                 decays = s->in[DECAY].size, steps = (size_t)s->node->arg[STEPS].number;
     float *state = r->plan->rows[run.first].state + s->node->state + head * dk * dv;
     if (r->plan->rows[run.first].position == 0)
         memset(state, 0, dk * dv * sizeof *state);
-    for (size_t row = run.first; row < run.first + run.n; row++) {
+    for (size_t i = 0; i < run.n * steps; i++) {
         const bool delta = view_given(s->in[A]);
+        const size_t row = run.first + i / steps, of_key = key * steps + i % steps, of_head = head * steps + i % steps;
         const struct scan x = {
             .s = state,
             .q = run_row(r, s->in[Q], row, 0) + key * dk,
-            .k = run_row(r, s->in[K], row, 0) + key * dk,
-            .a = delta ? run_row(r, s->in[A], row, 0) + key * dk : NULL,
-            .b = delta ? run_row(r, s->in[B], row, 0) + key * dk : NULL,
-            .decay = run_row(r, s->in[DECAY], row, 0) + head * decays,
-            .v = run_row(r, s->in[V], row, 0) + head * dv,
+            .k = run_row(r, s->in[K], row, 0) + of_key * dk,
+            .a = delta ? run_row(r, s->in[A], row, 0) + of_key * dk : NULL,
+            .b = delta ? run_row(r, s->in[B], row, 0) + of_key * dk : NULL,
+            .decay = run_row(r, s->in[DECAY], row, 0) + of_head * decays,
+            .v = run_row(r, s->in[V], row, 0) + of_head * dv,
             .y = run_row(r, s->out, row, 0) + head * dv,
             .u = (float *)(void *)(r->plan->scratch + (size_t)thread * r->plan->scratch_bytes),
             .dk = dk,

@@ -401,6 +401,27 @@ static void attends_join(void **state)
     end(&b);
 }
 
+static void scans_in_steps(void **state)
+{
+    (void)state;
+    enum { ORDER = 6, STEPS };
+    struct bench b;
+    struct weight t[4];
+    begin(&b);
+    node_id q = heads_of(&b, &t[0], 8, 2), k = heads_of(&b, &t[1], 8, 4), v = heads_of(&b, &t[2], 6, 4),
+            decay = heads_of(&b, &t[3], 1, 4);
+    struct node n = unary(OP_scan, q);
+    n.arg[1].value = k, n.arg[2].value = v, n.arg[3].value = decay;
+    n.arg[4].value = n.arg[5].value = -1;
+    n = with_number(n, STEPS, 2);
+    assert_shape(&b, added(&b, n), 2, 6, 2);
+    refused(&b, with_number(n, STEPS, 1), "expected q, k, a and b to be of one shape");
+    refused(&b, with_number(n, STEPS, 3), "k, a and b to be as q, so many steps for each head");
+    refused(&b, with_number(n, STEPS, 17), "a whole number from 1 to 16");
+    refused(&b, with_number(n, ORDER, 1), "and 1 with order");
+    end(&b);
+}
+
 static void peak(void **state)
 {
     (void)state;
@@ -701,6 +722,7 @@ int main(void)
         cmocka_unit_test(rope),
         cmocka_unit_test(attend),
         cmocka_unit_test(attends_join),
+        cmocka_unit_test(scans_in_steps),
         cmocka_unit_test(peak),
         cmocka_unit_test(conv),
         cmocka_unit_test(choose),

@@ -104,6 +104,29 @@ class BegunLayer(nn.Module):
         return x + self.out(y.transpose(1, 2).flatten(2)) + self.conv(x.mT)[..., :n].mT
 
 
+class ProductLayer(nn.Module):
+    """Two steps of the delta rule a row (Siems et al. 2025)."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.kv, self.q = nn.RMSNorm(D), nn.Linear(D, 4 * D), nn.Linear(D, D)
+        self.beta, self.out = nn.Linear(D, 3 * HEADS), nn.Linear(D, D)
+
+    def forward(self, x):
+        y, n = self.norm(x), x.shape[1]
+        k, v = self.kv(y).view(1, n, 2, 2, HEADS, -1).unbind(2)
+        k, q = F.normalize(k, dim=-1), self.q(y).unflatten(-1, (HEADS, -1))
+        *beta, kept = torch.sigmoid(self.beta(y)).chunk(3, -1)
+        state, out = torch.zeros(1, HEADS, D // HEADS, D // HEADS), []
+        for t in range(n):
+            state = state * kept[:, t, :, None, None]
+            for i in range(2):
+                wrong = v[:, t, i] - torch.einsum("bhkv,bhk->bhv", state, k[:, t, i])
+                state = state + torch.einsum("bhk,bhv->bhkv", k[:, t, i] * beta[i][:, t, :, None], wrong)
+            out.append(torch.einsum("bhkv,bhk->bhv", state, q[:, t]))
+        return x + self.out(torch.stack(out, 1).flatten(2))
+
+
 class BegunForCausalLM(PreTrainedModel):
     """Learned rows stand before each text (Dong et al. 2024, Hymba)."""
     config_class, n_begin = WrittenConfig, 3
@@ -111,7 +134,7 @@ class BegunForCausalLM(PreTrainedModel):
     def __init__(self, config):
         super().__init__(config)
         self.tokens, self.begin = nn.Embedding(VOCAB, D), nn.Parameter(torch.zeros(self.n_begin, D))
-        self.layers = nn.ModuleList(BegunLayer() for _ in range(2))
+        self.layers = nn.ModuleList([BegunLayer(), ProductLayer(), BegunLayer()])
         self.norm, self.head = nn.RMSNorm(D), nn.Linear(D, VOCAB, bias=False)
         self.post_init()
 

@@ -62,10 +62,10 @@ def _(plain_, t, parts, dim=0):
     x, first = parts[-1], [p for p in parts[:-1] if math.prod(p.shape)]
     if isinstance(x, Mask) and all(number_of(p) is not None for p in first):
         return Mask(x.words, t.shape, x.hidden, x.added)
-    if first and isinstance(x, Longer) and along_text(x, dim) and x.before == -sum(p.shape[dim] for p in first):
+    known = first and all(isinstance(p, Const) for p in first) and along_text(x, dim)
+    if known and isinstance(x, Longer) and x.before == -sum(p.shape[dim] for p in first):
         return own_rows(first, x, dim % len(t.shape)).plain()
-    whole = first and type(x) is Rows and along_text(x, dim) and all(isinstance(p, Const) for p in first)
-    if not whole or all(map(is_zero, first)):
+    if not known or type(x) is not Rows or all(map(is_zero, first)):
         return plain_(t, parts, dim)
     dim, n = dim % len(t.shape), sum(p.shape[dim] for p in first)
     shape = tuple(n if i == dim else s for i, s in enumerate(t.shape))

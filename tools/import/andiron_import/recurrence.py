@@ -9,8 +9,8 @@ import torch
 from . import text
 from .ops_numbers import summed
 from .ops_states import alone, previous
-from .rows import OPS, as_rows, combine, number_of, ordered
-from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows
+from .rows import OPS, as_rows, combine, joined, number_of, ordered
+from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows, alike
 
 
 class State(Aside):
@@ -51,6 +51,11 @@ class Read(Aside):
 
     def but(self, **of):
         return Read(**(self.__dict__ | of))
+
+
+def reads(term):
+    """Does what is added depend on what was read of a state?"""
+    return isinstance(term, Outer) and isinstance(term.b, Read)
 
 
 def times(term, x, shape):
@@ -104,7 +109,7 @@ class Variable:
 
     def scanned(self, when):
         """The whole state: each number by itself."""
-        if self.after is None or any(isinstance(t, Outer) and isinstance(t.b, Read) for t in self.after.terms):
+        if self.after is None or any(map(reads, self.after.terms)):
             raise Refused("a loop over the text whose steps are not linear in their state")
         n, added = math.prod(self.shape), Fill(0.0, self.shape)
         for t in self.after.terms:
@@ -123,6 +128,8 @@ class Variable:
 
     def matrix(self, r):
         """As a scan of [keys, values] with heads, or None."""
+        if r.state.terms:
+            raise Refused("a loop over the text that gives what a row's steps leave in between")
         key = r.dim
         varies = lambda x: [i for i, s in enumerate(getattr(x, "shape", ())) if s > 1 and not is_still(x, i)]
         by = varies(spread(r.by, self.shape))
@@ -130,7 +137,8 @@ class Variable:
         value = next((i for i in others if self.shape[i] > 1), None)
         pairs = [] if value is None else [sides(t, key, value) for t in self.after.terms]
         plain, read = ([p for p in pairs if p and isinstance(p[1], Read) == of] for of in (False, True))
-        few = len(plain) < 2 and len(read) < 2 and pairs and None not in pairs
+        several = len(read) > 1 and not plain
+        few = (several or len(plain) < 2 and len(read) < 2) and pairs and None not in pairs
         if not few or plain and read and number_of(read[0][1].plus) != 0:
             return None
         if value in varies(spread(self.after.factor, self.shape)):
@@ -138,16 +146,38 @@ class Variable:
         heads = [i for i in range(len(self.shape)) if i not in (key, value)]
         h = math.prod(self.shape[i] for i in heads)
         seen = lambda x, dim: ordered(in_heads(x, self.shape, heads, dim))
-        a, b = self.corrected(*read[0], key, value, seen) if read else (None, None)
-        k, added = plain[0] if plain else (read[0][0], read[0][1].plus)
         single = key not in varies(spread(self.after.factor, self.shape))
         decay = seen(self.after.factor, None if single else key)
+        if several:
+            return self.in_steps(r, read, key, value, heads, seen, decay)
+        a, b = self.corrected(*read[0], key, value, seen) if read else (None, None)
+        k, added = plain[0] if plain else (read[0][0], read[0][1].plus)
         ins = [(seen(r.by, key), h), (seen(k, key), h), (seen(added, value), h), (decay, h)]
         node = Node("scan", [*ins, *([(a, h), (b, h)] if a else [])], h * self.shape[value], h, order(r.state.when))
-        out = Rows.of(node, [*(self.shape[i] for i in heads), self.shape[value]])
+        return self.shaped(node, r, heads, value)
+
+    def shaped(self, node, r, heads, value):
+        """What a scan gives, as what was read."""
         at = [*heads, value]
-        out = out.permute([at.index(i) for i in range(len(self.shape)) if i != key])
-        return out.view(r.shape)
+        out = Rows.of(node, [self.shape[i] for i in at])
+        return out.permute([at.index(i) for i in range(len(self.shape)) if i in at]).view(r.shape)
+
+    def in_steps(self, r, read, key, value, heads, seen, decay):
+        """Several steps a row, each of which reads what the one before left (Siems et al. 2025)."""
+        terms, h = self.after.terms, math.prod(self.shape[i] for i in heads)
+        for n, (_, v) in enumerate(read):
+            before = v.state.terms
+            if n and (len(before) != n or any(a is not b for a, b in zip(before, terms))):
+                raise Refused("a loop over the text whose row's steps do not follow one another")
+
+        def side_by_side(nodes):
+            parts = [Rows.of(x, (1, h, 1, x.n // h)) for x in nodes]
+            return ordered(joined(parts, 2, (1, h, len(nodes), nodes[0].n // h))), h * len(nodes)
+        a, b = zip(*[self.corrected(k, v, key, value, seen) for k, v in read])
+        decays = [decay] + [alike(decay.n, 1)] * (len(read) - 1)
+        steps = [[seen(k, key) for k, _ in read], [seen(v.plus, value) for _, v in read], decays, a, b]
+        ins = [(seen(r.by, key), h), *map(side_by_side, steps)]
+        return self.shaped(Node("scan", ins, h * self.shape[value], h, {"steps": len(read)}), r, heads, value)
 
     def corrected(self, k, v, key, value, seen):
         """a and b of scan, of what is added and depends on what was read of the state."""
@@ -233,6 +263,8 @@ def is_column_times_row(name, a, b=None):
 
 
 def read_by(s, by, dim, shape):
+    if any(reads(t) for t in s.terms):  # the row's next step
+        return Read(s, by, dim, shape)
     s = s.times(by)
     return None if s.terms else Read(State(s.of, s.when, s.shape), s.factor, dim, shape)
 
