@@ -27,7 +27,16 @@ const char *arch_name(const struct arch *a);
 
 /* ---- Hugging Face's folders: what config.json and the tensors are called there, and here ---- */
 
-enum arch_verb { ARCH_FOLDER, ARCH_CONFIG, ARCH_EXPECT, ARCH_TENSOR, ARCH_LAYER, ARCH_ACTIVATION, ARCH_PREFIX };
+enum arch_verb {
+    ARCH_FOLDER,
+    ARCH_CONFIG,
+    ARCH_EXPECT,
+    ARCH_TENSOR,
+    ARCH_LAYER,
+    ARCH_ACTIVATION,
+    ARCH_PREFIX,
+    ARCH_NEED
+};
 
 enum arch_word {
     /* of a type of folders */
@@ -70,10 +79,11 @@ struct arch_line {
     bool is_truth;    /* EXPECT: the number is true or false */
     unsigned words;   /* ARCH_REAL, ... */
     struct span from; /* a path in config.json; a tensor's name, a layer's within it; an activation; a model_type */
-    struct span by; /* CONFIG: the path of a second factor, or summand, or empty; of an ARCH_LIST the text that is 1 */
-    struct span to; /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the
-                       definition's own; of a PREFIX that stands before a layer's number: "layer" */
-    double number;  /* CONFIG without from; EXPECT */
+    struct span by;   /* CONFIG: the path of a second factor, or summand, or empty; of an ARCH_LIST the text that is 1;
+                         NEED: a path that does as well, or empty */
+    struct span to;   /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the
+                         definition's own; of a PREFIX that stands before a layer's number: "layer" */
+    double number;    /* CONFIG without from; EXPECT */
     struct arch_line *inner, *next;
 };
 

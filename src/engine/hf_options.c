@@ -120,6 +120,25 @@ static andiron_status check_line(const struct hf_model *m, const struct arch_lin
                                          : "false");
 }
 
+static bool has_value(const struct hf_model *m, struct span path)
+{
+    char name[HF_NAME_BYTES];
+    const json_t *value = path.n && hf_copy(name, path) ? json_at(m->config, name) : NULL;
+    return value && !json_is_null(value);
+}
+
+/* What a folder of this type has to say, since what Transformers takes instead is not covered. */
+static andiron_status check_need(const struct hf_model *m, const struct arch_line *line, andiron_error *error)
+{
+    const char * or = line->by.n ? " or " : "";
+    if (has_value(m, line->from) || has_value(m, line->by))
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_SUPPORT,
+                     "%s: config.json: a model of type %s without %.*s%s%.*s is not covered, add what Transformers "
+                     "takes where it is absent",
+                     hf_path(m->dir), m->folder.type, (int)line->from.n, line->from.p, or, (int)line->by.n, line->by.p);
+}
+
 /* What positions are made of: numbers, wherever they stand. */
 static andiron_status check_numbers(const struct hf_model *m, andiron_error *error)
 {
@@ -158,6 +177,11 @@ andiron_status hf_check_options(const struct hf_model *m, andiron_error *error)
     const struct arch_line *line;
     for (size_t at = 0; (line = hf_next_line(m, ARCH_EXPECT, &at));) {
         const andiron_status s = check_line(m, line, error);
+        if (s)
+            return s;
+    }
+    for (size_t at = 0; (line = hf_next_line(m, ARCH_NEED, &at));) {
+        const andiron_status s = check_need(m, line, error);
         if (s)
             return s;
     }

@@ -167,6 +167,10 @@ static void wrong_folders_are_refused(void **state)
     refused("mamba", "model.safetensors", "[40,1,4]", "[40,4,1]", "conv1d.weight\" has a shape");
     refused("gpt_oss", "model.safetensors", "[4,32,80]", "[4,80,32]", "ffn_gate_up_exps");
     refused("mamba2", "config.json", "[\n    0.0,", "[\n    0.1,", "time_step_limit");
+    refused("nanochat", "config.json", "\"hidden_act\"", "\"hidden_axt\"",
+            "a model of type nanochat without hidden_act is not covered");
+    refused("apertus", "config.json", "\"rope_parameters\"", "\"rope_paraxeters\"",
+            "without rope_parameters or rope_scaling is not covered");
     refused("t5", "config.json", "max_distance\": 128", "max_distance\": 129",
             "max_distance other than 128 is not covered");
     refused("t5", "model.safetensors", "layer.2.DenseReluDense.wi.", "layer.2.DenseReluDense.wx.", "is not known");
