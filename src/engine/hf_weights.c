@@ -276,6 +276,18 @@ static uint64_t count_parts(struct hf_model *m, const char *name)
     return n;
 }
 
+/* The number that config.json has for a key here, 0: none. */
+static uint64_t number_for(const struct hf_model *m, const char *key)
+{
+    char path[HF_NAME_BYTES];
+    const struct arch_line *line;
+    uint64_t n = 0;
+    for (size_t at = 0; n == 0 && (line = hf_next_line(m, ARCH_CONFIG, &at));)
+        if (span_is(line->to, key) && line->by.n == 0 && hf_copy(path, line->from))
+            json_at_u64(m->config, path, &n);
+    return n;
+}
+
 /* How many parts are brought together in the tensor: matrices of experts, vectors of heads, or whatever the model has.
  */
 static uint64_t n_parts(struct hf_model *m, const char *name, uint32_t *n_dims)
@@ -326,6 +338,8 @@ static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t
     char why[120];
     snprintf(why, sizeof why, "is no %s, or not one of the %" PRIu64 " that config.json says there are",
              n_dims == 2 ? "matrix" : "vector", n);
+    if (expert >= n && expert - n < number_for(m, "expert_zero_count"))
+        return ANDIRON_OK; /* gives what it reads, whatever its weights */
     if (expert >= n || t->n_dims != n_dims)
         return wrong_part(m, t->name, why, error);
     if (at == 0) {
@@ -546,18 +560,6 @@ static andiron_status check_head(const struct hf_model *m, andiron_error *error)
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
                      hf_path(m->dir));
-}
-
-/* The number that config.json has for a key here, 0: none. */
-static uint64_t number_for(const struct hf_model *m, const char *key)
-{
-    char path[HF_NAME_BYTES];
-    const struct arch_line *line;
-    uint64_t n = 0;
-    for (size_t at = 0; n == 0 && (line = hf_next_line(m, ARCH_CONFIG, &at));)
-        if (span_is(line->to, key) && line->by.n == 0 && hf_copy(path, line->from))
-            json_at_u64(m->config, path, &n);
-    return n;
 }
 
 /* What config.json says of the table of tokens, which all else is measured by. */
