@@ -52,7 +52,7 @@ bart mbart marian pegasus blenderbot m2m_100
 diffllama modernbert-decoder hy_v4 dbrx olmo_hybrid cohere_compass_text gpt_neo-unsaid
 cohere-normed phi-normed gemma2-uncapped minicpm3-mscale glm4-unsaid deepseek_v3-unsaid
 rembert roformer jetmoe recurrent_gemma rwkv zamba zamba2 zamba2-plain
-hrm_text longcat_flash esm
+hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -124,6 +124,7 @@ MORE = {
     "roformer": {"pad_token_id": 1, "embedding_size": 16},
     "rembert": {"pad_token_id": 1, "input_embedding_size": 16},
     "jetmoe": {"kv_channels": 8},
+    "jetmoe-keys": {"kv_channels": 8, "num_key_value_heads": 1, "num_experts_per_tok": 3},
     "recurrent_gemma": {"num_hidden_layers": 3, "attention_window_size": 6},
     "rwkv": {"num_hidden_layers": 3, "rescale_every": 2, "intermediate_size": 48},
     "zamba": {"num_hidden_layers": 5, "n_mamba_heads": 2,
@@ -136,6 +137,8 @@ MORE = {
     "hrm_text": {"L_cycles": 2},
     "longcat_flash": {"zero_expert_num": 3, "expert_ffn_hidden_size": 24, "moe_topk": 3, "head_dim": 4,
                       "num_key_value_heads": 4},
+    "longcat_flash-saved": {"zero_expert_num": 3, "expert_ffn_hidden_size": 16, "moe_topk": 3, "head_dim": 4,
+                            "num_key_value_heads": 4},
     "esm": {"position_embedding_type": "rotary", "pad_token_id": 1, "mask_token_id": 1, "token_dropout": True,
             "emb_layer_norm_before": False},
     "gpt_neo-unsaid": {"attention_types": [[["global", "local"], 1]], "window_size": 5},
