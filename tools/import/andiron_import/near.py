@@ -16,8 +16,7 @@ def squares(args):
     """Positions with positions, each along a dimension of its own: what is known of every pair."""
     ids = [a for a in args if isinstance(a, Ids) and a.source == "positions"]
     from_end = {text_dim(a) - len(a.dims) for a in ids}
-    known = lambda a: Const.literal((torch.arange(text.ROWS) + a.plus).view(a.shape))
-    return args if len(from_end) < 2 else [known(a) if isinstance(a, Ids) else a for a in args]
+    return args if len(from_end) < 2 else [Const.places(a.plus, a.shape) if isinstance(a, Ids) else a for a in args]
 
 
 class Near:
