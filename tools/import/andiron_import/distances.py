@@ -30,7 +30,7 @@ def of_keys(bias, heads, load, ahead, behind):
 
 
 def one_side(bias, heads, load, most, behind):
-    """[heads, most + 1]: of all keys behind, or ahead, as queries are moved away from them, by half a text each time."""
+    """[heads, most + 1]: of all keys behind, or ahead, as queries are moved away from them by half a text at a time."""
     step, out = (text.ROWS - 1) // 2, None
     for ahead in range(0, most + 1, step):
         each = of_keys(bias, heads, load, ahead, behind)
