@@ -57,10 +57,10 @@ class Sandwich(nn.Module):
         super().__init__()
 
     def forward(self, T, device):
-        i = torch.arange(T, device=device)
+        i = torch.arange(T, device=device).float()
         freq = 1e4 ** -(torch.arange(8, device=device) / 8)
         d = i.unsqueeze(-1) - i.unsqueeze(0)
-        return 0.3 * torch.cos(d[..., None].float() * freq).sum(-1)
+        return 0.3 * torch.cos(d[..., None] * freq).sum(-1)
 
 
 class Mlp(nn.Module):
