@@ -84,15 +84,18 @@ static void bias_page(const struct run *r, const struct step *s, struct queries 
         }
 }
 
-/* What queries see of a page, all before their window with it where the text's begin is seen, too. */
-static void bound_page(struct queries *x, size_t n, uint32_t start, bool begin)
+/* What queries see of a page, all before their window with it where the text's begin stands in it; false: nothing. */
+static bool bound_page(struct queries *x, size_t n, uint32_t start, bool begin)
 {
+    bool any = false;
     for (size_t j = 0; j < n; j++) {
         uint32_t first = x->first[j] > start && !begin ? x->first[j] - start : 0,
                  end = x->last[j] + 1 > start ? x->last[j] + 1 - start : 0;
         x->lo[j] = (uint8_t)(first < KV_PAGE ? first : KV_PAGE);
         x->hi[j] = (uint8_t)(end < KV_PAGE ? end : KV_PAGE);
+        any = any || x->lo[j] < x->hi[j];
     }
+    return any;
 }
 
 /* Of a page, queries see only what was chosen for them; false: nothing was. */
@@ -170,9 +173,11 @@ bool sight_page(const struct run *r, const struct step *s, struct queries *x, si
 {
     const uint32_t every = (uint32_t)s->node->arg[ATTEND_EVERY].number,
                    begin = (uint32_t)s->node->arg[ATTEND_BEGIN].number;
-    bound_page(x, n, start, begin > 0);
+    const bool begins = start < begin;
+    if (!bound_page(x, n, start, begins))
+        return false;
     if (sight_biased(s, x))
         bias_page(r, s, x, n, start);
     return (!x->only[0] || keep_chosen(s, x, n, start)) && (every == 1 || keep_every(every, x, n, start)) &&
-           (begin == 0 || keep_begin(begin, x, n, start));
+           (!begins || keep_begin(begin, x, n, start));
 }

@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from . import chunks, emit, heads, lower, ops_text, sources, text, trace, weights, write
+from . import chunks, distances, emit, heads, lower, ops_text, sources, text, trace, weights, write
 from .rows import ordered
 from .values import STATEFUL, Node, reads_ahead
 
@@ -65,7 +65,10 @@ class Imported:
         with chunks.of_one_row(model, free):
             self.trace = trace.Trace(model, not free, begin)
         self.lowering = lower.Lowering(self.trace)
-        self.tell(self.lowering.run())
+        output = self.lowering.run()
+        if distances.are_beyond(emit.in_order(output)):
+            self.trace.longer = text.longer_of(model)
+        self.tell(output)
 
     def tell(self, output):
         nodes = emit.in_order(output)

@@ -222,7 +222,7 @@ def place_by_place(node, args, kwargs, shape):
             return Const.literal(torch.full(x.shape, x.number, dtype=of.meta["val"].dtype))
         if isinstance(x, AtPlaces):
             return x.known
-        return Const.literal((torch.arange(text.ROWS) + x.plus).reshape(x.shape)) if isinstance(x, Ids) else x
+        return Const.places(x.plus, x.shape) if isinstance(x, Ids) else x
     return Const.op(node.target, [constant(x, of) for x, of in zip(args, node.args)], kwargs, shape, None)
 
 

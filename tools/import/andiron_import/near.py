@@ -12,12 +12,20 @@ def distance():
     return torch.arange(text.ROWS)[:, None] - torch.arange(text.ROWS)[None]
 
 
+def are_places(x):
+    """Is it what counts the text's places, as whole numbers or not?"""
+    return isinstance(x, Rows) and x.node.op == "numbers" and x.node.attrs["ids"] == "positions"
+
+
+def known_places(x):
+    known = Const.places(x.node.attrs.get("plus", 0), x.shape)
+    return known if isinstance(x, Ids) else known.then(torch.Tensor.float, x.shape, "float")
+
+
 def squares(args):
     """Positions with positions, each along a dimension of its own: what is known of every pair."""
-    ids = [a for a in args if isinstance(a, Ids) and a.source == "positions"]
-    from_end = {text_dim(a) - len(a.dims) for a in ids}
-    known = lambda a: Const.literal((torch.arange(text.ROWS) + a.plus).view(a.shape))
-    return args if len(from_end) < 2 else [known(a) if isinstance(a, Ids) else a for a in args]
+    from_end = {text_dim(a) - len(a.dims) for a in args if are_places(a)}
+    return args if len(from_end) < 2 else [known_places(a) if are_places(a) else a for a in args]
 
 
 class Near:

@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from . import indexer, text
+from . import distances, indexer, text
 from .ops_largest import rows_at, tops
 from .ops_moves import Ids
 from .ops_numbers import last, summed
@@ -299,14 +299,14 @@ def looked_up(bias, heads):
 
 def near_of(bias, heads):
     """Where distances pick a bias from a table, and all from some on the last of it: how much nearer ones differ from
-    that, which is all that softmax sees: (rows of [heads, distances], heads)."""
+    that, which is all that softmax sees: (rows of [heads, distances], heads); None: they do not."""
     said, n = looked_up(bias, heads), text.ROWS
     of, rows = said[0, -1].flip(0).long(), Const.shapes[bias.parameters[0]][0]
     away = (torch.arange(n)[:, None] - torch.arange(n)[None]).clamp(min=0)
     want = of[away] + MOST_BUCKETS * torch.arange(heads)[:, None, None]
     some = int((of != of[-1]).nonzero().max()) + 1 if (of != of[-1]).any() else 1
     if of[-1] != rows - 1 or some > n - 2 or not torch.equal(said.tril(), want.float().tril()):
-        raise Refused("attention with a bias that distances do not pick from a table, the last one all that are far")
+        return None
     table = Const.parameter(bias.parameters[0], (rows, heads))
     each = table.then(lambda w: (w[of[:some]] - w[rows - 1]).t(), (heads, some), f"near{some}")
     return ordered(as_rows(each)), heads
@@ -314,33 +314,33 @@ def near_of(bias, heads):
 
 def around_of(bias, heads):
     """(rows of [heads, 2 m + 1], heads), which of them a distance from -m to m has: a bias that is a distance's alone,
-    and the same for all from some on."""
+    and the same for all from some on; None: it is not."""
     n, places = text.ROWS, torch.arange(text.ROWS)
-    along = lambda w: torch.cat([w.reshape(heads, n, n)[:, 0, 1:].flip(-1), w.reshape(heads, n, n)[:, :, 0]], -1)
     some = bias.compute(Const.some).reshape(heads, n, n)
-    each = along(some)
+    each = distances.along(some)
     far = torch.cat([each[:, :1].expand(heads, n), each[:, -1:].expand(heads, n - 1)], -1)
     near = (each != far).any(0).nonzero()
     most = int((near - n + 1).abs().max()) + 1 if len(near) else 1
     if most > n - 2 or not torch.equal(some, each[:, places[:, None] - places[None] + n - 1]):
-        raise Refused("attention with a bias for each place")
-    table = bias.then(lambda w: along(w)[:, n - 1 - most:n + most], (heads, 2 * most + 1), f"around{most}")
+        return None
+    nearest = lambda w: distances.along(w.reshape(heads, n, n))[:, n - 1 - most:n + most]
+    table = bias.then(nearest, (heads, 2 * most + 1), f"around{most}")
     return (ordered(as_rows(table)), heads), Const.literal(torch.arange(2 * most + 1).float())
 
 
 def distance_bias(bias, heads, both):
     """(inputs, weights) of an attend with a bias for each distance."""
-    if not isinstance(bias, Const) or bias.shape[-3:] != (heads, text.ROWS, text.ROWS):
+    if not isinstance(bias, Const) or bias.shape[-2:] != (text.ROWS, text.ROWS):
         raise Refused("attention with a bias for each place")
-    table = is_table(bias, heads)
+    each = bias.shape[-3:-2] == (heads,)
+    table = each and is_table(bias, heads)
     relative = relative_of(bias, heads, both) if table else None
     if relative:
         return [], {"relative": (relative, None)}
-    if table and not both:
-        return [near_of(bias, heads)], {}
-    if not both:
-        raise Refused("attention with a bias for each place")
-    rows, at = around_of(bias, heads)
+    near = near_of(bias, heads) if table and not both else None
+    if near:
+        return [near], {}
+    rows, at = (around_of(bias, heads) if each and both else None) or distances.table_of(bias, heads, both)
     return [rows], {"near_at": (at, None)}
 
 

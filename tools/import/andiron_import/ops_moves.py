@@ -207,7 +207,7 @@ def _(t, x, places):
 
 @op("arange.default", "arange.start", "arange.start_step")
 def _(t, *args, **_):
-    if t.shape == (text.ROWS,):
+    if t.shape == (text.ROWS,) and (len(args) < 3 or args[2] == 1):
         return Ids("positions", [[(text.ROWS, TEXT)]], args[0] if len(args) > 1 else 0)
     return Const.literal(torch.arange(*args))
 

@@ -98,13 +98,21 @@ def added(s, x):
     if number_of(x) is not None or isinstance(x, (Const, Rows)) and x.shape[-1:] != (text.ROWS,):
         return s.but(plus=x if s.plus is None else combine("add", s.plus, x, None))
     if isinstance(x, Const) and x.learned and s.bias is None:
-        return s.but(bias=x)
+        return biased(s, x)
     try:
         return s.but(alibi=alibi.alibi_of(as_rows(x), s.q.shape[1]))
     except Refused:
+        if isinstance(x, Const) and x.shape[-2:] == (text.ROWS, text.ROWS) and s.bias is None:
+            return biased(s, x)
         if not isinstance(x, Rows) or x.shape[-2:-1] not in ((), (1,)):
             raise
         return together(s, of_keys(x, len(s.shape)))
+
+
+def biased(s, x):
+    """By numbers of pairs of places, which may keep out what follows."""
+    square = x.shape[-2:] == (text.ROWS, text.ROWS) and alibi.is_far_above(x)
+    return s.but(bias=x, **({"words": (*s.words, "causal"), "far": True} if square else {}))
 
 
 def of_keys(x, n):

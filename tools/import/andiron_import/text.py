@@ -9,6 +9,7 @@ import re
 
 USUAL, SHORT = 251, 23  # the prime nearby; short where Python walks over the text, op by op
 ROWS = USUAL
+CONTEXT = 0  # tokens of the longest text, 0: nobody says
 LONGER = set()  # lengths of the text with rows before it, in a trace
 MOST = 4096
 REACHES = ("window", "topk", "top_k", "radius")  # positions that a row reads, in names of a configuration
@@ -45,9 +46,15 @@ def most_of(model):
     return min([MOST, *contexts_in(model.config)])
 
 
+def longer_of(model):
+    """Tokens of a text that is more than twice as long as the trace's, where there may be so many."""
+    return min(2 * ROWS + 1, most_of(model))
+
+
 def choose(model, about):
     """For the trace of this model."""
-    global ROWS
+    global ROWS, CONTEXT
+    CONTEXT = context_of(model.config.get_text_config())
     said = numbers_of(model.config.to_dict())
     tensors = itertools.chain(model.parameters(), model.buffers())
     sizes = {n for t in tensors for n in t.shape} | {n for _, n in said}

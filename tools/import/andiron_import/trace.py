@@ -62,7 +62,7 @@ def loops_over_text(model):
 
 def longer_text(model):
     """Of how many tokens a text is whose ops are others than those of the trace; 0: there is none."""
-    n = min(2 * text.ROWS + 1, text.most_of(model))
+    n = text.longer_of(model)
     of_longer, ends = n_ops(model, n)
     return n if ends and of_longer != n_ops(model, text.ROWS)[0] else 0
 

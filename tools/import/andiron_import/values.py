@@ -1,4 +1,5 @@
 """What a traced value is: rows of numbers, or what does not depend on the row."""
+import contextlib
 import math
 
 import torch
@@ -47,6 +48,7 @@ def reads_ahead(node):
 class Const:
     """A tensor that no row changes: a parameter, a literal, or torch ops on them, computed when weights are at hand."""
     shapes = {}  # of parameters
+    ahead = 0  # by which queries' places are, of keys'
 
     def __init__(self, shape, key, compute, parameters=(), learned=None):
         """parameters: names in the model that it is made of; learned: do its numbers wait for the weights?"""
@@ -72,6 +74,23 @@ class Const:
     def literal(tensor):
         content = hash(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return Const(tensor.shape, f"literal{content}{tuple(tensor.shape)}", lambda load: tensor)
+
+    @staticmethod
+    def places(plus, shape):
+        """Those of the text, of keys in the last dimension, of queries in another one."""
+        queries = shape[-1] != text.ROWS
+        numbers = lambda: (torch.arange(text.ROWS) + plus + Const.ahead * queries).view(shape)
+        return Const(shape, Const.literal(numbers()).key, lambda load: numbers())
+
+    @staticmethod
+    @contextlib.contextmanager
+    def queries_ahead(by):
+        """What is computed in the meantime is of queries that stand so much farther on in the text."""
+        Const.ahead = by
+        try:
+            yield
+        finally:
+            Const.ahead = 0
 
     @staticmethod
     def op(target, args, kwargs, shape, tag):
