@@ -97,30 +97,42 @@ enum { RUNS_MAX = 8192, STAYS = 0, MOVES = 1 };
 
 struct move {
     struct inner from;
-    uint8_t *moves; /* [from.n / LARGE] */
-    uint32_t *to;   /* [from.n / LARGE] which large page of the room */
+    size_t n;       /* large pages */
+    uint8_t *moves; /* [n] */
+    uint32_t *to;   /* [n] which large page of the room */
     char *room;
     size_t n_moved;
     int pagemap; /* -1: all moves */
 };
 
+static size_t piece_end(const struct move *m, uint32_t chunk)
+{
+    const size_t end = ((size_t)chunk + 1) * PIECE;
+    return end < m->n ? end : m->n;
+}
+
+static void run_in_pieces(struct pool *pool, struct move *m,
+                          void (*run)(void *context, size_t phase, uint32_t chunk, int thread))
+{
+    const uint32_t n_pieces = (uint32_t)((m->n + PIECE - 1) / PIECE);
+    pool_run(pool, &(struct work){.context = m, .n_phases = 1, .n_chunks = &n_pieces, .run = run});
+}
+
 static void look_at_pages(void *context, size_t phase, uint32_t chunk, int thread)
 {
     const struct move *m = context;
-    const size_t n = m->from.n / LARGE, end = ((size_t)chunk + 1) * PIECE;
     (void)phase;
     (void)thread;
-    for (size_t i = (size_t)chunk * PIECE; i < end && i < n; i++)
+    for (size_t i = (size_t)chunk * PIECE; i < piece_end(m, chunk); i++)
         m->moves[i] = m->pagemap < 0 || is_in_small_pages(m->from.at + i * LARGE, m->pagemap) ? MOVES : STAYS;
 }
 
 static void move_pages(void *context, size_t phase, uint32_t chunk, int thread)
 {
     const struct move *m = context;
-    const size_t n = m->from.n / LARGE, end = ((size_t)chunk + 1) * PIECE;
     (void)phase;
     (void)thread;
-    for (size_t i = (size_t)chunk * PIECE; i < end && i < n; i++) {
+    for (size_t i = (size_t)chunk * PIECE; i < piece_end(m, chunk); i++) {
         if (m->moves[i] == STAYS)
             continue;
         memcpy(m->room + (size_t)m->to[i] * LARGE, m->from.at + i * LARGE, LARGE);
@@ -132,7 +144,7 @@ static void take_places(struct move *m, const struct moving *how)
 {
     const uint64_t most = (how->most - how->moved) / LARGE;
     size_t n_runs = 0;
-    for (size_t i = 0; i < m->from.n / LARGE; i++) {
+    for (size_t i = 0; i < m->n; i++) {
         n_runs += m->moves[i] == MOVES && (i == 0 || m->moves[i - 1] == STAYS);
         if (n_runs > RUNS_MAX || m->n_moved == most)
             m->moves[i] = STAYS;
@@ -144,9 +156,8 @@ static void take_places(struct move *m, const struct moving *how)
 /* Every run over the pages it was copied from. */
 static bool put_in_place(const struct move *m)
 {
-    const size_t n = m->from.n / LARGE;
-    for (size_t i = 0, end; i < n; i = end) {
-        for (end = i + 1; end < n && m->moves[end] == m->moves[i];)
+    for (size_t i = 0, end; i < m->n; i = end) {
+        for (end = i + 1; end < m->n && m->moves[end] == m->moves[i];)
             end++;
         const size_t bytes = (end - i) * LARGE;
         if (m->moves[i] == MOVES && mremap(m->room + (size_t)m->to[i] * LARGE, bytes, bytes,
@@ -160,14 +171,13 @@ static bool put_in_place(const struct move *m)
 static andiron_status move_counted(struct move *m, struct pool *pool, struct moving *how, andiron_error *error)
 {
     const size_t bytes = m->n_moved * LARGE;
-    const uint32_t n_pieces = (uint32_t)((m->from.n / LARGE + PIECE - 1) / PIECE);
     char *room = mmap(NULL, bytes + LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (room == MAP_FAILED)
         return ANDIRON_OK;
     m->room = inner_of(room, bytes + LARGE).at;
     memory_ask_large_pages(m->room, bytes);
     spread_over_nodes(m->room, bytes);
-    pool_run(pool, &(struct work){.context = m, .n_phases = 1, .n_chunks = &n_pieces, .run = move_pages});
+    run_in_pieces(pool, m, move_pages);
     mprotect(m->room, bytes, PROT_READ);
     const bool all_there = put_in_place(m);
     if (m->room > room)
@@ -183,16 +193,18 @@ static andiron_status move_counted(struct move *m, struct pool *pool, struct mov
 andiron_status move_to_large_pages(const void *block, size_t bytes, struct moving *how, struct pool *pool,
                                    andiron_error *error)
 {
-    struct move m = {.from = inner_of(block, bytes), .pagemap = how->all ? -1 : open_pagemap()};
-    const size_t n = m.from.n / LARGE;
-    const uint32_t n_pieces = (uint32_t)((n + PIECE - 1) / PIECE);
+    struct move m = {.from = inner_of(block, bytes)};
     andiron_status s = ANDIRON_OK;
-    if (n == 0 || n > UINT32_MAX || (!how->all && m.pagemap < 0))
+    m.n = m.from.n / LARGE;
+    if (m.n == 0 || m.n > UINT32_MAX)
         return ANDIRON_OK;
-    m.moves = alloc_zeroed(n, sizeof *m.moves);
-    m.to = alloc_zeroed(n, sizeof *m.to);
+    m.pagemap = how->all ? -1 : open_pagemap();
+    if (!how->all && m.pagemap < 0)
+        return ANDIRON_OK;
+    m.moves = alloc_zeroed(m.n, sizeof *m.moves);
+    m.to = alloc_zeroed(m.n, sizeof *m.to);
     if (m.moves && m.to) {
-        pool_run(pool, &(struct work){.context = &m, .n_phases = 1, .n_chunks = &n_pieces, .run = look_at_pages});
+        run_in_pieces(pool, &m, look_at_pages);
         take_places(&m, how);
         if (m.n_moved)
             s = move_counted(&m, pool, how, error);

@@ -99,12 +99,32 @@ static void test_small_pages_alone(void **state)
     pool_close(pool);
 }
 
+/* A file that no large page could hold any of leaves nothing open behind. */
+static void test_too_small_a_file(void **state)
+{
+    struct moving small = {.most = UINT64_MAX};
+    struct pool *pool;
+    (void)state;
+    assert_int_equal(pool_open(&pool, 2, NULL), ANDIRON_OK);
+    const unsigned char *p = mapped_file(5000);
+    const int before = dup(0);
+    close(before);
+    assert_int_equal(move_to_large_pages(p, 5000, &small, pool, NULL), ANDIRON_OK);
+    const int after = dup(0);
+    close(after);
+    assert_int_equal(after, before);
+    assert_int_equal(small.moved, 0);
+    munmap((void *)(uintptr_t)p, 5000);
+    pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes_stay),
         cmocka_unit_test(test_part_of_a_mapping),
         cmocka_unit_test(test_small_pages_alone),
+        cmocka_unit_test(test_too_small_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
