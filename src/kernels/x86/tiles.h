@@ -163,6 +163,10 @@ TILES(tiles_scaled_min, SUMS_SCALED_MIN, false, true, 0)
 TILES(tiles_signed, SUMS_PLAIN, true, false, 0)
 #endif
 
+/* Q3_K's scaled items, -124 to 128, fit in bytes when 127 is added, but such bytes saturate without a 32-bit dot
+ * product (signed_bytes); Q2_K's are at most 45. */
+INLINE bool can_scale(uint32_t type) { return type == TYPE_Q2_K || (type == TYPE_Q3_K && N_LANES == 4); }
+
 static void tiles(const struct mul *m, struct form f, size_t r, int P)
 {
 #if !defined(__AVX512F__)
@@ -175,14 +179,10 @@ static void tiles(const struct mul *m, struct form f, size_t r, int P)
     case SUMS_PLAIN: tiles_plain(m, f.offset, r, P); break;
     case SUMS_MIN: tiles_min(m, 0, r, P); break;
     case SUMS_16: tiles_16(m, f.offset, r, P); break;
-    case SUMS_SCALED: (f.is_scaled ? tiles_plain : tiles_scaled)(m, f.offset, r, P); break;
+    case SUMS_SCALED: (can_scale(TYPE_Q3_K) ? tiles_plain : tiles_scaled)(m, f.offset, r, P); break;
     case SUMS_SCALED_MIN: tiles_scaled_min(m, 0, r, P); break;
     }
 }
-
-/* Q3_K's scaled items, -124 to 128, fit in bytes when 127 is added, but such bytes saturate without a 32-bit dot
- * product (signed_bytes); Q2_K's are at most 45. */
-INLINE bool can_scale(uint32_t type) { return type == TYPE_Q2_K || (type == TYPE_Q3_K && N_LANES == 4); }
 
 static struct form form_of_many(uint32_t type)
 {
