@@ -80,7 +80,7 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
 #pragma GCC unroll 8
         for (size_t b = 0; b < n; b++) {
             struct items w;
-            fetch_ahead(&k.ahead);
+            fetch_ahead(type, k.ahead, first, b);
             fetch(type, &k.blocks, b, &w);
             const struct scale s = walk_scale(&k, type, b);
             for (int i = 0; i < T; i++)
@@ -103,7 +103,7 @@ INLINE void panel_bits(const struct mul *m, uint32_t type, size_t r)
 #pragma GCC unroll 8
         for (size_t b = 0; b < CHUNK; b++) {
             const struct activations x = activations_of(m, 0, first + b);
-            fetch_ahead(&k.ahead);
+            fetch_ahead(type, k.ahead, first, b);
             read_raw(type, block_at(type, k.blocks.panel, first), k.blocks.row_bytes, b, true, k.blocks.raw);
             const struct scale s = walk_scale(&k, type, b);
             vi sum = dot_half(type, offset_at(m, f, 0, first + b, 0), k.blocks.raw, b, 0, x.q);
@@ -161,7 +161,7 @@ INLINE void panel_some(const struct mul *m, uint32_t type, size_t r)
 #pragma GCC unroll 8
         for (size_t b = 0; b < n; b++) {
             vi w[8];
-            fetch_ahead(&k.ahead);
+            fetch_ahead(type, k.ahead, first, b);
             fetch_words(type, &k.blocks, b, w);
             const struct scale s = walk_scale(&k, type, b);
             for (size_t t = 0; t < m->n_tokens; t++)
