@@ -22,6 +22,7 @@ sys.path += [str(ROOT / "tools/import"), str(ROOT / "tools/oracle")]
 
 from andiron_import import heads  # noqa: E402
 from andiron_import.imported import Imported  # noqa: E402
+from andiron_import.shrink import TUNED  # noqa: E402
 from make_hf_models import SMALL, TOKENS, fill  # noqa: E402
 from written_model import BegunForCausalLM, WrittenConfig, WrittenForCausalLM  # noqa: E402
 
@@ -29,7 +30,14 @@ OUT = ROOT / "tests/golden/imports"
 T5GEMMA2 = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
             "num_key_value_heads": 2, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"],
             "vocab_size": 64, "pad_token_id": 0}
-MORE = {"modernbert": {"local_attention": 8},
+BLT = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 4,
+       "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 64, "max_position_embeddings": 512}
+MORE = {"blt": {"encoder_hash_byte_group_size": [2, 4], "encoder_hash_byte_group_vocab": 50, "cross_attn_k": 2,
+                "local_attention_window_len": 6, "vocab_size": 64, "patcher_config": BLT | {"sliding_window": 5},
+                "encoder_config": BLT | {"cross_attn_k": 2, "hidden_size_global": 32, "sliding_window": 6},
+                "decoder_config": BLT | {"cross_attn_k": 2, "hidden_size_global": 32},
+                "global_config": BLT | {"encoder_cross_output_size": 64}},
+        "modernbert": {"local_attention": 8},
         "mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 2, "conv_kernel": 4, "expand": 2},
         "mamba": {"state_size": 8, "conv_kernel": 4, "time_step_rank": 4},
         "deepseek_v3": {"head_dim": 4, "num_key_value_heads": 4},
@@ -73,7 +81,7 @@ MORE = {"modernbert": {"local_attention": 8},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
-         "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
+         "blt", "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
          "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
          "longt5-source", "bart-classes", "longformer-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,
@@ -102,7 +110,7 @@ def make(name):
     model = written(WrittenConfig()) if written else transformers_model(name)
     model = model.float().eval()
     fill(model, False)
-    write_golden(model, name)
+    write_golden(TUNED.get(type(model).__name__, lambda m: m)(model), name)
 
 
 def write_golden(model, name, definition=True):

@@ -19,8 +19,7 @@ CLASSES = ("ForSequenceClassification", "ForTokenClassification")
 GENERIC = GenericForSequenceClassification, GenericForTokenClassification
 ABOUT_SOURCE = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())  # encoder and decoder
 
-NEVER = {"blt": "its patches end where another network finds the next byte hard to tell",
-         "canine": "it shortens the text, and writes each of the rows that are left several times",
+NEVER = {"canine": "it shortens the text, and writes each of the rows that are left several times",
          "cpmant": "it puts a prompt of its own before the text, which each token sees",
          "fnet": "it mixes rows by a Fourier transform along the text",
          "funnel": "it pools rows of the text to fewer ones",

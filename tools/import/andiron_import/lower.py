@@ -4,7 +4,7 @@ import operator
 import torch
 
 from . import before, by_key, einsum, gathered, grams, indexer, near, ops_blocks, ops_complex, ops_largest  # noqa: F401
-from . import ops_layers, ops_local, ops_states, ops_text, recurrence, routed, scores, seen  # noqa: F401
+from . import ops_layers, ops_local, ops_patches, ops_states, ops_text, recurrence, routed, scores, seen  # noqa: F401
 from . import segments, shifted, steps, text, trace, whole
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
