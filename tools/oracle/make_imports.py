@@ -46,6 +46,9 @@ MORE = {"blt": {"encoder_hash_byte_group_size": [2, 4], "encoder_hash_byte_group
                        "linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"],
                        "norm_topk_prob": True},
         "rwkv": {"attention_hidden_size": 32},
+        "reformer": {"attention_head_size": 8, "attn_layers": ["local", "lsh"], "feed_forward_size": 40,
+                     "axial_pos_shape": [8, 8], "axial_pos_embds_dim": [12, 20], "is_decoder": True,
+                     "local_attn_chunk_length": 4, "lsh_attn_chunk_length": 64, "pad_token_id": 0},
         "bart": {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
                  "encoder_ffn_dim": 40, "decoder_ffn_dim": 40, "pad_token_id": 0, "scale_embedding": True,
                  "eos_token_id": TOKENS[-1]},
@@ -80,8 +83,8 @@ MORE = {"blt": {"encoder_hash_byte_group_size": [2, 4], "encoder_hash_byte_group
                        "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
-         "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
-         "blt", "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
+         "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4", "blt", "reformer",
+         "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
          "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
          "longt5-source", "bart-classes", "longformer-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,

@@ -44,7 +44,7 @@ def _(plain, t, q, k, v, mask, sinks, bias, scale, cap, causal, *places):
     column = as_rows(mask.scores).view((*k.shape[:3], 1))
     k = joined([k, column], 3, (*k.shape[:3], k.shape[3] + 1))
     q = joined([q, Fill(1 / scale, (*q.shape[:3], 1))], 3, (*q.shape[:3], q.shape[3] + 1))
+    only = [chosen(mask.scores, mask.keep)] if mask.keep else []
     out = plain(t, q, k, v, mask.mask, sinks, bias, scale, cap, causal, *places)
-    if mask.keep:
-        out.node.inputs.append(chosen(mask.scores, mask.keep))
+    out.node.inputs += only
     return out

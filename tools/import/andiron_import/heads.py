@@ -28,7 +28,6 @@ NEVER = {"canine": "it shortens the text, and writes each of the rows that are l
          "pegasus_x": "its global tokens are rows beside those of the text",
          "perceiver": "its latents are rows beside those of the text",
          "prophetnet": "its streams of n-grams are rows beside those of the text",
-         "reformer": "which rows see which depends on hashes of their numbers",
          "yoso": "its scores are shares of hashes that fall together"}  # model types that no graph here tells
 
 
