@@ -46,6 +46,8 @@ MORE = {"blt": {"encoder_hash_byte_group_size": [2, 4], "encoder_hash_byte_group
                        "linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"],
                        "norm_topk_prob": True},
         "rwkv": {"attention_hidden_size": 32},
+        "cpmant": {"dim_head": 8, "dim_ff": 40, "prompt_length": 3, "prompt_types": 4, "segment_types": 4,
+                   "position_bias_num_buckets": 16, "position_bias_max_distance": 20},
         "reformer": {"attention_head_size": 8, "attn_layers": ["local", "lsh"], "feed_forward_size": 40,
                      "axial_pos_shape": [8, 8], "axial_pos_embds_dim": [12, 20], "is_decoder": True,
                      "local_attn_chunk_length": 4, "lsh_attn_chunk_length": 64, "pad_token_id": 0},
@@ -83,9 +85,9 @@ MORE = {"blt": {"encoder_hash_byte_group_size": [2, 4], "encoder_hash_byte_group
                        "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
-         "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4", "blt", "reformer",
-         "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
-         "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
+         "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4", "blt", "cpmant",
+         "reformer", "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked",
+         "bert-classes", "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
          "longt5-source", "bart-classes", "longformer-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,
          "source": AutoModelForSeq2SeqLM}
@@ -123,7 +125,7 @@ def write_golden(model, name, definition=True):
     with torch.no_grad():
         logits = heads.numbers(model(**heads.arguments(model, tokens, source=source)))[0].numpy().astype("<f4")
     with tempfile.TemporaryDirectory() as nothing:
-        imported = Imported(model, begin=getattr(model, "n_begin", 0))
+        imported = Imported(model, begin=getattr(model, "n_begin", getattr(model.config, "prompt_length", 0)))
         if not definition:
             imported.text, imported.name = None, name
         imported.save(OUT / f"{name}.gguf", "f32", pathlib.Path(nothing) / name)  # no tokenizer in it

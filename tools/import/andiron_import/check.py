@@ -38,7 +38,8 @@ def andiron_logits(program, path, tokens, decode, source=None):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "logits.safetensors"
         said_by([program, "logits", str(path), "--tokens", ",".join(map(str, tokens)), "-o", str(out),
-                 "--kv-type", "f32", "-c", str(n_ctx), *(["--decode", str(decode)] if decode else []),
+                 "--kv-type", "f32", "-c", str(n_ctx), "--ubatch", str(max(512, n_ctx)),
+                 *(["--decode", str(decode)] if decode else []),
                  *(["--source", ",".join(map(str, source))] if source else [])])
         data = out.read_bytes()
     size = int.from_bytes(data[:8], "little")

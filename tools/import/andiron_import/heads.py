@@ -19,8 +19,8 @@ CLASSES = ("ForSequenceClassification", "ForTokenClassification")
 GENERIC = GenericForSequenceClassification, GenericForTokenClassification
 ABOUT_SOURCE = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())  # encoder and decoder
 
+PADDING = {"cpmant": 0}  # where the class compares tokens with a number, and its configuration does not say so
 NEVER = {"canine": "it shortens the text, and writes each of the rows that are left several times",
-         "cpmant": "it puts a prompt of its own before the text, which each token sees",
          "fnet": "it mixes rows by a Fourier transform along the text",
          "funnel": "it pools rows of the text to fewer ones",
          "mra": "which scores are computed finely depends on coarse ones",
@@ -176,6 +176,7 @@ def padding(model):
     """Token numbers that stand for no token: a text has none of them."""
     configs = [getattr(m, "config", None) for m in model.modules()]
     ids = [getattr(c, "pad_token_id", None) for c in configs]
+    ids += [PADDING.get(getattr(c, "model_type", None)) for c in configs]
     ids += [getattr(m, "padding_idx", None) for m in model.modules()]
     return {i for i in ids if isinstance(i, int)}
 
