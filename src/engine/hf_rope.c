@@ -49,7 +49,7 @@ static struct span rope_type(const struct hf_model *m)
 static bool head_size(const struct hf_model *m, double *out)
 {
     double width = 0, heads = 0;
-    if (hf_number_at(m, "qk_rope_head_dim", "head_dim", out))
+    if (hf_number_at(m, "qk_rope_head_dim", "head_dim", out) || hf_said(m, "attention.key_length", out))
         return true;
     if (!hf_number_at(m, "hidden_size", NULL, &width) || !hf_number_at(m, "num_attention_heads", NULL, &heads) ||
         heads < 1)
@@ -140,7 +140,7 @@ static andiron_status put_llama3(struct hf_model *m, double base, double factor,
     rope_number(m, "low_freq_factor", &low);
     rope_number(m, "high_freq_factor", &high);
     rope_number(m, "original_max_position_embeddings", &original);
-    if (!(size >= 2 && size <= 4096 && high > low && low > 0 && base > 0))
+    if (!(size >= 2 && size <= 4096 && high >= low && low > 0 && base > 0))
         return hf_wrong(m, "expected a head_dim, low_freq_factor and high_freq_factor that llama3's RoPE can use",
                         error);
     const size_t n = (size_t)size / 2;
@@ -150,7 +150,7 @@ static andiron_status put_llama3(struct hf_model *m, double base, double factor,
     for (size_t i = 0; i < n; i++) {
         const double waves = original * math_pow(base, -(double)(2 * i) / size) / (2 * 3.14159265358979323846);
         const double share = (waves - low) / (high - low);
-        factors[i] = (float)(waves > high ? 1 : waves < low ? factor : 1 / ((1 - share) / factor + share));
+        factors[i] = (float)(waves >= high ? 1 : waves < low ? factor : 1 / ((1 - share) / factor + share));
     }
     return ANDIRON_OK;
 }
@@ -243,7 +243,7 @@ static andiron_status put_divisors(struct hf_model *m, const char *list_name, co
 /* LongRoPE (Ding et al. 2024): divisors for contexts as trained at first, and for longer ones. */
 static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
 {
-    double original = 0, longest = 0, factor, by;
+    double original = 0, longest = 0, factor, by, of_long;
     if (!rope_number(m, "original_max_position_embeddings", &original))
         hf_number_at(m, "original_max_position_embeddings", NULL, &original);
     hf_number_at(m, "max_position_embeddings", NULL, &longest);
@@ -253,6 +253,8 @@ static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
         factor = longest / original;
     by = factor > 1 ? __builtin_sqrt(1 + math_log(factor) / math_log(original)) : 1;
     rope_number(m, "attention_factor", &by);
+    if (rope_number(m, "short_mscale", &by) && !(rope_number(m, "long_mscale", &of_long) && of_long == by))
+        return hf_wrong(m, "a longrope whose long_mscale is another than its short_mscale is not covered", error);
     hf_put_f64(m, "rope.scaling.attn_factor", by);
     hf_put_u32(m, "rope.scaling.original_context_length", (uint64_t)original);
     hf_put_string(m, "rope.scaling.type", span_of("longrope"));
