@@ -42,7 +42,7 @@ KEPT = {"max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_s
 def small_number(key, value, said):
     if key.endswith("_token_id") and isinstance(value, int) and value >= tiny.VOCAB:
         return 240 + value % 15
-    if key in KEPT or key not in tiny.SMALL or not isinstance(value, (int, float)) or isinstance(value, bool):
+    if not value or key in KEPT or key not in tiny.SMALL or not isinstance(value, (int, float)) or value is True:
         return value
     size = tiny.SMALL[key]
     size = size(value, said) if callable(size) else size
