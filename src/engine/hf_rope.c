@@ -43,13 +43,13 @@ static bool is_nested(const struct hf_model *m)
 
 static struct span rope_type(const struct hf_model *m)
 {
-    static const char *const words[] = {"rope_parameters.full_attention.rope_type",
-                                        "rope_parameters.compress.rope_type", "rope_parameters.rope_type",
-                                        "rope_scaling.rope_type", "rope_scaling.type"};
+    char path[PATH_MAX_BYTES];
     struct span type = span_of("default");
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (json_at_text(m->config, words[i], &type))
-            break;
+    bool found = false;
+    for (size_t i = 0; i < 2 * N_PLACES && !found; i++) { /* "type" is the older word */
+        snprintf(path, sizeof path, "%s%s", places[i / 2], i % 2 ? "type" : "rope_type");
+        found = json_at_text(m->config, path, &type);
+    }
     return span_is(type, "su") ? span_of("longrope") : type; /* as Phi 3 was first published */
 }
 
@@ -371,7 +371,8 @@ static andiron_status put_local(struct hf_model *m, andiron_error *error)
 {
     double base, size = 0, part = 1;
     struct span type = span_of("default");
-    json_at_text(m->config, "rope_parameters.sliding_attention.rope_type", &type);
+    if (!json_at_text(m->config, "rope_parameters.sliding_attention.rope_type", &type))
+        json_at_text(m->config, "rope_parameters.sliding_attention.type", &type);
     if (!span_is(type, "default") && !span_is(type, "dynamic"))
         return hf_wrong(m, "expected a rope_type of default or dynamic for sliding_attention", error);
     if (!json_at_f64(m->config, "rope_parameters.sliding_attention.partial_rotary_factor", &part))
