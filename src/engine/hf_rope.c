@@ -366,22 +366,30 @@ static bool local_base(const struct hf_model *m, double *base)
     return is_nested(m) && (hf_number_at(m, "rope_theta", NULL, base) || hf_said(m, "rope.freq_base", base) || true);
 }
 
+/* How many numbers of a head turn in layers that see a window only, where that is said apart; 0: it is not. */
+static double local_turning(const struct hf_model *m)
+{
+    double size = 0, part = 1;
+    if (!json_at_f64(m->config, "rope_parameters.sliding_attention.partial_rotary_factor", &part))
+        hf_said(m, "rope.part", &part);
+    const bool said = (m->folder.words & ARCH_PART_TURNS) && json_at(m->config, "rope_parameters.sliding_attention");
+    return said && part > 0 && part <= 1 && head_size(m, &size) && size >= 1 && size <= 65536
+               ? (double)(uint32_t)(part * size)
+               : 0;
+}
+
 /* RoPE of layers that see a window only: never stretched. */
 static andiron_status put_local(struct hf_model *m, andiron_error *error)
 {
-    double base, size = 0, part = 1;
+    double base;
     struct span type = span_of("default");
     if (!json_at_text(m->config, "rope_parameters.sliding_attention.rope_type", &type))
         json_at_text(m->config, "rope_parameters.sliding_attention.type", &type);
     if (!span_is(type, "default") && !span_is(type, "dynamic"))
         return hf_wrong(m, "expected a rope_type of default or dynamic for sliding_attention", error);
-    if (!json_at_f64(m->config, "rope_parameters.sliding_attention.partial_rotary_factor", &part))
-        hf_said(m, "rope.part", &part);
-    const bool in_part = (m->folder.words & ARCH_PART_TURNS) && part > 0 && part <= 1 && head_size(m, &size) &&
-                         json_at(m->config, "rope_parameters.sliding_attention");
-    const double dims = in_part && size >= 1 && size <= 65536 ? (double)(uint32_t)(part * size) : turning(m);
+    const double own = local_turning(m), dims = own >= 1 ? own : turning(m);
     const bool odd = is_odd(m, dims);
-    if (in_part && dims >= 1)
+    if (own >= 1)
         hf_put_u32(m, "rope.dimension_count_swa", (uint64_t)dims + odd);
     if (local_base(m, &base))
         hf_put_f64(m, "rope.freq_base_swa", odd ? math_pow(base, (dims + 1) / dims) : base);
