@@ -11,6 +11,7 @@ struct added {
     andiron_session *session;
     andiron_token token;
     bool wants_logits;
+    bool is_first; /* of the session's in this batch */
 };
 
 struct andiron_batch {
@@ -116,7 +117,7 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
     if (session->n_tokens > 0 && b->model->graph.whole_texts)
         return error_set(error, ANDIRON_E_ARGUMENT,
                          "this model reads whole texts; cut the session to nothing before the next one");
-    b->added[b->n++] = (struct added){session, token, wants_logits};
+    b->added[b->n++] = (struct added){session, token, wants_logits, .is_first = session->n_queued == 0};
     session->n_queued++;
     session->queue = b;
     b->n_begun = n_begun;
@@ -170,10 +171,8 @@ static void begin_texts(andiron_batch *b)
     const size_t n_begin = b->model->graph.n_begin - model_begun_rows(b->model);
     for (size_t i = 0; i < b->n && n_begin; i++) {
         const andiron_session *s = b->added[i].session;
-        bool first = s->n_tokens == 0;
-        for (size_t j = 0; j < i && first; j++)
-            first = b->added[j].session != s;
-        for (size_t at = 0, n = 0; at < n_begin && first; at += n) {
+        const bool begins = b->added[i].is_first && s->n_tokens == 0;
+        for (size_t at = 0, n = 0; at < n_begin && begins; at += n) {
             for (n = 0; n < b->capacity && at + n < n_begin; n++)
                 b->rows[n] = row_of(s, s->rows, at + n, 0);
             plan_run(b->model->plan, b->rows, n);
