@@ -57,6 +57,10 @@ def gram(x):
 @op("roll.default")
 def _(t, x, shifts, dims=()):
     x = gram(x)
+    if isinstance(x, Rows) and len(dims) == 1 and dims[0] % len(t.shape) != text_dim(x):  # within each row
+        n = t.shape[dims[0]]
+        at = -shifts[0] % n
+        return OPS["cat.default"](t, [x.narrow(dims[0], at, n - at), x.narrow(dims[0], 0, at)], dims[0])
     if not isinstance(x, (Gram, Rows)) or len(dims) != 1 or dims[0] % len(t.shape) != text_dim(x) or shifts[0] < 1:
         raise Refused("numbers that are rolled, not from row to row")
     return Rolled(x, shifts[0])

@@ -91,9 +91,16 @@ def split(x, sizes, dim=0):
     return NotImplemented
 
 
+def bilinear(a, b, weight, bias=None):
+    """As a product with every pair of numbers."""
+    pairs = (a[..., :, None] * b[..., None, :]).flatten(-2)
+    return torch.nn.functional.linear(pairs, weight.flatten(1), bias)
+
+
 RULES = {torch.split: split, torch.Tensor.split: split, torch.where: where_, torch.nonzero: nonzero,
          torch.Tensor.nonzero: nonzero, torch.bincount: bincount, torch.Tensor.bincount: bincount, torch.any: any_,
-         torch.Tensor.any: any_, torch.Tensor.__getitem__: get, torch.Tensor.__setitem__: put}
+         torch.Tensor.any: any_, torch.Tensor.__getitem__: get, torch.Tensor.__setitem__: put,
+         torch.nn.functional.bilinear: bilinear}
 
 
 class Loops(TorchFunctionMode):

@@ -119,7 +119,7 @@ class Lowering:
         keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",
                  "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default", "ngrams.default",
                  "one_hot.default")
-        if isinstance(x, gathered.Gathered) and at.name not in gathered.TAKES:
+        if isinstance(x, (gathered.Gathered, routed.Hot)) and at.name not in x.TAKES:
             return x.rows()
         return x if at.name in keeps else numbers(x)
 

@@ -11,6 +11,7 @@ from .whole import Whole
 
 class Hot(Aside):
     """one_hot of places [.., n]: which dimension is which is `order`, the experts' last."""
+    TAKES = ("sum.dim_IntList", "permute.default", "transpose.int", "select.int", "_to_copy.default", "to.dtype")
 
     def __init__(self, places, experts, order=None):
         self.places, self.experts, self.order = places, experts, order or list(range(len(places.dims) + 1))
@@ -19,6 +20,12 @@ class Hot(Aside):
 
     def permute(self, order):
         return Hot(self.places, self.experts, [self.order[i] for i in order])
+
+    def rows(self):
+        """As numbers, where a row has one place."""
+        if per_row(self.places.shape) > 1:
+            raise Refused("one_hot of several places in each row, as numbers")
+        return at_largest(self.places.node, (*self.places.shape, self.experts)).permute(self.order)
 
     def expert(self, dim, e):
         if self.order[dim] != len(self.order) - 1:

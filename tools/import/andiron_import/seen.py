@@ -1,10 +1,13 @@
-"""A mask of the positions that an indexer chose: all others are not seen."""
-from . import ops_largest, ops_layers, ops_numbers  # noqa: F401 - their ops are wrapped here
-from . import text
+"""Masks that are computed: of the positions that an indexer chose, or of keys that are seen or not whoever asks."""
+import math
+
+import torch
+
+from . import by_key, ops_largest, ops_layers, ops_numbers, text
 from .indexer import Chosen
 from .masks import FAR, words_of
-from .rows import number_of, op, ordered, wrapped
-from .values import Aside, Mask, Node, Refused, alike
+from .rows import combine, number_of, op, ordered, wrapped
+from .values import Aside, Mask, Node, Refused, Rows, alike
 
 
 class Seen(Aside):
@@ -13,10 +16,46 @@ class Seen(Aside):
     def __init__(self, node, shape, hidden=False):
         self.node, self.shape, self.hidden = node, tuple(shape), hidden
 
+    def but(self, shape, hidden):
+        return Seen(self.node, shape, hidden)
+
     def put(self, attend):
         """As an argument of a node."""
         attend.inputs.append((self.node, self.node.heads))
         attend.attrs |= {"only_span": self.node.attrs["span"]} if "span" in self.node.attrs else {}
+
+
+class Kept(Seen):
+    """Keys where `keys`, a number of each row, is 1, not 0; of those what the words say."""
+
+    def __init__(self, keys, words, shape, hidden=False):
+        super().__init__(keys.node, shape, hidden)
+        self.keys, self.words = keys, words
+
+    def but(self, shape, hidden):
+        return Kept(self.keys, self.words, shape, hidden)
+
+    def also(self, mask, shape):
+        """Of these, those that another mask has, too."""
+        more = mask if isinstance(mask, Kept) else kept(mask, words_of(mask) or (), shape)
+        keys = self.keys if more is None else combine("mul", self.keys, more.keys, self.keys.shape)
+        words = words_of(mask) if more is None else more.words
+        if words is None or getattr(mask, "hidden", False):
+            raise Refused("keys that are seen or not whoever asks, with a mask that has no words")
+        return Kept(keys, (*self.words, *words), shape)
+
+    def beside(self, q, k, scale, cap):
+        """Queries and keys with a number more, which is far below for those that are not seen."""
+        if cap:
+            raise Refused("scores with a cap, of keys that are seen or not whoever asks")
+        low = combine("mul", combine("add", self.keys, -1.0, self.keys.shape), 1e9, self.keys.shape)
+        return by_key.beside(q, k, low.view((1, 1, text.ROWS, 1)), scale)
+
+
+def kept(keys, words, shape):
+    """None: they are no rows with a number for each key."""
+    of_keys = isinstance(keys, Rows) and keys.shape[-1:] == (text.ROWS,) and math.prod(keys.shape) == text.ROWS
+    return Kept(keys, words, shape) if of_keys and words is not None else None
 
 
 @op("seen.default")
@@ -45,7 +84,10 @@ def _(plain, t, x, dim, places, number):
 def _(plain, t, a, b, **more):
     mask, seen = (a, b) if isinstance(b, Seen) else (b, a)
     if not isinstance(seen, Seen):
-        return plain(t, a, b, **more)
+        of_keys = t.dtype == torch.bool and (kept(a, words_of(b), t.shape) or kept(b, words_of(a), t.shape))
+        return of_keys or plain(t, a, b, **more)
+    if isinstance(seen, Kept) and not seen.hidden:
+        return seen.also(mask, t.shape)
     if words_of(mask) != ("causal",) or seen.hidden or getattr(mask, "hidden", False):
         raise Refused("an indexer that chooses of other positions than all up to a row's own")
     return Seen(seen.node, t.shape)
@@ -56,13 +98,17 @@ def _(plain, t, a, b, **more):
 def _(plain, t, x, *more, **named):
     if not isinstance(x, Seen):
         return plain(t, x, *more, **named)
-    return Seen(x.node, t.shape, x.hidden != t.name.endswith("_not.default"))
+    return x.but(t.shape, x.hidden != t.name.endswith("_not.default"))
 
 
 @wrapped("attend.default")
 def _(plain, t, q, k, v, mask, *more):
     if not isinstance(mask, Seen):
         return plain(t, q, k, v, mask, *more)
+    if isinstance(mask, Kept):
+        sinks, bias, scale, cap, *others = more
+        q, k = mask.beside(q, k, scale, cap)
+        return plain(t, q, k, v, Mask("&".join(mask.words), mask.shape), sinks, bias, scale, cap, *others)
     out = plain(t, q, k, v, Mask("causal", mask.shape), *more)
     mask.put(out.node)
     return out
