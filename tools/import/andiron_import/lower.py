@@ -89,8 +89,10 @@ class Lowering:
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
         x = args[0] if args else None
-        if at.name in ASKS and isinstance(x, Ids) and x.source == "positions" and number_of(args[1]) is not None:
-            return AtPlaces(OPS[at.name](at, numbers(x), args[1]), place_by_place(node, args, kwargs, at.shape))
+        of_place = isinstance(x, AtPlaces) or isinstance(x, Ids) and x.source == "positions"
+        if at.name in OF_PLACES and of_place and number_of(args[1]) is not None:
+            rows = OPS[at.name](at, numbers(x), args[1], **kwargs)
+            return AtPlaces(rows, place_by_place(node, args, kwargs, at.shape))
         if at.name in shifted.ROW_WISE and any(isinstance(a, shifted.Longer) for a in args):
             return shifted.row_wise(at, OPS[at.name], args, kwargs)
         return whole.moved(x, self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs))
@@ -199,11 +201,12 @@ def are_places(values):
     return all(map(known, of)) and some or {type(x) for x in of} == {Const, Fill}
 
 
-ASKS = {f"{name}.Scalar" for name in ("lt", "le", "gt", "ge", "eq", "ne")}
+OF_PLACES = {f"{name}.Scalar" for name in ("lt", "le", "gt", "ge", "eq", "ne", "remainder")} | {
+    "floor_divide.default", "div.Tensor_mode"}
 
 
 class AtPlaces(Rows):
-    """What is asked of positions: rows, and the same as a tensor of text.ROWS places."""
+    """What is asked of positions, or which block they stand in: rows, and the same as a tensor of text.ROWS places."""
 
     def __init__(self, rows, known):
         super().__init__(rows.node, rows.dims, rows.start)

@@ -184,14 +184,14 @@ def only(s, seen):
     if isinstance(seen, Kept):
         s = shares.own(s)
         q, k = seen.beside(s.q, s.k, s.scale, s.cap)
-        return s.but(q=q, k=k, words=(*s.words, *seen.words), far=True)
+        return s.but(q=q, k=k, words=(*s.words, *seen.words()), far=True)
     if s.by or s.only:
         raise Refused("scores of chosen positions of which others are chosen, or of which something was taken")
     return s.but(words=(*s.words, "causal"), far=True, only=seen)
 
 
 def masked(s, mask, number):
-    mask = kept(mask, (), s.shape) or mask
+    mask = kept(mask, None, s.shape) or mask
     if isinstance(mask, Seen) and (number_of(number) or 0) < FAR:
         return only(s, mask)
     words, far = words_of(mask), number_of(number) is not None and number_of(number) < FAR

@@ -7,7 +7,7 @@ from . import by_key, ops_largest, ops_layers, ops_numbers, text
 from .indexer import Chosen
 from .masks import FAR, words_of
 from .rows import combine, number_of, op, ordered, wrapped
-from .values import Aside, Mask, Node, Refused, Rows, alike
+from .values import Aside, Const, Mask, Node, Refused, Rows, alike
 
 
 class Seen(Aside):
@@ -26,23 +26,32 @@ class Seen(Aside):
 
 
 class Kept(Seen):
-    """Keys where `keys`, a number of each row, is 1, not 0; of those what the words say."""
+    """Keys where `keys`, a number of each row, is 1, not 0; of those what another mask says, if any."""
 
-    def __init__(self, keys, words, shape, hidden=False):
+    def __init__(self, keys, mask, shape, hidden=False):
         super().__init__(keys.node, shape, hidden)
-        self.keys, self.words = keys, words
+        self.keys, self.mask = keys, mask
 
     def but(self, shape, hidden):
-        return Kept(self.keys, self.words, shape, hidden)
+        return Kept(self.keys, self.mask, shape, hidden)
 
-    def also(self, mask, shape):
-        """Of these, those that another mask has, too."""
-        more = mask if isinstance(mask, Kept) else kept(mask, words_of(mask) or (), shape)
-        keys = self.keys if more is None else combine("mul", self.keys, more.keys, self.keys.shape)
-        words = words_of(mask) if more is None else more.words
-        if words is None or getattr(mask, "hidden", False):
+    def words(self):
+        words = () if self.mask is None else words_of(self.mask)
+        if words is None or getattr(self.mask, "hidden", False):
             raise Refused("keys that are seen or not whoever asks, with a mask that has no words")
-        return Kept(keys, (*self.words, *words), shape)
+        return words
+
+    def also(self, other, shape):
+        """Of these, those that another mask has, too."""
+        other = other if isinstance(other, Kept) else kept(other, None, shape) or Kept(self.keys, other, shape)
+        keys = self.keys if other.keys is self.keys else combine("mul", self.keys, other.keys, self.keys.shape)
+        masks = [m for m in (self.mask, other.mask) if m is not None]
+        if len(masks) < 2:
+            return Kept(keys, *masks or [None], shape)
+        if not all(isinstance(m, Const) for m in masks):
+            raise Refused("two masks of keys that are seen or not whoever asks")
+        both = torch.broadcast_shapes(*(m.shape for m in masks))
+        return Kept(keys, Const.op(torch.logical_and, masks, {}, both, None), shape)
 
     def beside(self, q, k, scale, cap):
         """Queries and keys with a number more, which is far below for those that are not seen."""
@@ -52,10 +61,10 @@ class Kept(Seen):
         return by_key.beside(q, k, low.view((1, 1, text.ROWS, 1)), scale)
 
 
-def kept(keys, words, shape):
-    """None: they are no rows with a number for each key."""
+def kept(keys, mask, shape):
+    """None: they are no rows with a number for each key, or the other is no mask."""
     of_keys = isinstance(keys, Rows) and keys.shape[-1:] == (text.ROWS,) and math.prod(keys.shape) == text.ROWS
-    return Kept(keys, words, shape) if of_keys and words is not None else None
+    return Kept(keys, mask, shape) if of_keys and isinstance(mask, (Mask, Const, type(None))) else None
 
 
 @op("seen.default")
@@ -84,7 +93,7 @@ def _(plain, t, x, dim, places, number):
 def _(plain, t, a, b, **more):
     mask, seen = (a, b) if isinstance(b, Seen) else (b, a)
     if not isinstance(seen, Seen):
-        of_keys = t.dtype == torch.bool and (kept(a, words_of(b), t.shape) or kept(b, words_of(a), t.shape))
+        of_keys = text.is_square(t.shape) and (kept(a, b, t.shape) or kept(b, a, t.shape))
         return of_keys or plain(t, a, b, **more)
     if isinstance(seen, Kept) and not seen.hidden:
         return seen.also(mask, t.shape)
@@ -108,7 +117,7 @@ def _(plain, t, q, k, v, mask, *more):
     if isinstance(mask, Kept):
         sinks, bias, scale, cap, *others = more
         q, k = mask.beside(q, k, scale, cap)
-        return plain(t, q, k, v, Mask("&".join(mask.words), mask.shape), sinks, bias, scale, cap, *others)
+        return plain(t, q, k, v, Mask("&".join(mask.words()) or "full", mask.shape), sinks, bias, scale, cap, *others)
     out = plain(t, q, k, v, Mask("causal", mask.shape), *more)
     mask.put(out.node)
     return out
