@@ -11,7 +11,7 @@ FAR = -9e3  # a score below is one of a place that is not seen
 
 def words_of(mask):
     """A mask, or a square of known truths: causal, perhaps with a window, that and the text's first places, or chunks;
-    None: it is none."""
+    or these without "causal". None: it is none."""
     if isinstance(mask, Mask):
         return tuple(mask.words.split("&"))
     known = mask.known() if isinstance(mask, Const) else None
@@ -24,11 +24,15 @@ def words_of(mask):
         seen = seen > FAR if (seen < FAR).any() else seen > 0.5
     hidden = (~seen[-1]).nonzero().flatten()
     first, n = (int(hidden[0]), text.ROWS - 1 - int(hidden[-1])) if len(hidden) else (0, text.ROWS)
-    q, k = torch.arange(text.ROWS)[:, None], torch.arange(text.ROWS)[None]
-    if torch.equal(seen, (k <= q) & ((k > q - n) | (k < first))):
-        return ("causal", *[f"sliding({n})"][:text.ROWS - n], *[f"begin({first})"][:first])
     chunk = max(int(seen[:, 0].sum()), 1)
-    return ("causal", f"chunked({chunk})") if torch.equal(seen, (k <= q) & (k // chunk == q // chunk)) else None
+    q, k = torch.arange(text.ROWS)[:, None], torch.arange(text.ROWS)[None]
+    back = (*[f"sliding({n})"][:text.ROWS - n], *[f"begin({first})"][:first])
+    for words, want in ((back, (k > q - n) | (k < first)), ((f"chunked({chunk})",), k // chunk == q // chunk)):
+        if torch.equal(seen, want & (k <= q)):
+            return ("causal", *words)
+        if words and torch.equal(seen, want):  # what keeps others out says so by itself
+            return words
+    return None
 
 
 def words_by_head(mask, heads):

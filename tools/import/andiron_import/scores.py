@@ -219,8 +219,8 @@ def step(at, name, args, kwargs):
     """An op that reads scores."""
     if any(isinstance(a, indexer.Relevance) for a in args):
         return indexer.step(at, name, args)
-    if name == "einsum.default":
-        return OPS[name](at, *args)
+    if name in ("einsum.default", "scaled_dot_product_attention.default"):
+        return OPS[name](at, *args, **kwargs)
     if name == "cat.default":
         return with_sinks(*args)
     args = [numbers(a) for a in args]

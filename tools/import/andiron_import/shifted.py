@@ -9,7 +9,7 @@ from .grams import gram
 from .ops_moves import Ids, numbers
 from .ops_numbers import chosen
 from .ops_states import previous
-from .rows import apply, as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
+from .rows import OPS, apply, as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
 from .values import TEXT, Const, Fill, Node, Refused, Rows
 
 
@@ -132,6 +132,24 @@ def _(plain, t, parts, dim=0):
         early = first[0]
         x = combine("add", x, early.then(torch.neg, early.shape, "neg"), x.shape)
     return Longer(x, before + n, t.shape[dim], early).plain()
+
+
+@wrapped("slice_scatter.default")
+def _(plain, t, x, y, dim=0, start=0, end=None, step=1):
+    """All rows but the first ones written: x[:, 1:] = ..."""
+    if not isinstance(y, Longer) or not along_text(y, dim) or start != text.ROWS - y.length:
+        return plain(t, x, y, dim, start, end, step)
+    if isinstance(x, Fill):
+        first = Fill(x.number, tuple(start if i == y.dim else n for i, n in enumerate(t.shape)))
+        return OPS["cat.default"](t, [first, y], dim)
+    if isinstance(x, Ids):
+        raise Refused("tokens of which the first ones stay as they are")
+    return first_then(Longer(x, 0, start), y, t.shape)
+
+
+@wrapped("copy.default")
+def _(plain, t, x, y, *more):
+    return y if isinstance(y, Longer) and y.shape == t.shape else plain(t, x, y, *more)
 
 
 def first_then(a, b, shape):
