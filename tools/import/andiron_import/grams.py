@@ -95,6 +95,9 @@ MOVES = {"view.default", "unsqueeze.default", "squeeze.dim", "clone.default", "t
          "alias.default", "detach.default", "contiguous.default", "expand.default"}
 
 
+HASHES = ("add.Tensor", "mul.Tensor", "remainder.Scalar", "bitwise_xor.Tensor", "__xor__.Tensor")
+
+
 def step(at, name, args, n_tokens):
     """An op that reads these."""
     if isinstance(args[0], Rolled):
@@ -119,7 +122,7 @@ def step(at, name, args, n_tokens):
         return a.but(dims=OPS[name](at, Rows(None, a.dims), *args[1:]).dims)
     a, b = (a, b) if isinstance(a, Gram) else (b, a)
     number = number_of(b) if b is not None and not isinstance(b, Gram) else None
-    if name in ("add.Tensor", "mul.Tensor", "remainder.Scalar", "bitwise_xor.Tensor", "__xor__.Tensor"):
+    if name in HASHES:
         made = joined(name, a, b) if isinstance(b, Gram) else with_number(name, a, number) if number else None
         if made:
             return made

@@ -79,6 +79,9 @@ class Lowering:
         args = [before.plain(a) if at.name not in before.TAKES else a for a in args]
         if any(isinstance(x, (grams.Gram, grams.Rolled)) for x in flat):
             return grams.step(at, at.name, args, self.n_tokens)
+        of_tokens = shifted.of_tokens(at, args, self.n_tokens) if at.name in grams.HASHES else None
+        if of_tokens:
+            return of_tokens
         if any(isinstance(x, scores.OF_SCORES) for x in flat):
             return scores.step(at, at.name, args, kwargs)
         if self.asks_for_padding(at.name, args):
@@ -93,6 +96,8 @@ class Lowering:
         if at.name in OF_PLACES and of_place and number_of(args[1]) is not None:
             rows = OPS[at.name](at, numbers(x), args[1], **kwargs)
             return AtPlaces(rows, place_by_place(node, args, kwargs, at.shape))
+        if at.name == "embedding.default" and isinstance(args[1], shifted.Begun):
+            return args[1].read(at, x, self.n_tokens)
         if at.name in shifted.ROW_WISE and any(isinstance(a, shifted.Longer) for a in args):
             return shifted.row_wise(at, OPS[at.name], args, kwargs)
         return whole.moved(x, self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs))
@@ -113,7 +118,7 @@ class Lowering:
         if at.name == "mul.Tensor" and number_of(args[1]) == 1:
             return x
         moved = OPS[at.name](at, *args) if at.name in OPS and at.name not in ("add.Tensor", "mul.Tensor") else None
-        if x.source == "tokens" and isinstance(moved, (shifted.Longer, grams.Gram, grams.Rolled)):
+        if x.source == "tokens" and isinstance(moved, (shifted.Longer, shifted.Begun, grams.Gram, grams.Rolled)):
             return moved
         return x.remade(moved) if isinstance(moved, Rows) and moved.node is x.node else None
 
