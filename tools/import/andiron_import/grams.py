@@ -86,9 +86,12 @@ class Rolled(Aside):
 
 def scattered(x, y, dim=0, start=0, end=None):
     n = 1 if end is None else min(end, x.n + 1)
-    if dim % len(x.shape) != text_dim(x) or (start or 0) != 0 or n != x.n or number_of(y) is None:
+    known = y.known() if isinstance(y, Const) else None
+    same = known is not None and (known == known.reshape(-1)[0]).all()
+    number = float(known.reshape(-1)[0]) if same else number_of(y)
+    if dim % len(x.shape) != text_dim(x) or (start or 0) != 0 or n != x.n or number is None:
         raise Refused("rolled rows of which others than the first ones are written")
-    return x.begun(number_of(y))
+    return x.begun(number)
 
 
 MOVES = {"view.default", "unsqueeze.default", "squeeze.dim", "clone.default", "to.dtype", "_to_copy.default",
