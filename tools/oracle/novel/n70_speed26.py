@@ -1,4 +1,4 @@
-"""The speedrun of 2026: bigrams hashed in place, whose first has a row of its own; keys whose still dimensions are those
+"""The speedrun of 2026: bigrams hashed in place, the first with a row of its own; keys whose still dimensions are those
 of the row before, in place; a smear gate, a sparse attention gate, logits by a shifted sigmoid."""
 
 import torch
