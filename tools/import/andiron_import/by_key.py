@@ -34,16 +34,19 @@ def chosen(scores, keep):
     return Node("choose", [(each, heads), (ordered(scores), 1)], keep * heads, heads, {"n": keep}), heads
 
 
+def beside(q, k, column, scale):
+    """q and k [1, heads, text, d] with a number more in each key, and in each query what makes that count once."""
+    k = joined([k, as_rows(column).expand((*k.shape[:3], 1))], 3, (*k.shape[:3], k.shape[3] + 1))
+    return joined([q, Fill(1 / scale, (*q.shape[:3], 1))], 3, (*q.shape[:3], q.shape[3] + 1)), k
+
+
 @wrapped("attend.default")
 def _(plain, t, q, k, v, mask, sinks, bias, scale, cap, causal, *places):
-    """A number more in each key, its score, and in each query, what makes that count once."""
     if not isinstance(mask, ByKey):
         return plain(t, q, k, v, mask, sinks, bias, scale, cap, causal, *places)
     if mask.scores.shape[1] != k.shape[1] or cap:
         raise Refused("scores of keys that are not those of the heads")
-    column = as_rows(mask.scores).view((*k.shape[:3], 1))
-    k = joined([k, column], 3, (*k.shape[:3], k.shape[3] + 1))
-    q = joined([q, Fill(1 / scale, (*q.shape[:3], 1))], 3, (*q.shape[:3], q.shape[3] + 1))
+    q, k = beside(q, k, mask.scores.view((*k.shape[:3], 1)), scale)
     only = [chosen(mask.scores, mask.keep)] if mask.keep else []
     out = plain(t, q, k, v, mask.mask, sinks, bias, scale, cap, causal, *places)
     out.node.inputs += only

@@ -55,7 +55,7 @@ def far(got, want):
 
 def first_largest(x, k, dim=-1, largest=True, sorted=True):
     """topk, which takes any of equal numbers; here the first ones, as andiron does."""
-    best = [y.narrow(dim, 0, k) for y in torch.sort(x, dim=dim, descending=largest, stable=True)]
+    best = [y.narrow(dim, 0, k).contiguous() for y in torch.sort(x, dim=dim, descending=largest, stable=True)]
     return torch.return_types.topk(best)
 
 

@@ -7,12 +7,10 @@ from .rows import OPS, as_rows, ordered, text_dim, wrapped
 from .values import Aside, Const, Refused, Rows
 
 
-TAKES = ("index.Tensor", "transpose.int", "matmul.default", "bmm.default", "einsum.default", "to.dtype",
-         "_to_copy.default", "clone.default", "alias.default", "detach.default")
-
-
 class Gathered(Aside):
     """weight [experts, ..] at places [.., text, ..]."""
+    TAKES = ("index.Tensor", "transpose.int", "matmul.default", "bmm.default", "einsum.default", "to.dtype",
+             "_to_copy.default", "clone.default", "alias.default", "detach.default")
 
     def __init__(self, weight, places):
         self.weight, self.places, self.shape = weight, places, (*places.shape, *weight.shape[1:])

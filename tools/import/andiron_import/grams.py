@@ -64,6 +64,10 @@ def _(t, x, n, prime, size):
 @op("roll.default")
 def _(t, x, shifts, dims=()):
     x = gram(x)
+    if isinstance(x, Rows) and len(dims) == 1 and dims[0] % len(t.shape) != text_dim(x):  # within each row
+        n = t.shape[dims[0]]
+        at = -shifts[0] % n
+        return OPS["cat.default"](t, [x.narrow(dims[0], at, n - at), x.narrow(dims[0], 0, at)], dims[0])
     if not isinstance(x, (Gram, Rows)) or len(dims) != 1 or dims[0] % len(t.shape) != text_dim(x) or shifts[0] < 1:
         raise Refused("numbers that are rolled, not from row to row")
     return Rolled(x, shifts[0])
@@ -89,13 +93,19 @@ class Rolled(Aside):
 
 def scattered(x, y, dim=0, start=0, end=None):
     n = 1 if end is None else min(end, x.n + 1)
-    if dim % len(x.shape) != text_dim(x) or (start or 0) != 0 or n != x.n or number_of(y) is None:
+    known = y.known() if isinstance(y, Const) else None
+    same = known is not None and (known == known.reshape(-1)[0]).all()
+    number = float(known.reshape(-1)[0]) if same else number_of(y)
+    if dim % len(x.shape) != text_dim(x) or (start or 0) != 0 or n != x.n or number is None:
         raise Refused("rolled rows of which others than the first ones are written")
-    return x.begun(number_of(y))
+    return x.begun(number)
 
 
 MOVES = {"view.default", "unsqueeze.default", "squeeze.dim", "clone.default", "to.dtype", "_to_copy.default",
          "alias.default", "detach.default", "contiguous.default", "expand.default"}
+
+
+HASHES = ("add.Tensor", "mul.Tensor", "remainder.Scalar", "bitwise_xor.Tensor", "__xor__.Tensor")
 
 
 def step(at, name, args, n_tokens):
@@ -122,7 +132,7 @@ def step(at, name, args, n_tokens):
         return a.but(dims=OPS[name](at, Rows(None, a.dims), *args[1:]).dims)
     a, b = (a, b) if isinstance(a, Gram) else (b, a)
     number = number_of(b) if b is not None and not isinstance(b, Gram) else None
-    if name in ("add.Tensor", "mul.Tensor", "remainder.Scalar", "bitwise_xor.Tensor", "__xor__.Tensor"):
+    if name in HASHES:
         made = joined(name, a, b) if isinstance(b, Gram) else None if number is None else with_number(name, a, number)
         if made:
             return made

@@ -6,34 +6,8 @@ put back where the mask holds (routed.py). How many rows there are is not asked 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from . import text
-from .hooks import state_op
-
-where = state_op("where(Tensor mask, int dim) -> Tensor",
-                 lambda mask, dim: mask.new_empty([text.ROWS], dtype=torch.long))
-
-
-class Number(int):
-    """A known number where a model expects a tensor of one."""
-
-    def itself(self, *_, **__):
-        return self
-    item = tolist = squeeze = flatten = cpu = long = to = __getitem__ = itself
-
-
-class Numbers(list):
-    """The same of a row of them."""
-
-    def itself(self, *_, **__):
-        return self
-    tolist = squeeze = flatten = view = cpu = numpy = unique = itself
-
-    def __getitem__(self, index):
-        return super().__getitem__(index) if isinstance(index, int) else self
-
-    def numel(self):
-        return len(self)
-
+from . import hooks_sorted, text
+from .hooks_sorted import Number, Numbers, where
 
 def is_text(x):
     return isinstance(x, torch.Tensor) and x.dim() > 0 and list(x.shape).count(text.ROWS) == 1
@@ -53,10 +27,6 @@ def nonzero(x, *, as_tuple=False, **_):
     if max(x.shape, default=1) == x.numel():  # which experts were chosen: any may be
         return Numbers(Number(i) for i in range(x.numel()))
     return NotImplemented
-
-
-def bincount(x, weights=None, minlength=0):
-    return Numbers([Number(1)] * minlength) if minlength and x.numel() % text.ROWS == 0 else NotImplemented
 
 
 def any_(x, *args, **named):
@@ -85,28 +55,24 @@ def put(x, index, value):
     return None
 
 
-def split(x, sizes, dim=0):
-    if isinstance(sizes, Numbers):
-        raise NotImplementedError("rows that are sorted by their experts, and cut into as many as each has")
-    return NotImplemented
+def bilinear(a, b, weight, bias=None):
+    """As a product with every pair of numbers."""
+    pairs = (a[..., :, None] * b[..., None, :]).flatten(-2)
+    return torch.nn.functional.linear(pairs, weight.flatten(1), bias)
 
 
-RULES = {torch.split: split, torch.Tensor.split: split, torch.where: where_, torch.nonzero: nonzero,
-         torch.Tensor.nonzero: nonzero, torch.bincount: bincount, torch.Tensor.bincount: bincount, torch.any: any_,
-         torch.Tensor.any: any_, torch.Tensor.__getitem__: get, torch.Tensor.__setitem__: put}
+RULES = {torch.where: where_, torch.nonzero: nonzero, torch.Tensor.nonzero: nonzero, torch.any: any_,
+         torch.Tensor.any: any_, torch.Tensor.__getitem__: get, torch.Tensor.__setitem__: put,
+         torch.nn.functional.bilinear: bilinear}
+
 
 
 class Loops(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        rule = RULES.get(function)
-        out = rule(*args, **(kwargs or {})) if rule else NotImplemented
-        return function(*args, **(kwargs or {})) if out is NotImplemented else out
-
-
-def moe_infer(self, x, topk_ids, topk_weight):
-    """DeepSeek's own files sort rows by expert."""
-    y = torch.zeros_like(x)
-    for e, expert in enumerate(self.experts):
-        rows, slots = torch.where(topk_ids == e)
-        y.index_add_(0, rows, expert(x[rows]) * topk_weight[rows, slots, None].to(x.dtype))
-    return y
+        kwargs = kwargs or {}
+        out = hooks_sorted.handled(function, args, kwargs)
+        if out is not NotImplemented:
+            return out
+        out = RULES[function](*args, **kwargs) if function in RULES else NotImplemented
+        out = function(*args, **kwargs) if out is NotImplemented else out
+        return hooks_sorted.remembered(function, args, kwargs, out)

@@ -10,7 +10,6 @@ import types
 import torch
 
 from .hooks import choose, conv, earlier, expert_linear, faded_sum, mix, ngrams, seen
-from .hooks_loops import moe_infer
 
 
 def gated(self, hidden_states, top_k_index, top_k_weights):
@@ -119,8 +118,6 @@ def methods_of(module):
     usual = all(hasattr(module, name) for name in ("gate_up_proj", "down_proj", "act_fn"))
     if takes == ["self", "hidden_states", "top_k_index", "top_k_weights"] and usual and not hasattr(module, "has_gate"):
         return {"forward": gated}
-    if list(inspect.signature(getattr(module, "moe_infer", lambda: 0)).parameters) == ["x", "topk_ids", "topk_weight"]:
-        return {"moe_infer": moe_infer}
     return METHODS.get(type(module).__name__, {})
 
 

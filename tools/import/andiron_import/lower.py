@@ -79,6 +79,9 @@ class Lowering:
         args = [before.plain(a) if at.name not in before.TAKES else a for a in args]
         if any(isinstance(x, (grams.Gram, grams.Rolled)) for x in flat):
             return grams.step(at, at.name, args, self.n_tokens)
+        of_tokens = shifted.of_tokens(at, args, self.n_tokens) if at.name in grams.HASHES else None
+        if of_tokens:
+            return of_tokens
         if any(isinstance(x, scores.OF_SCORES) for x in flat):
             return scores.step(at, at.name, args, kwargs)
         if self.asks_for_padding(at.name, args):
@@ -89,8 +92,12 @@ class Lowering:
         if at.name not in OPS:
             raise Refused(f"torch's {at.name} has no op here")
         x = args[0] if args else None
-        if at.name in ASKS and isinstance(x, Ids) and x.source == "positions" and number_of(args[1]) is not None:
-            return AtPlaces(OPS[at.name](at, numbers(x), args[1]), place_by_place(node, args, kwargs, at.shape))
+        of_place = isinstance(x, AtPlaces) or isinstance(x, Ids) and x.source == "positions"
+        if at.name in OF_PLACES and of_place and number_of(args[1]) is not None:
+            rows = OPS[at.name](at, numbers(x), args[1], **kwargs)
+            return AtPlaces(rows, place_by_place(node, args, kwargs, at.shape))
+        if at.name == "embedding.default" and isinstance(args[1], shifted.Begun):
+            return args[1].read(at, x, self.n_tokens)
         if at.name in shifted.ROW_WISE and any(isinstance(a, shifted.Longer) for a in args):
             return shifted.row_wise(at, OPS[at.name], args, kwargs)
         return whole.moved(x, self.ids(at, args) or OPS[at.name](at, *[self.plain(at, a) for a in args], **kwargs))
@@ -111,7 +118,7 @@ class Lowering:
         if at.name == "mul.Tensor" and number_of(args[1]) == 1:
             return x
         moved = OPS[at.name](at, *args) if at.name in OPS and at.name not in ("add.Tensor", "mul.Tensor") else None
-        if x.source == "tokens" and isinstance(moved, (shifted.Longer, grams.Gram, grams.Rolled)):
+        if x.source == "tokens" and isinstance(moved, (shifted.Longer, shifted.Begun, grams.Gram, grams.Rolled)):
             return moved
         return x.remade(moved) if isinstance(moved, Rows) and moved.node is x.node else None
 
@@ -119,7 +126,7 @@ class Lowering:
         keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",
                  "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default", "ngrams.default",
                  "one_hot.default")
-        if isinstance(x, gathered.Gathered) and at.name not in gathered.TAKES:
+        if isinstance(x, (gathered.Gathered, routed.Hot)) and at.name not in x.TAKES:
             return x.rows()
         return x if at.name in keeps else numbers(x)
 
@@ -199,11 +206,12 @@ def are_places(values):
     return all(map(known, of)) and some or {type(x) for x in of} == {Const, Fill}
 
 
-ASKS = {f"{name}.Scalar" for name in ("lt", "le", "gt", "ge", "eq", "ne")}
+OF_PLACES = {f"{name}.Scalar" for name in ("lt", "le", "gt", "ge", "eq", "ne", "remainder")} | {
+    "floor_divide.default", "div.Tensor_mode"}
 
 
 class AtPlaces(Rows):
-    """What is asked of positions: rows, and the same as a tensor of text.ROWS places."""
+    """What is asked of positions, or which block they stand in: rows, and the same as a tensor of text.ROWS places."""
 
     def __init__(self, rows, known):
         super().__init__(rows.node, rows.dims, rows.start)

@@ -1,4 +1,6 @@
 """Masks in words: "causal", "sliding(8)", ... (hooks.py), of those that Transformers makes and of known squares."""
+import itertools
+
 import torch
 
 from . import text
@@ -8,8 +10,8 @@ FAR = -9e3  # a score below is one of a place that is not seen
 
 
 def words_of(mask):
-    """A mask, or a square of known truths: causal, perhaps with a window, or that and the text's first places; None: it
-    is none."""
+    """A mask, or a square of known truths: causal, perhaps with a window, that and the text's first places, or chunks;
+    or these without "causal". None: it is none."""
     if isinstance(mask, Mask):
         return tuple(mask.words.split("&"))
     known = mask.known() if isinstance(mask, Const) else None
@@ -22,10 +24,24 @@ def words_of(mask):
         seen = seen > FAR if (seen < FAR).any() else seen > 0.5
     hidden = (~seen[-1]).nonzero().flatten()
     first, n = (int(hidden[0]), text.ROWS - 1 - int(hidden[-1])) if len(hidden) else (0, text.ROWS)
+    chunk = max(int(seen[:, 0].sum()), 1)
     q, k = torch.arange(text.ROWS)[:, None], torch.arange(text.ROWS)[None]
-    if not torch.equal(seen, (k <= q) & ((k > q - n) | (k < first))):
+    back = (*[f"sliding({n})"][:text.ROWS - n], *[f"begin({first})"][:first])
+    for words, want in ((back, (k > q - n) | (k < first)), ((f"chunked({chunk})",), k // chunk == q // chunk)):
+        if torch.equal(seen, want & (k <= q)):
+            return ("causal", *words)
+        if words and torch.equal(seen, want):  # what keeps others out says so by itself
+            return words
+    return None
+
+
+def words_by_head(mask, heads):
+    """[(so many neighbouring heads, words)], where heads see other places than others; None: they do not."""
+    known = mask.known() if isinstance(mask, Const) and mask.shape[-3:-2] == (heads,) and heads > 1 else None
+    if known is None or known.shape[-2:] != (text.ROWS, text.ROWS) or known.numel() != heads * text.ROWS ** 2:
         return None
-    return ("causal", *[f"sliding({n})"][:text.ROWS - n], *[f"begin({first})"][:first])
+    each = [words_of(Const.literal(of_head)) for of_head in known.reshape(heads, text.ROWS, text.ROWS)]
+    return None if None in each else [(len(list(same)), words) for words, same in itertools.groupby(each)]
 
 
 def of_text(mask, n, hides=False):

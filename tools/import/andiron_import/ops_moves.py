@@ -93,7 +93,7 @@ def _(t, x, *_):
 
 @op("clone.default", "contiguous.default", "to.dtype", "to.device", "to.dtype_layout", "type_as.default",
     "alias.default", "detach.default", "dropout.default", "_to_copy.default", "lift_fresh_copy.default",
-    "native_dropout.default", "to.other", "float.default", "nan_to_num.default")
+    "native_dropout.default", "to.other", "float.default", "nan_to_num.default", "copy_strided.default")
 def _(t, x, *_, **more):
     if isinstance(x, Ids) and t.dtype.is_floating_point:
         return numbers(x)

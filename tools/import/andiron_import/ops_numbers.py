@@ -327,7 +327,8 @@ def _(t, x, shape, weight=None, eps=None):
 # ---- questions, as 1 and 0
 
 def above(a, b, shape):
-    """1 where a > b."""
+    """1 where a > b; infinite numbers are very large ones."""
+    a, b = (x if number_of(x) is None else max(-BIG, min(BIG, number_of(x))) for x in (a, b))
     minus = -number_of(b) if number_of(b) is not None else combine("mul", b, -1.0, getattr(b, "shape", ()))
     return apply("clamp", combine("mul", combine("add", a, minus, shape), BIG, shape), low=0.0, high=1.0)
 

@@ -4,13 +4,14 @@ A `share` is the sum, over the row's places where the expert stands, of the plac
 """
 from .ops_largest import at_largest
 from .ops_moves import Ids
-from .rows import OPS, apply, as_rows, combine, op, ordered, per_row, text_dim, wrapped
+from .rows import OPS, apply, as_rows, combine, number_of, op, ordered, per_row, text_dim, wrapped
 from .values import Aside, Const, Fill, Node, Refused, Rows
 from .whole import Whole
 
 
 class Hot(Aside):
     """one_hot of places [.., n]: which dimension is which is `order`, the experts' last."""
+    TAKES = ("sum.dim_IntList", "permute.default", "transpose.int", "select.int", "_to_copy.default", "to.dtype")
 
     def __init__(self, places, experts, order=None):
         self.places, self.experts, self.order = places, experts, order or list(range(len(places.dims) + 1))
@@ -19,6 +20,12 @@ class Hot(Aside):
 
     def permute(self, order):
         return Hot(self.places, self.experts, [self.order[i] for i in order])
+
+    def rows(self):
+        """As numbers, where a row has one place."""
+        if per_row(self.places.shape) > 1:
+            raise Refused("one_hot of several places in each row, as numbers")
+        return at_largest(self.places.node, (*self.places.shape, self.experts)).permute(self.order)
 
     def expert(self, dim, e):
         if self.order[dim] != len(self.order) - 1:
@@ -99,6 +106,27 @@ def _(t, mask, dim):
     return Where(mask, dim, t.shape)
 
 
+class Slot(Aside):
+    """Of each row whose places have the expert, which one: row * places + place."""
+
+    def __init__(self, mask, shape):
+        self.mask, self.shape = mask, tuple(shape)
+
+
+@op("slot.default")
+def _(t, mask):
+    return Slot(mask, t.shape)
+
+
+@wrapped("floor_divide.default", "div.Tensor_mode")
+def _(plain, t, x, by, **named):
+    if not isinstance(x, Slot):
+        return plain(t, x, by, **named)
+    if number_of(by) != x.mask.shape[1]:
+        raise Refused("slots of rows by another number than there are in each")
+    return Where(x.mask, 0, t.shape)
+
+
 def is_choice(mask):
     """Does it ask something of each of a row's places?"""
     return isinstance(mask, Whole) and mask.source is not None and per_row(mask.shape) == mask.source.n
@@ -127,6 +155,10 @@ def along(indices):
 
 @wrapped("index.Tensor")
 def _(plain, t, x, indices):
+    if isinstance(indices[0], Slot):
+        mask = indices[0].mask
+        x, indices = as_rows(x), [Where(mask, 0, t.shape[:1]), Where(mask, 1, t.shape[:1])]
+        x = x.view((*mask.shape, *x.shape[1:]))
     rows = along(indices)
     if rows is None:
         return plain(t, x, indices)

@@ -2,11 +2,12 @@
 import torch
 
 from . import alibi, fading, indexer, shares, text
-from .masks import FAR, of_text, words_of
+from .masks import FAR, of_text, words_by_head, words_of
 from .near import ByDistance
 from .ops_moves import numbers
-from .rows import OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim, wrapped
-from .seen import Seen
+from .ops_numbers import opposite
+from .rows import BIG, OPS, apply, as_rows, combine, joined, number_of, op, per_row, reciprocal, text_dim, wrapped
+from .seen import Kept, Seen, kept
 from .shares import KEYS, heads_of
 from .shifted import as_text
 from .values import TEXT, Const, Fill, Mask, Refused, Rows
@@ -24,6 +25,7 @@ class Scores:
         self.only = None  # seen.Seen
         self.first = None  # before.First
         self.words, self.far = (), False  # what is seen; is all else far below, or 0?
+        self.by_head = None  # the same, where heads differ: [(so many of them, words)]
         self.by = None  # what was taken of it: "softmax", "exp", "sigmoid", ...
         self.decay, self.rate = None, None  # a number of each row that all rows before fade by; its logarithm
         self.factor = None  # [1, heads, text, 1], of what was taken
@@ -87,6 +89,9 @@ def added(s, x):
     words, slopes = words_of(x), alibi.slopes_of(x, s.q.shape[1])
     if words:
         return s.but(words=s.words + words, far=True)
+    by_head = words_by_head(x, s.q.shape[1])
+    if by_head:
+        return s.but(by_head=by_head, far=True)
     if slopes is not None:
         return s.but(alibi=alibi.exponent_of(slopes))
     rise = alibi.rise_of(x, s.q.shape[1])
@@ -176,20 +181,28 @@ def zero(s, words):
 
 def only(s, seen):
     """Of the positions up to a row's own, those that an indexer chose."""
+    if isinstance(seen, Kept):
+        s = shares.own(s)
+        q, k = seen.beside(s.q, s.k, s.scale, s.cap)
+        return s.but(q=q, k=k, words=(*s.words, *seen.words()), far=True)
     if s.by or s.only:
         raise Refused("scores of chosen positions of which others are chosen, or of which something was taken")
     return s.but(words=(*s.words, "causal"), far=True, only=seen)
 
 
 def masked(s, mask, number):
+    mask = kept(mask, None, s.shape) or mask
     if isinstance(mask, Seen) and (number_of(number) or 0) < FAR:
         return only(s, mask)
-    words = words_of(mask)
+    words, far = words_of(mask), number_of(number) is not None and number_of(number) < FAR
+    by_head = words_by_head(mask, s.q.shape[1]) if far and not words else None
+    if by_head:
+        return s.but(by_head=by_head, far=True)
     if not words:
         raise Refused("a mask of scores that has no words")
     if number_of(number) == 0:
         return zero(s, words)
-    if s.by or (number_of(number) or 0) > FAR:
+    if s.by or not far:
         raise Refused("scores that are masked by another number than 0 or one that is far below")
     return s.but(words=s.words + words, far=True)
 
@@ -206,8 +219,8 @@ def step(at, name, args, kwargs):
     """An op that reads scores."""
     if any(isinstance(a, indexer.Relevance) for a in args):
         return indexer.step(at, name, args)
-    if name == "einsum.default":
-        return OPS[name](at, *args)
+    if name in ("einsum.default", "scaled_dot_product_attention.default"):
+        return OPS[name](at, *args, **kwargs)
     if name == "cat.default":
         return with_sinks(*args)
     args = [numbers(a) for a in args]
@@ -281,7 +294,9 @@ def alone(at, name, args):
     if name in ("masked_fill.Scalar", "masked_fill.Tensor"):
         if number_of(other) == 0:
             return s  # nothing is kept out
-        if isinstance(other, Const):
+        if isinstance(other, Rows):
+            other = opposite(other, other.shape)
+        elif isinstance(other, Const):
             other = other.then(torch.logical_not, other.shape, "not")
         elif not getattr(other, "hidden", False):
             raise Refused("scores masked where they are seen")
@@ -318,6 +333,8 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
     if mask is not None and not isinstance(mask, Mask):
         words = words_of(mask)
         if not words:
+            if isinstance(mask, Const) and mask.known() is not None and mask.known().dtype == torch.bool:
+                mask = mask.then(lambda m: torch.where(m, 0.0, -BIG), mask.shape, "hides")
             k = k.permute([*range(len(k.dims) - 2), len(k.dims) - 1, len(k.dims) - 2])
             return shares.finished(added(begin(q, k).but(scale=scale), mask).but(by="softmax"), v, t.shape)
         mask = Mask("&".join(words), mask.shape)

@@ -34,7 +34,7 @@ def own(s):
     h = s.q.shape[1]
     if s.layout.start == 0 and Rows(None, [axes]).features() in ([(h, 1)], [])[: 2 if h == 1 else 1]:
         return s
-    if s.alibi or s.bias or s.sinks or s.distances or s.only or s.first:
+    if s.alibi or s.bias or s.sinks or s.distances or s.only or s.first or s.by_head:
         raise Refused("some of the heads of scores that have a bias")
 
     def pick(x):
@@ -86,7 +86,7 @@ def finished(s, v, shape):
         raise Refused("scores times values in another order than that of their places")
     s, v = own(s), heads_of(v, range(len(v.dims) - 2))
     d = v.shape[3]
-    if s.words and (s.by is None if s.far else s.by not in OF_ZERO | {None}):
+    if (s.words or s.by_head) and (s.by is None if s.far else s.by not in OF_ZERO | {None}):
         raise Refused("scores that do not become 0 where they are masked")
     more = s.cap or s.alibi or s.bias or s.distances or s.plus or s.only or s.first
     linear = s.by is None and set(s.words) == {"causal"} and not more
@@ -99,6 +99,8 @@ def finished(s, v, shape):
 
 
 def attended(s, v):
+    if s.by_head:
+        return of_heads(s, v)
     q, k, h = s.q, s.k, s.q.shape[1]
     if s.plus and s.by != "softmax":  # a number more in each query and key, whose product it is
         more = lambda x, y: joined([x, as_rows(y).expand((*x.shape[:3], 1))], 3, (*x.shape[:3], x.shape[3] + 1))
@@ -114,6 +116,18 @@ def attended(s, v):
     for more in filter(None, (s.distances, s.only, s.first)):
         more.put(node)
     return Rows.of(node, (1, text.ROWS, h, d)).permute([0, 2, 1, 3])
+
+
+def of_heads(s, v):
+    """Heads that see the same side by side, others in an attend of their own."""
+    if any(x is not None for x in (s.plus, s.distances, s.only, s.first, s.sinks, s.bias)) or s.alibi:
+        raise Refused("heads that see other places than others, whose scores have a bias")
+    h, out, at = s.q.shape[1], [], 0
+    for n, words in s.by_head:
+        q, k, own_v = (wide(x, h).narrow(1, at, n) for x in (s.q, s.k, v))
+        out.append(attended(s.but(q=q, k=k, words=s.words + words, by_head=None), own_v))
+        at += n
+    return joined(out, 1, (1, h, *out[0].shape[2:]))
 
 
 def fading(s, v):
@@ -191,8 +205,13 @@ def written_out(at, name, args):
         if kind == "max" and s.by:
             raise Refused("the largest of what was made of scores")
         return [Over(s, kind), None] if name == "max.dim" else Over(s, kind)
+    if name == "logsumexp.default":
+        over_keys(s, other)
+        return Over(s, "logsumexp")
+    if name == "sub.Tensor" and isinstance(other, Over) and other.kind == "logsumexp" or "log_softmax" in name:
+        return s.but(by="log_softmax")
     if name == "exp.default":
-        return s.but(by="exp")
+        return s.but(by="softmax" if s.by == "log_softmax" else "exp")
     if name == "sub.Tensor" and isinstance(other, Over) and other.kind == "max" and s.by is None:
         return s
     if name == "div.Tensor" and isinstance(other, Over) and other.kind == "sum" and s.by == "exp":

@@ -5,12 +5,12 @@ import math
 import torch
 
 from . import text
-from .grams import gram
+from .grams import Gram, gram, read, step
 from .ops_moves import Ids, numbers
 from .ops_numbers import chosen
 from .ops_states import previous
-from .rows import apply, as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
-from .values import TEXT, Const, Fill, Node, Refused, Rows
+from .rows import OPS, apply, as_rows, combine, joined, number_of, op, ordered, text_dim, wrapped
+from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows
 
 
 class Longer:
@@ -76,7 +76,7 @@ def longer(x):
 
 def along_text(x, dim):
     """Is that dimension of x the text?"""
-    if isinstance(x, Longer):
+    if isinstance(x, (Longer, Begun)):
         return dim % len(x.shape) == x.dim
     return isinstance(x, Rows) and dim % len(x.dims) == text_dim(x) and x.shape[dim] == text.ROWS
 
@@ -115,6 +115,8 @@ def is_zero(x):
 def _(plain, t, parts, dim=0):
     parts = [p for p in parts if math.prod(p.shape)]
     at = next((i for i, p in enumerate(parts) if along_text(p, dim)), None)
+    if at is None and any(isinstance(p, Longer) for p in parts):
+        return row_wise(t, lambda place, *rows: plain(place, rows, dim), parts, {})
     if at is None:
         return plain(t, parts, dim)
     if len(parts) == 2 and all(isinstance(p, Longer) for p in parts):
@@ -132,6 +134,60 @@ def _(plain, t, parts, dim=0):
         early = first[0]
         x = combine("add", x, early.then(torch.neg, early.shape, "neg"), x.shape)
     return Longer(x, before + n, t.shape[dim], early).plain()
+
+
+@wrapped("slice_scatter.default")
+def _(plain, t, x, y, dim=0, start=0, end=None, step=1):
+    """All rows but the first ones written: x[:, 1:] = ..."""
+    if isinstance(x, Longer) and isinstance(y, Longer) and not along_text(y, dim):
+        return row_wise(t, lambda place, *rows: plain(place, *rows, dim, start, end, step), [x, y], {})
+    if not isinstance(y, Longer) or not along_text(y, dim) or start != text.ROWS - y.length:
+        return plain(t, x, y, dim, start, end, step)
+    if isinstance(x, Fill):
+        first = Fill(x.number, tuple(start if i == y.dim else n for i, n in enumerate(t.shape)))
+        return OPS["cat.default"](t, [first, y], dim)
+    if isinstance(x, (Ids, Begun)):
+        return Begun(getattr(x, "first", x), y)
+    return first_then(Longer(x, 0, start), y, t.shape)
+
+
+class Begun(Aside):
+    """Tokens of the text's first rows, then those of a longer text, or hashes of them."""
+
+    def __init__(self, first, rest):
+        self.first, self.rest, self.dim = first, rest, rest.dim
+        self.shape = tuple(text.ROWS if i == self.dim else n for i, n in enumerate(rest.shape))
+
+    def read(self, t, table, n_tokens):
+        """Rows of a table."""
+        first, n = OPS["embedding.default"](t, table, self.first), -self.rest.before
+        return first_then(Longer(as_rows(first), 0, n), Longer(read(table, gram(self.rest.x), n_tokens, t.shape), -n,
+                                                               text.ROWS - n), t.shape)
+
+
+@wrapped("select_scatter.default")
+def _(plain, t, x, y, dim, index):
+    """A number in the place of the first token."""
+    if not isinstance(x, (Ids, Begun)) or number_of(y) is None or index or not along_text(x, dim):
+        return plain(t, x, y, dim, index)
+    return Begun(Fill(number_of(y), t.shape), x.rest if isinstance(x, Begun) else Longer(x, -1, text.ROWS - 1))
+
+
+def of_tokens(t, args, n_tokens):
+    """Tokens of shifted texts with one another, as hashes; None: these are none."""
+    tokens = lambda x: isinstance(x, Gram) or getattr(x, "source", None) == "tokens"
+    given = [x for x in args if isinstance(x, Longer) and tokens(x.x)]
+    first = min((x.before for x in given), default=0)
+    if not given or t.dtype.is_floating_point or any(x.early or x.length != given[0].length for x in given):
+        return None
+    moved = lambda x: gram(x.x) if x.before == first else gram(x.x).later(x.before - first, 0)
+    out = step(as_text(t, given[0].length), t.name, [moved(x) if x in given else x for x in args], n_tokens)
+    return Longer(out, first, given[0].length)
+
+
+@wrapped("copy.default")
+def _(plain, t, x, y, *more):
+    return y if isinstance(y, Longer) and y.shape == t.shape else plain(t, x, y, *more)
 
 
 def first_then(a, b, shape):

@@ -76,9 +76,11 @@ def exported(model, inputs):
 
 
 def like_nothing(node):
-    """One number everywhere, in another one's shape or of its type, does not read it."""
+    """One number everywhere, in another one's shape or of its type, does not read it; nor does what is copied to it."""
     numbers = {"zeros_like": 0, "ones_like": 1, "new_zeros": 0, "new_ones": 1, "full_like": None, "new_full": None}
     name = name_of(node.target).removesuffix(".default") if node.op == "call_function" else ""
+    if name == "copy":
+        node.args = (node.args[1], *node.args[1:])
     if name in numbers:
         value, number = node.meta["val"], node.args[-1] if numbers[name] is None else numbers[name]
         node.target, node.args = torch.ops.aten.full.default, (list(value.shape), number)
