@@ -30,7 +30,10 @@ class _Numbers(torch.nn.Module):
         self.model = model
 
     def forward(self, tokens, positions, source_tokens=None):
-        return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions, source_tokens)))
+        out = heads.numbers(self.model(**heads.arguments(self.model, tokens, positions, source_tokens)))
+        if out.shape == tokens.shape:
+            raise Refused(f"{type(self.model).__name__} gives one number a token and no row of them")
+        return out
 
 
 class Count(torch.utils._python_dispatch.TorchDispatchMode):
