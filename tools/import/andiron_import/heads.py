@@ -22,6 +22,10 @@ OF_PICTURES = ("ForConditionalGeneration", "Text2Text")  # of which the text's p
 GENERIC = GenericForSequenceClassification, GenericForTokenClassification
 ABOUT_SOURCE = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())  # encoder and decoder
 
+# whose one pass gives rows scores of distances that are other rows' (two reshapes in different orders), so that later
+# tokens change earlier ones; their own steps, which generate takes, do not
+RIGHT_BY_STEPS = ("ProphetNetForCausalLM", "ProphetNetForConditionalGeneration")
+
 NEVER = {"blt": "its patches end where another network finds the next byte hard to tell",
          "canine": "it shortens the text, and writes each of the rows that are left several times",
          "cpmant": "it puts a prompt of its own before the text, which each token sees",
@@ -31,7 +35,6 @@ NEVER = {"blt": "its patches end where another network finds the next byte hard 
          "nystromformer": "its landmarks are means of parts of the text, however long it is",
          "pegasus_x": "its global tokens are rows beside those of the text",
          "perceiver": "its latents are rows beside those of the text",
-         "prophetnet": "its streams of n-grams are rows beside those of the text",
          "reformer": "which rows see which depends on hashes of their numbers",
          "yoso": "its scores are shares of hashes that fall together"}  # model types that no graph here tells
 
@@ -191,6 +194,19 @@ def numbers(output):
     if isinstance(output, (tuple, list)):
         return numbers(next(x for x in output if x is not None))
     raise Refused("the model gives nothing in which scores or hidden states are found")
+
+
+def passed(model, tokens, source=None):
+    """What it gives of a text, in one pass or, where that is not what it generates by, token by token."""
+    given = arguments(model, tokens, source=source)
+    if type(model).__name__ not in RIGHT_BY_STEPS:
+        return numbers(model(**given))[0]
+    rows, cache, key = [], None, "input_ids" if source is None else "decoder_input_ids"
+    for token in tokens[0]:
+        out = model(**given | {key: token.reshape(1, 1), "use_cache": True, "cache": cache})
+        cache = out.cache
+        rows.append(numbers(out)[0])
+    return torch.cat(rows)
 
 
 def padding(model):
