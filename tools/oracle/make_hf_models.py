@@ -52,7 +52,7 @@ bart mbart marian pegasus blenderbot m2m_100
 diffllama modernbert-decoder hy_v4 dbrx olmo_hybrid cohere_compass_text gpt_neo-unsaid
 cohere-normed phi-normed gemma2-uncapped minicpm3-mscale glm4-unsaid deepseek_v3-unsaid
 rembert roformer jetmoe recurrent_gemma rwkv zamba zamba2 zamba2-plain
-hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
+hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys blenderbot-small t5-unlike
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -152,6 +152,7 @@ MORE = {
     "marian": {"pad_token_id": 0},
     "pegasus": {"pad_token_id": 0, "scale_embedding": True},
     "blenderbot": {"pad_token_id": 0},
+    "blenderbot-small": {"pad_token_id": 0, "scale_embedding": True},
     "m2m_100": {"pad_token_id": 1, "scale_embedding": True},
     "hyperclovax": {"pad_token_id": 1},
     "openai-gpt": {"pad_token_id": 1},
@@ -222,6 +223,7 @@ MORE = {
     "t5": {"num_decoder_layers": 3},
     "t5-gated": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     "t5-silu": {"feed_forward_proj": "gated-silu"},
+    "t5-unlike": {"feed_forward_proj": "relu", "dense_act_fn": "gelu", "is_gated_act": True},
     "mt5": {"num_decoder_layers": 1},
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,

@@ -228,7 +228,8 @@ def n_tokens(model):
 def ends_texts(model):
     """The token that each text ends with, where encoder and decoder read the same one; or None."""
     told = ("ForSequenceClassification", "ForQuestionAnswering")
-    return model.config.eos_token_id if model.config.is_encoder_decoder and type(model).__name__.endswith(told) else None
+    both = model.config.is_encoder_decoder and type(model).__name__.endswith(told)
+    return model.config.eos_token_id if both else None
 
 
 def some_tokens(model, n, generator):
