@@ -15,6 +15,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_L
 from .values import Refused
 
 SCORES = ("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForPreTraining")
+BARE = ("Model", "Encoder")
 CHOICES = "ForMultipleChoice"  # each of them is a text, whose score is compared with the others'
 CLASSES = ("ForSequenceClassification", "ForTokenClassification", "ForNextSentencePrediction", "ForQuestionAnswering",
            "ForQuestionAnsweringSimple", "RewardModel", CHOICES)
@@ -66,7 +67,7 @@ def class_of(directory, trust=False):
     both = config.is_encoder_decoder and not name.endswith((*SCORES, *CLASSES, "EncoderModel"))
     if both and not (name in ABOUT_SOURCE and named.main_input_name == "input_ids"):
         raise Refused(f"{name or 'the model'} is an encoder and a decoder, and not of a text about a text")
-    if named and (both or name.endswith((*SCORES, *CLASSES, "Model"))):
+    if named and (both or name.endswith((*SCORES, *CLASSES, *BARE))):
         return named, config
     if named and not name.endswith(OF_PICTURES):
         raise Refused(f"{name} gives what is not told here: scores of tokens, classes and hidden states are")
@@ -93,7 +94,7 @@ def mapped(auto, config):
 def outputs_of(model):
     """scores: of tokens; classes: scores of something else; vector: hidden states, of a text or of each token."""
     name = type(model).__name__
-    bare = name.endswith("Model") and not name.endswith(SCORES) and not reads_source(model)
+    bare = name.endswith(BARE) and not name.endswith(SCORES) and not reads_source(model)
     return "classes" if name.endswith(CLASSES) else "vector" if bare or isinstance(model, Sentence) else "scores"
 
 
@@ -189,7 +190,8 @@ def numbers(output):
     if isinstance(output, dict):  # Transformers' outputs are
         if output.get("start_logits") is not None:  # of an answer in the text, and of its end
             return torch.stack([output["start_logits"], output["end_logits"]], -1)
-        found = [output[k] for k in ("logits", "prediction_logits", "last_hidden_state") if output.get(k) is not None]
+        places = ("logits", "prediction_logits", "last_hidden_state", "pooler_output")
+        found = [output[k] for k in places if output.get(k) is not None]
         return numbers(found or None)
     if isinstance(output, (tuple, list)):
         return numbers(next(x for x in output if x is not None))

@@ -76,6 +76,10 @@ def exported(model, inputs):
         return torch.export.export(_Numbers(model), inputs, strict=False)
     except GuardOnDataDependentSymNode as e:
         raise Refused("what its Python does depends on numbers that it has computed, which no trace can follow") from e
+    except (AttributeError, TypeError, ValueError) as e:
+        if n_ops(model, text.ROWS)[1]:
+            raise
+        raise Refused(f"{type(model).__name__} does not run on a text alone: {e}") from e
 
 
 def like_nothing(node):
