@@ -41,7 +41,8 @@ NUMBERS = {"sliding_window": [5, 12], "hidden_size": [96, 72], "intermediate_siz
            "topk_group": [1, 2], "n_shared_experts": [1, 2], "first_k_dense_replace": [0, 2], "conv_kernel": [2, 3],
            "mamba_d_conv": [2, 3], "linear_conv_kernel_dim": [2, 3], "q_lora_rank": [24, None], "v_head_dim": [8, 24],
            "qk_nope_head_dim": [8, 24], "qk_rope_head_dim": [4, 16], "query_pre_attn_scalar": [10],
-           "linear_key_head_dim": [8, 24], "linear_value_head_dim": [8, 32], "num_hidden_layers": [1, 3, 5]}
+           "linear_key_head_dim": [8, 24], "linear_value_head_dim": [8, 32], "num_hidden_layers": [1, 3, 5],
+           "decoder_attention_heads": [2]}
 YARN = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 10000.0, "original_max_position_embeddings": 16}
 ROPES = [{"rope_type": "default", "rope_theta": 500.0}, {"rope_type": "linear", "factor": 3.0, "rope_theta": 10000.0},
          {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}, YARN, {**YARN, "truncate": False},
