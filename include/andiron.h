@@ -227,7 +227,8 @@ ANDIRON_API andiron_status andiron_session_truncate(andiron_session *session, si
 ANDIRON_API andiron_status andiron_session_read_source(andiron_session *session, const andiron_token *tokens,
                                                        size_t n_tokens, andiron_error *error);
 /* Add `tokens` to the session, in steps of at most the model's max_step_tokens; afterwards andiron_session_logits has
- * the scores of the last. ANDIRON_E_FULL, with nothing added, when they do not all fit. */
+ * the scores of the last. ANDIRON_E_FULL, with nothing added, when they do not all fit. A model whose tokens see what
+ * follows them reads all of the text again, in one step. */
 ANDIRON_API andiron_status andiron_session_append(andiron_session *session, const andiron_token *tokens,
                                                   size_t n_tokens, andiron_error *error);
 /* Make the session's text exactly `tokens`. The longest prefix it already holds is kept; only the rest is computed (at

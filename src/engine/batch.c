@@ -11,13 +11,15 @@ struct added {
     andiron_session *session;
     andiron_token token;
     bool wants_logits;
+    bool is_first; /* of the session's in this batch */
 };
 
 struct andiron_batch {
     andiron_model *model;
     size_t n, capacity;
+    size_t n_begun;               /* rows before the texts that begin in this step with it */
     struct added *added;          /* [capacity] in the order of andiron_batch_add */
-    struct batch_row *rows;       /* [capacity] as the plan runs them */
+    struct batch_row *rows;       /* [capacity + those of one text] as the plan runs them */
     uint32_t *place;              /* [capacity] added -> row */
     uint64_t step;                /* the model's n_steps after our run; 0: not run */
     const float *logits;          /* [n_slice][n_vocab] of added tokens slice[] */
@@ -37,7 +39,7 @@ andiron_status andiron_batch_open(andiron_batch **out, andiron_model *model, and
     b->model = model;
     b->capacity = model->max_rows;
     b->added = alloc_zeroed(b->capacity, sizeof *b->added);
-    b->rows = alloc_zeroed(b->capacity, sizeof *b->rows);
+    b->rows = alloc_zeroed(b->capacity + model_begun_rows(model), sizeof *b->rows);
     b->place = alloc_zeroed(b->capacity, sizeof *b->place);
     b->slice = alloc_zeroed(model->max_head_rows, sizeof *b->slice);
     b->slice_rows = alloc_zeroed(model->max_head_rows, sizeof *b->slice_rows);
@@ -66,7 +68,7 @@ void andiron_batch_clear(andiron_batch *b)
 {
     for (size_t i = 0; i < b->n && !b->step; i++)
         b->added[i].session->n_queued = 0;
-    b->n = b->n_slice = 0;
+    b->n = b->n_begun = b->n_slice = 0;
     b->step = 0;
 }
 
@@ -77,6 +79,7 @@ void batch_forget(andiron_batch *b, andiron_session *session)
         if (b->added[i].session != session)
             b->added[n++] = b->added[i];
     b->n = n;
+    b->n_begun -= session->n_queued ? model_begun_rows(b->model) : 0;
     session->n_queued = 0;
 }
 
@@ -103,7 +106,8 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
     andiron_status status = check_token(b->model, token, error);
     if (status)
         return status;
-    if (b->n == b->capacity)
+    const size_t n_begun = b->n_begun + (session->n_queued ? 0 : model_begun_rows(b->model));
+    if (b->n == b->capacity || b->n + n_begun >= b->capacity + model_begun_rows(b->model))
         return error_set(error, ANDIRON_E_FULL, "the batch is full: a step holds %zu tokens", b->capacity);
     if (session->n_tokens + session->n_queued >= session->n_ctx)
         return error_set(error, ANDIRON_E_FULL, "the session's context of %zu tokens is full", session->n_ctx);
@@ -113,9 +117,10 @@ andiron_status andiron_batch_add(andiron_batch *b, andiron_session *session, and
     if (session->n_tokens > 0 && b->model->graph.whole_texts)
         return error_set(error, ANDIRON_E_ARGUMENT,
                          "this model reads whole texts; cut the session to nothing before the next one");
-    b->added[b->n++] = (struct added){session, token, wants_logits};
+    b->added[b->n++] = (struct added){session, token, wants_logits, .is_first = session->n_queued == 0};
     session->n_queued++;
     session->queue = b;
+    b->n_begun = n_begun;
     return ANDIRON_OK;
 }
 
@@ -134,8 +139,9 @@ static struct batch_row row_of(const andiron_session *s, const andiron_token *to
     };
 }
 
-/* Give each session's tokens neighbouring rows, in order. Quadratic in the number of sessions only. */
-static void place_rows(andiron_batch *b)
+/* Give each session's tokens neighbouring rows, in order, and those of a whole text the rows before it. Quadratic in
+ * the number of sessions only. */
+static size_t place_rows(andiron_batch *b)
 {
     size_t n_placed = 0;
     for (size_t i = 0; i < b->n; i++)
@@ -145,6 +151,8 @@ static void place_rows(andiron_batch *b)
             continue;
         andiron_session *s = b->added[first].session;
         size_t position = s->model->graph.n_begin + s->n_tokens;
+        for (size_t i = 0; i < model_begun_rows(b->model); i++)
+            b->rows[n_placed++] = row_of(s, s->rows, i, 0);
         for (size_t i = first, left = s->n_queued; left; i++) {
             if (b->added[i].session != s)
                 continue;
@@ -154,18 +162,17 @@ static void place_rows(andiron_batch *b)
             left--;
         }
     }
+    return n_placed;
 }
 
 /* Rows before the texts that begin in this step, in steps of their own. */
 static void begin_texts(andiron_batch *b)
 {
-    const size_t n_begin = b->model->graph.n_begin;
+    const size_t n_begin = b->model->graph.n_begin - model_begun_rows(b->model);
     for (size_t i = 0; i < b->n && n_begin; i++) {
         const andiron_session *s = b->added[i].session;
-        bool first = s->n_tokens == 0;
-        for (size_t j = 0; j < i && first; j++)
-            first = b->added[j].session != s;
-        for (size_t at = 0, n = 0; at < n_begin && first; at += n) {
+        const bool begins = b->added[i].is_first && s->n_tokens == 0;
+        for (size_t at = 0, n = 0; at < n_begin && begins; at += n) {
             for (n = 0; n < b->capacity && at + n < n_begin; n++)
                 b->rows[n] = row_of(s, s->rows, at + n, 0);
             plan_run(b->model->plan, b->rows, n);
@@ -195,8 +202,7 @@ andiron_status batch_run_for(andiron_batch *b, float *logits, andiron_error *err
     b->n_slice = 0;
     pthread_mutex_lock(&model->step);
     begin_texts(b);
-    place_rows(b);
-    plan_run(model->plan, b->rows, b->n);
+    plan_run(model->plan, b->rows, place_rows(b));
     b->step = ++model->n_steps;
     if (logits) {
         uint32_t last = b->place[b->n - 1];

@@ -60,24 +60,56 @@ static bool attends(const struct conversion *c, uint64_t layer)
     return false;
 }
 
-/* Heads of keys, 0 in layers that do not attend; false: all do, or none. */
-static bool put_heads(struct conversion *c, const char *key, const struct gguf_value *v)
+/* A number of the architecture's, 0: the file has none. */
+static uint64_t number_of(const struct conversion *c, const char *key)
 {
     char name[256];
+    uint64_t x = 0;
+    snprintf(name, sizeof name, "%s.%s", c->model->architecture, key);
+    gguf_get_u64(c->file, name, &x);
+    return x;
+}
+
+/* Heads of keys of a layer, by the rows of its matrix where that is there; x: those of most. */
+static uint32_t heads_of(const struct conversion *c, uint64_t layer, uint64_t x)
+{
+    char name[64];
+    const uint64_t size = number_of(c, "attention.key_length");
+    snprintf(name, sizeof name, "blk.%" PRIu64 ".attn_k.weight", layer);
+    const struct gguf_tensor *t = gguf_find_tensor(c->file, name);
+    return (uint32_t)(!attends(c, layer) ? 0 : t && size && t->dims[1] % size == 0 ? t->dims[1] / size : x);
+}
+
+/* Heads of keys by layer, 0 in those that do not attend; false: they are the same everywhere, or no layer attends, or
+ * an interval says which do. */
+static bool put_heads(struct conversion *c, const char *key, const struct gguf_value *v)
+{
     uint32_t heads[MAX_LAYERS];
-    uint64_t n = 0, n_attend = 0, x;
-    snprintf(name, sizeof name, "%s.block_count", c->model->architecture);
-    gguf_get_u64(c->file, name, &n);
-    if (v->type == GGUF_ARRAY || n > MAX_LAYERS || !gguf_item_u64(v, 0, &x) || x > UINT32_MAX)
+    const uint64_t n = number_of(c, "block_count");
+    uint64_t n_attend = 0, n_usual = 0, x;
+    if (v->type == GGUF_ARRAY || n > MAX_LAYERS || !gguf_item_u64(v, 0, &x) || x > UINT32_MAX ||
+        number_of(c, "full_attention_interval"))
         return false;
     for (uint64_t i = 0; i < n; i++) {
-        heads[i] = attends(c, i) ? (uint32_t)x : 0;
+        heads[i] = heads_of(c, i, x);
         n_attend += heads[i] != 0;
+        n_usual += heads[i] == x;
     }
-    if (n_attend == 0 || n_attend == n)
+    if (n_attend == 0 || n_usual == n)
         return false;
     gguf_put_array(&c->values, key, GGUF_U32, heads, n, sizeof *heads);
     return true;
+}
+
+/* How many of RoPE's pairs turn with each of four places, of which a list may leave out the last. */
+static void put_sections(struct conversion *c, const char *key, const struct gguf_value *v)
+{
+    uint32_t sections[4] = {0};
+    uint64_t x;
+    for (size_t i = 0; i < 4 && i < v->n; i++)
+        if (gguf_item_u64(v, i, &x) && x <= UINT32_MAX)
+            sections[i] = (uint32_t)x;
+    gguf_put_array(&c->values, key, GGUF_U32, sections, 4, sizeof *sections);
 }
 
 static bool is_flag(struct span key)
@@ -115,6 +147,8 @@ static void put_value(struct conversion *c, const struct gguf_value *v)
         gguf_put_value(&c->values, v);
     else if (span_ends(v->key, ".attention.head_count_kv") && put_heads(c, key, v))
         return;
+    else if (span_ends(v->key, ".rope.dimension_sections"))
+        put_sections(c, key, v);
     else if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
         gguf_put_number(&c->values, key, GGUF_F32, x);
     else if (is_flag(v->key) && gguf_item_f64(v, 0, &x))

@@ -60,6 +60,10 @@ struct andiron_session {
     andiron_batch *queue; /* that batch, where n_queued > 0 */
 };
 
+/* Rows of the model's own that stand before a text in the one step in which it comes; other texts have theirs before.
+ */
+static inline size_t model_begun_rows(const andiron_model *m) { return m->graph.whole_texts ? m->graph.n_begin : 0; }
+
 /* A definition's text with the name it goes by in errors, and the mapping that holds it, if any. */
 struct definition_text {
     struct span text;

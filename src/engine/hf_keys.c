@@ -15,13 +15,22 @@ void hf_put_list(struct hf_model *m, const char *key, const json_t *list, const 
     }
 }
 
-/* A list's numbers. */
-static void put_reals(struct hf_model *m, const char *key, const json_t *list)
+/* A list's numbers: counts, where all are. */
+static void put_numbers(struct hf_model *m, const char *key, const json_t *list)
 {
     const size_t n = json_array_size(list);
-    hf_put_array(m, key, GGUF_F64, n);
+    bool counts = true;
+    for (size_t i = 0; i < n && counts; i++) {
+        const json_t *x = json_array_get(list, i);
+        counts = json_is_integer(x) && json_integer_value(x) >= 0 && json_integer_value(x) <= INT32_MAX;
+    }
+    hf_put_array(m, key, counts ? GGUF_U32 : GGUF_F64, n);
     for (size_t i = 0; i < n; i++) {
         const double x = json_number_value(json_array_get(list, i));
+        if (counts) {
+            hf_put_number(m, (uint64_t)x, 4);
+            continue;
+        }
         uint64_t bits;
         memcpy(&bits, &x, sizeof bits);
         hf_put_number(m, bits, sizeof bits);
@@ -36,7 +45,7 @@ static void put_one_list(struct hf_model *m, const char *path, const char *by, c
     if (by[0])
         hf_put_list(m, key, list, by);
     else
-        put_reals(m, key, list);
+        put_numbers(m, key, list);
 }
 
 /* A count, by one number or the product or sum of two. */
@@ -126,8 +135,11 @@ bool hf_said(const struct hf_model *m, const char *key, double *out)
     return false;
 }
 
+/* Of experts nothing where there are none. */
 static void put_said(struct hf_model *m, const struct arch_line *line, const char *key)
 {
+    if (!strncmp(key, "expert_", 7) && !m->n_experts_said)
+        return;
     if (line->words & ARCH_REAL)
         hf_put_f64(m, key, line->number);
     else

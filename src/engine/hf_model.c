@@ -113,6 +113,9 @@ static andiron_status find_act(struct hf_model *m, andiron_error *error)
 static void put_derived(struct hf_model *m)
 {
     uint64_t n, n_kv;
+    double scalar;
+    if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
+        hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
     if ((m->folder.words & ARCH_KEYS_BY_WORDS) && hf_heads(m, &n, &n_kv))
         hf_put_u32(m, "attention.head_count_kv", n_kv);
     if (m->act.n)
@@ -127,7 +130,7 @@ static andiron_status put_gating(struct hf_model *m, andiron_error *error)
     double said = 0; /* 0: the definition's own */
     hf_said(m, "expert_gating_func", &said);
     uint32_t function = (uint32_t)said;
-    if (json_at_text(m->config, "scoring_func", &word))
+    if (json_at_text(m->config, "scoring_func", &word) && !span_is(word, "noaux_tc")) /* dots.llm1's, a topk_method */
         for (function = 4; function > 0 && !(words[function] && span_is(word, words[function]));)
             function--;
     else if (!function)
@@ -208,11 +211,25 @@ static void put_windows_from(struct hf_model *m, uint64_t first, uint64_t n)
         hf_put_number(m, before ? i % 2 == 0 && i < first : i >= first, 4);
 }
 
+/* "LLLG": local and global layers in turn. */
+static andiron_status put_windows_by_letters(struct hf_model *m, struct span letters, uint64_t n, andiron_error *error)
+{
+    bool known = letters.n > 0 && n <= HF_LAYERS_MAX;
+    hf_put_array(m, "attention.sliding_window_pattern", GGUF_U32, n);
+    for (uint64_t i = 0; i < n && known; i++) {
+        const char letter = letters.p[i % letters.n];
+        known = letter == 'L' || letter == 'G';
+        hf_put_number(m, letter == 'L', 4);
+    }
+    return known ? ANDIRON_OK : hf_wrong(m, "expected sliding_window_pattern to be a number, or L and G", error);
+}
+
 /* Layers that see a window only: all of a kind, or by their types, or each but the last of so many, or from one on. */
-static void put_windows(struct hf_model *m)
+static andiron_status put_windows(struct hf_model *m, andiron_error *error)
 {
     static const char key[] = "attention.sliding_window_pattern";
     const json_t *config = m->config, *types = json_at(config, "layer_types");
+    struct span letters;
     uint64_t window = window_of(m), period, first = 28, n = 0;
     if (window)
         hf_put_u32(m, "attention.sliding_window", window);
@@ -224,16 +241,11 @@ static void put_windows(struct hf_model *m)
         hf_put_list(m, key, types, "sliding_attention");
     else if (json_at_u64(config, "sliding_window_pattern", &period) && period > 1 && period <= INT32_MAX)
         hf_put_u32(m, key, period);
+    else if (json_at_text(config, "sliding_window_pattern", &letters))
+        return put_windows_by_letters(m, letters, n, error);
     else if (window && from && n <= HF_LAYERS_MAX)
         put_windows_from(m, first, n);
-}
-
-static void put_layers(struct hf_model *m)
-{
-    double scalar;
-    put_windows(m);
-    if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
-        hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
+    return ANDIRON_OK;
 }
 
 /* The first tokens of a text about a source: generation_config.json's, before config.json's. */
@@ -275,8 +287,8 @@ static andiron_status put_template(struct hf_model *m, andiron_error *error)
 static andiron_status put_all(struct hf_model *m, andiron_error *error)
 {
     static andiron_status (*const steps[])(struct hf_model *, andiron_error *) = {
-        hf_put_heads, put_groups,       put_gating,  put_ratios,   hf_put_ngrams,
-        hf_put_rope,  put_first_tokens, hf_put_keys, put_template, hf_put_sentence,
+        put_windows, hf_put_heads,     put_groups,  put_gating,   put_ratios,      hf_put_ngrams,
+        hf_put_rope, put_first_tokens, hf_put_keys, put_template, hf_put_sentence,
     };
     const char *slash = strrchr(hf_path(m->dir), '/');
     put(m, "GGUF\3\0\0", 8);
@@ -284,7 +296,6 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     hf_put_number(m, 0, 8); /* n_values, below */
     hf_put_string(m, "general.architecture", span_of(m->architecture));
     hf_put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
-    put_layers(m);
     put_derived(m);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const andiron_status s = steps[i](m, error);

@@ -34,28 +34,46 @@ static const json_t *rope_list(const struct hf_model *m, const char *name)
     return json_is_array(list) ? list : NULL;
 }
 
+/* Ropes for each kind of layers. */
+static bool is_nested(const struct hf_model *m)
+{
+    return json_is_object(json_at(m->config, "rope_parameters.full_attention")) ||
+           json_is_object(json_at(m->config, "rope_parameters.sliding_attention"));
+}
+
 static struct span rope_type(const struct hf_model *m)
 {
-    static const char *const words[] = {"rope_parameters.full_attention.rope_type",
-                                        "rope_parameters.compress.rope_type", "rope_parameters.rope_type",
-                                        "rope_scaling.rope_type", "rope_scaling.type"};
+    char path[PATH_MAX_BYTES];
     struct span type = span_of("default");
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (json_at_text(m->config, words[i], &type))
-            break;
+    bool found = false;
+    for (size_t i = 0; i < 2 * N_PLACES && !found; i++) { /* "type" is the older word */
+        snprintf(path, sizeof path, "%s%s", places[i / 2], i % 2 ? "type" : "rope_type");
+        found = json_at_text(m->config, path, &type);
+    }
     return span_is(type, "su") ? span_of("longrope") : type; /* as Phi 3 was first published */
 }
 
 static bool head_size(const struct hf_model *m, double *out)
 {
     double width = 0, heads = 0;
-    if (hf_number_at(m, "qk_rope_head_dim", "head_dim", out))
+    if (hf_number_at(m, "qk_rope_head_dim", "head_dim", out) || hf_said(m, "attention.key_length", out))
         return true;
     if (!hf_number_at(m, "hidden_size", NULL, &width) || !hf_number_at(m, "num_attention_heads", NULL, &heads) ||
         heads < 1)
         return false;
     *out = width / heads;
     return true;
+}
+
+/* How long texts were at first, where a stretch asks: config.json's own word goes before its ropes', except where these
+ * differ by layer. 0: it does not say. */
+static double original_length(const struct hf_model *m)
+{
+    static const char key[] = "original_max_position_embeddings";
+    double n = 0;
+    if (!(!is_nested(m) && hf_number_at(m, key, NULL, &n)) && !rope_number(m, key, &n))
+        hf_number_at(m, "max_position_embeddings", NULL, &n);
+    return n;
 }
 
 /* How many numbers of a head turn, 0 where config.json does not say. */
@@ -135,12 +153,11 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
 /* Llama 3.1's divisors of frequencies: long waves by the factor, short ones by 1, those between in between. */
 static andiron_status put_llama3(struct hf_model *m, double base, double factor, andiron_error *error)
 {
-    const double size = turning(m);
-    double low = 1, high = 4, original = 8192;
+    const double size = turning(m), original = original_length(m);
+    double low = 1, high = 4;
     rope_number(m, "low_freq_factor", &low);
     rope_number(m, "high_freq_factor", &high);
-    rope_number(m, "original_max_position_embeddings", &original);
-    if (!(size >= 2 && size <= 4096 && high > low && low > 0 && base > 0))
+    if (!(size >= 2 && size <= 4096 && high >= low && low > 0 && base > 0))
         return hf_wrong(m, "expected a head_dim, low_freq_factor and high_freq_factor that llama3's RoPE can use",
                         error);
     const size_t n = (size_t)size / 2;
@@ -150,7 +167,7 @@ static andiron_status put_llama3(struct hf_model *m, double base, double factor,
     for (size_t i = 0; i < n; i++) {
         const double waves = original * math_pow(base, -(double)(2 * i) / size) / (2 * 3.14159265358979323846);
         const double share = (waves - low) / (high - low);
-        factors[i] = (float)(waves > high ? 1 : waves < low ? factor : 1 / ((1 - share) / factor + share));
+        factors[i] = (float)(waves >= high ? 1 : waves < low ? factor : 1 / ((1 - share) / factor + share));
     }
     return ANDIRON_OK;
 }
@@ -181,11 +198,10 @@ static void put_magnitude(struct hf_model *m, double usual, double given)
 /* YaRN whose bounds between long and short waves are no whole numbers: as divisors of frequencies. */
 static andiron_status put_yarn(struct hf_model *m, double base, double factor, andiron_error *error)
 {
-    const double turn = 2 * 3.14159265358979323846, size = turning(m);
-    double fast = 32, slow = 1, original = 0, low, high;
+    const double turn = 2 * 3.14159265358979323846, size = turning(m), original = original_length(m);
+    double fast = 32, slow = 1, low, high;
     rope_number(m, "beta_fast", &fast);
     rope_number(m, "beta_slow", &slow);
-    rope_number(m, "original_max_position_embeddings", &original);
     if (!(size >= 2 && size <= 4096 && fast > 0 && slow > 0 && original > 0 && base > 1))
         return hf_wrong(m, "expected a head_dim, beta_fast and beta_slow that yarn's RoPE can use", error);
     const size_t n = (size_t)size / 2;
@@ -208,10 +224,10 @@ static andiron_status put_yarn(struct hf_model *m, double base, double factor, a
 /* A factor, and YaRN's numbers. */
 static void put_factor(struct hf_model *m, struct span type, double factor)
 {
-    double x;
+    double x = original_length(m);
     hf_put_string(m, "rope.scaling.type", type);
     hf_put_f64(m, "rope.scaling.factor", factor);
-    if (rope_number(m, "original_max_position_embeddings", &x) && x >= 1 && x <= INT32_MAX)
+    if (x >= 1 && x <= INT32_MAX)
         hf_put_u32(m, "rope.scaling.original_context_length", (uint64_t)x);
     if (rope_number(m, "beta_fast", &x))
         hf_put_f64(m, "rope.scaling.yarn_beta_fast", x);
@@ -243,9 +259,8 @@ static andiron_status put_divisors(struct hf_model *m, const char *list_name, co
 /* LongRoPE (Ding et al. 2024): divisors for contexts as trained at first, and for longer ones. */
 static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
 {
-    double original = 0, longest = 0, factor, by;
-    if (!rope_number(m, "original_max_position_embeddings", &original))
-        hf_number_at(m, "original_max_position_embeddings", NULL, &original);
+    const double original = original_length(m);
+    double longest = 0, factor, by, of_long;
     hf_number_at(m, "max_position_embeddings", NULL, &longest);
     if (!(original > 1 && original <= INT32_MAX))
         return hf_wrong(m, "expected original_max_position_embeddings to be above 1", error);
@@ -253,6 +268,8 @@ static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
         factor = longest / original;
     by = factor > 1 ? __builtin_sqrt(1 + math_log(factor) / math_log(original)) : 1;
     rope_number(m, "attention_factor", &by);
+    if (rope_number(m, "short_mscale", &by) && !(rope_number(m, "long_mscale", &of_long) && of_long == by))
+        return hf_wrong(m, "a longrope whose long_mscale is another than its short_mscale is not covered", error);
     hf_put_f64(m, "rope.scaling.attn_factor", by);
     hf_put_u32(m, "rope.scaling.original_context_length", (uint64_t)original);
     hf_put_string(m, "rope.scaling.type", span_of("longrope"));
@@ -339,23 +356,42 @@ static bool rope_base(const struct hf_model *m, double *base)
     return true;
 }
 
+/* The base of frequencies of layers that see a window only, where it is said apart. */
+static bool local_base(const struct hf_model *m, double *base)
+{
+    if (hf_number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", base) ||
+        hf_number_at(m, "local_rope_theta", "swa_rope_theta", base) || hf_said(m, "rope.freq_base_swa", base))
+        return *base > 0;
+    *base = 10000;
+    return is_nested(m) && (hf_number_at(m, "rope_theta", NULL, base) || hf_said(m, "rope.freq_base", base) || true);
+}
+
+/* How many numbers of a head turn in layers that see a window only, where that is said apart; 0: it is not. */
+static double local_turning(const struct hf_model *m)
+{
+    double size = 0, part = 1;
+    if (!json_at_f64(m->config, "rope_parameters.sliding_attention.partial_rotary_factor", &part))
+        hf_said(m, "rope.part", &part);
+    const bool said = (m->folder.words & ARCH_PART_TURNS) && json_at(m->config, "rope_parameters.sliding_attention");
+    return said && part > 0 && part <= 1 && head_size(m, &size) && size >= 1 && size <= 65536
+               ? (double)(uint32_t)(part * size)
+               : 0;
+}
+
 /* RoPE of layers that see a window only: never stretched. */
 static andiron_status put_local(struct hf_model *m, andiron_error *error)
 {
-    double base, size = 0, part = 1;
+    double base;
     struct span type = span_of("default");
-    json_at_text(m->config, "rope_parameters.sliding_attention.rope_type", &type);
+    if (!json_at_text(m->config, "rope_parameters.sliding_attention.rope_type", &type))
+        json_at_text(m->config, "rope_parameters.sliding_attention.type", &type);
     if (!span_is(type, "default") && !span_is(type, "dynamic"))
         return hf_wrong(m, "expected a rope_type of default or dynamic for sliding_attention", error);
-    json_at_f64(m->config, "rope_parameters.sliding_attention.partial_rotary_factor", &part);
-    const bool in_part = (m->folder.words & ARCH_PART_TURNS) && part > 0 && part <= 1 &&
-                         json_at(m->config, "rope_parameters.sliding_attention") && head_size(m, &size);
-    const double dims = in_part && size >= 1 && size <= 65536 ? (double)(uint32_t)(part * size) : 0;
+    const double own = local_turning(m), dims = own >= 1 ? own : turning(m);
     const bool odd = is_odd(m, dims);
-    if (dims >= 1)
+    if (own >= 1)
         hf_put_u32(m, "rope.dimension_count_swa", (uint64_t)dims + odd);
-    if (hf_number_at(m, "rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq", &base) ||
-        hf_number_at(m, "local_rope_theta", NULL, &base))
+    if (local_base(m, &base))
         hf_put_f64(m, "rope.freq_base_swa", odd ? math_pow(base, (dims + 1) / dims) : base);
     return ANDIRON_OK;
 }
@@ -365,6 +401,8 @@ andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
     double base = 10000;
     bool pairs = true;
     const struct span type = rope_type(m);
+    if (json_at(m->config, "rope_parameters.compress") && !json_at(m->config, "rope_parameters.main"))
+        return hf_wrong(m, "expected rope_parameters to have main beside compress", error);
     if (rope_base(m, &base))
         hf_put_f64(m, "rope.freq_base", base);
     put_dimensions(m);

@@ -288,6 +288,14 @@ static uint64_t number_for(const struct hf_model *m, const char *key)
     return n;
 }
 
+/* What config.json says of a count, or the definition where it does not, or `usual`. */
+static uint64_t said_or(const struct hf_model *m, const char *key, uint64_t usual)
+{
+    double x = 0;
+    const uint64_t n = number_for(m, key);
+    return n ? n : hf_said(m, key, &x) && x > 0 ? (uint64_t)x : usual;
+}
+
 /* How many parts are brought together in the tensor: matrices of experts, vectors of heads, or whatever the model has.
  */
 static uint64_t n_parts(struct hf_model *m, const char *name, uint32_t *n_dims)
@@ -338,7 +346,7 @@ static andiron_status take_expert(struct hf_model *m, const char *name, uint32_t
     char why[120];
     snprintf(why, sizeof why, "is no %s, or not one of the %" PRIu64 " that config.json says there are",
              n_dims == 2 ? "matrix" : "vector", n);
-    if (expert >= n && expert - n < number_for(m, "expert_zero_count"))
+    if (expert >= n && expert - n < said_or(m, "expert_zero_count", 0))
         return ANDIRON_OK; /* gives what it reads, whatever its weights */
     if (expert >= n || t->n_dims != n_dims)
         return wrong_part(m, t->name, why, error);
@@ -576,6 +584,33 @@ static andiron_status check_table(const struct hf_model *m, andiron_error *error
                      hf_path(m->dir), n, width, t->dims[1], t->dims[0]);
 }
 
+/* Is it "blk.3.attn_k.weight", and not an indexer's? */
+static bool is_keys(struct span name)
+{
+    const size_t n = strlen(".attn_k.weight");
+    return name.n > n && span_ends(name, ".attn_k.weight") && name.p[name.n - n - 1] >= '0' &&
+           name.p[name.n - n - 1] <= '9';
+}
+
+/* Heads of keys that config.json does not count, or whose size it does not say, are as Transformers takes them by
+ * default; that differs by type, so the rows of a matrix have to be as many. */
+static andiron_status check_keys(const struct hf_model *m, andiron_error *error)
+{
+    const uint64_t n = number_for(m, "attention.head_count"), width = number_for(m, "embedding_length"),
+                   n_kv = said_or(m, "attention.head_count_kv", n),
+                   size = said_or(m, "attention.key_length", n ? width / n : 0);
+    const bool told = number_for(m, "attention.head_count_kv") && number_for(m, "attention.key_length");
+    for (size_t i = 0; i < m->n_tensors && n_kv && size && !told && !(m->folder.words & ARCH_KEYS_BY_WORDS); i++) {
+        const struct gguf_tensor *t = &m->tensors[i];
+        if (t->n_dims == 2 && is_keys(t->name) && t->dims[1] != n_kv * size)
+            return error_set(error, ANDIRON_E_SUPPORT,
+                             "%s: config.json leaves out head_dim or num_key_value_heads, and the matrix of keys has "
+                             "%" PRIu64 " rows, not %" PRIu64 "; add what Transformers takes where they are absent",
+                             hf_path(m->dir), t->dims[1], n_kv * size);
+    }
+    return ANDIRON_OK;
+}
+
 andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
 {
     const size_t n = hf_n_tensors(m->dir);
@@ -592,6 +627,8 @@ andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
     drop_tied_head(m);
     if (!s)
         s = check_table(m, error);
+    if (!s)
+        s = check_keys(m, error);
     if (!s)
         s = check_experts(m, error);
     if (!s)

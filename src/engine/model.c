@@ -72,7 +72,7 @@ static andiron_status open_plan(andiron_model *model, const andiron_model_option
     model->max_head_rows = head < 1 ? 1 : head > MAX_HEAD_ROWS ? MAX_HEAD_ROWS : head;
     if (model->max_head_rows > rows)
         model->max_head_rows = rows;
-    struct plan_options plan = {.max_rows = rows, .max_head_rows = model->max_head_rows};
+    struct plan_options plan = {.max_rows = rows + model_begun_rows(model), .max_head_rows = model->max_head_rows};
     andiron_status s = pool_open(&model->pool, options->n_threads, error);
     if (!s)
         s = plan_measure(&model->graph, &model->kernels, pool_threads(model->pool), &plan, &model->step_bytes, error);

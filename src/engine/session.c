@@ -131,10 +131,16 @@ andiron_status session_extend(andiron_session *s, const andiron_token *tokens, s
                          s->n_ctx, s->n_tokens);
     size_t before = s->n_tokens, most = s->model->max_rows;
     bool had_logits = s->has_logits;
-    if (s->model->graph.whole_texts && (before > 0 || n_tokens > most))
-        return error_set(error, ANDIRON_E_ARGUMENT,
-                         "this model reads whole texts, of at most %zu tokens here; got %zu after %zu", most, n_tokens,
-                         before);
+    if (s->model->graph.whole_texts) {
+        if (n_tokens > most - before)
+            return error_set(error, ANDIRON_E_ARGUMENT,
+                             "this model reads whole texts, of at most %zu tokens here; got %zu after %zu", most,
+                             n_tokens, before);
+        memmove(s->tokens + before, tokens, n_tokens * sizeof *tokens); /* all of it again */
+        tokens = s->tokens;
+        n_tokens += before;
+        s->n_tokens = 0;
+    }
     for (size_t done = 0; done < n_tokens;) {
         size_t n = n_tokens - done < most ? n_tokens - done : most;
         bool last = done + n == n_tokens;

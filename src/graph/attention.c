@@ -158,6 +158,8 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
                                                                   (head + h) * s->in[ATTEND_IN_NEAR].head_stride
                                                             : NULL;
             sight_range(s->node, x->position[at], end, &x->first[at], &x->last[at]);
+            if (view_given(s->in[ATTEND_IN_REACH]))
+                sight_reach(run_row(r, s->in[ATTEND_IN_REACH], row, 0)[0], x->position[at], &x->first[at]);
         }
     }
     if (r->plan->rows[tile.first].layout->type == KV_Q8_0)
@@ -215,7 +217,7 @@ static void attend_pages(const struct run *r, const struct step *s, const struct
     };
     const size_t head = layout->offset[c] + kv_head * (key_bytes + layout->value_bytes[c]);
     const uint32_t last = x->last[n - 1] / KV_PAGE;
-    for (uint32_t page = s->node->arg[ATTEND_BEGIN].number > 0 ? 0 : x->first[0] / KV_PAGE; page <= last; page++) {
+    for (uint32_t page = sight_first(s->node, x, n) / KV_PAGE; page <= last; page++) {
         const uint32_t start = page * KV_PAGE;
         if (!sight_page(r, s, x, n, start))
             continue;

@@ -21,6 +21,10 @@ struct queries {
 
 /* The positions that a query at `position` sees, of a text, or a source, that ends with `end`. */
 void sight_range(const struct node *attend, uint32_t position, uint32_t end, uint32_t *first, uint32_t *last);
+/* The same where a row sees so many positions at most. */
+void sight_reach(float reach, uint32_t position, uint32_t *first);
+/* The first position that any of n queries sees. */
+uint32_t sight_first(const struct node *attend, const struct queries *x, size_t n);
 /* Does anything of the step's arguments make scores other than those of q . k? */
 bool sight_biased(const struct step *s, const struct queries *x);
 /* lo, hi and bias of n queries for the page of KV_PAGE positions that begins at start; false: none sees any of it. */

@@ -24,6 +24,21 @@ void sight_range(const struct node *n, uint32_t position, uint32_t end, uint32_t
     *first = *first < *last ? *first : *last; /* a source may be shorter than what is written about it */
 }
 
+void sight_reach(float reach, uint32_t position, uint32_t *first)
+{
+    const uint32_t n = !(reach >= 1) ? 1 : reach < 0x1p24f ? (uint32_t)reach : 1 << 24; /* not a number: 1 */
+    if (n <= position)
+        *first = position + 1 - n > *first ? position + 1 - n : *first;
+}
+
+uint32_t sight_first(const struct node *n, const struct queries *x, size_t n_queries)
+{
+    uint32_t least = n->arg[ATTEND_BEGIN].number > 0 ? 0 : x->first[0];
+    for (size_t j = 1; j < n_queries; j++)
+        least = x->first[j] < least ? x->first[j] : least;
+    return least;
+}
+
 /* The bucket of a distance, key less query: exact ones for the nearest, then wider and wider up to 128 positions
  * (Raffel et al. 2020, section 2.1). Both sides have half of them where a row sees both. */
 static uint32_t bucket_of(double distance, uint32_t n, bool both)

@@ -50,7 +50,7 @@ enum arg_kind {
     ARG_LIST,   /* whole numbers; in the language the key of the metadata that holds them */
 };
 
-enum { OP_MAX_ARGS = 24 };
+enum { OP_MAX_ARGS = 25 };
 
 struct op_arg {
     const char *name;
@@ -99,7 +99,8 @@ enum {
     ATTEND_NEAR_AT,
     ATTEND_BY,
     ATTEND_ALIBI_BY,
-    ATTEND_BEGIN
+    ATTEND_BEGIN,
+    ATTEND_REACH
 };
 
 typedef int32_t node_id; /* place in the graph; -1: none */

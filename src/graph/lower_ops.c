@@ -266,6 +266,8 @@ static struct view lower_attend(struct lower *l, const struct node *n)
         s.in[ATTEND_IN_OPEN] = lower_packed(l, lower_input(l, n->arg[ATTEND_JOINS].value), false);
     if (n->arg[ATTEND_NEAR_KEYS].value >= 0)
         s.in[ATTEND_IN_NEAR_KEYS] = lower_input(l, n->arg[ATTEND_NEAR_KEYS].value);
+    if (n->arg[ATTEND_REACH].value >= 0)
+        s.in[ATTEND_IN_REACH] = lower_input(l, n->arg[ATTEND_REACH].value);
     s.node = n;
     return lower_emit(l, s, n->shape.dims[0], q.heads, 0);
 }

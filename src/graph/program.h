@@ -113,10 +113,18 @@ enum phase_kind {
     PHASE_CHOOSE,
     PHASE_STATE
 };
-enum { STEP_INPUTS = 6 };
+enum { STEP_INPUTS = 7 };
 
 /* Inputs of an ATTEND step; all but the queries and the cache may be none. NEAR: what queries have for distances. */
-enum { ATTEND_IN_Q, ATTEND_IN_CACHE, ATTEND_IN_ONLY, ATTEND_IN_NEAR, ATTEND_IN_OPEN, ATTEND_IN_NEAR_KEYS };
+enum {
+    ATTEND_IN_Q,
+    ATTEND_IN_CACHE,
+    ATTEND_IN_ONLY,
+    ATTEND_IN_NEAR,
+    ATTEND_IN_OPEN,
+    ATTEND_IN_NEAR_KEYS,
+    ATTEND_IN_REACH
+};
 
 struct step {
     enum step_op op;

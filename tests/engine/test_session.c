@@ -10,6 +10,7 @@
 
 #include "andiron.h"
 #include "base/alloc.h"
+#include "engine/engine.h"
 #include "models.h"
 
 static andiron_model *model;
@@ -179,6 +180,47 @@ static bool collect(void *user, const char *text, size_t n)
     return true;
 }
 
+/* A model with rows before each text: two texts that begin in one step, a token of each in turn, read what each reads
+ * alone; a text that is cut to nothing begins again; lengths do not count those rows. */
+static void rows_before_a_text(void **state)
+{
+    (void)state;
+    andiron_model *begun = NULL;
+    andiron_session *two[2], *alone[2];
+    andiron_batch *batch;
+    const andiron_model_options o = {.n_threads = 2, .max_step_tokens = 16};
+    const andiron_session_options few = {.n_ctx = 24};
+    const andiron_token t[2][4] = {{5, 9, 14, 20}, {200, 7, 9, 3}};
+    assert_int_equal(andiron_model_open(&begun, TINY("imports/begun"), &o, NULL), ANDIRON_OK);
+    assert_true(begun->graph.n_begin > 0);
+    assert_int_equal(andiron_batch_open(&batch, begun, NULL), ANDIRON_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(andiron_session_open(&two[i], begun, &few, NULL), ANDIRON_OK);
+        assert_int_equal(andiron_session_open(&alone[i], begun, &few, NULL), ANDIRON_OK);
+        assert_int_equal(andiron_session_append(alone[i], t[1 - i], 3, NULL), ANDIRON_OK);
+        assert_int_equal(andiron_session_truncate(alone[i], 0, NULL), ANDIRON_OK);
+        assert_int_equal(andiron_session_append(alone[i], t[i], 4, NULL), ANDIRON_OK);
+    }
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(andiron_batch_add(batch, two[i % 2], t[i % 2][i / 2], i >= 6, NULL), ANDIRON_OK);
+    assert_int_equal(andiron_batch_run(batch, NULL), ANDIRON_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_memory_equal(andiron_batch_logits(batch, 6 + i), andiron_session_logits(alone[i]),
+                            begun->n_vocab * sizeof(float));
+        assert_int_equal(andiron_session_length(two[i]), 4);
+    }
+    assert_int_equal(andiron_session_capacity(two[0]), 24);
+    for (size_t i = 4; i < 24; i++)
+        assert_int_equal(andiron_session_append(two[0], &t[0][i % 4], 1, NULL), ANDIRON_OK);
+    assert_int_equal(andiron_session_append(two[0], t[0], 1, NULL), ANDIRON_E_FULL);
+    for (size_t i = 0; i < 2; i++) {
+        andiron_session_close(two[i]);
+        andiron_session_close(alone[i]);
+    }
+    andiron_batch_close(batch);
+    andiron_model_close(begun);
+}
+
 static void generation_ends_as_asked(void **state)
 {
     (void)state;
@@ -266,13 +308,10 @@ static void each_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sync_keeps_the_common_prefix),
-        cmocka_unit_test(a_full_session_says_so),
-        cmocka_unit_test(bad_tokens_change_nothing),
-        cmocka_unit_test(a_step_allocates_nothing),
-        cmocka_unit_test(a_batch_has_limits),
-        cmocka_unit_test(generation_ends_as_asked),
-        cmocka_unit_test(what_cannot_be_opened_says_why),
+        cmocka_unit_test(sync_keeps_the_common_prefix), cmocka_unit_test(a_full_session_says_so),
+        cmocka_unit_test(bad_tokens_change_nothing),    cmocka_unit_test(a_step_allocates_nothing),
+        cmocka_unit_test(a_batch_has_limits),           cmocka_unit_test(rows_before_a_text),
+        cmocka_unit_test(generation_ends_as_asked),     cmocka_unit_test(what_cannot_be_opened_says_why),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);

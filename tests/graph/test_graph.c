@@ -392,6 +392,9 @@ static void attends_join(void **state)
     refused(&b, with_number(n, OPEN, 2), "open to be 0 or 1");
     refused(&b, with_number(n, ATTEND_BEGIN, -1), "begin");
     refused(&b, with_number(with_number(n, ATTEND_BEGIN, 1), ATTEND_SEES, SEES_ALL), "expected no begin where all of");
+    refused(&b, with_value(n, ATTEND_REACH, q), "expected reach to be one number, got [16, 6]");
+    const node_id one = heads_of(&b, &t[2], 1, 1);
+    refused(&b, with_number(with_value(n, ATTEND_REACH, one), ATTEND_SEES, SEES_ALL), "expected no reach where all of");
     refused(&b, with_number(n, BY, 1), "expected by to be softmax, where sinks, only, every, open or joins is given");
     assert_shape(&b, added(&b, with_number(attention(q, k, v, 1), BY, 1)), 2, 24, 6);
     n = with_number(with_value(attention(q, k, v, 2), JOINS, open), EVERY, 4);

@@ -52,7 +52,9 @@ bart mbart marian pegasus blenderbot m2m_100
 diffllama modernbert-decoder hy_v4 dbrx olmo_hybrid cohere_compass_text gpt_neo-unsaid
 cohere-normed phi-normed gemma2-uncapped minicpm3-mscale glm4-unsaid deepseek_v3-unsaid
 rembert roformer jetmoe recurrent_gemma rwkv zamba zamba2 zamba2-plain
-hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys blenderbot-small t5-unlike
+hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
+blenderbot-small minimax_m2-published mimo_v2_flash-published phimoe-long gemma-published gpt2-flatter ernie-tasks
+modernbert-decoder-published minimax_m3_vl_text-published llama4_text-published exaone4-letters t5-unlike
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -100,6 +102,8 @@ ROBERTA = {"pad_token_id": 1, "type_vocab_size": 1}
 # heads enough that hardly any position has scores of 0 alone
 INDEXED = {"head_dim": 4, "num_key_value_heads": 4, "index_n_heads": 16, "index_head_dim": 8, "index_topk": 5,
            "mlp_layer_types": None}
+LLAMA4 = {"num_hidden_layers": 4, "attention_chunk_size": 5, "moe_layers": [1, 3],
+          "intermediate_size_mlp": 40, "floor_scale": 4, "num_experts_per_tok": 1}
 MORE = {
     "llama": {"rope_parameters": {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0, "low_freq_factor": 1.0,
                                   "high_freq_factor": 4.0, "original_max_position_embeddings": 32}},
@@ -152,7 +156,6 @@ MORE = {
     "marian": {"pad_token_id": 0},
     "pegasus": {"pad_token_id": 0, "scale_embedding": True},
     "blenderbot": {"pad_token_id": 0},
-    "blenderbot-small": {"pad_token_id": 0, "scale_embedding": True},
     "m2m_100": {"pad_token_id": 1, "scale_embedding": True},
     "hyperclovax": {"pad_token_id": 1},
     "openai-gpt": {"pad_token_id": 1},
@@ -248,8 +251,10 @@ MORE = {
                      "layer_types": ["sliding_attention", "full_attention"] * 2, "laurel_rank": 4,
                      "activation_sparsity_pattern": [0.95, 0.0, 0.95, 0.0], "hidden_size_per_layer_input": 8,
                      "vocab_size_per_layer_input": 64},
-    "llama4_text": {"num_hidden_layers": 4, "attention_chunk_size": 5, "moe_layers": [1, 3],
-                    "intermediate_size_mlp": 40, "floor_scale": 4, "num_experts_per_tok": 1},
+    "llama4_text": LLAMA4,
+    "llama4_text-published": {**LLAMA4, "rope_parameters": {
+        "rope_type": "llama3", "rope_theta": 500000.0, "factor": 16.0, "low_freq_factor": 1.0, "high_freq_factor": 1.0,
+        "original_max_position_embeddings": 64}},
     "falcon_h1": {"mamba_d_ssm": 64, "ssm_multipliers": [0.4, 1.5, 0.6, 1.4, 0.8], "mlp_multipliers": [0.7, 1.6],
                   "key_multiplier": 0.6, "embedding_multiplier": 2.0, "lm_head_multiplier": 0.5,
                   "ssm_in_multiplier": 1.3, "ssm_out_multiplier": 0.7, "attention_in_multiplier": 1.2,
@@ -272,6 +277,25 @@ MORE = {
     "minicpm3-mscale": {"num_key_value_heads": 4, "head_dim": 4, "rope_parameters": {
         "rope_type": "yarn", "factor": 4.0, "rope_theta": 10000.0, "original_max_position_embeddings": 16,
         "mscale": 0.8, "mscale_all_dim": 0.5}},
+    "mimo_v2_flash-published": {"layer_types": ["full_attention", "sliding_attention"], "n_group": 1, "head_dim": 12,
+                                "mlp_layer_types": ["dense", "sparse"]},
+    "minimax_m2-published": {"rope_parameters": {"rope_type": "default", "rope_theta": 5000000.0,
+                                                 "partial_rotary_factor": 0.5}},
+    "phimoe-long": {"rope_parameters": {
+        "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.2, 1.5, 2.0],
+        "long_factor": [1.0, 2.0, 4.0, 8.0], "short_mscale": 1.3, "long_mscale": 1.3,
+        "original_max_position_embeddings": 64}},
+    "gpt2-flatter": {"scale_attn_by_inverse_layer_idx": True},
+    "ernie-tasks": {"use_task_id": True},
+    "modernbert-decoder-published": {"num_hidden_layers": 3, "pad_token_id": 1, "sliding_window": 3,
+                                     "rope_parameters": {
+                                         "full_attention": {"rope_type": "default", "rope_theta": 160000.0},
+                                         "sliding_attention": {"rope_type": "default", "rope_theta": 9000.0}}},
+    "minimax_m3_vl_text-published": {"layer_types": ["full_attention", "minimax_m3_sparse"], "index_head_dim": 8,
+                                     "dense_intermediate_size": 40, "mlp_layer_types": ["dense", "sparse"],
+                                     "index_block_size": 4, "index_n_heads": 2, "index_topk_blocks": 2,
+                                     "rope_parameters": {"rope_type": "default", "rope_theta": 5000000.0,
+                                                         "partial_rotary_factor": 0.5}},
     "cohere-normed": {"use_qk_norm": True},
     "phi-normed": {"qk_layernorm": True},
     "gemma2-uncapped": {"final_logit_softcapping": None, "attn_logit_softcapping": None},
@@ -306,12 +330,36 @@ SOURCE = 5  # an encoder-decoder reads so many of the tokens first
 ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "nomic_bert", "jina_embeddings_v3",
             "eurobert", "gte", "mpnet", "gemma3_text-both", "gemma3_text-dense", "bert-dense",
             "megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm", "albert",
-            "rembert", "roformer", "esm"}
+            "rembert", "roformer", "esm", "ernie-tasks"}
 OWN_HEAD = {"t5-gated", "mt5"}  # beside a table of tokens that others take for both
 # what old folders do not say
 UNSAID = {"qwen2_moe-windows": ["layer_types"], "gpt_neo-unsaid": ["attention_layers"],
           "glm4-unsaid": ["rms_norm_eps", "rope_parameters"],
-          "deepseek_v3-unsaid": ["norm_topk_prob", "routed_scaling_factor"]}
+          "deepseek_v3-unsaid": ["norm_topk_prob", "routed_scaling_factor"],
+          "minimax_m2-published": ["rope_parameters"], "llama4_text-published": ["rope_parameters", "layer_types"],
+          "exaone4-letters": ["layer_types"],
+          "mimo_v2_flash-published": ["rope_parameters", "layer_types", "sliding_window", "mlp_layer_types"],
+          "modernbert-decoder-published": ["rope_parameters", "layer_types", "sliding_window"],
+          "minimax_m3_vl_text-published": ["rope_parameters", "layer_types", "mlp_layer_types", "index_block_size",
+                                           "index_head_dim", "index_n_heads", "index_topk_blocks",
+                                           "index_local_blocks"]}
+# what they say in its place
+PUBLISHED = {
+    "minimax_m2-published": {"rotary_dim": 4, "rope_theta": 5000000},
+    "mimo_v2_flash-published": {"rope_theta": 5000000, "swa_rope_theta": 10000, "partial_rotary_factor": 0.334,
+                                "hybrid_layer_pattern": [0, 1], "sliding_window": 5, "sliding_window_size": 5},
+    "gemma-published": {"hidden_act": "gelu"},
+    "exaone4-letters": {"sliding_window_pattern": "LLG"},  # Transformers itself has no more to say about it
+    "modernbert-decoder-published": {"global_attn_every_n_layers": 3, "global_rope_theta": 160000.0,
+                                     "local_rope_theta": 9000.0},
+    "minimax_m3_vl_text-published": {"rope_theta": 5000000, "partial_rotary_factor": 0.5, "moe_layer_freq": [0, 1],
+                                     "sparse_attention_config": {
+                                         "sparse_num_index_heads": 2, "sparse_index_dim": 8, "sparse_block_size": 4,
+                                         "sparse_topk_blocks": 2, "sparse_attention_freq": [0, 1]}},
+    "llama4_text-published": {"rope_theta": 500000.0, "rope_scaling": {
+        "rope_type": "llama3", "factor": 16.0, "low_freq_factor": 1.0, "high_freq_factor": 1.0,
+        "original_max_position_embeddings": 64}},
+}
 
 
 # what Transformers saves, but published folders do not have
@@ -441,6 +489,7 @@ def make(kind, bf16):
     (folder / "generation_config.json").unlink(missing_ok=True)
     config = json.loads((folder / "config.json").read_text())
     said = {key: value for key, value in config.items() if key not in UNSAID.get(kind, ())}
+    said.update(PUBLISHED.get(kind, {}))
     if said != config:
         (folder / "config.json").write_text(json.dumps(said, indent=2) + "\n")
     if kind in UNPUBLISHED:

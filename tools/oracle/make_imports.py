@@ -22,6 +22,7 @@ sys.path += [str(ROOT / "tools/import"), str(ROOT / "tools/oracle")]
 
 from andiron_import import heads  # noqa: E402
 from andiron_import.imported import Imported  # noqa: E402
+from andiron_import.shrink import TUNED  # noqa: E402
 from make_hf_models import SMALL, TOKENS, fill  # noqa: E402
 from written_model import BegunForCausalLM, WrittenConfig, WrittenForCausalLM  # noqa: E402
 
@@ -29,7 +30,14 @@ OUT = ROOT / "tests/golden/imports"
 T5GEMMA2 = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
             "num_key_value_heads": 2, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"],
             "vocab_size": 64, "pad_token_id": 0}
-MORE = {"modernbert": {"local_attention": 8},
+BLT = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 4,
+       "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 64, "max_position_embeddings": 512}
+MORE = {"blt": {"encoder_hash_byte_group_size": [2, 4], "encoder_hash_byte_group_vocab": 50, "cross_attn_k": 2,
+                "local_attention_window_len": 6, "vocab_size": 64, "patcher_config": BLT | {"sliding_window": 5},
+                "encoder_config": BLT | {"cross_attn_k": 2, "hidden_size_global": 32, "sliding_window": 6},
+                "decoder_config": BLT | {"cross_attn_k": 2, "hidden_size_global": 32},
+                "global_config": BLT | {"encoder_cross_output_size": 64}},
+        "modernbert": {"local_attention": 8},
         "mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 2, "conv_kernel": 4, "expand": 2},
         "mamba": {"state_size": 8, "conv_kernel": 4, "time_step_rank": 4},
         "deepseek_v3": {"head_dim": 4, "num_key_value_heads": 4},
@@ -38,6 +46,11 @@ MORE = {"modernbert": {"local_attention": 8},
                        "linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"],
                        "norm_topk_prob": True},
         "rwkv": {"attention_hidden_size": 32},
+        "cpmant": {"dim_head": 8, "dim_ff": 40, "prompt_length": 3, "prompt_types": 4, "segment_types": 4,
+                   "position_bias_num_buckets": 16, "position_bias_max_distance": 20},
+        "reformer": {"attention_head_size": 8, "attn_layers": ["local", "lsh"], "feed_forward_size": 40,
+                     "axial_pos_shape": [8, 8], "axial_pos_embds_dim": [12, 20], "is_decoder": True,
+                     "local_attn_chunk_length": 4, "lsh_attn_chunk_length": 64, "pad_token_id": 0},
         "bart": {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
                  "encoder_ffn_dim": 40, "decoder_ffn_dim": 40, "pad_token_id": 0, "scale_embedding": True,
                  "eos_token_id": TOKENS[-1]},
@@ -72,9 +85,9 @@ MORE = {"modernbert": {"local_attention": 8},
                        "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
-         "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4",
-         "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "bert-classes",
-         "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
+         "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4", "blt", "cpmant",
+         "reformer", "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked",
+         "bert-classes", "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
          "longt5-source", "bart-classes", "longformer-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,
          "source": AutoModelForSeq2SeqLM}
@@ -102,7 +115,7 @@ def make(name):
     model = written(WrittenConfig()) if written else transformers_model(name)
     model = model.float().eval()
     fill(model, False)
-    write_golden(model, name)
+    write_golden(TUNED.get(type(model).__name__, lambda m: m)(model), name)
 
 
 def write_golden(model, name, definition=True):
@@ -112,7 +125,7 @@ def write_golden(model, name, definition=True):
     with torch.no_grad():
         logits = heads.numbers(model(**heads.arguments(model, tokens, source=source)))[0].numpy().astype("<f4")
     with tempfile.TemporaryDirectory() as nothing:
-        imported = Imported(model, begin=getattr(model, "n_begin", 0))
+        imported = Imported(model, begin=getattr(model, "n_begin", getattr(model.config, "prompt_length", 0)))
         if not definition:
             imported.text, imported.name = None, name
         imported.save(OUT / f"{name}.gguf", "f32", pathlib.Path(nothing) / name)  # no tokenizer in it

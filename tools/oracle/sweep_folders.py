@@ -85,6 +85,21 @@ def changes(said, draw):
             yield {name: other, **lists}
 
 
+def paths(config):
+    """Of keys that may be left out, those of ropes too."""
+    for key in sorted(set(config) - KEPT):
+        yield (key,)
+        ropes = config[key] if key == "rope_parameters" and config[key] else {}
+        yield from ((key, *more) for more in paths(ropes))
+        for kind in ropes:
+            yield from ((key, kind, *more) for more in paths(ropes[kind] if isinstance(ropes[kind], dict) else {}))
+
+
+def without(config, path):
+    rest = {key: value for key, value in config.items() if key != path[0] or path[1:]}
+    return {**rest, path[0]: without(rest[path[0]], path[1:])} if path[1:] else rest
+
+
 class Model:
     """A type of models, as small as tiny_models.py makes them."""
 
@@ -114,13 +129,12 @@ class Model:
         if mode == "absent":
             self.saved(folder, {})
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            for key in sorted(set(config) - KEPT):
-                left = json.dumps({k: v for k, v in config.items() if k != key})
-                (folder / "config.json").write_text(left, encoding="utf-8")
+            for path in paths(config):
+                (folder / "config.json").write_text(json.dumps(without(config, path)), encoding="utf-8")
                 with contextlib.suppress(Exception):
                     model, info = self.kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
                     if not any(info.get(k) for k in ("missing_keys", "unexpected_keys", "mismatched_keys")):
-                        yield f"without {key}", model.eval()
+                        yield f"without {'.'.join(path)}", model.eval()
 
 
 def said_of(model, folder, program, tokens):

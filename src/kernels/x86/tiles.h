@@ -33,7 +33,7 @@ INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct ch
 {
     const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
     const size_t n_blocks = m->k / Q_BLOCK;
-    struct ahead ahead = ahead_of(panel, m->row_bytes, n_blocks, stride);
+    const uint8_t *ahead = ahead_of(panel, m->row_bytes, stride);
     for (size_t first = 0; first < n_blocks; first += CHUNK, out += stride) {
         size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
         struct eight blocks;
@@ -46,7 +46,7 @@ INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct ch
 #pragma GCC unroll 8
         for (size_t b = 0; b < n; b++) {
             vi w[8];
-            fetch_ahead(&ahead);
+            fetch_ahead(type, ahead, first, b);
             fetch_words(type, &blocks, b, w);
             for (size_t j = 0; j < 8; j++)
                 vi_store(out->w[b][j], w[j]);

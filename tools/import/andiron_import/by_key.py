@@ -7,7 +7,8 @@ from .values import Const, Fill, Mask, Node, Refused
 
 
 class ByKey:
-    """scores [1, heads, text], added to those of the queries in a tensor of that shape; keep: so many are seen."""
+    """scores [1, heads, text], added to those of the queries in a tensor of that shape; keep: so many are seen, 0:
+    all."""
 
     def __init__(self, scores, mask, keep, shape):
         self.scores, self.mask, self.keep, self.shape = scores, mask, keep, tuple(shape)
@@ -43,7 +44,7 @@ def _(plain, t, q, k, v, mask, sinks, bias, scale, cap, causal, *places):
     column = as_rows(mask.scores).view((*k.shape[:3], 1))
     k = joined([k, column], 3, (*k.shape[:3], k.shape[3] + 1))
     q = joined([q, Fill(1 / scale, (*q.shape[:3], 1))], 3, (*q.shape[:3], q.shape[3] + 1))
-    only = chosen(mask.scores, mask.keep)
+    only = [chosen(mask.scores, mask.keep)] if mask.keep else []
     out = plain(t, q, k, v, mask.mask, sinks, bias, scale, cap, causal, *places)
-    out.node.inputs.append(only)
+    out.node.inputs += only
     return out

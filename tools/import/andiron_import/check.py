@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from . import heads, trace
+from . import heads, text, trace
 from .values import Refused, Rows
 
 LIMIT = 2e-4  # of the largest logit, as float32 sums in another order leave it
@@ -34,10 +34,12 @@ def andiron_vector(program, path, tokens):
 
 
 def andiron_logits(program, path, tokens, decode, source=None):
+    n_ctx = max(len(tokens), len(source or ()))
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "logits.safetensors"
         said_by([program, "logits", str(path), "--tokens", ",".join(map(str, tokens)), "-o", str(out),
-                 "--kv-type", "f32", "-c", str(max(64, len(tokens))), *(["--decode", str(decode)] if decode else []),
+                 "--kv-type", "f32", "-c", str(n_ctx), "--ubatch", str(max(512, n_ctx)),
+                 *(["--decode", str(decode)] if decode else []),
                  *(["--source", ",".join(map(str, source))] if source else [])])
         data = out.read_bytes()
     size = int.from_bytes(data[:8], "little")
@@ -76,7 +78,9 @@ def difference(model, path, program, whole, longer=0):
     """The largest, over three lengths, and that of a longer text, if any; Refused where it is too large. whole: a text
     is read at once, never token by token."""
     generator, worst = torch.Generator().manual_seed(1), 0.0
-    for n, n_source in [*zip(LENGTHS, SOURCES), *[(longer, SOURCES[0])] * bool(longer)]:
+    most = text.context_of(model.config.get_text_config()) or max(LENGTHS)
+    lengths = [min(n, most) for n in LENGTHS]
+    for n, n_source in [*zip(lengths, SOURCES), *[(longer, SOURCES[0])] * bool(longer)]:
         tokens = heads.some_tokens(model, n, generator)
         source = heads.some_tokens(model, n_source, generator) if heads.reads_source(model) else None
         want = answer(model, tokens, source)

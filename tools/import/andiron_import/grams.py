@@ -10,11 +10,12 @@ from .whole import Whole
 
 class Gram(Aside):
     """sum of times[n] * (the token n rows before) + plus, or the products' xor; modulo a size, if any, + after.
-    start: what counts as the tokens before the text; None: nothing does yet."""
+    start: what counts as the tokens before the text; None: nothing does yet. wraps: the sum is one of 64 bits with a
+    sign."""
 
-    def __init__(self, times, dims, start, plus=0, xor=False, size=None, after=0):
+    def __init__(self, times, dims, start, plus=0, xor=False, size=None, after=0, wraps=False):
         self.times, self.dims, self.start, self.plus, self.xor = times, dims, start, plus, xor
-        self.size, self.after = size, after
+        self.size, self.after, self.wraps = size, after, wraps
 
     @property
     def shape(self):
@@ -52,6 +53,12 @@ def gram(x):
         if torch.equal(x.table, first + by * torch.arange(x.n)):
             return Gram({0: by}, x.dims, None, first)
     return x
+
+
+@op("byte_hash.default")
+def _(t, x, n, prime, size):
+    """The last n tokens, the first of them times 1, the next ones times the prime, its square, ..., in 64 bits."""
+    return Gram({back: pow(prime, n - 1 - back, 1 << 64) for back in range(n)}, x.dims, 0, size=size, wraps=True)
 
 
 @op("roll.default")
@@ -116,7 +123,7 @@ def step(at, name, args, n_tokens):
     a, b = (a, b) if isinstance(a, Gram) else (b, a)
     number = number_of(b) if b is not None and not isinstance(b, Gram) else None
     if name in ("add.Tensor", "mul.Tensor", "remainder.Scalar", "bitwise_xor.Tensor", "__xor__.Tensor"):
-        made = joined(name, a, b) if isinstance(b, Gram) else with_number(name, a, number) if number else None
+        made = joined(name, a, b) if isinstance(b, Gram) else None if number is None else with_number(name, a, number)
         if made:
             return made
     return OPS[name](at, *[x.rows() if isinstance(x, Gram) else x for x in args])
@@ -135,6 +142,8 @@ def joined(name, a, b):
 
 def with_number(name, a, number):
     number = int(number)
+    if number == 0:
+        return a if name == "add.Tensor" else None
     if name == "remainder.Scalar" and not a.size:
         return a.but(size=number)
     if name == "add.Tensor":
@@ -148,7 +157,8 @@ def read(weight, x, n_tokens, shape):
     """Rows of a table."""
     d, size, n = weight.shape[1], x.size or weight.shape[0], max(x.times) + 1
     by = tuple(x.times.get(back, 0) for back in range(max(n, 2)))
-    if min(by) < 0 or sum(by) * n_tokens >= 1 << 62 or x.start is None and n > 1 or size + x.after > weight.shape[0]:
+    large = (min(by) < 0 or sum(by) * n_tokens >= 1 << 62) and not x.wraps
+    if large or x.start is None and n > 1 or size + x.after > weight.shape[0]:
         raise Refused("hashes of tokens that may have a sign, or point out of the table")
     if not x.size and (sum(by) != 1 or x.xor):
         raise Refused("a table that is read at a sum of tokens that may be beyond its end")
@@ -157,6 +167,6 @@ def read(weight, x, n_tokens, shape):
         weight.shape[0], 0) else weight
     heads = len(by) - 1  # one for each number of tokens; the last is meant
     attrs = {"multipliers": by, "sizes": (*[1] * (heads - 1), size), "offsets": (0,) * heads, "end": x.start or 0,
-             "join": "xor" if x.xor else "sum", "resets": "no"}
+             "join": "signed" if x.wraps else "xor" if x.xor else "sum", "resets": "no"}
     node = Node("ngrams", [], heads * d, heads, attrs, {"weight": (table, None)})
     return Rows.of(node, (*shape[:-1], heads, d)).narrow(len(shape) - 1, heads - 1, 1).view(shape)

@@ -23,20 +23,18 @@ OF_PICTURES = ("ForConditionalGeneration", "Text2Text")  # of which the text's p
 GENERIC = GenericForSequenceClassification, GenericForTokenClassification
 ABOUT_SOURCE = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())  # encoder and decoder
 
+PADDING = {"cpmant": 0}  # where the class compares tokens with a number, and its configuration does not say so
 # whose one pass gives rows scores of distances that are other rows' (two reshapes in different orders), so that later
 # tokens change earlier ones; their own steps, which generate takes, do not
 RIGHT_BY_STEPS = ("ProphetNetForCausalLM", "ProphetNetForConditionalGeneration")
 
-NEVER = {"blt": "its patches end where another network finds the next byte hard to tell",
-         "canine": "it shortens the text, and writes each of the rows that are left several times",
-         "cpmant": "it puts a prompt of its own before the text, which each token sees",
+NEVER = {"canine": "it shortens the text, and writes each of the rows that are left several times",
          "fnet": "it mixes rows by a Fourier transform along the text",
          "funnel": "it pools rows of the text to fewer ones",
          "mra": "which scores are computed finely depends on coarse ones",
          "nystromformer": "its landmarks are means of parts of the text, however long it is",
          "pegasus_x": "its global tokens are rows beside those of the text",
          "perceiver": "its latents are rows beside those of the text",
-         "reformer": "which rows see which depends on hashes of their numbers",
          "yoso": "its scores are shares of hashes that fall together"}  # model types that no graph here tells
 
 
@@ -215,6 +213,7 @@ def padding(model):
     """Token numbers that stand for no token: a text has none of them."""
     configs = [getattr(m, "config", None) for m in model.modules()]
     ids = [getattr(c, "pad_token_id", None) for c in configs]
+    ids += [PADDING.get(getattr(c, "model_type", None)) for c in configs]
     ids += [getattr(m, "padding_idx", None) for m in model.modules()]
     return {i for i in ids if isinstance(i, int)}
 

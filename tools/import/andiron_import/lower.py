@@ -3,9 +3,9 @@ import operator
 
 import torch
 
-from . import before, by_key, einsum, gathered, grams, indexer, near, ops_blocks, ops_complex, ops_largest  # noqa: F401
-from . import ops_layers, ops_local, ops_states, ops_text, recurrence, routed, scores, seen  # noqa: F401
-from . import segments, shifted, steps, text, trace, whole
+from . import before, by_key, einsum, gathered, grams, indexer, near, ops_blocks, ops_complex  # noqa: F401
+from . import ops_cpmant, ops_largest, ops_layers, ops_local, ops_patches, ops_states, ops_text  # noqa: F401
+from . import recurrence, routed, scores, seen, segments, shifted, steps, text, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
 from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows

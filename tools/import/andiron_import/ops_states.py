@@ -58,7 +58,7 @@ def summed(node, decay):
 @op("recur.default")
 def _(t, x, decay):
     """[1, text, d] both."""
-    return Rows.of(summed(ordered(x), ordered(as_rows(decay).expand(x.shape))), t.shape)
+    return Rows.of(summed(ordered(as_rows(x)), ordered(as_rows(decay).expand(x.shape))), t.shape)
 
 
 def nothing_before():

@@ -163,7 +163,9 @@ def row_wise(t, run, args, kwargs):
     given = [x for x in args if isinstance(x, Longer)]
     first, length = min(x.before for x in given), given[0].length
     if any(x.early or x.length != length for x in given) or first > 0:
-        raise Refused("texts of several lengths, or with rows before them, that are computed with one another")
+        why = Refused("texts of several lengths, or with rows before them, that are computed with one another")
+        why.begin = max(length - text.ROWS, 0)
+        raise why
 
     def rows(x):
         y = x.x

@@ -12,6 +12,7 @@ BINDING = {"window": 8, "topk": 8, "attention_chunk": 16}  # so small that they 
 NO_SIZE = ("vocab", "token", "position", "theta", "base", "window", "length", "seed", "layers")
 VOCAB = 1000  # and ids of special tokens below it
 MOST = 50_000_000  # parameters
+TUNED = {}  # {class: what a model with random weights needs so that the proof's texts show all that it does}
 
 
 def sizes_of(said):
@@ -51,13 +52,14 @@ def smaller(said, sizes, by, old_layers, layers):
 def attempts(config, layers):
     """Configurations, the likeliest first: all sizes divided, or all but one or two; fewer layers, or all."""
     said, text = config.to_dict(), config.get_text_config()
-    sizes, old = sizes_of(said), text.num_hidden_layers
+    sizes, old = sizes_of(said), getattr(text, "num_hidden_layers", None)  # None: its parts have their own
     for but in itertools.chain([()], itertools.combinations(sizes, 1), itertools.combinations(sizes, 2)):
         for by, n in itertools.product(FACTORS, dict.fromkeys((layers, old))):
             fields = smaller(said, set(sizes) - set(but), by, old, n)
             text_fields = fields if text is config else next(
                 v for k, v in fields.items() if getattr(config, k, None) is text)
-            text_fields[text.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = n
+            if old is not None:
+                text_fields[text.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = n
             yield fields
 
 
@@ -73,7 +75,7 @@ def model(kind, config, layers, tries=200):
             if n > MOST:
                 why = f"it has {n // 1_000_000} million weights still"
                 continue
-            out = filled(kind(small).float().eval())
+            out = TUNED.get(kind.__name__, lambda m: m)(filled(kind(small).float().eval()))
             with torch.no_grad():
                 out(**heads.arguments(out, *trace.inputs_of(out, 4)))
             return out

@@ -33,7 +33,17 @@ def context_of(config):
     longest = max(getattr(config, "max_position_embeddings", None) or 0, 0) or next(iter(contexts_in(config)), 0)
     if getattr(config, "attention_type", None) == "block_sparse":
         longest = min(longest, (5 + 2 * config.num_random_blocks) * config.block_size)
+    longest = min([longest, *unhashed(config)])
     return min([longest, *[r["original_max_position_embeddings"] for r in ropes]])
+
+
+def unhashed(config):
+    """[tokens of the longest text that Reformer tells without hashes], of a configuration that has any."""
+    kinds = getattr(config, "attn_layers", None) or []
+    if "lsh" not in kinds:
+        return []
+    lsh, local = config.lsh_attn_chunk_length, config.local_attn_chunk_length
+    return [min(lsh, local) if "local" in kinds and lsh % local else lsh]  # a text is padded to both
 
 
 def contexts_in(config):
@@ -43,7 +53,7 @@ def contexts_in(config):
 
 def most_of(model):
     """Tokens that a text may have."""
-    return min([MOST, *contexts_in(model.config)])
+    return min([MOST, *contexts_in(model.config), *unhashed(model.config)])
 
 
 def longer_of(model):

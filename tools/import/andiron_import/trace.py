@@ -6,8 +6,8 @@ import torch
 from torch._guards import detect_fake_mode
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from . import hooks_blocks, hooks_encoders, hooks_local, hooks_states  # noqa: F401 - they add to tables
-from . import hooks_streams, hooks_xlnet  # noqa: F401 - so do these
+from . import hooks_blocks, hooks_cpmant, hooks_encoders, hooks_local, hooks_patches  # noqa: F401 - add to tables
+from . import hooks_reformer, hooks_states, hooks_streams, hooks_xlnet  # noqa: F401
 from . import heads, hooks, hooks_loops, hooks_methods, text
 from .rows import OPS
 from .values import Refused
