@@ -74,8 +74,8 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
 /* The word of the activation, or the first of the definition's own. */
 static struct span act_word(const struct hf_model *m, struct span own)
 {
-    static const char *const places[] = {"hidden_activation", "hidden_act",     "activation_function",
-                                         "activation",        "mlp_hidden_act", "feed_forward_proj"};
+    static const char *const places[] = {"hidden_activation", "hidden_act",   "activation_function", "activation",
+                                         "mlp_hidden_act",    "dense_act_fn", "feed_forward_proj"};
     struct span act = {0};
     for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
         json_at_text(m->config, places[i], &act);

@@ -3,7 +3,8 @@
 
     make_heads.py OUT KIND ... [--types TYPE ...] [--seed N] [--labels N] [--vary] [--jobs N]
 
-KIND: causal, masked, classes, tokens, bare, source (encoder and decoder, a text about another). Writes OUT/KIND/TYPE;
+KIND: causal, masked, classes, tokens, answers, choices, next (sentence), pretraining, bare, source (encoder and
+decoder, a text about another). Writes OUT/KIND/TYPE;
 check_imports.py OUT/KIND has each prove itself. Needs tiny_models.py of the shared folder on PYTHONPATH, which
 knows small configurations. A line for each type that could not be made; speech has no part in it. --vary changes one to
 four switches and numbers of each configuration at random, and says which.
@@ -22,6 +23,10 @@ from transformers.models.auto import modeling_auto as auto
 KINDS = {"causal": auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "masked": auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
          "classes": auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES, "bare": auto.MODEL_MAPPING_NAMES,
          "tokens": auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+         "answers": auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES,
+         "choices": auto.MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES,
+         "next": auto.MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING_NAMES,
+         "pretraining": auto.MODEL_FOR_PRETRAINING_MAPPING_NAMES,
          "source": auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
 SPEECH = set(auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES) | {
     "audioflamingo3", "glmasr", "granite_speech", "granite_speech_plus", "musicflamingo", "nemo_speechlm", "omniasr",

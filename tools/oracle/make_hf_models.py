@@ -54,7 +54,7 @@ cohere-normed phi-normed gemma2-uncapped minicpm3-mscale glm4-unsaid deepseek_v3
 rembert roformer jetmoe recurrent_gemma rwkv zamba zamba2 zamba2-plain
 hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
 blenderbot-small minimax_m2-published mimo_v2_flash-published phimoe-long gemma-published gpt2-flatter ernie-tasks
-modernbert-decoder-published minimax_m3_vl_text-published llama4_text-published exaone4-letters
+modernbert-decoder-published minimax_m3_vl_text-published llama4_text-published exaone4-letters t5-unlike
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -226,6 +226,7 @@ MORE = {
     "t5": {"num_decoder_layers": 3},
     "t5-gated": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     "t5-silu": {"feed_forward_proj": "gated-silu"},
+    "t5-unlike": {"feed_forward_proj": "relu", "dense_act_fn": "gelu", "is_gated_act": True},
     "mt5": {"num_decoder_layers": 1},
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,

@@ -1,30 +1,33 @@
 #!/usr/bin/env python3
 """What a folder's config.json says in vain: tiny models with one number or switch changed, or one key left out.
 
-    sweep_folders.py change|absent TYPE ... [--andiron PROGRAM] [--seed N]
+    sweep_folders.py change|absent TYPE ... [--kind KIND] [--andiron PROGRAM] [--seed N]
 
-Each is saved as Transformers saves it, read by `andiron logits`, and compared with Transformers' own logits. A line for
-each that is refused, and for each that is WRONG, which none should be; then counts. Where a key is left out, sizes and
-the like make Transformers itself refuse the folder: such are passed over. Needs tiny_models.py of the shared folder on
-PYTHONPATH, which knows small configurations.
+KIND: one of make_heads.py's, causal where nothing is said; bare for encoders, source for an encoder and a decoder.
+Each is saved as Transformers saves it, read by `andiron logits` or `embed`, and compared with what Transformers gives,
+in double precision where it has to be. A line for each that is refused, and for each that is WRONG, which none should
+be; then counts. Where a key is left out, sizes and the like make Transformers itself refuse the folder: such are passed
+over. Needs tiny_models.py of the shared folder on PYTHONPATH, which knows small configurations.
 """
 import argparse
 import contextlib
 import copy
 import json
+import math
 import os
 import pathlib
 import random
 import sys
 import tempfile
 
+import make_heads
 import tiny_models as tiny
 import torch
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools/import"))
 
-from andiron_import import check  # noqa: E402
+from andiron_import import check, heads  # noqa: E402
 
 KEPT = {"use_cache", "is_decoder", "is_encoder_decoder", "output_attentions", "output_hidden_states", "return_dict",
         "add_cross_attention", "output_router_logits", "gradient_checkpointing", "initializer_range",
@@ -38,7 +41,8 @@ NUMBERS = {"sliding_window": [5, 12], "hidden_size": [96, 72], "intermediate_siz
            "topk_group": [1, 2], "n_shared_experts": [1, 2], "first_k_dense_replace": [0, 2], "conv_kernel": [2, 3],
            "mamba_d_conv": [2, 3], "linear_conv_kernel_dim": [2, 3], "q_lora_rank": [24, None], "v_head_dim": [8, 24],
            "qk_nope_head_dim": [8, 24], "qk_rope_head_dim": [4, 16], "query_pre_attn_scalar": [10],
-           "linear_key_head_dim": [8, 24], "linear_value_head_dim": [8, 32], "num_hidden_layers": [1, 3, 5]}
+           "linear_key_head_dim": [8, 24], "linear_value_head_dim": [8, 32], "num_hidden_layers": [1, 3, 5],
+           "decoder_attention_heads": [2]}
 YARN = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 10000.0, "original_max_position_embeddings": 16}
 ROPES = [{"rope_type": "default", "rope_theta": 500.0}, {"rope_type": "linear", "factor": 3.0, "rope_theta": 10000.0},
          {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}, YARN, {**YARN, "truncate": False},
@@ -99,13 +103,10 @@ def without(config, path):
 class Model:
     """A type of models, as small as tiny_models.py makes them."""
 
-    def __init__(self, model_type, seed):
-        self.type, self.seed, self.kind = model_type, seed, tiny.model_class(model_type)
-        self.config_class = tiny.CONFIG_MAPPING[model_type]
-        if not issubclass(self.config_class, self.kind.config_class or object):
-            self.config_class = self.kind.config_class
-        tiny.FORCE = {"is_decoder": True}
-        self.said = tiny.make_config(self.config_class, dict(tiny.OVERRIDES.get(model_type, {}))).to_dict()
+    def __init__(self, model_type, seed, kind):
+        self.type, self.seed, self.kind = model_type, seed, make_heads.named(kind, model_type)
+        config = make_heads.config_of(kind, self.kind, model_type, 3)
+        self.config_class, self.said = type(config), config.to_dict()
 
     def saved(self, folder, changed):
         said = copy.deepcopy(self.said)
@@ -138,12 +139,17 @@ class Model:
 
 def said_of(model, folder, program, tokens):
     """A word, and what is to be said; None: Transformers does not run it."""
+    source = tokens[:, ::2] if heads.reads_source(model) else None
     try:
-        want = check.answer(model, tokens)
+        want = check.answer(model, tokens, source)
     except Exception:  # noqa: BLE001
         return None
     try:
-        by = check.far(check.andiron_logits(program, folder, tokens[0].tolist(), 0), want)
+        got = (check.andiron_vector(program, folder, tokens[0].tolist()) if want.ndim == 1 else
+               check.Asked(tokens, 0, source).of(program, folder))
+        by = check.far(got, want) if got.shape == want.shape else math.inf
+        exact = check.exact_answer(model, tokens, source) if check.LIMIT < by < math.inf else None
+        by = by if exact is None else min(by, check.far(got, exact))
     except check.Refused as e:
         return "refused", str(e).replace(str(folder), "")
     return ("ok" if by <= check.LIMIT else "WRONG"), f"{by:.1e}"
@@ -153,6 +159,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mode", choices=("change", "absent"))
     parser.add_argument("types", nargs="+")
+    parser.add_argument("--kind", choices=make_heads.KINDS, default="causal")
     parser.add_argument("--andiron", default=str(ROOT / "build/release/bin/andiron"))
     parser.add_argument("--seed", type=int, default=41)
     args = parser.parse_args()
@@ -163,7 +170,7 @@ def main():
         with tempfile.TemporaryDirectory() as name, open(os.devnull, "w", encoding="utf-8") as nothing:
             folder, draw = pathlib.Path(name), random.Random(f"{model_type}{args.seed}")
             with contextlib.redirect_stderr(nothing):
-                for done, model in Model(model_type, args.seed).folders(folder, args.mode, draw):
+                for done, model in Model(model_type, args.seed, args.kind).folders(folder, args.mode, draw):
                     word, more = said_of(model, folder, args.andiron, tokens) or ("", "")
                     counts[word] = counts.get(word, 0) + 1
                     if word not in ("ok", ""):

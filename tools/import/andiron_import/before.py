@@ -145,8 +145,7 @@ class First(Aside):
         whole = joined(parts, 3, (1, h, text.ROWS, d + 2)).permute([0, 2, 1, 3])
         attend.inputs.append((ordered(whole), h))
         attend.attrs["given"] = "joins"
-        Node.count += 1
-        attend.order = Node.count  # after what it goes on with
+        attend.last()
 
 
 @wrapped("attend.default")

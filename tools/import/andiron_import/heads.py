@@ -14,12 +14,20 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_L
 
 from .values import Refused
 
-SCORES = ("ForCausalLM", "LMHeadModel", "ForMaskedLM")
-CLASSES = ("ForSequenceClassification", "ForTokenClassification")
+SCORES = ("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForPreTraining")
+BARE = ("Model", "Encoder")
+CHOICES = "ForMultipleChoice"  # each of them is a text, whose score is compared with the others'
+CLASSES = ("ForSequenceClassification", "ForTokenClassification", "ForNextSentencePrediction", "ForQuestionAnswering",
+           "ForQuestionAnsweringSimple", "RewardModel", CHOICES)
+OF_PICTURES = ("ForConditionalGeneration", "Text2Text")  # of which the text's part is told
 GENERIC = GenericForSequenceClassification, GenericForTokenClassification
 ABOUT_SOURCE = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())  # encoder and decoder
 
 PADDING = {"cpmant": 0}  # where the class compares tokens with a number, and its configuration does not say so
+# whose one pass gives rows scores of distances that are other rows' (two reshapes in different orders), so that later
+# tokens change earlier ones; their own steps, which generate takes, do not
+RIGHT_BY_STEPS = ("ProphetNetForCausalLM", "ProphetNetForConditionalGeneration")
+
 NEVER = {"canine": "it shortens the text, and writes each of the rows that are left several times",
          "fnet": "it mixes rows by a Fourier transform along the text",
          "funnel": "it pools rows of the text to fewer ones",
@@ -27,7 +35,6 @@ NEVER = {"canine": "it shortens the text, and writes each of the rows that are l
          "nystromformer": "its landmarks are means of parts of the text, however long it is",
          "pegasus_x": "its global tokens are rows beside those of the text",
          "perceiver": "its latents are rows beside those of the text",
-         "prophetnet": "its streams of n-grams are rows beside those of the text",
          "yoso": "its scores are shares of hashes that fall together"}  # model types that no graph here tells
 
 
@@ -43,24 +50,36 @@ def class_of(directory, trust=False):
         raise Refused(f"config.json: {e}") from e
     own = {} if said.get("model_type") in CONFIG_MAPPING else said.get("auto_map") or {}
     if own and not trust:
-        raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(set(own.values())))}); read "
-                      "them, then say --trust-remote-code")
+        raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(files_in(own)))}); read them, "
+                      "then say --trust-remote-code")
     config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=bool(own))
     if config.model_type in NEVER:
         raise Refused(f"{config.model_type} models cannot be told as a graph of rows: {NEVER[config.model_type]}")
     config.__dict__.pop("quantization_config", None)  # packed.py reads such weights
-    if "AutoModelForCausalLM" in own:
-        return get_class_from_dynamic_module(own["AutoModelForCausalLM"], directory), config
-    named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
-    name = named.__name__ if named else ""
+    name = (getattr(config, "architectures", None) or [""])[0]
+    if of_files(own, name):
+        return get_class_from_dynamic_module(of_files(own, name), directory), config
+    named = getattr(transformers, name, None)
     if (directory / "modules.json").exists():
         return (named, config) if name.endswith("EncoderModel") else mapped(transformers.AutoModel, config)
     both = config.is_encoder_decoder and not name.endswith((*SCORES, *CLASSES, "EncoderModel"))
     if both and not (name in ABOUT_SOURCE and named.main_input_name == "input_ids"):
         raise Refused(f"{name or 'the model'} is an encoder and a decoder, and not of a text about a text")
-    if both or name.endswith((*SCORES, *CLASSES, "Model")):
+    if named and (both or name.endswith((*SCORES, *CLASSES, *BARE))):
         return named, config
+    if named and not name.endswith(OF_PICTURES):
+        raise Refused(f"{name} gives what is not told here: scores of tokens, classes and hidden states are")
     return mapped(transformers.AutoModelForCausalLM, config)
+
+
+def files_in(own):
+    """What auto_map names."""
+    return {x for v in own.values() for x in (v if isinstance(v, list) else [v]) if isinstance(x, str)}
+
+
+def of_files(own, name):
+    """That of the name, or the causal LM of a folder's own Python files; None: they have neither."""
+    return next((x for x in files_in(own) if x.rpartition(".")[2] == name), own.get("AutoModelForCausalLM"))
 
 
 def mapped(auto, config):
@@ -73,7 +92,7 @@ def mapped(auto, config):
 def outputs_of(model):
     """scores: of tokens; classes: scores of something else; vector: hidden states, of a text or of each token."""
     name = type(model).__name__
-    bare = name.endswith("Model") and not name.endswith(SCORES) and not reads_source(model)
+    bare = name.endswith(BARE) and not name.endswith(SCORES) and not reads_source(model)
     return "classes" if name.endswith(CLASSES) else "vector" if bare or isinstance(model, Sentence) else "scores"
 
 
@@ -149,7 +168,8 @@ def arguments(model, tokens, positions=None, source=None):
     takes = inspect.signature(inner.forward).parameters
     homes = [x for m in model.modules() for x in (m, sys.modules[type(m).__module__])]
     counts = any(hasattr(x, "create_position_ids_from_input_ids") for x in homes)
-    given = {"input_ids": tokens} if source is None else {"input_ids": source, "decoder_input_ids": tokens}
+    text = tokens[None] if type(inner).__name__.endswith(CHOICES) else tokens
+    given = {"input_ids": text} if source is None else {"input_ids": source, "decoder_input_ids": tokens}
     if "position_ids" in takes and positions is not None and not counts:
         given["position_ids"] = positions
     if "lengths" in takes:  # else they are counted from the padding
@@ -166,10 +186,27 @@ def numbers(output):
     if torch.is_tensor(output):
         return output
     if isinstance(output, dict):  # Transformers' outputs are
-        return output["logits"] if output.get("logits") is not None else output["last_hidden_state"]
+        if output.get("start_logits") is not None:  # of an answer in the text, and of its end
+            return torch.stack([output["start_logits"], output["end_logits"]], -1)
+        places = ("logits", "prediction_logits", "last_hidden_state", "pooler_output")
+        found = [output[k] for k in places if output.get(k) is not None]
+        return numbers(found or None)
     if isinstance(output, (tuple, list)):
         return numbers(next(x for x in output if x is not None))
-    raise Refused(f"the model gives a {type(output).__name__}, in which no scores are found")
+    raise Refused("the model gives nothing in which scores or hidden states are found")
+
+
+def passed(model, tokens, source=None):
+    """What it gives of a text, in one pass or, where that is not what it generates by, token by token."""
+    given = arguments(model, tokens, source=source)
+    if type(model).__name__ not in RIGHT_BY_STEPS:
+        return numbers(model(**given))[0]
+    rows, cache, key = [], None, "input_ids" if source is None else "decoder_input_ids"
+    for token in tokens[0]:
+        out = model(**given | {key: token.reshape(1, 1), "use_cache": True, "cache": cache})
+        cache = out.cache
+        rows.append(numbers(out)[0])
+    return torch.cat(rows)
 
 
 def padding(model):
@@ -190,9 +227,10 @@ def n_tokens(model):
 
 
 def ends_texts(model):
-    """The token that each text ends with, where a class is told from the row there; or None."""
-    told = model.config.is_encoder_decoder and type(model).__name__.endswith("ForSequenceClassification")
-    return model.config.eos_token_id if told else None
+    """The token that each text ends with, where encoder and decoder read the same one; or None."""
+    told = ("ForSequenceClassification", "ForQuestionAnswering")
+    both = model.config.is_encoder_decoder and type(model).__name__.endswith(told)
+    return model.config.eos_token_id if both else None
 
 
 def some_tokens(model, n, generator):

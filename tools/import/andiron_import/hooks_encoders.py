@@ -10,17 +10,25 @@ import torch
 from .hooks import expert_linear, mix
 from .hooks_methods import METHODS
 
-# ---- an encoder and a decoder that read the same text, and a class of the last row (Lewis et al. 2020)
+# ---- an encoder and a decoder that read the same text (Lewis et al. 2020)
 
 
-def by_last_row(self, input_ids=None, **_):
+def of_both(self, tokens):
+    """What the decoder gives of the text that the encoder has read, a token later."""
     shift = getattr(sys.modules[type(self).__module__], "shift_tokens_right", None)
     wraps = shift and "decoder_start_token_id" not in inspect.signature(shift).parameters  # the last token comes first
     start = self.config.eos_token_id if wraps else self.config.decoder_start_token_id
-    decoder_ids = torch.cat([torch.full((1, 1), start), input_ids[:, :-1]], dim=1)
-    both = self.model if hasattr(self, "model") else self.transformer
-    hidden = both(input_ids=input_ids, decoder_input_ids=decoder_ids, use_cache=False)[0]
-    return {"logits": self.classification_head(hidden[:, -1])}
+    later = torch.cat([torch.full((1, 1), start), tokens[:, :-1]], dim=1)
+    both = next((getattr(self, name) for name in ("model", "transformer", "led") if hasattr(self, name)), self)
+    return both.decoder(input_ids=later, encoder_hidden_states=both.encoder(input_ids=tokens)[0], use_cache=False)[0]
+
+
+def by_last_row(self, input_ids=None, **_):
+    return {"logits": self.classification_head(of_both(self, input_ids)[:, -1])}
+
+
+def answers_of_both(self, input_ids=None, **_):
+    return {"logits": self.qa_outputs(of_both(self, input_ids))}
 
 
 def after_start(self, tokens):
@@ -77,8 +85,9 @@ def nllb(self, hidden_states, *_):
 
 METHODS |= {"SwitchTransformersSparseMLP": {"forward": with_capacity}, "NllbMoeSparseMLP": {"forward": nllb}}
 METHODS |= {"XmodEncoder": {"forward": of_language}, "XmodOutput": {"lang_adapter": adapted}}
-METHODS |= {f"{name}ForSequenceClassification": {"forward": by_last_row}
-            for name in ("Bart", "MBart", "PLBart", "Mvp", "BigBirdPegasus", "T5", "MT5", "UMT5")}
+for _name in ("Bart", "MBart", "PLBart", "Mvp", "BigBirdPegasus", "LED", "T5", "MT5", "UMT5"):
+    METHODS |= {f"{_name}ForSequenceClassification": {"forward": by_last_row},
+                f"{_name}ForQuestionAnswering": {"forward": answers_of_both}}
 METHODS |= {f"{name}ForSequenceClassification": {"forward": gemma_by_last_row} for name in ("T5Gemma", "T5Gemma2")}
 METHODS |= {"T5GemmaForTokenClassification": {"_shift_right": after_start},
             "T5Gemma2ForTokenClassification": {"prepare_decoder_input_ids_from_labels": after_start}}

@@ -47,6 +47,7 @@ class ByDistance(Aside):
         attend.attrs["given"] = " ".join(k for k, x in given.items() if x)
         attend.inputs += [(ordered(x), attend.heads) for x in given.values() if x]
         attend.weights["near_at"] = self.at, None
+        attend.last()
 
 
 @op("by_distance.default")
@@ -107,6 +108,10 @@ def among_few(q, k, v, shape, more, scale, cap, causal):
 def _(plain, t, q, k, v, mask, sinks, bias, scale, cap, causal, *places):
     if text_dim(k) == 1 and text_dim(v) == 1:
         return among_few(q, k, v, t.shape, [mask, sinks, bias], scale, cap, causal)
+    if isinstance(bias, ByDistance):
+        out = plain(t, q, k, v, mask, sinks, None, scale, cap, causal, *places)
+        bias.put(out.node)
+        return out
     near = bias if isinstance(bias, Near) else None
     if near and not near.masked:
         raise Refused("scores of distances that have no end")

@@ -1,29 +1,29 @@
-"""A layer that attends several times becomes as many: the language gives each layer one cache."""
+"""A layer that attends several times becomes as many: the language gives each layer one cache of a kind."""
 import collections
 
 
-def stores(node):
-    """Does it take the layer's one cache? An attend that sees the source, or joins another, has its own."""
-    if node.op != "attend" or node.attrs.get("sees") == "source":
-        return False
-    return "cache_of" not in node.attrs and not joins(node)
-
-
-def joins(node):
-    return any(i.attrs.get("open") for i, _ in node.inputs)
+def cache_of(node):
+    """Which of the layer's caches an attend takes: the one it stores to, and those of one that sees the source and of
+    one that joins another; None: it takes none."""
+    if node.op != "attend" or "cache_of" in node.attrs:
+        return None
+    joins = any(i.attrs.get("open") for i, _ in node.inputs)
+    return "source" if node.attrs.get("sees") == "source" else "joins" if joins else "own"
 
 
 def part_of(segment, users):
-    """{node: number} of one layer's nodes: from one attend that stores on, up to the next."""
-    part, seen = {}, 0
+    """{node: number} of one layer's nodes: from one attend on up to the next that would take the same cache."""
+    part, taken = {}, collections.Counter()
     for node in segment:
         part[node] = max((part.get(i, 0) for i, _ in node.inputs), default=0)
-        if stores(node):
-            part[node] = max(part[node], seen)
-            seen = part[node] + 1
+        cache = cache_of(node)
+        if cache:
+            part[node] = max(part[node], taken[cache])
+            taken[cache] = part[node] + 1
+    last = max(part.values(), default=0)
     for node in reversed(segment):  # no sooner than it is read, so that little is passed on
-        if not stores(node) and not joins(node):
-            part[node] = max(part[node], min((part.get(u, seen - 1) for u in users[node]), default=0))
+        if not cache_of(node):
+            part[node] = max(part[node], min((part.get(u, last) for u in users[node]), default=0))
     return part
 
 

@@ -23,6 +23,7 @@ def told(nodes):
 
 def see_source(node, texts):
     joins = [i for i, (of, _) in enumerate(node.inputs) if of.attrs.get("open")]  # what the text itself has seen
+    joins += [len(node.inputs) - 1] if node.attrs.get("given") == "joins" else []  # of rows before the source
     if node.op != "attend" or any(of == TEXT for i, of in enumerate(texts) if i and i not in joins):
         raise Refused(f"{node.op} along the source, where attention to all of it is covered")
     sees, style = node.attrs.get("sees"), node.attrs.get("window_style", "middle")

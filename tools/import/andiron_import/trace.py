@@ -7,7 +7,7 @@ from torch._guards import detect_fake_mode
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from . import hooks_blocks, hooks_cpmant, hooks_encoders, hooks_local, hooks_patches  # noqa: F401 - add to tables
-from . import hooks_reformer, hooks_states, hooks_xlnet  # noqa: F401
+from . import hooks_reformer, hooks_states, hooks_streams, hooks_xlnet  # noqa: F401
 from . import heads, hooks, hooks_loops, hooks_methods, text
 from .rows import OPS
 from .values import Refused
@@ -31,7 +31,10 @@ class _Numbers(torch.nn.Module):
         self.model = model
 
     def forward(self, tokens, positions, source_tokens=None):
-        return heads.numbers(self.model(**heads.arguments(self.model, tokens, positions, source_tokens)))
+        out = heads.numbers(self.model(**heads.arguments(self.model, tokens, positions, source_tokens)))
+        if out.shape == tokens.shape:
+            raise Refused(f"{type(self.model).__name__} gives one number a token and no row of them")
+        return out
 
 
 class Count(torch.utils._python_dispatch.TorchDispatchMode):
@@ -73,6 +76,10 @@ def exported(model, inputs):
         return torch.export.export(_Numbers(model), inputs, strict=False)
     except GuardOnDataDependentSymNode as e:
         raise Refused("what its Python does depends on numbers that it has computed, which no trace can follow") from e
+    except (AttributeError, TypeError, ValueError) as e:
+        if n_ops(model, text.ROWS)[1]:
+            raise
+        raise Refused(f"{type(model).__name__} does not run on a text alone: {e}") from e
 
 
 def like_nothing(node):

@@ -31,6 +31,10 @@ class Node:
         self.attrs, self.weights = attrs or {}, weights or {}
         self.module, self.of_source = Node.place, Node.in_source
         self.orders = {}  # its numbers in other orders, once made
+        self.last()
+
+    def last(self):
+        """It stands after all that have been made: after what it is given late."""
         Node.count += 1
         self.order = Node.count
 
