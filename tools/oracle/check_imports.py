@@ -61,7 +61,7 @@ def compared(folder, out, program):
 def longest(path):
     """Tokens of a text, as the file has it; 0: it does not say."""
     fields = gguf.GGUFReader(path).fields
-    return next(int(f.parts[-1][0]) for name, f in fields.items() if name.endswith(".context_length"))
+    return next((int(f.parts[-1][0]) for name, f in fields.items() if name.endswith(".context_length")), 0)
 
 
 def first_of_equals(folder, tokens):

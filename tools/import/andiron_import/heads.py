@@ -10,7 +10,8 @@ import transformers
 from transformers import CONFIG_MAPPING
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from transformers.modeling_layers import GenericForSequenceClassification, GenericForTokenClassification
-from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import (MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+                                                    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
 
 from .values import Refused
 
@@ -21,6 +22,7 @@ CLASSES = ("ForSequenceClassification", "ForTokenClassification", "ForNextSenten
            "ForQuestionAnsweringSimple", "RewardModel", CHOICES)
 OF_PICTURES = ("ForConditionalGeneration", "Text2Text")  # of which the text's part is told
 GENERIC = GenericForSequenceClassification, GenericForTokenClassification
+CAUSAL = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())  # some of other names (BertGenerationDecoder)
 ABOUT_SOURCE = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())  # encoder and decoder
 
 PADDING = {"cpmant": 0}  # where the class compares tokens with a number, and its configuration does not say so
@@ -67,7 +69,7 @@ def class_of(directory, trust=False):
         raise Refused(f"{name or 'the model'} is an encoder and a decoder, and not of a text about a text")
     if named and (both or name.endswith((*SCORES, *CLASSES, *BARE))):
         return named, config
-    if named and not name.endswith(OF_PICTURES):
+    if named and not name.endswith(OF_PICTURES) and name not in CAUSAL:
         raise Refused(f"{name} gives what is not told here: scores of tokens, classes and hidden states are")
     return mapped(transformers.AutoModelForCausalLM, config)
 
