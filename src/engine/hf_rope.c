@@ -363,7 +363,9 @@ static bool local_base(const struct hf_model *m, double *base)
         hf_number_at(m, "local_rope_theta", "swa_rope_theta", base) || hf_said(m, "rope.freq_base_swa", base))
         return *base > 0;
     *base = 10000;
-    return is_nested(m) && (hf_number_at(m, "rope_theta", NULL, base) || hf_said(m, "rope.freq_base", base) || true);
+    if (!hf_number_at(m, "rope_theta", NULL, base))
+        hf_said(m, "rope.freq_base", base);
+    return is_nested(m);
 }
 
 /* How many numbers of a head turn in layers that see a window only, where that is said apart; 0: it is not. */
