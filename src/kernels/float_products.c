@@ -57,24 +57,31 @@ static inline void fetch_ahead(const struct mul *m, uint32_t type, const char *a
             __builtin_prefetch(at + a * m->row_bytes + i, 0, 2);
 }
 
+/* All of items [first, end), while those of R rows `ahead` rows later are fetched; 0: none are. */
+static inline __attribute__((always_inline)) void add_columns(v16 *acc, const struct mul *m, uint32_t type,
+                                                              const char *row, const float *x, size_t first, size_t end,
+                                                              size_t ahead, int R, int T)
+{
+    size_t i = first;
+    for (; i + AT_ONCE <= end; i += AT_ONCE) {
+        if (ahead)
+            fetch_ahead(m, type, row + i * item_bytes(type), ahead, R);
+        add_products(acc, m, type, row, x, i, LANES, R, T);
+        add_products(acc, m, type, row, x, i + LANES, LANES, R, T);
+    }
+    for (; i < end; i += LANES)
+        add_products(acc, m, type, row, x, i, end - i < LANES ? end - i : LANES, R, T);
+}
+
 /* R rows from r on, T tokens from t on. */
 static inline __attribute__((always_inline)) void tile(const struct mul *m, uint32_t type, size_t r, size_t t, int R,
                                                        int T)
 {
     v16 acc[TILE_ROWS * TILE_TOKENS];
     const char *row = (const char *)m->w + r * m->row_bytes;
-    const float *x = m->x + t * m->k;
-    size_t i = 0;
     for (int j = 0; j < R * T; j++)
         acc[j] = v16_set(0);
-    for (; i + AT_ONCE <= m->k; i += AT_ONCE) {
-        if (t == 0 && R > 1)
-            fetch_ahead(m, type, row + i * item_bytes(type), ROWS_AHEAD, R);
-        add_products(acc, m, type, row, x, i, LANES, R, T);
-        add_products(acc, m, type, row, x, i + LANES, LANES, R, T);
-    }
-    for (; i < m->k; i += LANES)
-        add_products(acc, m, type, row, x, i, m->k - i < LANES ? m->k - i : LANES, R, T);
+    add_columns(acc, m, type, row, m->x + t * m->k, 0, m->k, t == 0 && R > 1 ? ROWS_AHEAD : 0, R, T);
     for (int a = 0; a < R; a++)
         for (int b = 0; b < T; b++)
             m->y[(t + (size_t)b) * m->y_stride + r + (size_t)a] = v16_fold(acc[a * T + b]);
@@ -89,21 +96,6 @@ static inline __attribute__((always_inline)) void rows(const struct mul *m, uint
         tile(m, type, r, t, R, 1);
 }
 
-/* Items [first, end) of one row and of one token. */
-static inline __attribute__((always_inline)) v16 add_part(v16 acc, const struct mul *m, uint32_t type, const char *row,
-                                                          size_t first, size_t end)
-{
-    size_t i = first;
-    for (; i + AT_ONCE <= end; i += AT_ONCE) {
-        fetch_ahead(m, type, row + i * item_bytes(type), 1, 1);
-        add_products(&acc, m, type, row, m->x, i, LANES, 1, 1);
-        add_products(&acc, m, type, row, m->x, i + LANES, LANES, 1, 1);
-    }
-    for (; i < end; i += LANES)
-        add_products(&acc, m, type, row, m->x, i, end - i < LANES ? end - i : LANES, 1, 1);
-    return acc;
-}
-
 /* Rows of more than a page meet one token one after the other, by parts whose activations stay in the first-level
  * cache. n: at most ROWS_APART. */
 static inline __attribute__((always_inline)) void rows_apart(const struct mul *m, uint32_t type, size_t r, size_t n)
@@ -113,9 +105,11 @@ static inline __attribute__((always_inline)) void rows_apart(const struct mul *m
         const size_t end = m->k - first < PART ? m->k : first + PART;
         for (size_t a = 0; a < n; a++) {
             const char *row = (const char *)m->w + (r + a) * m->row_bytes;
-            acc[a] = add_part(first ? acc[a] : v16_set(0), m, type, row, first, end);
+            v16 sum = first ? acc[a] : v16_set(0);
+            add_columns(&sum, m, type, row, m->x, first, end, 1, 1, 1);
+            acc[a] = sum;
             if (end == m->k)
-                m->y[r + a] = v16_fold(acc[a]);
+                m->y[r + a] = v16_fold(sum);
         }
     }
 }

@@ -85,8 +85,8 @@ INLINE void fetch_words(uint32_t type, struct eight *from, size_t b, vi w[8])
 }
 
 /* Weights of the next panels come into the second-level cache while these are worked on: SmolLM2's generation went from
- * 155 to 245 tokens/s by it, more than by fetching into the first level. They are fetched evenly, block by block, for a
- * burst would keep the memory waiting after it, and a core has 16 lines under way at most. */
+ * 155 to 245 tokens/s by it, more than by fetching into the first level. They are fetched evenly, block by block: what
+ * a burst asks for beyond the lines that cache can wait for is dropped. */
 enum { LINE = 64, LONG_PANEL = 32 << 10 };
 
 /* Where those stand: n panels after the one that begins at `panel`, or one where panels are long. */
@@ -148,7 +148,7 @@ INLINE void fetch_superblock(const struct walk *k, uint32_t type, size_t b)
 {
     const uint8_t *row = block_at(type, k->blocks.panel, k->blocks.first + CHUNK);
     for (size_t r = WIDTH / CHUNK * b; type == TYPE_Q6_K && r < WIDTH / CHUNK * (b + 1); r++)
-        for (size_t at = 0; at < block_bytes(type) + 63; at += 64)
+        for (size_t at = 0; at < block_bytes(type) + LINE - 1; at += LINE)
             _mm_prefetch((const char *)row + r * k->blocks.row_bytes + at, _MM_HINT_T0);
 }
 
