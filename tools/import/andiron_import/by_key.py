@@ -9,6 +9,7 @@ from .values import Const, Fill, Mask, Node, Refused
 class ByKey:
     """scores [1, heads, text], added to those of the queries in a tensor of that shape; keep: so many are seen, 0:
     all."""
+    said = "scores that each key has for all queries"
 
     def __init__(self, scores, mask, keep, shape):
         self.scores, self.mask, self.keep, self.shape = scores, mask, keep, tuple(shape)

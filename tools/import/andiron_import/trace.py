@@ -28,9 +28,10 @@ def name_of(target):
 class _Numbers(torch.nn.Module):
     def __init__(self, model):
         super().__init__()
-        self.model = model
+        self.model, self.first_place = model, heads.first_place(model)
 
     def forward(self, tokens, positions, source_tokens=None):
+        positions = positions + self.first_place if self.first_place else positions
         out = heads.numbers(self.model(**heads.arguments(self.model, tokens, positions, source_tokens)))
         if out.shape == tokens.shape:
             raise Refused(f"{type(self.model).__name__} gives one number a token and no row of them")
