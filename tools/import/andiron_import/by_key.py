@@ -24,6 +24,8 @@ class ByKey:
 def _(t, scores, mask, keep):
     if mask is not None and not isinstance(mask, Mask):
         raise Refused("scores of keys with a mask that is computed")
+    if isinstance(scores, Fill) and not keep:
+        return mask  # what all keys have alike changes no share
     return ByKey(scores, mask, keep, t.shape)
 
 
