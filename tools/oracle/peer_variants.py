@@ -3,6 +3,9 @@ from peer_table import (BERT_BIAS, CLS, EPS, FACTORS, FF, FIRST, HEAD32, INDEXER
                         MIXTRAL, NO_ROPE, N_HEAD, N_KV, ORIGINAL, QKV_BIAS, ROPE, SECTIONS, SHARED_FF, TIED, VALUE,
                         WIDTH, YARN, indexer, mla, moe, window)
 
+ROWS = {"pooling_type": 1, "+embed": True}
+WHOLE = ROWS | {"attention.causal": False}
+
 # what differs from the architecture's first model
 VARIANTS = {
     "llama.tied": TIED,
@@ -100,6 +103,20 @@ VARIANTS = {
     "kimi-linear.quiet": {EPS: 1e-6, "+spread": dict.fromkeys(["ssm_conv1d_q.weight", "ssm_conv1d_k.weight"], 0.001)},
     "qwen4exp.all": {"attention.indexer.top_k": 64},
     "gpt-oss.plain": {key: None for key in YARN},
+    "glm4moe.nextn": {"+nextn": 1},
+    "qwen2.whole": WHOLE,
+    "lfm2.whole": WHOLE,
+    "olmo.rows": ROWS,
+    "talkie.rows": ROWS,
+    "hunyuan-dense.alpha": {"rope.scaling.alpha": 50.0},
+    "muse-glimmer.yarn": YARN,
+    "plamo3.yarn": YARN,
+    "gemma4.linear": {"rope.scaling.type": "linear", "rope.scaling.factor": 4.0},
+    "step35.yarn": YARN | {"+with": ["rope_freqs.weight"]},  # more factors than global layers have pairs
+    "mistral3.factor": {"rope.scaling.attn_factor": 1.3},
+    "minicpm.finetuned": {"rope.scaling.finetuned": False, "residual_scale": 0.0},  # neither means anything
+    "cohere2moe.softmax": {"expert_gating_func": 1},
+    "deepseek32.far": {"+tokens": 60},  # many positions that the indexer scores 0
 }
 
 MODELS = FIRST | VARIANTS
