@@ -4,6 +4,7 @@ from peer_table import (BERT_BIAS, CLS, EPS, FACTORS, FF, FIRST, HEAD32, INDEXER
                         WIDTH, YARN, indexer, mla, moe, window)
 
 ROWS = {"pooling_type": 1, "+embed": True}
+FUSED = {"+fused": True}
 WHOLE = ROWS | {"attention.causal": False}
 
 # what differs from the architecture's first model
@@ -116,6 +117,10 @@ VARIANTS = {
     "mistral3.factor": {"rope.scaling.attn_factor": 1.3},
     "minicpm.finetuned": {"rope.scaling.finetuned": False, "residual_scale": 0.0},  # neither means anything
     "cohere2moe.softmax": {"expert_gating_func": 1},
+    "gemma4.fused": FUSED,
+    "qwen3next.fused": FUSED,
+    "lfm2.fused": FUSED,
+    "mimo2.fused": FUSED,
     "deepseek32.far": {"+tokens": 60},  # many positions that the indexer scores 0
 }
 
