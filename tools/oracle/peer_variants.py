@@ -146,3 +146,23 @@ APART = {
     "qwen4exp": "where less than a block follows the last whole one, llama.cpp also reads some of one block more; "
         "Transformers does not",
 }
+
+# what files may say that llama.cpp takes otherwise than Transformers, where andiron is like Transformers; figures are
+# of the largest logit, of one such tiny model; "not used": its logits are the same bits with and without
+OTHERWISE = [
+    ("exaone4", "windows are for models of 64 layers alone: 1.4 from Transformers with 4 layers, andiron 1e-6"),
+    ("phi3", "`attention.sliding_window` is left out, and its warning says so"),
+    ("qwen2vl", "the norms' epsilon is not used"),
+    ("t5", "tied scores are not divided by the root of the width: 0.9 with a width of 64"),
+    ("deepseek2 and kin", "YaRN without `yarn_log_multiplier` also enlarges attention's scale"),
+    ("qwen3next, qwen35, kimi-linear and kin", "the delta rule's keys are normed with the norms' epsilon, not 1e-6: "
+        "5e-3 where that is 0.01"),
+    ("kimi-linear", "`expert_weights_norm` false is not used"),
+    ("all but grok, mistral3", "`rope.scaling.yarn_beta_fast` and `yarn_beta_slow` are not used"),
+    ("cohere2, cohere2moe, exaone-moe, mellum, olmo2", "`rope.freq_base_swa` is not used"),
+    ("refact, ernie4_5, ernie4_5-moe, llada, falcon-h1, nomic-bert, mimo2, qwen2vl", "some biases that files may have "
+        "are not used"),
+    ("phi3, phimoe, minicpm", "long or short factors of LongRoPE by the context's size, not by the text's length"),
+    ("minimax-m3", "flash attention in 16 bits has its indexer choose other blocks in one step than token by token: "
+        "0.5 from itself"),
+]
