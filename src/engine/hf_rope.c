@@ -134,7 +134,7 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
         return ANDIRON_OK;
     if (n == 0 || n > HF_LAYERS_MAX || !span_is(rope_type(m), "proportional"))
         return hf_wrong(m, "expected layer_types, and a rope_type of proportional for full_attention", error);
-    json_at_bool(m->config, "attention_k_eq_v", &kv_too);
+    hf_truth(m, "attention_k_eq_v", &kv_too);
     hf_put_array(m, "attention.head_count_kv", GGUF_U32, n);
     for (size_t i = 0; i < n; i++) {
         uint64_t *size = &sizes[is_global(m, i)], before = *size;
@@ -281,8 +281,8 @@ static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
 static bool bounds_whole(const struct hf_model *m)
 {
     bool whole = true;
-    if (!json_at_bool(m->config, "rope_parameters.truncate", &whole))
-        json_at_bool(m->config, "rope_scaling.truncate", &whole);
+    if (!hf_truth(m, "rope_parameters.truncate", &whole))
+        hf_truth(m, "rope_scaling.truncate", &whole);
     return whole;
 }
 
@@ -389,6 +389,8 @@ static andiron_status put_local(struct hf_model *m, andiron_error *error)
         json_at_text(m->config, "rope_parameters.sliding_attention.type", &type);
     if (!span_is(type, "default") && !span_is(type, "dynamic"))
         return hf_wrong(m, "expected a rope_type of default or dynamic for sliding_attention", error);
+    if (json_is_null(json_at(m->config, "rope_parameters.sliding_attention")))
+        return hf_wrong(m, "a null in rope_parameters for sliding_attention is not covered", error);
     const double own = local_turning(m), dims = own >= 1 ? own : turning(m);
     const bool odd = is_odd(m, dims);
     if (own >= 1)
@@ -409,7 +411,7 @@ andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
         hf_put_f64(m, "rope.freq_base", base);
     put_dimensions(m);
     put_rope_word(m);
-    json_at_bool(m->config, "rope_interleave", &pairs);
+    hf_truth(m, "rope_interleave", &pairs);
     if ((m->folder.words & ARCH_HALVES) || !pairs)
         hf_put_string(m, "rope.style", span_of("halves"));
     const andiron_status s = put_local(m, error);
