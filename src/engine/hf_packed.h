@@ -38,7 +38,8 @@ struct packed_layout {
 struct packed {
     const struct packed_layout *layout;
     const struct safetensors_tensor *items, *scales, *zeros, *index, *shape;
-    uint64_t rows, columns;
+    uint64_t rows, columns;                     /* of all experts */
+    uint64_t n_experts;                         /* that stand in one tensor, else 1 */
     uint64_t row_block, column_block, n_groups; /* so many rows and columns share a scale; blocks in a row */
     uint64_t scale_row, scale_group;            /* from one scale to the next block's of rows, of columns */
     uint32_t bits, plus;                        /* plus: what each word of zeros lacks */

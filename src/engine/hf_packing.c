@@ -7,7 +7,7 @@ static const struct {
     const char *name;
     enum hf_packing_method method;
 } methods[] = {{"fp8", HF_FP8},   {"fbgemm_fp8", HF_FP8}, {"modelopt", HF_FP8}, {"compressed-tensors", HF_COMPRESSED},
-               {"gptq", HF_GPTQ}, {"awq", HF_AWQ}};
+               {"gptq", HF_GPTQ}, {"awq", HF_AWQ},      {"mxfp4", HF_MXFP4}};
 
 static andiron_status refuse(const struct hf_model *m, const char *key, struct span value, const char *known,
                              andiron_error *error)
@@ -53,6 +53,13 @@ static andiron_status read_fp8(struct hf_model *m, const json_t *config, andiron
     return error_set(error, ANDIRON_E_FORMAT,
                      "%s: config.json: expected weight_block_size to be two numbers from 1 to %d", hf_path(m->dir),
                      HF_BLOCK_MAX);
+}
+
+/* gpt-oss: nothing more to know. */
+static andiron_status read_nothing(struct hf_model *m, const json_t *config, andiron_error *error)
+{
+    (void)m, (void)config, (void)error;
+    return ANDIRON_OK;
 }
 
 static andiron_status read_compressed(struct hf_model *m, const json_t *config, andiron_error *error)
@@ -128,7 +135,8 @@ static andiron_status read_awq(struct hf_model *m, const json_t *config, andiron
 andiron_status hf_packing_read(struct hf_model *m, andiron_error *error)
 {
     andiron_status (*const readers[])(struct hf_model *, const json_t *, andiron_error *) = {
-        [HF_FP8] = read_fp8, [HF_COMPRESSED] = read_compressed, [HF_GPTQ] = read_gptq, [HF_AWQ] = read_awq};
+        [HF_FP8] = read_fp8,   [HF_COMPRESSED] = read_compressed, [HF_GPTQ] = read_gptq,
+        [HF_AWQ] = read_awq, [HF_MXFP4] = read_nothing};
     const json_t *config = json_at(hf_config(m->dir), "quantization_config");
     struct span method = {0};
     if (!config || json_is_null(config))
@@ -138,7 +146,7 @@ andiron_status hf_packing_read(struct hf_model *m, andiron_error *error)
         if (span_is(method, methods[i].name))
             m->packing.method = methods[i].method;
     if (!m->packing.method)
-        return refuse(m, "quant_method", method, "fp8, fbgemm_fp8, modelopt (FP8), compressed-tensors, gptq, awq",
+        return refuse(m, "quant_method", method, "fp8, fbgemm_fp8, modelopt (FP8), compressed-tensors, gptq, awq, mxfp4",
                       error);
     return readers[m->packing.method](m, config, error);
 }

@@ -173,6 +173,14 @@ def mxfp4(weight):
                                                                               weight.shape)
 
 
+def experts_mxfp4(weight):
+    """[experts, in, out] as gpt-oss was published: [experts, out, blocks, 16 bytes], and their scales."""
+    n, columns, rows = weight.shape
+    parts, numbers = mxfp4(weight.transpose(1, 2).reshape(-1, columns))
+    return {"_blocks": parts["weight_packed"].reshape(n, rows, -1, 16),
+            "_scales": parts["weight_scale"].reshape(n, rows, -1)}, numbers.reshape(n, rows, columns).transpose(1, 2)
+
+
 def scheme(bits, kind, strategy, symmetric=True, group=None, block=None):
     return {"num_bits": bits, "type": kind, "symmetric": symmetric, "strategy": strategy, "group_size": group,
             "block_structure": block, "actorder": None, "dynamic": False}
@@ -224,6 +232,7 @@ CASES = {
     "gptq_8": ("llama", "Q8_0", gptq_config(8, -1, True, form="gptq"), lambda w: gptq(w, 8, -1, True)),
     "awq": ("llama", "Q5_0", {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "zero_point": True,
                       "modules_to_not_convert": None}, lambda w: awq(w, 32)),
+    "mxfp4": ("gpt_oss", "MXFP4", {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}, experts_mxfp4),
     "awq_small": ("llama", "F32", {"quant_method": "awq", "w_bit": 4, "q_group_size": 16, "version": "GEMM",
                                    "zero_point": True}, lambda w: awq(w, 16)),
 }
@@ -237,16 +246,25 @@ def fnv(numbers):
     return h
 
 
+def in_turn(name, matrix):
+    """gpt-oss' [experts, in, out], whose gates and ups stand in turn, as rows here."""
+    if matrix.dim() == 2:
+        return matrix
+    rows = matrix.transpose(1, 2)
+    return torch.cat([rows[:, 0::2], rows[:, 1::2]], 1) if "gate_up" in name else rows
+
+
 NAMES = {"q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output", "gate_proj": "ffn_gate",
-         "up_proj": "ffn_up", "down_proj": "ffn_down"}
+         "up_proj": "ffn_up", "down_proj": "ffn_down", "gate_up_proj": "ffn_gate_up"}
 
 
 def sums(numbers, stored):
     """Lines of weights.txt; experts' matrices are one behind the other."""
     together = {}
     for name, matrix in sorted(numbers.items()):
-        here = "blk." + name.split(".")[2] + "." + NAMES[name.split(".")[-2]] + ("_exps" if ".experts." in name else "")
-        together.setdefault(here + ".weight", []).append(matrix)
+        module = name.removesuffix(".weight").split(".")
+        here = "blk." + module[2] + "." + NAMES[module[-1]] + ("_exps" if "experts" in module else "")
+        together.setdefault(here + ".weight", []).append(in_turn(name, matrix))
     return "".join(f"{name} {stored} {fnv(torch.cat(m)):016x}\n" for name, m in together.items())
 
 
@@ -259,8 +277,8 @@ def fill(model):
         p.data.copy_(values.half().float())
 
 
-def is_packed(name):
-    return name.endswith("_proj.weight")
+def is_packed(name, kind):
+    return name.endswith("_proj") if kind == "gpt_oss" else name.endswith("_proj.weight")
 
 
 def make(case):
@@ -269,14 +287,14 @@ def make(case):
     cls = CONFIG_MAPPING[kind]
     fields = cls().to_dict()
     small = {k: v for k, v in SMALL.items() if k in fields}
-    if stored != "F32" and kind == "qwen3_moe":
+    if stored != "F32" and kind in ("qwen3_moe", "gpt_oss"):
         small["num_experts_per_tok"] = 4  # activations of 8 bits must not decide which
     model = AutoModelForCausalLM.from_config(cls(**small)).float().eval()
     fill(model)
     model.half().save_pretrained(folder)  # by the names of the hub, an expert a matrix
     plain, tensors, numbers = load_file(folder / "model.safetensors"), {}, {}
     for name, weight in plain.items():
-        if is_packed(name):
+        if is_packed(name, kind):
             parts, numbers[name] = pack(weight.float())
             tensors.update({name.removesuffix("weight") + k: v.contiguous() for k, v in parts.items()})
         else:
