@@ -8,7 +8,7 @@
 #include "files/hf_dir.h"
 
 /* How a folder packs its weights; hf_packed.h has the rest. */
-enum hf_packing_method { HF_PLAIN, HF_FP8, HF_COMPRESSED, HF_GPTQ, HF_AWQ, HF_MXFP4 };
+enum hf_packing_method { HF_PLAIN, HF_FP8, HF_COMPRESSED, HF_GPTQ, HF_AWQ, HF_MXFP4, HF_BNB };
 
 struct hf_packing {
     enum hf_packing_method method;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { ROWS_MOVE = ARCH_HEADS_IN_TURN | ARCH_PAIRS_IN_TURN | ARCH_WITHOUT_TWO_ROWS }; /* each as it is */
-enum { EXTRA = 3 + 2 * HF_DENSE_PARTS }; /* tensors that may be added */
+enum { EXTRA = 3 + 2 * HF_DENSE_PARTS };                                              /* tensors that may be added */
 
 static bool drop_prefix(struct span *s, const char *prefix)
 {
@@ -500,9 +500,9 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
     }
     if (s)
         return s;
-    const uint32_t type = place.part >= 0 ? type_so_far(m, place.name)
+    const uint32_t type = place.part >= 0                    ? type_so_far(m, place.name)
                           : place.how & ~(unsigned)ROWS_MOVE ? (uint32_t)TYPE_F32
-                                                                  : HF_NO_TYPE;
+                                                             : HF_NO_TYPE;
     s = hf_packed_fill(m, source, from, place.part < 0 && place.how, type, error);
     return s ? s : take_place(m, &place, from, error);
 }
