@@ -193,9 +193,9 @@ static void shapes_that_do_not_fit_are_refused(void **state)
     refused("ct_nvfp4", tensors, "global_scale", "glabal_scale", "has scales, but is of no packed type");
     refused("modelopt_nvfp4", tensors, "down_proj.weight_scale_2", "down_proj.weight_scale_3",
             "has scales, but is of no packed type");
-    refused("bnb_nf4", tensors, "nested_quant_map", "nested_quant_mop", "quant_state; download");
-    refused("bnb_nf4", tensors, "\"blocksize\": 32", "\"blocksize\": 48", "quant_state; download");
-    refused("bnb_nf4", tensors, "\"blocksize\": 32", "\"blocksize\": 16", "fit no bits and group or block");
+    refused("bnb_nf4", tensors, "nested_quant_map", "nested_quant_mop", "nested_quant_mop\" is not known");
+    refused("bnb_nf4", tensors, "\"blocksize\": 32", "\"blocksize\": 40", "quant_state; download");
+    refused("bnb_nf4_plain", tensors, "\"blocksize\": 32", "\"blocksize\": 16", "fit no bits and group or block");
     refused("bnb_nf4", tensors, "\"shape\": [64, 64]", "\"shape\": [65, 64]", "quant_state; download");
     refused("bnb_int8", tensors, "down_proj.SCB", "down_proj.SCX", "has no scales");
 }
