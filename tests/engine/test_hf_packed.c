@@ -197,7 +197,7 @@ static void shapes_that_do_not_fit_are_refused(void **state)
     refused("bnb_nf4", tensors, "\"blocksize\": 32", "\"blocksize\": 40", "quant_state; download");
     refused("bnb_nf4_plain", tensors, "\"blocksize\": 32", "\"blocksize\": 16", "fit no bits and group or block");
     refused("bnb_nf4", tensors, "\"shape\": [64, 64]", "\"shape\": [65, 64]", "quant_state; download");
-    refused("bnb_int8", tensors, "down_proj.SCB", "down_proj.SCX", "has no scales");
+    refused("bnb_int8", tensors, "down_proj.SCB", "down_proj.SCX", "down_proj.SCX\" is not known");
 }
 
 static uint32_t next(uint32_t *seed)
