@@ -158,7 +158,11 @@ andiron_status hf_packing_read(struct hf_model *m, andiron_error *error)
     struct span method = {0};
     if (!config || json_is_null(config))
         return read_modelopt(m, error);
-    json_at_text(config, "quant_method", &method);
+    bool bits = false;
+    if ((json_at_bool(config, "load_in_4bit", &bits) && bits) || (json_at_bool(config, "load_in_8bit", &bits) && bits))
+        method = span_of("bitsandbytes"); /* older files say no more */
+    else
+        json_at_text(config, "quant_method", &method);
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (span_is(method, methods[i].name))
             m->packing.method = methods[i].method;

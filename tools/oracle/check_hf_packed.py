@@ -99,7 +99,7 @@ def main():
             modules.setdefault(stem, {})[last] = tensor
         if any("weight_g_idx" in part for part in modules.values()):
             continue
-        numbers = {stem + ".weight": METHODS[config["quant_method"]](part, config).float()
+        numbers = {stem + ".weight": METHODS[config.get("quant_method", "bitsandbytes")](part, config).float()
                    for stem, part in modules.items() if SCALES & set(part)}
         said = (folder / "weights.txt").read_text()
         same = sums(numbers, said.split()[1]) == said

@@ -296,7 +296,7 @@ CASES = {
     "bnb_nf4": ("llama", "BF16", NF, lambda w: nested(w, True, "bfloat16")),
     "bnb_nf4_plain": ("llama", "F16", NF, lambda w: nested(w, False, "float16")),
     "bnb_nf4_experts": ("qwen3_moe", "F32", NF, lambda w: nested(w, True, "float32")),
-    "bnb_int8": ("llama", "F32", {**BNB, "load_in_8bit": True}, vectors_int8),
+    "bnb_int8": ("llama", "F32", {"load_in_8bit": True}, vectors_int8),  # as it was first
     "awq_small": ("llama", "F32", {"quant_method": "awq", "w_bit": 4, "q_group_size": 16, "version": "GEMM",
                                    "zero_point": True}, lambda w: awq(w, 16)),
 }
