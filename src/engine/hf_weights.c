@@ -382,8 +382,29 @@ static andiron_status check_experts(const struct hf_model *m, andiron_error *err
 /* Of a model of parts: those for images and sounds. Of any: layers that guess further tokens. */
 static bool left_out(const struct hf_model *m, struct span name)
 {
-    static const char *const starts[] = {"mtp.",    "vision_model.", "vision_tower.", "multi_modal_projector.",
-                                         "visual.", "audio_tower.",  "embed_vision.", "embed_audio."};
+    static const char *const starts[] = {"mtp.",
+                                         "vision_model.",
+                                         "vision_tower.",
+                                         "multi_modal_projector.",
+                                         "visual.",
+                                         "audio_tower.",
+                                         "embed_vision.",
+                                         "embed_audio.",
+                                         "connector.",
+                                         "aligner.",
+                                         "mm_projector.",
+                                         "merger.",
+                                         "image_newline",
+                                         "vision_projector.",
+                                         "image_tower.",
+                                         "video_tower.",
+                                         "projector.",
+                                         "vision_projection.",
+                                         "vision_encoder.",
+                                         "visual_embeddings_table.",
+                                         "high_res_vision_",
+                                         "generation_",
+                                         "vqmodel."};
     const size_t n = m->config != hf_config(m->dir) ? sizeof starts / sizeof *starts : 1;
     bool out = false;
     drop_prefix(&name, "model.");
