@@ -62,6 +62,7 @@ andiron_status rules_head_linear(struct check *c);
 /* Of rules_state.c. */
 andiron_status rules_peak(struct check *c);
 andiron_status rules_groupnorm(struct check *c);
+andiron_status rules_fourier(struct check *c);
 andiron_status rules_around(struct check *c);
 andiron_status rules_conv(struct check *c);
 andiron_status rules_scan(struct check *c);

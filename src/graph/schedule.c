@@ -19,14 +19,7 @@ enum phase_kind step_kind(enum step_op op)
     case STEP_HEAD_LINEAR: return PHASE_EXPERTS;
     case STEP_ATTEND: return PHASE_ATTEND;
     case STEP_CHOOSE: return PHASE_CHOOSE;
-    case STEP_PREVIOUS:
-    case STEP_PEAK:
-    case STEP_CONV:
-    case STEP_AROUND:
-    case STEP_GROUPNORM:
-    case STEP_SCAN:
-    case STEP_SELECTIVE_SCAN: return PHASE_STATE;
-    default: return PHASE_ROWS;
+    default: return op >= STEP_PREVIOUS ? PHASE_STATE : PHASE_ROWS;
     }
 }
 
@@ -78,6 +71,7 @@ const char *step_name(enum step_op op)
         [STEP_CONV] = "conv",
         [STEP_AROUND] = "around",
         [STEP_GROUPNORM] = "groupnorm",
+        [STEP_FOURIER] = "fourier",
         [STEP_SCAN] = "scan",
         [STEP_SELECTIVE_SCAN] = "selective_scan",
     };

@@ -7,9 +7,12 @@ from .trace import name_of
 from .values import TEXT, Node, Refused, Rows, is_text
 
 
+def shape_of(node):
+    return getattr(node.meta.get("val"), "shape", ())  # none, of an op that gives several tensors
+
+
 def is_longer(node):
-    shape = getattr(node.meta.get("val"), "shape", ()) if node.op == "call_function" else ()
-    return text.ROWS + 1 in shape
+    return node.op == "call_function" and text.ROWS + 1 in shape_of(node)
 
 
 class Segments:
@@ -29,10 +32,10 @@ class Segments:
                 continue
             seen.add(n)
             todo += n.all_input_nodes
-            shorter = [i for i in n.all_input_nodes if not is_longer(i) and text.ROWS in i.meta["val"].shape]
+            shorter = [i for i in n.all_input_nodes if not is_longer(i) and text.ROWS in shape_of(i)]
             found |= {name_of(n.target): i for i in shorter}
         logarithms, added = found.get("constant_pad_nd.default", found.get("pad.default")), found.get("cat.default")
-        if None not in (logarithms, added) and added.meta["val"].shape == end.meta["val"].shape:
+        if None not in (logarithms, added) and shape_of(added) == shape_of(end):
             self.ends[end], self.between = (logarithms, added), self.between | seen
 
 
