@@ -23,7 +23,7 @@ is refused in one sentence. What is not here can be imported ([import.md](import
 def page():
     rows, n = [], 0
     for file in sorted((ROOT / "arch").glob("*.arch")):
-        types = re.findall(r'^folder "([^"]+)"', file.read_text(), re.M)
+        types = re.findall(r'^folder "([^"]+)"(?!.*"vision_config")', file.read_text(), re.M)
         n += len(types)
         if types:
             rows.append(f"| [{file.stem}](../arch/{file.name}) | {', '.join(types)} |")

@@ -130,6 +130,8 @@ static bool is_left_out(const struct conversion *c, const struct gguf_value *v)
     for (size_t i = 0; i < sizeof anew / sizeof *anew; i++)
         if (span_is(v->key, anew[i]))
             return true;
+    if (span_ends(v->key, ".ssm.heads_in_turn"))
+        return c->folder != NULL; /* heads are put in order */
     if (span_ends(v->key, ".rope.style"))
         return c->folder && (c->folder->folder.words & ARCH_HALVES); /* rows are put in order */
     return c->folder && told_of(c, v); /* which holds also where config.json's number is rounded */

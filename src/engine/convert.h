@@ -54,11 +54,18 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error);
 andiron_status convert_model(const char *from, const char *path, const andiron_convert_options *options,
                              const andiron_model_options *opened_as, andiron_error *error);
 struct row_order {
-    uint64_t head, rotated; /* rows of a head, and how many of them RoPE turns; head 0: rows stay where they are */
+    uint64_t head, rotated; /* rows of a head, and how many of them RoPE turns; head 0: none */
+    /* from row `first` on heads of values, of so many rows: in a folder `each` of a group after one another, in a file
+     * one of each group after one another; unit 0: they stay where they are */
+    uint64_t first, unit, groups, each;
 };
-/* How rows of a tensor of queries or keys change their places from a folder to a file; `file` has the sizes. folder
- * NULL: they do not. */
+/* How rows of a tensor of queries, keys or values change their places from a folder to a file; `file` has the sizes.
+ * folder NULL: they do not. */
 struct row_order convert_order_of(const struct gguf *file, const struct hf_model *folder, struct span name);
+/* The same of the columns of what is made of values. */
+struct row_order convert_columns_of(const struct gguf *file, const struct hf_model *folder, struct span name);
+bool convert_stays(struct row_order o);
+bool convert_fits(struct row_order o, uint64_t n);       /* are n rows whole heads? */
 uint64_t convert_row_of(struct row_order o, uint64_t r); /* where row r of the file stands in the folder */
 andiron_status convert_weights(struct conversion *c, andiron_error *error);
 /* convert_files.c: open the files, where options say so several; all take their names in the end, or none is left. */

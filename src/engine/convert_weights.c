@@ -52,18 +52,69 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
     return ANDIRON_OK;
 }
 
-/* ---- rows in pairs ---- */
+/* ---- rows in pairs, heads of values ---- */
+
+/* Heads of values that folders have in turn for each head of keys (Qwen3.5). */
+static bool value_heads(const struct gguf *file, const struct hf_model *folder, struct row_order *o, uint64_t *of_keys)
+{
+    const char *architecture = folder->architecture;
+    uint64_t heads = 0, inner = 0, size = 0;
+    double in_turn = 0;
+    if (!hf_said(folder, "ssm.heads_in_turn", &in_turn) || !number(file, architecture, "ssm.group_count", &o->groups) ||
+        !o->groups || !number(file, architecture, "ssm.time_step_rank", &heads) || heads <= o->groups ||
+        !number(file, architecture, "ssm.inner_size", &inner) || !number(file, architecture, "ssm.state_size", &size))
+        return false;
+    o->each = heads / o->groups;
+    o->unit = inner / heads;
+    *of_keys = 2 * o->groups * size;
+    return true;
+}
+
+static struct row_order order_of_values(const struct gguf *file, const struct hf_model *folder, struct span name)
+{
+    static const struct {
+        const char *name;
+        bool behind_keys, one; /* rows of keys are before them; a head has one row */
+    } names[] = {{".attn_qkv.weight", true, false},
+                 {".ssm_conv1d.weight", true, false},
+                 {".attn_gate.weight", false, false},
+                 {".ssm_alpha.weight", false, true},
+                 {".ssm_beta.weight", false, true},
+                 {".ssm_dt.bias", false, true},
+                 {".ssm_a", false, true}};
+    struct row_order o = {0};
+    uint64_t of_keys = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!span_ends(name, names[i].name) || !value_heads(file, folder, &o, &of_keys))
+            continue;
+        o.first = names[i].behind_keys ? of_keys : 0;
+        o.unit = names[i].one ? 1 : o.unit;
+        return o;
+    }
+    return (struct row_order){0};
+}
+
+struct row_order convert_columns_of(const struct gguf *file, const struct hf_model *folder, struct span name)
+{
+    struct row_order o = {0};
+    uint64_t of_keys;
+    return folder && span_ends(name, ".ssm_out.weight") && value_heads(file, folder, &o, &of_keys)
+               ? o
+               : (struct row_order){0};
+}
 
 struct row_order convert_order_of(const struct gguf *file, const struct hf_model *folder, struct span name)
 {
     static const char *const names[] = {".attn_q.weight", ".attn_k.weight",      ".attn_q.bias",
                                         ".attn_k.bias",   ".attn_q_norm.weight", ".attn_k_norm.weight"};
-    struct row_order o = {0, 0};
+    struct row_order o = {0};
     uint64_t width = 0, heads = 0;
     bool turned = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         turned = turned || span_ends(name, names[i]);
-    if (!turned || !folder || !(folder->folder.words & ARCH_HALVES))
+    if (!folder || !turned)
+        return folder ? order_of_values(file, folder, name) : o;
+    if (!(folder->folder.words & ARCH_HALVES))
         return o;
     const char *architecture = folder->architecture;
     if (!number(file, architecture, "attention.key_length", &o.head) &&
@@ -75,8 +126,19 @@ struct row_order convert_order_of(const struct gguf *file, const struct hf_model
     return o;
 }
 
+bool convert_stays(struct row_order o) { return o.head == 0 && o.unit == 0; }
+
+bool convert_fits(struct row_order o, uint64_t n)
+{
+    return o.unit ? n == o.first + o.unit * o.groups * o.each : !o.head || (n % o.head == 0 && o.rotated % 2 == 0);
+}
+
 uint64_t convert_row_of(struct row_order o, uint64_t r)
 {
+    if (o.unit) {
+        const uint64_t head = r < o.first ? 0 : (r - o.first) / o.unit, group = head % o.groups;
+        return r < o.first ? r : r + (group * o.each + head / o.groups - head) * o.unit;
+    }
     const uint64_t in = o.head ? r % o.head : 0;
     return in < o.rotated ? r - in + in % 2 * (o.rotated / 2) + in / 2 : r;
 }
@@ -89,11 +151,12 @@ enum { CHUNK_ROWS = 8, BATCH_BYTES = 8 << 20 };
 struct rows {
     const struct conversion *c;
     const struct gguf_tensor *from, *to;
-    struct row_order order;
+    struct row_order order, columns;
     uint64_t n, width;
     size_t from_bytes, to_bytes; /* of a row */
     uint64_t first, n_batch;
     float *numbers; /* a row for each thread */
+    char *turned;   /* the same of the folder's, its columns as the file has them */
     char *packed;   /* a batch */
     _Atomic bool too_large;
 };
@@ -107,6 +170,19 @@ static bool fits(enum weight_type type, const float *x, uint64_t n)
     return !others;
 }
 
+/* A row of the folder, its columns in the file's order. */
+static const char *row_of(const struct rows *rows, uint64_t r, int thread)
+{
+    const char *from = gguf_row(rows->from, convert_row_of(rows->order, r), rows->from_bytes);
+    char *turned = rows->turned + (size_t)thread * rows->from_bytes;
+    const uint64_t unit = rows->columns.unit, bytes = unit ? unit * rows->from_bytes / rows->width : 0;
+    if (!unit)
+        return from;
+    for (uint64_t i = 0; i < rows->width; i += unit)
+        memcpy(turned + i / unit * bytes, from + convert_row_of(rows->columns, i) / unit * bytes, bytes);
+    return turned;
+}
+
 static void pack_chunk(void *context, size_t phase, uint32_t chunk, int thread)
 {
     struct rows *rows = context;
@@ -114,7 +190,7 @@ static void pack_chunk(void *context, size_t phase, uint32_t chunk, int thread)
     float *numbers = rows->numbers + (size_t)thread * rows->width;
     (void)phase;
     for (uint64_t r = (uint64_t)chunk * CHUNK_ROWS; r < rows->n_batch && r < (chunk + 1ull) * CHUNK_ROWS; r++) {
-        const char *from = gguf_row(rows->from, convert_row_of(rows->order, rows->first + r), rows->from_bytes);
+        const char *from = row_of(rows, rows->first + r, thread);
         char *to = rows->packed + r * rows->to_bytes;
         if (rows->from->type == rows->to->type) {
             memcpy(to, from, rows->to_bytes);
@@ -141,7 +217,10 @@ static andiron_status write_rows(struct rows *rows, struct conversion *c, struct
     arena_init(&arena, SIZE_MAX);
     rows->numbers = arena_alloc(&arena, (size_t)pool_threads(c->pool) * rows->width, sizeof *rows->numbers);
     rows->packed = arena_alloc(&arena, most < rows->n ? most : rows->n, rows->to_bytes);
-    andiron_status s = rows->numbers && rows->packed ? ANDIRON_OK : error_memory(error, BATCH_BYTES, "rows of weights");
+    rows->turned = arena_alloc(&arena, (size_t)pool_threads(c->pool), rows->from_bytes);
+    andiron_status s = rows->numbers && rows->packed && rows->turned
+                           ? ANDIRON_OK
+                           : error_memory(error, BATCH_BYTES, "rows of weights");
     for (rows->first = 0; rows->first < rows->n && !s; rows->first += rows->n_batch) {
         rows->n_batch = rows->n - rows->first < most ? rows->n - rows->first : most;
         const uint32_t n_chunks = (uint32_t)((rows->n_batch + CHUNK_ROWS - 1) / CHUNK_ROWS);
@@ -165,16 +244,18 @@ static andiron_status write_tensor(struct conversion *c, size_t i, struct gguf_w
                         .from = from,
                         .to = to,
                         .order = convert_order_of(c->file, c->folder, from->name),
+                        .columns = convert_columns_of(c->file, c->folder, from->name),
                         .width = from->dims[0]};
     rows.n = from->dims[1] * from->dims[2] * from->dims[3];
-    if (rows.order.head && from->n_dims == 1) {
+    if (!convert_stays(rows.order) && from->n_dims == 1) {
         rows.n = rows.width;
         rows.width = 1;
     }
     rows.from_bytes = from->n_bytes / rows.n;
     rows.to_bytes = to->n_bytes / rows.n;
-    if (rows.order.head && (rows.n % rows.order.head || rows.order.rotated % 2))
-        return error_set(error, ANDIRON_E_FORMAT, "%.*s has rows that are no whole heads", (int)from->name.n,
+    const uint32_t items = type_info(from->type)->block_items;
+    if (!convert_fits(rows.order, rows.n) || !convert_fits(rows.columns, rows.width) || rows.columns.unit % items)
+        return error_set(error, ANDIRON_E_FORMAT, "%.*s has rows or columns that are no whole heads", (int)from->name.n,
                          from->name.p);
     return write_rows(&rows, c, w, error);
 }

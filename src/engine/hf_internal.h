@@ -8,7 +8,7 @@
 #include "files/hf_dir.h"
 
 /* How a folder packs its weights; hf_packed.h has the rest. */
-enum hf_packing_method { HF_PLAIN, HF_FP8, HF_COMPRESSED, HF_GPTQ, HF_AWQ };
+enum hf_packing_method { HF_PLAIN, HF_FP8, HF_COMPRESSED, HF_GPTQ, HF_AWQ, HF_MXFP4, HF_BNB };
 
 struct hf_packing {
     enum hf_packing_method method;
@@ -101,6 +101,8 @@ andiron_status hf_take_shard(struct hf_model *m, const struct safetensors_tensor
 /* What picks its rows. */
 andiron_status hf_put_ngrams(struct hf_model *m, andiron_error *error);
 
+/* A truth at a path, as Python has it: null and 0 are false. False: there is none. */
+bool hf_truth(const struct hf_model *m, const char *path, bool *out);
 /* Heads of queries, and of keys, as config.json says them in one of its ways. False: it does not, or nonsense. */
 bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv);
 /* The value at a path: a whole number from 0 to 2^31 - 1 (GGUF_U32), a number (F32), a truth (BOOL) or a text (STRING);

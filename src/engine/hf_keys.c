@@ -102,7 +102,7 @@ static andiron_status put_one(struct hf_model *m, const struct arch_line *line, 
     andiron_status s = hf_value(m, path, type, &value, error);
     if (!s && value && by[0])
         s = hf_value(m, by, type, &factor, error);
-    if (!s && (line->words & ARCH_NULL_IS_0))
+    if (!s && (line->words & (ARCH_NULL_IS_0 | ARCH_TRUTH)))
         value = or_null(m, path, value);
     if (s || !value || (by[0] && !factor))
         return s;

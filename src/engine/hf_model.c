@@ -197,7 +197,8 @@ static uint64_t window_of(const struct hf_model *m)
 {
     bool used = !(m->folder.words & ARCH_WINDOW_IF_USED);
     uint64_t window = used ? 0 : 4096;
-    json_at_bool(m->config, "use_sliding_window", &used);
+    if (!used)
+        hf_truth(m, "use_sliding_window", &used);
     json_at_u64(m->config, "sliding_window", &window);
     return used && window <= INT32_MAX ? window : 0;
 }

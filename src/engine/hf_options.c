@@ -55,6 +55,15 @@ andiron_status hf_value(const struct hf_model *m, const char *path, enum gguf_va
                      kind_of(value));
 }
 
+bool hf_truth(const struct hf_model *m, const char *path, bool *out)
+{
+    const json_t *value = json_at(m->config, path);
+    if (!json_is_boolean(value) && !json_is_null(value) && !json_is_number(value))
+        return false;
+    *out = json_is_true(value) || json_number_value(value) != 0;
+    return true;
+}
+
 /* ---- heads ---- */
 
 static uint64_t first_number(const json_t *config, const char *const names[], size_t n)
@@ -72,8 +81,8 @@ bool hf_heads(const struct hf_model *m, uint64_t *n, uint64_t *n_kv)
                                                                                        "num_key_value_heads"};
     const json_t *config = m->config;
     bool multi = m->folder.words & ARCH_KEYS_BY_WORDS, grouped = !multi;
-    json_at_bool(config, "new_decoder_architecture", &grouped);
-    json_at_bool(config, "multi_query", &multi);
+    hf_truth(m, "new_decoder_architecture", &grouped);
+    hf_truth(m, "multi_query", &multi);
     *n = first_number(config, all, 3);
     *n_kv = grouped ? first_number(config, shared, 2) : multi ? 1 : *n;
     if (*n_kv == 0)

@@ -16,6 +16,13 @@ static bool is_matrix(const struct safetensors_tensor *t, uint64_t rows, uint64_
     return t->n_shape == 2 && t->shape[0] == rows && t->shape[1] == columns;
 }
 
+/* A matrix for each expert, one below the other. */
+static bool are_matrices(const struct safetensors_tensor *t, const struct packed *p, uint64_t columns)
+{
+    return t->n_shape == 3 && t->shape[0] == p->n_experts && t->shape[0] * t->shape[1] == p->rows &&
+           t->shape[2] == columns;
+}
+
 static uint64_t parts(uint64_t n, uint64_t of) { return (n + of - 1) / of; }
 
 static bool shape_bytes(struct packed *p)
@@ -33,6 +40,17 @@ static bool shape_fp4(struct packed *p)
     p->columns = p->items->shape[1] * 2;
     p->bits = 4;
     return true;
+}
+
+/* [experts, rows, blocks, 16 bytes], blocks of 32 items (gpt-oss). */
+static bool shape_blocks(struct packed *p)
+{
+    const uint64_t *shape = p->items->shape;
+    p->n_experts = shape[0];
+    p->rows = shape[0] * shape[1];
+    p->columns = shape[2] * 32;
+    p->bits = 4;
+    return shape[3] == 16;
 }
 
 /* weight_shape has rows and columns; how many bits an item has follows. */
@@ -74,33 +92,64 @@ static bool shape_awq(struct packed *p)
 /* ---- the formats ---- */
 
 static const struct packed_layout layouts[] = {
-    {HF_FP8, "weight", "weight_scale_inv", NULL, NULL, SAFETENSORS_F8_E4M3, shape_bytes, items_f8, NULL},
-    {HF_FP8, "weight", "weight_scale", NULL, NULL, SAFETENSORS_F8_E4M3, shape_bytes, items_f8, NULL},
-    {HF_COMPRESSED, "weight", "weight_scale", NULL, NULL, SAFETENSORS_F8_E4M3, shape_bytes, items_f8, NULL},
-    {HF_COMPRESSED, "weight", "weight_scale", "weight_zero_point", "weight_g_idx", PACKED_I8, shape_bytes, items_i8,
-     zero_i8},
-    {HF_COMPRESSED, "weight_packed", "weight_scale", "weight_zero_point", "weight_g_idx", PACKED_I32, shape_words,
+    {HF_FP8, "weight", "weight_scale_inv", NULL, NULL, NULL, SAFETENSORS_F8_E4M3, shape_bytes, items_f8, NULL},
+    {HF_FP8, "weight", "weight_scale", NULL, NULL, NULL, SAFETENSORS_F8_E4M3, shape_bytes, items_f8, NULL},
+    {HF_FP8, "weight", "weight_scale", NULL, NULL, "weight_scale_2", SAFETENSORS_U8, shape_fp4, items_fp4, NULL},
+    {HF_COMPRESSED, "weight", "weight_scale", NULL, NULL, NULL, SAFETENSORS_F8_E4M3, shape_bytes, items_f8, NULL},
+    {HF_COMPRESSED, "weight", "weight_scale", "weight_zero_point", "weight_g_idx", NULL, PACKED_I8, shape_bytes,
+     items_i8, zero_i8},
+    {HF_COMPRESSED, "weight_packed", "weight_scale", "weight_zero_point", "weight_g_idx", NULL, PACKED_I32, shape_words,
      items_words, zero_words},
-    {HF_COMPRESSED, "weight_packed", "weight_scale", NULL, NULL, SAFETENSORS_U8, shape_fp4, items_fp4, NULL},
-    {HF_GPTQ, "qweight", "scales", "qzeros", "g_idx", PACKED_I32, shape_gptq, items_gptq, zero_gptq},
-    {HF_AWQ, "qweight", "scales", "qzeros", NULL, PACKED_I32, shape_awq, items_awq, zero_awq},
+    {HF_COMPRESSED, "weight_packed", "weight_scale", NULL, NULL, "weight_global_scale", SAFETENSORS_U8, shape_fp4,
+     items_fp4, NULL},
+    {HF_GPTQ, "qweight", "scales", "qzeros", "g_idx", NULL, PACKED_I32, shape_gptq, items_gptq, zero_gptq},
+    {HF_AWQ, "qweight", "scales", "qzeros", NULL, NULL, PACKED_I32, shape_awq, items_awq, zero_awq},
+    {HF_MXFP4, "_blocks", "_scales", NULL, NULL, NULL, SAFETENSORS_U8, shape_blocks, items_fp4, NULL},
+    {HF_BNB, "weight", "weight.absmax", NULL, NULL, NULL, SAFETENSORS_U8, shape_nested, items_nested, NULL},
+    {HF_BNB, "weight", "SCB", NULL, NULL, NULL, PACKED_I8, shape_bytes, items_i8, NULL},
 };
 
 /* What stands beside the items. Scales of activations are not needed: activations are computed with as they are. */
-static const char *const beside[] = {
-    "weight_scale_inv", "weight_scale", "weight_zero_point", "weight_g_idx", "weight_shape",     "scales",
-    "qzeros",           "g_idx",        "input_scale",       "output_scale", "input_zero_point", "output_zero_point",
-    "activation_scale", "k_scale",      "v_scale",           "q_scale"};
+static const char *const beside[] = {"weight_scale_inv",
+                                     "weight_scale",
+                                     "weight_zero_point",
+                                     "weight_g_idx",
+                                     "weight_shape",
+                                     "scales",
+                                     "qzeros",
+                                     "g_idx",
+                                     "input_scale",
+                                     "output_scale",
+                                     "input_zero_point",
+                                     "output_zero_point",
+                                     "activation_scale",
+                                     "k_scale",
+                                     "v_scale",
+                                     "q_scale",
+                                     "_scales",
+                                     "weight_scale_2",
+                                     "absmax",
+                                     "nested_absmax",
+                                     "nested_quant_map",
+                                     "quant_map",
+                                     "SCB",
+                                     "weight_format",
+                                     "weight_global_scale",
+                                     "input_global_scale",
+                                     "bitsandbytes__nf4",
+                                     "bitsandbytes__fp4"};
 
-/* "model.norm.weight" is "weight" of "model.norm". */
-static bool split(struct span name, struct span *stem, struct span *last)
+/* "model.norm.weight" is "weight" of "model.norm"; gpt-oss's "experts.down_proj_blocks" "_blocks" of what is before. */
+static bool split(const struct hf_model *m, struct span name, struct span *stem, struct span *last)
 {
+    const char mark = m->packing.method == HF_MXFP4 ? '_' : '.';
     size_t n = name.n;
-    while (n > 0 && name.p[n - 1] != '.')
+    while (n > 0 && name.p[n - 1] != mark)
         n--;
     if (n < 2 || n > STEM_MAX)
         return false;
     *stem = (struct span){name.p, n - 1};
+    n -= mark == '_';
     *last = (struct span){name.p + n, name.n - n};
     return true;
 }
@@ -110,14 +159,14 @@ static const struct safetensors_tensor *sibling(const struct hf_model *m, struct
     char name[NAME_BYTES];
     if (!last || stem.n > STEM_MAX)
         return NULL;
-    snprintf(name, sizeof name, "%.*s.%s", (int)stem.n, stem.p, last);
+    snprintf(name, sizeof name, "%.*s%s%s", (int)stem.n, stem.p, *last == '_' ? "" : ".", last);
     return hf_find_tensor(m->dir, name);
 }
 
 bool hf_is_beside(const struct hf_model *m, const struct safetensors_tensor *t)
 {
     struct span stem = {0}, last = {0};
-    return m->packing.method && split(t->tensor.name, &stem, &last) &&
+    return m->packing.method && split(m, t->tensor.name, &stem, &last) &&
            hf_is_among(last, beside, sizeof beside / sizeof *beside);
 }
 
@@ -144,7 +193,7 @@ static bool place(struct packed *p, uint64_t rows, uint64_t columns)
     const uint64_t down = parts(p->rows, rows), along = parts(p->columns, columns);
     const bool turned = p->layout->method == HF_GPTQ || p->layout->method == HF_AWQ;
     const bool vector = s->n_shape < 2 && along == 1 && s->tensor.dims[0] == down;
-    if (!vector && !is_matrix(s, turned ? along : down, turned ? down : along))
+    if (!vector && !is_matrix(s, turned ? along : down, turned ? down : along) && !are_matrices(s, p, along))
         return false;
     p->row_block = rows;
     p->column_block = columns;
@@ -188,9 +237,25 @@ static bool place_compressed(const struct hf_model *m, struct packed *p)
     return false;
 }
 
+/* Scales of so many items each, row after row. */
+static bool place_in_turn(struct packed *p)
+{
+    p->row_block = 1;
+    p->column_block = p->group;
+    p->n_groups = p->scale_row = p->columns / p->group;
+    p->scale_group = 1;
+    return p->scales->tensor.dims[0] == p->rows * p->n_groups;
+}
+
 static bool place_scales(const struct hf_model *m, struct packed *p)
 {
     const struct hf_packing *k = &m->packing;
+    if (k->method == HF_MXFP4)
+        return place(p, 1, 32);
+    if (k->method == HF_BNB)
+        return p->group ? place_in_turn(p) : place(p, 1, p->columns);
+    if (p->factor)
+        return place(p, 1, 16);
     if (k->method == HF_COMPRESSED)
         return place_compressed(m, p);
     if (k->method != HF_FP8)
@@ -232,16 +297,40 @@ static bool is_float(const struct safetensors_tensor *t)
     return (type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16) && t->tensor.n_bytes > 0;
 }
 
+/* Scales of the type that the format has: MX exponents of a byte, NVFP4's of FP8, bitsandbytes' packed ones. */
+static bool scales_are_typed(const struct packed *p)
+{
+    const uint32_t type = p->scales->tensor.type;
+    if (p->layout->type != SAFETENSORS_U8)
+        return is_float(p->scales);
+    if (p->layout->method == HF_BNB)
+        return type == (p->nested.scales ? (uint32_t)SAFETENSORS_U8 : TYPE_F32);
+    if (p->factor)
+        return type == SAFETENSORS_F8_E4M3 && p->factor->tensor.type == TYPE_F32 && p->factor->tensor.n_bytes == 4;
+    return type == SAFETENSORS_U8;
+}
+
+/* Of a shape that sizes here hold. */
+static bool is_sized(const struct packed *p)
+{
+    const struct safetensors_tensor *t = p->items;
+    const bool bounded = p->layout->method == HF_BNB ||
+                         (t->shape[0] <= INT32_MAX / 32 && t->shape[1] <= INT32_MAX / 32);
+    return t->n_shape == (p->layout->method == HF_MXFP4 ? 4 : 2) && t->tensor.n_bytes > 0 && bounded;
+}
+
 static andiron_status check(const struct hf_model *m, struct packed *p, andiron_error *error)
 {
     const struct safetensors_tensor *t = p->items;
-    const bool powers = p->layout->type == SAFETENSORS_U8; /* MX: scales are exponents, a byte each */
-    if (!p->scales || !(powers ? p->scales->tensor.type == SAFETENSORS_U8 : is_float(p->scales)))
-        return bad(m, t, "has no scales of F32, F16 or BF16 (MXFP4: U8) beside it; download the folder again", error);
-    if (t->n_shape != 2 || t->tensor.n_bytes == 0 || t->shape[0] > INT32_MAX / 32 || t->shape[1] > INT32_MAX / 32)
+    if (!p->scales || !scales_are_typed(p))
+        return bad(m, t,
+                   "has no scales of F32, F16 or BF16 (MXFP4: U8, NVFP4: F8_E4M3) beside it; download the folder "
+                   "again",
+                   error);
+    if (!is_sized(p))
         return bad(m, t, "is no matrix of a size that is read here; take a GGUF file of the model", error);
     if (!p->layout->shape(p))
-        return bad(m, t, "does not fit its weight_shape or qzeros; download the folder again", error);
+        return bad(m, t, "does not fit its weight_shape, qzeros or quant_state; download the folder again", error);
     if (!place_scales(m, p))
         return bad(m, t, "has scales that fit no bits and group or block size of config.json's quantization_config",
                    error);
@@ -253,23 +342,35 @@ static andiron_status check(const struct hf_model *m, struct packed *p, andiron_
                : bad(m, t, "has a g_idx that is not one group for each column; download the folder again", error);
 }
 
+static void find_nested(const struct hf_model *m, struct span stem, struct packed *p)
+{
+    p->nested.map = sibling(m, stem, "weight.quant_map");
+    p->nested.scales = sibling(m, stem, "weight.nested_absmax");
+    p->nested.scale_map = sibling(m, stem, "weight.nested_quant_map");
+    p->shape = sibling(m, stem, "weight.quant_state.bitsandbytes__nf4");
+    p->shape = p->shape ? p->shape : sibling(m, stem, "weight.quant_state.bitsandbytes__fp4");
+}
+
 /* The matrix whose items are `t`; p->layout NULL: it is no packed one. */
 static andiron_status find(const struct hf_model *m, const struct safetensors_tensor *t, struct packed *p,
                            andiron_error *error)
 {
     struct span stem = {0}, last = {0};
     *p = (struct packed){.items = t};
-    if (!m->packing.method || !split(t->tensor.name, &stem, &last))
+    if (!m->packing.method || !split(m, t->tensor.name, &stem, &last))
         return ANDIRON_OK;
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts && !p->scales; i++) {
         const struct packed_layout *l = &layouts[i];
         if (l->method != m->packing.method || l->type != t->tensor.type || !span_is(last, l->items))
             continue;
-        *p = (struct packed){.layout = l, .items = t, .bits = m->packing.bits};
+        *p = (struct packed){.layout = l, .items = t, .bits = m->packing.bits, .n_experts = 1, .rounds = TYPE_F32};
         p->scales = sibling(m, stem, l->scales);
         p->zeros = sibling(m, stem, l->zeros);
         p->index = sibling(m, stem, l->index);
+        p->factor = sibling(m, stem, l->factor);
         p->shape = sibling(m, stem, "weight_shape");
+        if (l->shape == shape_nested)
+            find_nested(m, stem, p);
     }
     if (!p->layout)
         return is_float(t) && (sibling(m, stem, "weight_scale_inv") || sibling(m, stem, "weight_scale"))
@@ -291,13 +392,13 @@ andiron_status hf_packed_look(const struct hf_model *m, const struct safetensors
     *as = *from;
     if (s || !p.layout)
         return s;
-    split(from->tensor.name, &stem, &last);
-    snprintf(name, HF_NAME_BYTES, "%.*s.weight", (int)stem.n, stem.p);
+    split(m, from->tensor.name, &stem, &last);
+    snprintf(name, HF_NAME_BYTES, "%.*s%s", (int)stem.n, stem.p, *last.p == '_' ? "_blocks" : ".weight");
     const enum weight_type type = packed_type(&p);
     as->tensor = (struct gguf_tensor){.name = span_of(name),
                                       .type = type,
-                                      .n_dims = 2,
-                                      .dims = {p.columns, p.rows, 1, 1},
+                                      .n_dims = p.n_experts > 1 ? 3 : 2,
+                                      .dims = {p.columns, p.rows / p.n_experts, p.n_experts, 1},
                                       .n_bytes = packed_bytes(&p, type)};
     as->aligned = true;
     return ANDIRON_OK;

@@ -20,25 +20,43 @@ bool hf_read_group(const json_t *config, const char *key, uint64_t *out);
 /* Two such sizes. */
 bool hf_read_block(const json_t *config, const char *path, uint64_t block[2]);
 
-/* ---- a matrix ---- */
+/* ---- hf_nested.c ---- */
 
 struct packed;
+/* Rows, columns and all else that bitsandbytes' quant_state (p->shape) says, and whether its tensors fit. */
+bool shape_nested(struct packed *p);
+float nested_scale(const struct packed *p, uint64_t i);
+
+/* ---- a matrix ---- */
 
 /* One way a matrix can stand in a folder. Names are those of its tensors after the module's; NULL: it has none. */
 struct packed_layout {
     enum hf_packing_method method;
-    const char *items, *scales, *zeros, *index;
+    const char *items, *scales, *zeros, *index, *factor;
     uint32_t type;                                             /* of the tensor of items */
     bool (*shape)(struct packed *p);                           /* rows, columns, bits from its tensors; false: no */
     void (*row)(const struct packed *p, uint64_t r, float *q); /* items of a row: [columns] */
     int (*zero)(const struct packed *p, uint64_t r, uint64_t group); /* NULL: always the same */
 };
 
+/* bitsandbytes' 4 bits: what items stand for, and scales that may be packed themselves. */
+struct packed_nested {
+    const struct safetensors_tensor *map;                /* F32 [16] */
+    const struct safetensors_tensor *scales, *scale_map; /* F32 [blocks], F32 [256]; NULL: scales are not packed */
+    uint64_t block;                                      /* so many scales share one */
+    float offset;                                        /* added to each */
+};
+
 /* A matrix whose tensors were found and checked. Columns are inputs, also where the file has them otherwise. */
 struct packed {
     const struct packed_layout *layout;
     const struct safetensors_tensor *items, *scales, *zeros, *index, *shape;
-    uint64_t rows, columns;
+    const struct safetensors_tensor *factor; /* NVFP4: F32, of all scales */
+    struct packed_nested nested;
+    uint64_t group;                             /* bitsandbytes: so many items share a scale */
+    enum weight_type rounds;                    /* numbers are rounded to this; F32: they are not */
+    uint64_t rows, columns;                     /* of all experts */
+    uint64_t n_experts;                         /* that stand in one tensor, else 1 */
     uint64_t row_block, column_block, n_groups; /* so many rows and columns share a scale; blocks in a row */
     uint64_t scale_row, scale_group;            /* from one scale to the next block's of rows, of columns */
     uint32_t bits, plus;                        /* plus: what each word of zeros lacks */
@@ -47,6 +65,7 @@ struct packed {
 
 void items_f8(const struct packed *p, uint64_t r, float *q);
 void items_fp4(const struct packed *p, uint64_t r, float *q); /* twice the numbers */
+void items_nested(const struct packed *p, uint64_t r, float *q);
 void items_i8(const struct packed *p, uint64_t r, float *q);
 void items_words(const struct packed *p, uint64_t r, float *q); /* along a row: compressed-tensors */
 void items_gptq(const struct packed *p, uint64_t r, float *q);  /* down a column */

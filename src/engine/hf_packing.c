@@ -7,7 +7,7 @@ static const struct {
     const char *name;
     enum hf_packing_method method;
 } methods[] = {{"fp8", HF_FP8},   {"fbgemm_fp8", HF_FP8}, {"modelopt", HF_FP8}, {"compressed-tensors", HF_COMPRESSED},
-               {"gptq", HF_GPTQ}, {"awq", HF_AWQ}};
+               {"gptq", HF_GPTQ}, {"awq", HF_AWQ},        {"mxfp4", HF_MXFP4},  {"bitsandbytes", HF_BNB}};
 
 static andiron_status refuse(const struct hf_model *m, const char *key, struct span value, const char *known,
                              andiron_error *error)
@@ -43,11 +43,12 @@ bool hf_read_block(const json_t *config, const char *path, uint64_t block[2])
 
 static andiron_status read_fp8(struct hf_model *m, const json_t *config, andiron_error *error)
 {
+    static const char *const algorithms[] = {"FP8", "NVFP4", "MIXED_PRECISION"};
     const json_t *block = json_at(config, "weight_block_size");
     struct span algorithm = span_of("FP8");
     json_at_text(config, "quant_algo", &algorithm); /* modelopt's */
-    if (!span_is(algorithm, "FP8"))
-        return refuse(m, "quant_algo", algorithm, "FP8", error);
+    if (!hf_is_among(algorithm, algorithms, sizeof algorithms / sizeof *algorithms))
+        return refuse(m, "quant_algo", algorithm, "FP8, NVFP4, MIXED_PRECISION", error);
     if (!block || json_is_null(block) || hf_read_block(config, "weight_block_size", m->packing.block))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT,
@@ -55,12 +56,21 @@ static andiron_status read_fp8(struct hf_model *m, const json_t *config, andiron
                      HF_BLOCK_MAX);
 }
 
+/* gpt-oss, bitsandbytes: nothing more to know. */
+static andiron_status read_nothing(struct hf_model *m, const json_t *config, andiron_error *error)
+{
+    (void)m, (void)config, (void)error;
+    return ANDIRON_OK;
+}
+
 static andiron_status read_compressed(struct hf_model *m, const json_t *config, andiron_error *error)
 {
-    static const char *const formats[] = {"pack-quantized", "int-quantized",   "float-quantized",     "naive-quantized",
-                                          "dense",          "mixed-precision", "mxfp4-pack-quantized"};
+    static const char *const formats[] = {
+        "pack-quantized", "int-quantized",   "float-quantized",      "naive-quantized",
+        "dense",          "mixed-precision", "mxfp4-pack-quantized", "nvfp4-pack-quantized"};
     const char *known =
-        "pack-quantized, int-quantized, float-quantized, naive-quantized, mxfp4-pack-quantized, mixed-precision";
+        "pack-quantized, int-quantized, float-quantized, naive-quantized, mxfp4-pack-quantized, nvfp4-pack-quantized, "
+        "mixed-precision";
     struct span format = {0}, sparse = span_of("dense");
     json_at_text(config, "format", &format);
     json_at_text(config, "sparsity_config.format", &sparse);
@@ -125,20 +135,40 @@ static andiron_status read_awq(struct hf_model *m, const json_t *config, andiron
     return read_bits(m, config, error);
 }
 
+/* modelopt's own file, where config.json says nothing. */
+static andiron_status read_modelopt(struct hf_model *m, andiron_error *error)
+{
+    json_t *root = NULL;
+    andiron_status s = hf_read_json(m->dir, "hf_quant_config.json", &root, error);
+    const json_t *config = root ? json_at(root, "quantization") : NULL;
+    if (!s && config) {
+        m->packing.method = HF_FP8;
+        s = read_fp8(m, config, error);
+    }
+    json_decref(root);
+    return s;
+}
+
 andiron_status hf_packing_read(struct hf_model *m, andiron_error *error)
 {
     andiron_status (*const readers[])(struct hf_model *, const json_t *, andiron_error *) = {
-        [HF_FP8] = read_fp8, [HF_COMPRESSED] = read_compressed, [HF_GPTQ] = read_gptq, [HF_AWQ] = read_awq};
+        [HF_FP8] = read_fp8, [HF_COMPRESSED] = read_compressed, [HF_GPTQ] = read_gptq,
+        [HF_AWQ] = read_awq, [HF_MXFP4] = read_nothing,         [HF_BNB] = read_nothing};
     const json_t *config = json_at(hf_config(m->dir), "quantization_config");
     struct span method = {0};
     if (!config || json_is_null(config))
-        return ANDIRON_OK;
-    json_at_text(config, "quant_method", &method);
+        return read_modelopt(m, error);
+    bool bits = false;
+    if ((json_at_bool(config, "load_in_4bit", &bits) && bits) || (json_at_bool(config, "load_in_8bit", &bits) && bits))
+        method = span_of("bitsandbytes"); /* older files say no more */
+    else
+        json_at_text(config, "quant_method", &method);
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (span_is(method, methods[i].name))
             m->packing.method = methods[i].method;
     if (!m->packing.method)
-        return refuse(m, "quant_method", method, "fp8, fbgemm_fp8, modelopt (FP8), compressed-tensors, gptq, awq",
+        return refuse(m, "quant_method", method,
+                      "fp8, fbgemm_fp8, modelopt (FP8, NVFP4), compressed-tensors, gptq, awq, mxfp4, bitsandbytes",
                       error);
     return readers[m->packing.method](m, config, error);
 }

@@ -7,14 +7,27 @@
 
 enum { PATH_MAX_BYTES = 160, N_PLACES = 4 };
 
-static const char *const places[N_PLACES] = {"rope_parameters.full_attention.", "rope_parameters.compress.",
-                                             "rope_parameters.", "rope_scaling."};
+static const char *const places[N_PLACES] = {"rope_scaling.", "rope_parameters.full_attention.",
+                                             "rope_parameters.compress.", "rope_parameters."};
+
+/* Ropes for each kind of layers. */
+static bool is_nested(const struct hf_model *m)
+{
+    return json_is_object(json_at(m->config, "rope_parameters.full_attention")) ||
+           json_is_object(json_at(m->config, "rope_parameters.sliding_attention"));
+}
+
+/* The older rope_scaling stands for all that rope_parameters has, but where these differ by layer. */
+static size_t n_places(const struct hf_model *m)
+{
+    return json_object_size(json_at(m->config, "rope_scaling")) > 0 && !is_nested(m) ? 1 : N_PLACES;
+}
 
 /* A number of the rope's parameters, wherever this version of the format keeps them. */
 static bool rope_number(const struct hf_model *m, const char *name, double *out)
 {
     char path[PATH_MAX_BYTES];
-    for (size_t i = 0; i < N_PLACES; i++) {
+    for (size_t i = 0; i < n_places(m); i++) {
         snprintf(path, sizeof path, "%s%s", places[i], name);
         if (json_at_f64(m->config, path, out))
             return true;
@@ -27,18 +40,11 @@ static const json_t *rope_list(const struct hf_model *m, const char *name)
 {
     char path[PATH_MAX_BYTES];
     const json_t *list = NULL;
-    for (size_t i = 0; i < N_PLACES && !json_is_array(list); i++) {
+    for (size_t i = 0; i < n_places(m) && !json_is_array(list); i++) {
         snprintf(path, sizeof path, "%s%s", places[i], name);
         list = json_at(m->config, path);
     }
     return json_is_array(list) ? list : NULL;
-}
-
-/* Ropes for each kind of layers. */
-static bool is_nested(const struct hf_model *m)
-{
-    return json_is_object(json_at(m->config, "rope_parameters.full_attention")) ||
-           json_is_object(json_at(m->config, "rope_parameters.sliding_attention"));
 }
 
 static struct span rope_type(const struct hf_model *m)
@@ -46,7 +52,7 @@ static struct span rope_type(const struct hf_model *m)
     char path[PATH_MAX_BYTES];
     struct span type = span_of("default");
     bool found = false;
-    for (size_t i = 0; i < 2 * N_PLACES && !found; i++) { /* "type" is the older word */
+    for (size_t i = 0; i < 2 * n_places(m) && !found; i++) { /* "type" is the older word */
         snprintf(path, sizeof path, "%s%s", places[i / 2], i % 2 ? "type" : "rope_type");
         found = json_at_text(m->config, path, &type);
     }
@@ -134,7 +140,7 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
         return ANDIRON_OK;
     if (n == 0 || n > HF_LAYERS_MAX || !span_is(rope_type(m), "proportional"))
         return hf_wrong(m, "expected layer_types, and a rope_type of proportional for full_attention", error);
-    json_at_bool(m->config, "attention_k_eq_v", &kv_too);
+    hf_truth(m, "attention_k_eq_v", &kv_too);
     hf_put_array(m, "attention.head_count_kv", GGUF_U32, n);
     for (size_t i = 0; i < n; i++) {
         uint64_t *size = &sizes[is_global(m, i)], before = *size;
@@ -281,8 +287,8 @@ static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
 static bool bounds_whole(const struct hf_model *m)
 {
     bool whole = true;
-    if (!json_at_bool(m->config, "rope_parameters.truncate", &whole))
-        json_at_bool(m->config, "rope_scaling.truncate", &whole);
+    if (!hf_truth(m, "rope_scaling.truncate", &whole) && n_places(m) > 1)
+        hf_truth(m, "rope_parameters.truncate", &whole);
     return whole;
 }
 
@@ -335,9 +341,6 @@ static void put_dimensions(struct hf_model *m)
     head_size(m, &size);
     if (dims >= 1 && dims < size && !(m->folder.words & ARCH_TWO_HEAD_SIZES))
         hf_put_u32(m, "rope.dimension_count", (uint64_t)dims + is_odd(m, dims));
-    else if (!(m->folder.words & ARCH_PART_TURNS) && hf_number_at(m, "rotary_dim", NULL, &size) && size >= 1 &&
-             size <= 65536)
-        hf_put_u32(m, "rope.dimension_count", (uint64_t)size);
 }
 
 /* The base of frequencies; an alpha stretches it for good, whatever the type is called. */
@@ -389,6 +392,8 @@ static andiron_status put_local(struct hf_model *m, andiron_error *error)
         json_at_text(m->config, "rope_parameters.sliding_attention.type", &type);
     if (!span_is(type, "default") && !span_is(type, "dynamic"))
         return hf_wrong(m, "expected a rope_type of default or dynamic for sliding_attention", error);
+    if (json_is_null(json_at(m->config, "rope_parameters.sliding_attention")))
+        return hf_wrong(m, "a null in rope_parameters for sliding_attention is not covered", error);
     const double own = local_turning(m), dims = own >= 1 ? own : turning(m);
     const bool odd = is_odd(m, dims);
     if (own >= 1)
@@ -409,7 +414,7 @@ andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)
         hf_put_f64(m, "rope.freq_base", base);
     put_dimensions(m);
     put_rope_word(m);
-    json_at_bool(m->config, "rope_interleave", &pairs);
+    hf_truth(m, "rope_interleave", &pairs);
     if ((m->folder.words & ARCH_HALVES) || !pairs)
         hf_put_string(m, "rope.style", span_of("halves"));
     const andiron_status s = put_local(m, error);

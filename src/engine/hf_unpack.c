@@ -86,9 +86,21 @@ static uint64_t scale_index(const struct packed *p, uint64_t r, uint64_t group)
     return r / p->row_block * p->scale_row + group * p->scale_group;
 }
 
+/* NVFP4's: with a factor for all, which compressed-tensors divides by; half of it, as items are twice their numbers. */
+static float scale_of_factor(const struct packed *p, uint64_t i)
+{
+    const float scale = f8_to_float(((const uint8_t *)p->scales->tensor.data)[i]),
+                factor = hf_number(&p->factor->tensor, 0);
+    return (p->layout->method == HF_COMPRESSED ? scale / factor : scale * factor) * 0.5f;
+}
+
 /* An exponent (E8M0) stands for half a power of two, as items are twice their numbers. */
 static float scale_at(const struct packed *p, uint64_t i)
 {
+    if (p->factor)
+        return scale_of_factor(p, i);
+    if (p->nested.scales)
+        return nested_scale(p, i);
     if (p->scales->tensor.type != SAFETENSORS_U8)
         return hf_number(&p->scales->tensor, i);
     const uint8_t e = ((const uint8_t *)p->scales->tensor.data)[i];
@@ -180,6 +192,8 @@ enum weight_type packed_type(const struct packed *p)
 {
     static const enum weight_type blocks[] = {TYPE_Q4_0, TYPE_Q5_0, TYPE_Q8_0};
     static const int from[] = {-8, -16, -128};
+    if (p->layout->method == HF_BNB || p->factor)
+        return p->rounds;
     if (p->layout->type == SAFETENSORS_F8_E4M3)
         return scales_are_powers(p) ? TYPE_BF16 : TYPE_F32;
     if (p->layout->type == SAFETENSORS_U8)
@@ -203,7 +217,23 @@ struct row {
     float *q, *scales;
     float *group_scales;
     int *group_zeros;
+    float by; /* what products are multiplied by again */
+    enum weight_type rounds;
 };
+
+static uint16_t bf16_of_float(float x) /* to nearest, of two the even one */
+{
+    const uint32_t bits = bits_of_float(x);
+    return (uint16_t)(isnan(x) ? bits >> 16 | 64 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static float number(const struct row *row, uint64_t i)
+{
+    const float x = row->q[i] * row->scales[i] * row->by;
+    return row->rounds == TYPE_F32    ? x
+           : row->rounds == TYPE_BF16 ? bf16_to_float(bf16_of_float(x))
+                                      : half_to_float(half_of_float(x));
+}
 
 static uint8_t *put_half(uint8_t *out, float x)
 {
@@ -251,23 +281,28 @@ static void put_mxfp4(const float *q, float scale, uint8_t *out)
 static void put_f32(const struct row *row, uint64_t n, uint8_t *out)
 {
     for (uint64_t i = 0; i < n; i++) {
-        const float x = row->q[i] * row->scales[i];
+        const float x = number(row, i);
         memcpy(out + 4 * i, &x, sizeof x);
     }
 }
 
-static void put_bf16(const struct row *row, uint64_t n, uint8_t *out)
+static void put_16(const struct row *row, uint64_t n, enum weight_type type, uint8_t *out)
 {
     for (uint64_t i = 0; i < n; i++) {
-        const uint16_t upper = (uint16_t)(bits_of_float(row->q[i] * row->scales[i]) >> 16);
-        memcpy(out + 2 * i, &upper, sizeof upper);
+        const float x = number(row, i);
+        const uint16_t bits = type == TYPE_F16 ? half_of_float(x) : bf16_of_float(x);
+        memcpy(out + 2 * i, &bits, sizeof bits);
     }
 }
 
 static void put_row(const struct row *row, uint64_t n, enum weight_type type, uint8_t *out)
 {
-    if (type == TYPE_F32 || type == TYPE_BF16) {
-        (type == TYPE_F32 ? put_f32 : put_bf16)(row, n, out);
+    if (type == TYPE_F32) {
+        put_f32(row, n, out);
+        return;
+    }
+    if (type == TYPE_BF16 || type == TYPE_F16) {
+        put_16(row, n, type, out);
         return;
     }
     const size_t bytes = type_info(type)->block_bytes;
@@ -321,8 +356,12 @@ static void run_rows(void *context, size_t phase, uint32_t chunk, int thread)
     const struct packed *p = job->p;
     const uint64_t bytes = packed_bytes(p, job->type) / p->rows, first = (uint64_t)chunk * ROWS;
     float *room = job->room + (uint64_t)thread * room_floats(p);
-    const struct row row = {room, room + p->columns, room + 2 * p->columns,
-                            (int *)(void *)(room + 2 * p->columns + p->n_groups)};
+    const struct row row = {room,
+                            room + p->columns,
+                            room + 2 * p->columns,
+                            (int *)(void *)(room + 2 * p->columns + p->n_groups),
+                            p->layout->method == HF_BNB && !p->group ? 7.874015718698502e-3f : 1, /* 1 / 127 */
+                            p->rounds};
     for (uint64_t r = first; r < first + ROWS && r < p->rows; r++) {
         read_row(p, r, &row);
         put_row(&row, p->columns, job->type, job->out + r * bytes);

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXTRA = 3 + 2 * HF_DENSE_PARTS }; /* tensors that may be added */
+enum { ROWS_MOVE = ARCH_HEADS_IN_TURN | ARCH_PAIRS_IN_TURN | ARCH_WITHOUT_TWO_ROWS }; /* each as it is */
+enum { EXTRA = 3 + 2 * HF_DENSE_PARTS };                                              /* tensors that may be added */
 
 static bool drop_prefix(struct span *s, const char *prefix)
 {
@@ -381,8 +382,29 @@ static andiron_status check_experts(const struct hf_model *m, andiron_error *err
 /* Of a model of parts: those for images and sounds. Of any: layers that guess further tokens. */
 static bool left_out(const struct hf_model *m, struct span name)
 {
-    static const char *const starts[] = {"mtp.",    "vision_model.", "vision_tower.", "multi_modal_projector.",
-                                         "visual.", "audio_tower.",  "embed_vision.", "embed_audio."};
+    static const char *const starts[] = {"mtp.",
+                                         "vision_model.",
+                                         "vision_tower.",
+                                         "multi_modal_projector.",
+                                         "visual.",
+                                         "audio_tower.",
+                                         "embed_vision.",
+                                         "embed_audio.",
+                                         "connector.",
+                                         "aligner.",
+                                         "mm_projector.",
+                                         "merger.",
+                                         "image_newline",
+                                         "vision_projector.",
+                                         "image_tower.",
+                                         "video_tower.",
+                                         "projector.",
+                                         "vision_projection.",
+                                         "vision_encoder.",
+                                         "visual_embeddings_table.",
+                                         "high_res_vision_",
+                                         "generation_",
+                                         "vqmodel."};
     const size_t n = m->config != hf_config(m->dir) ? sizeof starts / sizeof *starts : 1;
     bool out = false;
     drop_prefix(&name, "model.");
@@ -499,7 +521,9 @@ static andiron_status take_as(struct hf_model *m, const struct safetensors_tenso
     }
     if (s)
         return s;
-    const uint32_t type = place.part >= 0 ? type_so_far(m, place.name) : place.how ? (uint32_t)TYPE_F32 : HF_NO_TYPE;
+    const uint32_t type = place.part >= 0                    ? type_so_far(m, place.name)
+                          : place.how & ~(unsigned)ROWS_MOVE ? (uint32_t)TYPE_F32
+                                                             : HF_NO_TYPE;
     s = hf_packed_fill(m, source, from, place.part < 0 && place.how, type, error);
     return s ? s : take_place(m, &place, from, error);
 }

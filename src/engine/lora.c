@@ -49,16 +49,21 @@ static andiron_status order_rows(andiron_model *model, struct lora *l, struct we
 {
     const bool model_in_halves = model->hf && hf_n_tensors(model->hf->dir) > 0; /* else it was made a file */
     struct span name = span_of(w->name);
-    if (!model->hf || !span_ends(name, ".lora_b") || model_in_halves == (l->folder != NULL))
+    if (!model->hf || model_in_halves == (l->folder != NULL))
         return ANDIRON_OK;
+    const bool of_rows = span_ends(name, ".lora_b");
     name.n -= strlen(".lora_b");
+    if (!of_rows && convert_stays(convert_columns_of(model->file, model->hf, name)))
+        return ANDIRON_OK;
+    if (!of_rows)
+        return refuse(l, "adapts what is made of heads of values, which the model has in another order", error);
     const struct row_order order = convert_order_of(model->file, model->hf, name);
-    if (order.head == 0)
+    if (convert_stays(order))
         return ANDIRON_OK;
     const uint64_t n = w->dims[1];
-    char *rows = n % order.head == 0 && order.rotated % 2 == 0 ? arena_alloc(&model->arena, n, w->row_bytes) : NULL;
+    char *rows = convert_fits(order, n) ? arena_alloc(&model->arena, n, w->row_bytes) : NULL;
     if (!rows)
-        return refuse(l, "has rows of queries or keys that are no whole heads", error);
+        return refuse(l, "has rows that are no whole heads", error);
     for (uint64_t r = 0; r < n; r++) { /* r: of what stands in pairs */
         const uint64_t half = convert_row_of(order, r), from = l->folder ? half : r, to = l->folder ? r : half;
         memcpy(rows + to * w->row_bytes, (const char *)w->data + from * w->row_bytes, w->row_bytes);

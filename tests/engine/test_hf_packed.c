@@ -95,7 +95,7 @@ static bool right(const char *name)
 static void packed_weights_are_what_they_mean(void **state)
 {
     (void)state;
-    golden_folder(MODELS, right, 22);
+    golden_folder(MODELS, right, 30);
 }
 
 /* ---- folders that are wrong ---- */
@@ -184,10 +184,20 @@ static void shapes_that_do_not_fit_are_refused(void **state)
     refused("ct_int4", tensors, "q_proj.weight_scale", "q_proj.weight_skale", "q_proj.weight_packed\" has no scales");
     refused("ct_int4", tensors, "q_proj.weight_shape", "q_proj.weight_shade", "weight_shade\" is not known");
     refused("ct_int8", "config.json", "\"int\"", "\"itn\"", "fit no bits and group or block");
-    refused("gptq", tensors, "q_proj.qzeros", "q_proj.qseros", "does not fit its weight_shape or qzeros");
+    refused("gptq", tensors, "q_proj.qzeros", "q_proj.qseros", "does not fit its weight_shape, qzeros or quant_state");
     refused("gptq", tensors, "q_proj.qweight", "q_proj.qwaight", "q_proj.qwaight\" is not known");
     refused("fp8_block", tensors, "weight_scale_inv", "activation_scale", "has no scales of F32, F16 or BF16");
     refused("fp8_block", "config.json", "\"fp8\"", "\"awq\"", "0 bits; of AWQ 4");
+    refused("mxfp4", tensors, "down_proj_scales", "down_proj_skales", "down_proj_blocks\" has no scales");
+    refused("mxfp4", tensors, "down_proj_blocks", "down_proj_blacks", "down_proj_blacks\" is not known");
+    refused("ct_nvfp4", tensors, "global_scale", "glabal_scale", "has scales, but is of no packed type");
+    refused("modelopt_nvfp4", tensors, "down_proj.weight_scale_2", "down_proj.weight_scale_3",
+            "has scales, but is of no packed type");
+    refused("bnb_nf4", tensors, "nested_quant_map", "nested_quant_mop", "nested_quant_mop\" is not known");
+    refused("bnb_nf4", tensors, "\"blocksize\": 32", "\"blocksize\": 40", "quant_state; download");
+    refused("bnb_nf4_plain", tensors, "\"blocksize\": 32", "\"blocksize\": 16", "fit no bits and group or block");
+    refused("bnb_nf4", tensors, "\"shape\": [64, 64]", "\"shape\": [65, 64]", "quant_state; download");
+    refused("bnb_int8", tensors, "down_proj.SCB", "down_proj.SCX", "down_proj.SCX\" is not known");
 }
 
 static uint32_t next(uint32_t *seed)

@@ -117,8 +117,8 @@ def write(folder, entry):
 
 
 def rows_of(model, ids, source):
-    with torch.no_grad(), mock.patch("torch.topk", check.first_largest), \
-            mock.patch("torch.Tensor.topk", check.first_largest):
+    with torch.no_grad(), mock.patch("torch.topk", check.largest_of), \
+            mock.patch("torch.Tensor.topk", check.largest_of):
         if source is not None:
             return model(source, decoder_input_ids=ids, use_cache=False).logits[0]
         out = model(ids, use_cache=False) if hasattr(model, "lm_head") or model.get_output_embeddings() else model(ids)

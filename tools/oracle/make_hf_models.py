@@ -143,7 +143,7 @@ MORE = {
                       "num_key_value_heads": 4},
     "longcat_flash-saved": {"zero_expert_num": 3, "expert_ffn_hidden_size": 16, "moe_topk": 3, "head_dim": 4,
                             "num_key_value_heads": 4},
-    "esm": {"position_embedding_type": "rotary", "pad_token_id": 1, "mask_token_id": 1, "token_dropout": True,
+    "esm": {"position_embedding_type": "rotary", "pad_token_id": 1, "mask_token_id": 21, "token_dropout": True,
             "emb_layer_norm_before": False},
     "gpt_neo-unsaid": {"attention_types": [[["global", "local"], 1]], "window_size": 5},
     "modernbert-decoder": {"pad_token_id": 1, "layer_types": ["sliding_attention", "full_attention"]},

@@ -173,6 +173,66 @@ def mxfp4(weight):
                                                                               weight.shape)
 
 
+def nvfp4(weight, names, divided):
+    """Groups of 16 with scales of FP8, and a factor of all: compressed-tensors divides by it, modelopt multiplies."""
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    w = weight.reshape(weight.shape[0], -1, 16)
+    factor = 448 * 6 / weight.abs().max() if divided else weight.abs().max() / (448 * 6)
+    most = w.abs().amax(-1) / 6
+    scale = (most * factor if divided else most / factor).to(E4M3)
+    whole = scale.float() / factor if divided else scale.float() * factor
+    code = (w.abs()[..., None] / whole[..., None, None] - values).abs().argmin(-1)
+    code = (code + 8 * ((w < 0) & (code > 0))).reshape(weight.shape)
+    packed = (code[:, 0::2] | code[:, 1::2] << 4).to(torch.uint8)
+    return dict(zip(names, (packed, scale, factor.reshape((1,) if divided else ())))), \
+        torch.cat([values, -values])[code] * expand(whole, 1, 16, weight.shape)
+
+
+NF4 = [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+       -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+       0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0]
+
+
+def nested(weight, packed_scales, dtype):
+    """bitsandbytes' NF4, in blocks of 32 in turn; scales of 8 bits of another table, in blocks of 256."""
+    values, w = torch.tensor(NF4), weight.reshape(-1, 32)
+    scale = w.abs().amax(1)
+    state = {"quant_type": "nf4", "blocksize": 32, "dtype": dtype, "shape": list(weight.shape)}
+    tensors = {"weight.quant_map": values, "weight.absmax": scale}
+    if packed_scales:
+        offset = scale.mean().item()
+        table = torch.linspace(-1, 1, 256) ** 3
+        rest = torch.nn.functional.pad(scale - offset, (0, -len(scale) % 256)).reshape(-1, 256)
+        most = rest.abs().amax(1)
+        items = ((rest / most[:, None])[..., None] - table).abs().argmin(-1)
+        scale = (table[items] * most[:, None]).flatten()[:len(scale)] + torch.tensor(offset)
+        tensors |= {"weight.absmax": items.flatten()[:len(scale)].to(torch.uint8), "weight.nested_absmax": most,
+                    "weight.nested_quant_map": table}
+        state |= {"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": offset}
+    code = ((w / scale[:, None])[..., None] - values).abs().argmin(-1)
+    numbers = (values[code] * scale[:, None]).to(getattr(torch, dtype)).float().reshape(weight.shape)
+    flat = code.flatten()
+    text = json.dumps(state).encode()
+    return {**tensors, "weight": (flat[0::2] << 4 | flat[1::2]).to(torch.uint8)[:, None],
+            "weight.quant_state.bitsandbytes__nf4": torch.frombuffer(bytearray(text), dtype=torch.uint8)}, numbers
+
+
+def vectors_int8(weight):
+    """bitsandbytes' LLM.int8()."""
+    most = weight.abs().amax(1)
+    items = (weight / most[:, None] * 127).round().to(torch.int8)
+    return {"weight": items, "SCB": most, "weight_format": torch.tensor(0, dtype=torch.uint8)}, \
+        items.float() * most[:, None] * 7.874015718698502e-3
+
+
+def experts_mxfp4(weight):
+    """[experts, in, out] as gpt-oss was published: [experts, out, blocks, 16 bytes], and their scales."""
+    n, columns, rows = weight.shape
+    parts, numbers = mxfp4(weight.transpose(1, 2).reshape(-1, columns))
+    return {"_blocks": parts["weight_packed"].reshape(n, rows, -1, 16),
+            "_scales": parts["weight_scale"].reshape(n, rows, -1)}, numbers.reshape(n, rows, columns).transpose(1, 2)
+
+
 def scheme(bits, kind, strategy, symmetric=True, group=None, block=None):
     return {"num_bits": bits, "type": kind, "symmetric": symmetric, "strategy": strategy, "group_size": group,
             "block_structure": block, "actorder": None, "dynamic": False}
@@ -191,6 +251,8 @@ def gptq_config(bits, group, symmetric, shuffled=False, form=None):
 
 
 FP8 = {"quant_method": "fp8", "activation_scheme": "dynamic", "modules_to_not_convert": ["lm_head"]}
+BNB = {"quant_method": "bitsandbytes", "llm_int8_skip_modules": None}
+NF = {**BNB, "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
 # name: (type, in which type here, quantization_config, how a weight is packed)
 CASES = {
     "fp8_block": ("llama", "F32", {**FP8, "weight_block_size": [32, 40]}, lambda w: fp8(w, (32, 40))),
@@ -224,6 +286,17 @@ CASES = {
     "gptq_8": ("llama", "Q8_0", gptq_config(8, -1, True, form="gptq"), lambda w: gptq(w, 8, -1, True)),
     "awq": ("llama", "Q5_0", {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "zero_point": True,
                       "modules_to_not_convert": None}, lambda w: awq(w, 32)),
+    "mxfp4": ("gpt_oss", "MXFP4", {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}, experts_mxfp4),
+    "ct_nvfp4": ("llama", "F32", compressed("nvfp4-pack-quantized", scheme(4, "float", "tensor_group", True, 16)),
+                 lambda w: nvfp4(w, ("weight_packed", "weight_scale", "weight_global_scale"), True)),
+    "modelopt_nvfp4": ("llama", "F32", {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]},
+                       lambda w: nvfp4(w, ("weight", "weight_scale", "weight_scale_2"), False)),
+    "modelopt_fp8": ("llama", "F32", {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "FP8"}},
+                     lambda w: fp8(w, None, "weight_scale")),
+    "bnb_nf4": ("llama", "BF16", NF, lambda w: nested(w, True, "bfloat16")),
+    "bnb_nf4_plain": ("llama", "F16", NF, lambda w: nested(w, False, "float16")),
+    "bnb_nf4_experts": ("qwen3_moe", "F32", NF, lambda w: nested(w, True, "float32")),
+    "bnb_int8": ("llama", "F32", {"load_in_8bit": True}, vectors_int8),  # as it was first
     "awq_small": ("llama", "F32", {"quant_method": "awq", "w_bit": 4, "q_group_size": 16, "version": "GEMM",
                                    "zero_point": True}, lambda w: awq(w, 16)),
 }
@@ -237,16 +310,25 @@ def fnv(numbers):
     return h
 
 
+def in_turn(name, matrix):
+    """gpt-oss' [experts, in, out], whose gates and ups stand in turn, as rows here."""
+    if matrix.dim() == 2:
+        return matrix
+    rows = matrix.transpose(1, 2)
+    return torch.cat([rows[:, 0::2], rows[:, 1::2]], 1) if "gate_up" in name else rows
+
+
 NAMES = {"q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output", "gate_proj": "ffn_gate",
-         "up_proj": "ffn_up", "down_proj": "ffn_down"}
+         "up_proj": "ffn_up", "down_proj": "ffn_down", "gate_up_proj": "ffn_gate_up"}
 
 
 def sums(numbers, stored):
     """Lines of weights.txt; experts' matrices are one behind the other."""
     together = {}
     for name, matrix in sorted(numbers.items()):
-        here = "blk." + name.split(".")[2] + "." + NAMES[name.split(".")[-2]] + ("_exps" if ".experts." in name else "")
-        together.setdefault(here + ".weight", []).append(matrix)
+        module = name.removesuffix(".weight").split(".")
+        here = "blk." + module[2] + "." + NAMES[module[-1]] + ("_exps" if "experts" in module else "")
+        together.setdefault(here + ".weight", []).append(in_turn(name, matrix))
     return "".join(f"{name} {stored} {fnv(torch.cat(m)):016x}\n" for name, m in together.items())
 
 
@@ -259,8 +341,8 @@ def fill(model):
         p.data.copy_(values.half().float())
 
 
-def is_packed(name):
-    return name.endswith("_proj.weight")
+def is_packed(name, kind):
+    return name.endswith("_proj") if kind == "gpt_oss" else name.endswith("_proj.weight")
 
 
 def make(case):
@@ -269,14 +351,14 @@ def make(case):
     cls = CONFIG_MAPPING[kind]
     fields = cls().to_dict()
     small = {k: v for k, v in SMALL.items() if k in fields}
-    if stored != "F32" and kind == "qwen3_moe":
+    if stored != "F32" and kind in ("qwen3_moe", "gpt_oss"):
         small["num_experts_per_tok"] = 4  # activations of 8 bits must not decide which
     model = AutoModelForCausalLM.from_config(cls(**small)).float().eval()
     fill(model)
     model.half().save_pretrained(folder)  # by the names of the hub, an expert a matrix
     plain, tensors, numbers = load_file(folder / "model.safetensors"), {}, {}
     for name, weight in plain.items():
-        if is_packed(name):
+        if is_packed(name, kind):
             parts, numbers[name] = pack(weight.float())
             tensors.update({name.removesuffix("weight") + k: v.contiguous() for k, v in parts.items()})
         else:
@@ -288,7 +370,11 @@ def make(case):
         logits = model(torch.tensor([TOKENS]), use_cache=False).logits[0].numpy().astype("<f4")
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     said = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**said, "quantization_config": config}, indent=1) + "\n")
+    if "quantization" in config:  # modelopt's own file
+        (folder / "hf_quant_config.json").write_text(json.dumps(config) + "\n")
+    else:
+        said["quantization_config"] = config
+    (folder / "config.json").write_text(json.dumps(said, indent=1) + "\n")
     (folder / "generation_config.json").unlink(missing_ok=True)
     vocabulary = {"<unk>": 0, **{f"w{i}": i for i in range(1, 64)}}
     Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")).save(str(folder / "tokenizer.json"))

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """What a folder's config.json says in vain: tiny models with one number or switch changed, or one key left out.
 
-    sweep_folders.py change|absent TYPE ... [--kind KIND] [--andiron PROGRAM] [--seed N]
+    sweep_folders.py change|absent|null|form|more TYPE ... [--kind KIND] [--andiron PROGRAM] [--seed N]
 
-KIND: one of make_heads.py's, causal where nothing is said; bare for encoders, source for an encoder and a decoder.
-Each is saved as Transformers saves it, read by `andiron logits` or `embed`, and compared with what Transformers gives,
-in double precision where it has to be. A line for each that is refused, and for each that is WRONG, which none should
-be; then counts. Where a key is left out, sizes and the like make Transformers itself refuse the folder: such are passed
-over. Needs tiny_models.py of the shared folder on PYTHONPATH, which knows small configurations.
+change: of each number and switch, and models that fit. Of a saved folder's config.json alone: absent: each key is left
+out; null: it is null; form: numbers and switches in another spelling, ropes in the older one; more: keys that another
+type has. KIND: one of make_heads.py's, causal where nothing is said; bare for encoders, source for an encoder and a
+decoder. Each is saved as Transformers saves it, read by `andiron logits` or `embed`, and compared with what
+Transformers gives, in double precision where it has to be. A line for each that is refused, and for each that is WRONG,
+which none should be; then counts. What Transformers itself refuses is passed over. Needs tiny_models.py of the shared
+folder on PYTHONPATH, which knows small configurations.
 """
 import argparse
 import contextlib
@@ -48,6 +50,23 @@ ROPES = [{"rope_type": "default", "rope_theta": 500.0}, {"rope_type": "linear", 
          {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}, YARN, {**YARN, "truncate": False},
          {**YARN, "mscale": 0.8, "mscale_all_dim": 0.5}, {**YARN, "attention_factor": 0.7, "beta_fast": 16.0},
          {**YARN, "rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}]
+FOREIGN = {"use_sliding_window": [True, False], "sliding_window": [6], "max_window_layers": [1], "rope_theta": [500.0],
+           "sliding_window_pattern": [2], "attention_bias": [True, False], "mlp_bias": [True], "qkv_bias": [True],
+           "tie_word_embeddings": [True, False], "partial_rotary_factor": [0.5], "rotary_pct": [0.5], "rotary_dim": [4],
+           "head_dim": [8], "num_key_value_heads": [1], "query_pre_attn_scalar": [10], "logit_scale": [0.3],
+           "logits_scaling": [3.0], "final_logit_softcapping": [2.0], "attn_logit_softcapping": [2.0],
+           "clip_qkv": [0.4], "norm_topk_prob": [True, False], "routed_scaling_factor": [2.0], "n_group": [2],
+           "topk_group": [1], "scoring_func": ["softmax", "sigmoid"], "topk_method": ["greedy"], "rms_norm_eps": [0.1],
+           "layer_norm_eps": [0.1], "norm_eps": [0.1], "layer_norm_epsilon": [0.1], "original_max_position_embeddings":
+           [16], "hidden_act": ["relu"], "hidden_activation": ["relu"], "activation_function": ["relu"],
+           "attention_multiplier": [0.3], "embedding_multiplier": [3.0], "residual_multiplier": [0.3],
+           "scale_embedding": [True], "use_parallel_residual": [True, False], "num_nextn_predict_layers": [1],
+           "no_rope_layers": [[0, 1, 0, 1]], "rope_scaling": [None, YARN], "local_rope_theta": [300.0],
+           "global_rope_theta": [300.0], "rope_local_base_freq": [300.0], "swa_rope_theta": [300.0],
+           "rope_interleave": [True, False], "multi_query": [True, False], "scale_attn_weights": [True],
+           "mscale": [0.5], "num_experts_per_tok": [1], "moe_intermediate_size": [11], "use_qk_norm": [True, False],
+           "layer_types": [["sliding_attention", "full_attention"] * 2], "position_embedding_type": ["rope"],
+           "is_decoder": [True, False], "pad_token_id": [0, 2], "add_cross_attention": [False]}
 
 
 def other_ropes(said):
@@ -86,18 +105,72 @@ def changes(said, draw):
 
 
 def paths(config):
-    """Of keys that may be left out, those of ropes too."""
+    """Of keys, those of ropes and of a model's text part too."""
     for key in sorted(set(config) - KEPT):
         yield (key,)
-        ropes = config[key] if key == "rope_parameters" and config[key] else {}
-        yield from ((key, *more) for more in paths(ropes))
-        for kind in ropes:
-            yield from ((key, kind, *more) for more in paths(ropes[kind] if isinstance(ropes[kind], dict) else {}))
+        inner = config[key]
+        if key in ("rope_parameters", "text_config") and isinstance(inner, dict):
+            yield from ((key, *more) for more in paths(inner))
+            for kind in inner if key == "rope_parameters" else ():
+                if isinstance(inner[kind], dict):
+                    yield from ((key, kind, *more) for more in paths(inner[kind]))
 
 
-def without(config, path):
-    rest = {key: value for key, value in config.items() if key != path[0] or path[1:]}
-    return {**rest, path[0]: without(rest[path[0]], path[1:])} if path[1:] else rest
+def edited(config, path, *value):
+    """With another value there, or none."""
+    rest = dict(config)
+    if path[1:]:
+        rest[path[0]] = edited(rest[path[0]], path[1:], *value)
+    elif value:
+        rest[path[0]] = value[0]
+    else:
+        rest.pop(path[0])
+    return rest
+
+
+def at(config, path):
+    return at(config[path[0]], path[1:]) if path else config
+
+
+def spellings(config):
+    """(what, config): of the same numbers."""
+    for path in paths(config):
+        value = at(config, path)
+        if isinstance(value, bool):
+            yield f"{path} as a number", edited(config, path, int(value))
+        elif isinstance(value, int) or isinstance(value, float) and value.is_integer():
+            yield f"{path} otherwise", edited(config, path, float(value) if isinstance(value, int) else int(value))
+        elif isinstance(value, list) and len(set(map(str, value))) == 1:
+            yield f"{path} as one", edited(config, path, value[0])
+    for old in older_ropes(config):
+        yield json.dumps({key: old[key] for key in ("rope_theta", "rope_scaling", "partial_rotary_factor")
+                          if key in old}), old
+
+
+def older_ropes(config):
+    said = config.get("rope_parameters")
+    if not isinstance(said, dict) or any(isinstance(v, dict) for v in said.values()):
+        return
+    rest = edited(config, ("rope_parameters",))
+    outside = {key: said[key] for key in ("rope_theta", "partial_rotary_factor") if key in said}
+    yield {**rest, **outside}
+    for rope in ROPES[1:]:
+        inner = {"type" if key == "rope_type" else key: v for key, v in rope.items() if key != "rope_theta"}
+        yield {**rest, **outside, "rope_scaling": inner}
+        yield {**rest, **outside, "rope_scaling": {**inner, "rope_type": inner["type"]}}
+
+
+def foreign(config):
+    """(what, config): with a key that another type has."""
+    for key, values in FOREIGN.items():
+        for value in values if config.get(key) is None else ():
+            yield json.dumps({key: value}), {**config, key: value}
+
+
+EDITS = {"absent": lambda c: ((f"without {'.'.join(path)}", edited(c, path)) for path in paths(c)),
+         "null": lambda c: ((f"{'.'.join(path)} is null", edited(c, path, None)) for path in paths(c)
+                            if at(c, path) is not None),
+         "form": spellings, "more": foreign}
 
 
 class Model:
@@ -116,7 +189,10 @@ class Model:
         tiny.POST.get(self.type, lambda _: None)(config)
         torch.manual_seed(self.seed)
         model = self.kind._from_config(config, dtype=torch.float32).eval()
+        waves = {name: p.data.clone() for name, p in model.named_parameters() if not p.requires_grad}
         tiny.reinit(model, self.seed)
+        for name, data in waves.items():
+            model.get_parameter(name).data.copy_(data)
         model.save_pretrained(folder)
 
     def folders(self, folder, mode, draw):
@@ -126,15 +202,15 @@ class Model:
             with contextlib.suppress(Exception):  # of Transformers, which does not have all that could be said
                 self.saved(folder, changed)
                 yield json.dumps(changed), self.kind.from_pretrained(folder, dtype=torch.float32).eval()
-        if mode == "absent":
+        if mode in EDITS:
             self.saved(folder, {})
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            for path in paths(config):
-                (folder / "config.json").write_text(json.dumps(without(config, path)), encoding="utf-8")
+            for what, other in EDITS[mode](config):
+                (folder / "config.json").write_text(json.dumps(other), encoding="utf-8")
                 with contextlib.suppress(Exception):
                     model, info = self.kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
                     if not any(info.get(k) for k in ("missing_keys", "unexpected_keys", "mismatched_keys")):
-                        yield f"without {'.'.join(path)}", model.eval()
+                        yield what, model.eval()
 
 
 def said_of(model, folder, program, tokens):
@@ -157,7 +233,7 @@ def said_of(model, folder, program, tokens):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=("change", "absent"))
+    parser.add_argument("mode", choices=("change", *EDITS))
     parser.add_argument("types", nargs="+")
     parser.add_argument("--kind", choices=make_heads.KINDS, default="causal")
     parser.add_argument("--andiron", default=str(ROOT / "build/release/bin/andiron"))

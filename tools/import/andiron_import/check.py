@@ -53,14 +53,44 @@ def far(got, want):
     return by if by == by else math.inf
 
 
-def first_largest(x, k, dim=-1, largest=True, sorted=True):
-    """topk, which takes any of equal numbers; here the first ones, as andiron does."""
-    best = [y.narrow(dim, 0, k).contiguous() for y in torch.sort(x, dim=dim, descending=largest, stable=True)]
-    return torch.return_types.topk(best)
+def kept_of_equals(values, k):
+    """Places of the k largest of a list; of equal ones those that C++'s std::partial_sort leaves (libstdc++), which
+    andiron and llama.cpp choose keys by."""
+    heap = list(range(k))
+
+    def sink(at, place):
+        top = at
+        while (child := 2 * at + 1) < k:
+            child += child + 1 < k and not values[heap[child + 1]] > values[heap[child]]
+            heap[at], at = heap[child], child
+        while at > top and values[heap[(at - 1) // 2]] > values[place]:
+            heap[at], at = heap[(at - 1) // 2], (at - 1) // 2
+        heap[at] = place
+
+    for at in reversed(range(k // 2)):
+        sink(at, heap[at])
+    for place in range(k, len(values)):
+        if values[place] > values[heap[0]]:
+            sink(0, place)
+    return sorted(heap, key=lambda place: (-values[place], place))
+
+
+def largest_of(x, k, dim=-1, largest=True, sorted=True):
+    """topk, which takes any of equal numbers; here as andiron does."""
+    if not largest:
+        raise NotImplementedError("topk of the smallest")
+    rows = x.movedim(dim, -1)
+    best, places = torch.sort(rows, dim=-1, descending=True, stable=True)
+    places = places[..., :k].clone()
+    if 0 < k < rows.shape[-1]:
+        for at in (best[..., k - 1] == best[..., k]).nonzero().tolist():
+            places[tuple(at)] = torch.tensor(kept_of_equals(rows[tuple(at)].tolist(), k))
+    places = places.movedim(-1, dim).contiguous()
+    return torch.return_types.topk((x.gather(dim, places), places))
 
 
 def answer(model, tokens, source=None):
-    with torch.no_grad(), mock.patch("torch.topk", first_largest), mock.patch("torch.Tensor.topk", first_largest):
+    with torch.no_grad(), mock.patch("torch.topk", largest_of), mock.patch("torch.Tensor.topk", largest_of):
         return heads.passed(model, tokens, source).numpy()
 
 
