@@ -29,16 +29,11 @@ def rise_of(bias, heads):
         return None
     square = lambda b: b.reshape(-1, text.ROWS, text.ROWS)
     said = square(bias.compute(Const.some)).double()
-    slope = lambda b: square(b)[:, -1, 1] - square(b)[:, -1, 0]
-    even = torch.allclose(said.diff(dim=-1).tril(-1), slope(said)[:, None, None].expand(said[..., 1:].shape).tril(-1),
-                          rtol=1e-3, atol=1e-5)
+    slope = lambda b: square(b)[:, -1, -1] - square(b)[:, -1, -2]
+    seen = (said >= FAR).tril()
+    even = torch.isclose(said.diff(dim=-1), slope(said)[:, None, None], rtol=1e-3, atol=1e-5)
+    even = (even | ~(seen[..., 1:] & seen[..., :-1])).all()
     return bias.then(slope, (len(said),), "slope") if even and len(said) in (1, heads) else None
-
-
-def is_far_above(bias):
-    """Does nobody see what follows?"""
-    above = torch.ones(text.ROWS, text.ROWS).triu(1).bool()
-    return bool((bias.compute(Const.some)[..., above] < FAR).all())
 
 
 def alibi_of(bias, heads):
