@@ -17,7 +17,8 @@ class Unfit(Refused):
     """Of a folder that no other way of telling its model would help."""
 
 
-STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak", "around"}  # read other rows
+STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak", "around", "carry",
+            "keep"}  # read other rows
 
 
 class Node:
