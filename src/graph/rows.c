@@ -110,11 +110,12 @@ static void quantize(const struct run *r, const struct step *s, size_t row, cons
     if (parts == 1)
         return;
     const struct q8 second = q8_row(all, r->n + row, k);
-    for (size_t b = 0; b < k / Q_BLOCK; b++) {
-        float rest[Q_BLOCK];
-        for (size_t i = 0; i < Q_BLOCK; i++)
-            rest[i] = x[b * Q_BLOCK + i] - first.d[b] * (float)first.q[b * Q_BLOCK + i];
-        kernels->quantize_q8(q8_row(second, b, Q_BLOCK), rest, Q_BLOCK);
+    float rest[4 * Q_BLOCK];
+    for (size_t at = 0, n; at < k; at += n) {
+        n = k - at < 4 * Q_BLOCK ? k - at : 4 * Q_BLOCK;
+        for (size_t i = 0; i < n; i++)
+            rest[i] = x[at + i] - first.d[(at + i) / Q_BLOCK] * (float)first.q[at + i];
+        kernels->quantize_q8(q8_row(second, at / Q_BLOCK, Q_BLOCK), rest, n);
     }
 }
 

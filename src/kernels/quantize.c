@@ -3,26 +3,13 @@
  * The largest number of a block goes to 127, 126, ... or 120 exactly, whichever leaves the least error. That takes 18 %
  * of the error's energy away (normal numbers; 16 % of Laplace's), which a product cannot win back. */
 #include "kernels/overlays.h"
-#include "kernels/v16.h"
+#include "kernels/quads.h"
 
-enum { CANDIDATES = 8, MOST = 127 };
+enum { CANDIDATES = 8, MOST = 127, BLOCKS = 4 /* side by side */, REGISTERS = 8 };
 
-struct halves {
-    v16 a, b;
-};
-
-/* x * by to integers, halves to even: what is added leaves no room for a fraction. |x * by| is below 2^22. */
-static inline v16 round_by(v16 x, v16 by)
-{
-    const v16 shift = v16_set(0x1.8p+23f);
-    return v16_sub(v16_fma(x, by, shift), shift);
-}
-
-/* What rounding added: q - x * by. */
-static inline v16 rest_of(v16 x, v16 by) { return v16_fnma(x, by, round_by(x, by)); }
-
-/* The candidate c that leaves the least error: the sum of its squares over (127 - c)^2. unit: 1 / largest. */
-static inline uint32_t best_candidate(struct halves x, v16 unit)
+/* The candidate c that leaves the least error, as a number: the sum of its squares over (127 - c)^2. unit: 1 / largest.
+ */
+static inline v16 best_candidate(const v16 x[REGISTERS], v16 unit)
 {
     static const float weights[CANDIDATES] = {/* (127 / (127 - c))^2 */
                                               1.0f,
@@ -36,10 +23,15 @@ static inline uint32_t best_candidate(struct halves x, v16 unit)
     v16 squares[CANDIDATES];
     for (int c = 0; c < CANDIDATES; c++) {
         const v16 by = v16_mul(unit, v16_set((float)(MOST - c)));
-        const v16 a = rest_of(x.a, by), b = rest_of(x.b, by);
-        squares[c] = v16_fma(b, b, v16_mul(a, a));
+        squares[c] = v16_set(0);
+        for (int j = 0; j < REGISTERS; j++) {
+            const v16 scaled = v16_mul(x[j], by), rest = v16_sub(scaled, quads_round(scaled));
+            squares[c] = v16_fma(rest, rest, squares[c]);
+        }
     }
-    return v16_least_of_8(squares, weights);
+    const v16 low = quads_pairs(quads_pairs(squares[0], squares[1]), quads_pairs(squares[2], squares[3]));
+    const v16 high = quads_pairs(quads_pairs(squares[4], squares[5]), quads_pairs(squares[6], squares[7]));
+    return quads_least(quads_weighted(low, weights), quads_weighted(high, weights + 4));
 }
 
 static inline void sum_halves(int16_t sums[2], const int8_t *q)
@@ -63,31 +55,47 @@ static inline void sum_halves(int16_t sums[2], const int8_t *q)
 #endif
 }
 
-/* A block with an infinity or a NaN has d = NaN, so that its products are NaN; one whose largest is below 2^-100 is
- * zero. */
-static inline float quantize_block(int8_t *q, struct halves x)
+/* Four blocks. One with an infinity or a NaN has d = NaN, so that its products are NaN; one whose largest is below
+ * 2^-100 is zero. */
+static inline void quantize_four(int8_t *q, float d[BLOCKS], const float *numbers)
 {
-    const uint32_t bits = v16_largest_bits(x.a, x.b);
-    const float largest = float_of_bits(bits);
-    if (bits >= 0x7f800000 || largest < 0x1p-100f) {
-        memset(q, 0, Q_BLOCK);
-        return bits >= 0x7f800000 ? float_of_bits(0x7fc00000) : 0.0f;
+    v16 x[REGISTERS], largest = v16_set(0);
+    for (int j = 0; j < REGISTERS; j++) {
+        x[j] = quads_load(numbers + 4 * j);
+        largest = quads_larger(largest, x[j]);
     }
-    const v16 unit = v16_set(1.0f / largest);
-    const float most = (float)(MOST - (int)best_candidate(x, unit));
-    const v16 by = v16_mul(unit, v16_set(most));
-    v16_to_i8(q, round_by(x.a, by));
-    v16_to_i8(q + LANES, round_by(x.b, by));
-    return largest / most;
+    largest = quads_largest(largest);
+    const v16 unit = v16_div(v16_set(1), largest);
+    const v16 most = v16_sub(v16_set(MOST), best_candidate(x, unit)), by = v16_mul(unit, most);
+    for (int j = 0; j < REGISTERS; j++)
+        x[j] = v16_mul(x[j], by);
+    quads_to_i8(q, x);
+    float sizes[LANES], scales[LANES];
+    v16_store(sizes, largest);
+    v16_store(scales, v16_div(largest, most));
+    for (int b = 0; b < BLOCKS; b++) {
+        const uint32_t size = bits_of_float(sizes[4 * b]);
+        const bool finite = size < 0x7f800000, zero = sizes[4 * b] < 0x1p-100f;
+        d[b] = !finite ? float_of_bits(0x7fc00000) : zero ? 0.0f : scales[4 * b];
+        if (!finite || zero)
+            memset(q + b * Q_BLOCK, 0, Q_BLOCK);
+    }
 }
 
 static void quantize_q8(struct q8 y, const float *x, size_t k)
 {
-    for (size_t b = 0; b < k / Q_BLOCK; b++) {
-        const float *block = x + b * Q_BLOCK;
-        y.d[b] = quantize_block(y.q + b * Q_BLOCK, (struct halves){v16_load(block), v16_load(block + LANES)});
+    const size_t n = k / Q_BLOCK, whole = n / BLOCKS * BLOCKS, left = n - whole;
+    for (size_t b = 0; b < whole; b += BLOCKS)
+        quantize_four(y.q + b * Q_BLOCK, y.d + b, x + b * Q_BLOCK);
+    if (left) {
+        float numbers[BLOCKS * Q_BLOCK] = {0}, d[BLOCKS];
+        int8_t q[BLOCKS * Q_BLOCK];
+        memcpy(numbers, x + whole * Q_BLOCK, left * Q_BLOCK * sizeof *x);
+        quantize_four(q, d, numbers);
+        memcpy(y.q + whole * Q_BLOCK, q, left * Q_BLOCK);
+        memcpy(y.d + whole, d, left * sizeof *d);
     }
-    for (size_t b = 0; b < k / Q_BLOCK; b++) {
+    for (size_t b = 0; b < n; b++) {
         sum_halves(y.sums + 2 * b, y.q + b * Q_BLOCK);
         y.ds[b] = y.d[b] * (float)(y.sums[2 * b] + y.sums[2 * b + 1]);
     }

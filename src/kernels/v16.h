@@ -18,20 +18,8 @@ static inline v16 v16_set(float x) { return (v16){_mm512_set1_ps(x)}; }
 static inline v16 v16_add(v16 a, v16 b) { return (v16){_mm512_add_ps(a.v, b.v)}; }
 static inline v16 v16_mul(v16 a, v16 b) { return (v16){_mm512_mul_ps(a.v, b.v)}; }
 static inline v16 v16_sub(v16 a, v16 b) { return (v16){_mm512_sub_ps(a.v, b.v)}; }
+static inline v16 v16_div(v16 a, v16 b) { return (v16){_mm512_div_ps(a.v, b.v)}; }
 static inline v16 v16_fma(v16 a, v16 b, v16 c) { return (v16){_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-static inline v16 v16_fnma(v16 a, v16 b, v16 c) { return (v16){_mm512_fnmadd_ps(a.v, b.v, c.v)}; } /* c - a * b */
-/* The bits of the largest magnitude of 32 numbers; infinities and NaN are largest of all. */
-static inline uint32_t v16_largest_bits(v16 a, v16 b)
-{
-    const __m512i all = _mm512_set1_epi32(0x7fffffff);
-    return (uint32_t)_mm512_reduce_max_epi32(_mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a.v), all),
-                                                              _mm512_and_si512(_mm512_castps_si512(b.v), all)));
-}
-/* Integers in -128..127. */
-static inline void v16_to_i8(int8_t *p, v16 a)
-{
-    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
-}
 static inline v16 v16_from_half(const uint16_t *p)
 {
     return (v16){_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p))};
@@ -61,33 +49,6 @@ static inline __m256 v16_max_of_halves(v16 a)
 {
     return _mm256_max_ps(_mm512_extractf32x8_ps(a.v, 1), _mm512_castps512_ps256(a.v));
 }
-/* Which of eight sums, each folded and then times its weight, is the least; the last three of 24 bits do not count.
- * None is negative. */
-static inline __m512 fold_two(__m512 a, __m512 b)
-{
-    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
-}
-static inline __m512 fold_four(__m512 ab, __m512 cd)
-{
-    return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
-}
-static inline uint32_t v16_least_of_8(const v16 sums[8], const float weights[8])
-{
-    /* the additions of v16_fold, of lanes that were brought beside each other: lane 4 l holds sum l, lane 4 l + 2 sum
-     * l + 4 */
-    const __m512 low = fold_four(fold_two(sums[0].v, sums[1].v), fold_two(sums[2].v, sums[3].v));
-    const __m512 high = fold_four(fold_two(sums[4].v, sums[5].v), fold_two(sums[6].v, sums[7].v));
-    const __m512 pairs = _mm512_add_ps(_mm512_shuffle_ps(low, high, 0x44), _mm512_shuffle_ps(low, high, 0xee));
-    const __m512 folded = _mm512_add_ps(pairs, _mm512_permute_ps(pairs, 0xb1));
-    const __m512i place = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
-    const __m256 all = _mm512_castps512_ps256(_mm512_permutexvar_ps(place, folded));
-    const __m256i bits = _mm256_castps_si256(_mm256_mul_ps(all, _mm256_loadu_ps(weights)));
-    const __m256i keys = _mm256_or_si256(_mm256_andnot_si256(_mm256_set1_epi32(7), bits),
-                                         _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    __m128i least = _mm_min_epu32(_mm256_castsi256_si128(keys), _mm256_extracti128_si256(keys, 1));
-    least = _mm_min_epu32(least, _mm_shuffle_epi32(least, 0x4e));
-    return (uint32_t)_mm_cvtsi128_si32(_mm_min_epu32(least, _mm_shuffle_epi32(least, 0xb1))) & 7;
-}
 #elif defined(__AVX2__)
 #include <immintrin.h>
 typedef struct {
@@ -103,31 +64,10 @@ static inline v16 v16_set(float x) { return (v16){_mm256_set1_ps(x), _mm256_set1
 static inline v16 v16_add(v16 a, v16 b) { return (v16){_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 static inline v16 v16_mul(v16 a, v16 b) { return (v16){_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
 static inline v16 v16_sub(v16 a, v16 b) { return (v16){_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
+static inline v16 v16_div(v16 a, v16 b) { return (v16){_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
 static inline v16 v16_fma(v16 a, v16 b, v16 c)
 {
     return (v16){_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
-}
-static inline v16 v16_fnma(v16 a, v16 b, v16 c)
-{
-    return (v16){_mm256_fnmadd_ps(a.lo, b.lo, c.lo), _mm256_fnmadd_ps(a.hi, b.hi, c.hi)};
-}
-static inline uint32_t v16_largest_bits(v16 a, v16 b)
-{
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    const __m256i a0 = _mm256_castps_si256(_mm256_andnot_ps(sign, a.lo)),
-                  a1 = _mm256_castps_si256(_mm256_andnot_ps(sign, a.hi));
-    const __m256i b0 = _mm256_castps_si256(_mm256_andnot_ps(sign, b.lo)),
-                  b1 = _mm256_castps_si256(_mm256_andnot_ps(sign, b.hi));
-    const __m256i h = _mm256_max_epi32(_mm256_max_epi32(a0, a1), _mm256_max_epi32(b0, b1));
-    __m128i q = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
-    q = _mm_max_epi32(q, _mm_shuffle_epi32(q, 0x4e));
-    return (uint32_t)_mm_cvtsi128_si32(_mm_max_epi32(q, _mm_shuffle_epi32(q, 0xb1)));
-}
-static inline void v16_to_i8(int8_t *p, v16 a)
-{
-    __m256i wide = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)); /* 0-3 8-11 4-7 12-15 */
-    __m128i q = _mm_packs_epi16(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-    _mm_storeu_si128((__m128i *)(void *)p, _mm_shuffle_epi32(q, 0xd8));
 }
 static inline v16 v16_from_half(const uint16_t *p)
 {
@@ -181,23 +121,8 @@ static inline v16 v16_set(float x) { V16_EACH(x); }
 static inline v16 v16_add(v16 a, v16 b) { V16_EACH(a.v[i] + b.v[i]); }
 static inline v16 v16_mul(v16 a, v16 b) { V16_EACH(a.v[i] * b.v[i]); }
 static inline v16 v16_sub(v16 a, v16 b) { V16_EACH(a.v[i] - b.v[i]); }
+static inline v16 v16_div(v16 a, v16 b) { V16_EACH(a.v[i] / b.v[i]); }
 static inline v16 v16_fma(v16 a, v16 b, v16 c) { V16_EACH(__builtin_fmaf(a.v[i], b.v[i], c.v[i])); }
-static inline v16 v16_fnma(v16 a, v16 b, v16 c) { V16_EACH(__builtin_fmaf(-a.v[i], b.v[i], c.v[i])); }
-static inline uint32_t v16_largest_bits(v16 a, v16 b)
-{
-    uint32_t most = 0;
-    for (int i = 0; i < LANES; i++) {
-        uint32_t x = bits_of_float(a.v[i]) & 0x7fffffff, y = bits_of_float(b.v[i]) & 0x7fffffff;
-        most = x > most ? x : most;
-        most = y > most ? y : most;
-    }
-    return most;
-}
-static inline void v16_to_i8(int8_t *p, v16 a)
-{
-    for (int i = 0; i < LANES; i++)
-        p[i] = (int8_t)a.v[i];
-}
 static inline v16 v16_from_half(const uint16_t *p) { V16_EACH(half_to_float(p[i])); }
 static inline void v16_to_half(uint16_t *p, v16 a)
 {
@@ -244,18 +169,6 @@ static inline float v16_fold_max(v16 a)
         for (int i = 0; i < half; i++)
             x[i] = x[i + half] > x[i] ? x[i + half] : x[i];
     return x[0];
-}
-#endif
-
-#if !defined(__AVX512F__) && !defined(LEVEL_NEON)
-static inline uint32_t v16_least_of_8(const v16 sums[8], const float weights[8])
-{
-    uint32_t least = UINT32_MAX;
-    for (uint32_t i = 0; i < 8; i++) {
-        const uint32_t key = (bits_of_float(v16_fold(sums[i]) * weights[i]) & ~7u) | i;
-        least = key < least ? key : least;
-    }
-    return least & 7;
 }
 #endif
 

@@ -28,30 +28,12 @@ static inline v16 v16_set(float x) { return (v16){vdupq_n_f32(x), vdupq_n_f32(x)
 static inline v16 v16_add(v16 x, v16 y) { return V16_EACH(V16_TWO, vaddq_f32, x, y); }
 static inline v16 v16_mul(v16 x, v16 y) { return V16_EACH(V16_TWO, vmulq_f32, x, y); }
 static inline v16 v16_sub(v16 x, v16 y) { return V16_EACH(V16_TWO, vsubq_f32, x, y); }
+static inline v16 v16_div(v16 x, v16 y) { return V16_EACH(V16_TWO, vdivq_f32, x, y); }
 static inline v16 v16_fma(v16 x, v16 y, v16 z) { return V16_EACH(V16_THREE, vfmaq_f32, z, x, y); }
-static inline v16 v16_fnma(v16 x, v16 y, v16 z) { return V16_EACH(V16_THREE, vfmsq_f32, z, x, y); } /* z - x * y */
 #undef V16_EACH
 #undef V16_TWO
 #undef V16_THREE
 
-static inline uint32x4_t v16_magnitude_bits(v16 x)
-{
-    const uint32x4_t a = vreinterpretq_u32_f32(vabsq_f32(x.a)), b = vreinterpretq_u32_f32(vabsq_f32(x.b));
-    const uint32x4_t c = vreinterpretq_u32_f32(vabsq_f32(x.c)), d = vreinterpretq_u32_f32(vabsq_f32(x.d));
-    return vmaxq_u32(vmaxq_u32(a, b), vmaxq_u32(c, d));
-}
-static inline uint32_t v16_largest_bits(v16 x, v16 y)
-{
-    return vmaxvq_u32(vmaxq_u32(v16_magnitude_bits(x), v16_magnitude_bits(y)));
-}
-static inline int16x8_t v8_to_i16(float32x4_t x, float32x4_t y)
-{
-    return vuzp1q_s16(vreinterpretq_s16_s32(vcvtq_s32_f32(x)), vreinterpretq_s16_s32(vcvtq_s32_f32(y)));
-}
-static inline void v16_to_i8(int8_t *p, v16 x)
-{
-    vst1q_s8(p, vuzp1q_s8(vreinterpretq_s8_s16(v8_to_i16(x.a, x.b)), vreinterpretq_s8_s16(v8_to_i16(x.c, x.d))));
-}
 static inline v16 v16_from_half(const uint16_t *p)
 {
     const float16x8_t lo = vreinterpretq_f16_u16(vld1q_u16(p)), hi = vreinterpretq_f16_u16(vld1q_u16(p + 8));
@@ -83,26 +65,6 @@ static inline float v16_fold(v16 x)
 {
     const float32x4_t q = v16_fold_to_4(x);
     return vpadds_f32(vadd_f32(vget_low_f32(q), vget_high_f32(q)));
-}
-/* Four sums folded, by the same additions. */
-static inline float32x4_t v16_fold_4(const v16 *sums)
-{
-    const float64x2_t a = vreinterpretq_f64_f32(v16_fold_to_4(sums[0]));
-    const float64x2_t b = vreinterpretq_f64_f32(v16_fold_to_4(sums[1]));
-    const float64x2_t c = vreinterpretq_f64_f32(v16_fold_to_4(sums[2]));
-    const float64x2_t d = vreinterpretq_f64_f32(v16_fold_to_4(sums[3]));
-    return vpaddq_f32(vaddq_f32(vreinterpretq_f32_f64(vzip1q_f64(a, b)), vreinterpretq_f32_f64(vzip2q_f64(a, b))),
-                      vaddq_f32(vreinterpretq_f32_f64(vzip1q_f64(c, d)), vreinterpretq_f32_f64(vzip2q_f64(c, d))));
-}
-static inline uint32_t v16_least_of_8(const v16 sums[8], const float weights[8])
-{
-    static const uint32_t places[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-    const uint32x4_t low = vreinterpretq_u32_f32(vmulq_f32(v16_fold_4(sums), vld1q_f32(weights)));
-    const uint32x4_t high = vreinterpretq_u32_f32(vmulq_f32(v16_fold_4(sums + 4), vld1q_f32(weights + 4)));
-    const uint32x4_t counts = vdupq_n_u32(~7u);
-    return vminvq_u32(vminq_u32(vorrq_u32(vandq_u32(low, counts), vld1q_u32(places)),
-                                vorrq_u32(vandq_u32(high, counts), vld1q_u32(places + 4)))) &
-           7;
 }
 
 #endif
