@@ -7,10 +7,9 @@ import math
 import torch
 
 from . import text
-from .ops_moves import Ids, numbers
 from .ops_numbers import summed
-from .ops_states import alone, previous
-from .rows import OPS, apply, as_rows, combine, joined, number_of, ordered
+from .ops_states import alone, is_first, previous
+from .rows import OPS, as_rows, combine, joined, number_of, ordered
 from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows, alike
 
 
@@ -412,7 +411,7 @@ def row_by_row(lowering, steps, loop, states, done, why):
         if number_of(begin) != 0 and not is_zero(begin):
             if not isinstance(begin, (Const, Fill)):
                 raise why
-            x = combine("add", x, combine("mul", spread(begin, x.shape), is_first(x.shape), x.shape), x.shape)
+            x = combine("add", x, combine("mul", spread(begin, x.shape), is_first([[] for _ in x.dims]), x.shape), x.shape)
         lowering.value[before], at = x, at + here
     run(lowering, steps, steps.body([*states.values(), ends[t]], t), done)
     flat = lambda node, shape: as_rows(rows_of(lowering.value[node])).expand(shape).view((math.prod(shape),))
@@ -420,12 +419,6 @@ def row_by_row(lowering, steps, loop, states, done, why):
     gives = flat(values[t], shape_of(values[t]))
     ins = [(carry, 1), (ordered(kept), 1), (ordered(gives), 1)]
     return Rows.of(Node("keep", ins, math.prod(gives.shape)), shape_of(values[t]))
-
-
-def is_first(shape):
-    """1 in the text's first row, else 0."""
-    place = combine("mul", numbers(Ids("positions", [[] for _ in shape])), -1.0, [1 for _ in shape])
-    return apply("clamp", combine("add", place, 1.0, place.shape), low=0.0, high=1.0)
 
 
 def as_scan(lowering, steps, loop, left, done):
