@@ -163,8 +163,7 @@ static size_t take_queries(const struct run *r, const struct step *s, struct til
         }
     }
     if (r->plan->rows[tile.first].layout->type == KV_Q8_0)
-        for (size_t j = 0; j < at; j++)
-            r->plan->kernels->quantize_q8(q8_row(x->qq, j, hd32), x->q + j * hd32, hd32);
+        r->plan->kernels->quantize_q8(x->qq, x->q, at * hd32);
     return at;
 }
 

@@ -13,7 +13,7 @@ struct pick {
 
 /* What a thread needs. */
 struct chooser {
-    struct pick *picks;          /* a heap: the worst first */
+    struct pick *picks;          /* when full, a heap: the worst first */
     size_t n, most, room;        /* chosen; of the result; that may be chosen so far */
     float *keys, *scores, *dots; /* [d][KV_PAGE] as the cache has them; [KV_PAGE] */
 };
@@ -44,45 +44,49 @@ size_t choose_scratch_bytes(const struct program *p)
     return most;
 }
 
-/* Of equals the earlier counts more. */
-static bool worse(struct pick a, struct pick b) { return a.score < b.score || (a.score == b.score && a.span > b.span); }
+/* Which comes first of two. Of equal scores none does: those stay that std::partial_sort would leave, which is what
+ * llama.cpp chooses by. ReLU makes many scores 0, so that equals are common where there are few heads. */
+typedef bool order(struct pick a, struct pick b);
+static bool scores_more(struct pick a, struct pick b) { return a.score > b.score; }
+static bool stands_before(struct pick a, struct pick b) { return a.span < b.span; }
 
-/* Let x sink from `at` in a heap of n. */
-static void sink(struct pick *heap, size_t n, size_t at, struct pick x)
+/* Let x sink from `at` in a heap of n, whose first is the last by `first`: to the bottom, then as far up as it must. */
+static void sink(struct pick *heap, size_t n, size_t at, struct pick x, order *first)
 {
+    const size_t top = at;
     for (size_t child; (child = 2 * at + 1) < n; at = child) {
-        child += child + 1 < n && worse(heap[child + 1], heap[child]);
-        if (!worse(heap[child], x))
-            break;
+        child += child + 1 < n && !first(heap[child + 1], heap[child]);
         heap[at] = heap[child];
     }
+    for (size_t up; at > top && first(heap[up = (at - 1) / 2], x); at = up)
+        heap[at] = heap[up];
     heap[at] = x;
+}
+
+static void make_heap(struct pick *heap, size_t n, order *first)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        sink(heap, n, i, heap[i], first);
 }
 
 static void offer(struct chooser *c, float score, uint32_t span)
 {
     const struct pick x = {score == score ? score : -__builtin_inff(), span};
-    if (c->n == c->room) {
-        if (worse(c->picks[0], x))
-            sink(c->picks, c->n, 0, x);
-        return;
-    }
-    size_t at = c->n++;
-    for (; at > 0 && worse(x, c->picks[(at - 1) / 2]); at = (at - 1) / 2)
-        c->picks[at] = c->picks[(at - 1) / 2];
-    c->picks[at] = x;
+    if (c->n < c->room) {
+        c->picks[c->n++] = x;
+        if (c->n == c->room)
+            make_heap(c->picks, c->n, scores_more);
+    } else if (scores_more(x, c->picks[0]))
+        sink(c->picks, c->n, 0, x, scores_more);
 }
 
 /* The chosen spans in rising order, -1 in what is left. */
 static void give(struct chooser *c, float *out)
 {
-    for (size_t i = 0; i < c->n; i++) /* now a heap by position alone, the last first */
-        c->picks[i].score = 0;
-    for (size_t i = c->n / 2; i-- > 0;)
-        sink(c->picks, c->n, i, c->picks[i]);
+    make_heap(c->picks, c->n, stands_before);
     for (size_t n = c->n; n > 0; n--) {
         out[n - 1] = (float)c->picks[0].span;
-        sink(c->picks, n - 1, 0, c->picks[n - 1]);
+        sink(c->picks, n - 1, 0, c->picks[n - 1], stands_before);
     }
     for (size_t i = c->n; i < c->most; i++)
         out[i] = -1;

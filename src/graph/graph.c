@@ -75,7 +75,7 @@ static bool looks_ahead(const struct node *n)
 {
     enum { CONV_AHEAD = 4 };
     return (n->op == OP_attend && graph_sees(n) == SEES_ALL) || n->op == OP_around || n->op == OP_groupnorm ||
-           (n->op == OP_conv && n->arg[CONV_AHEAD].number > 0);
+           n->op == OP_fourier || (n->op == OP_conv && n->arg[CONV_AHEAD].number > 0);
 }
 
 bool graph_spans_rows(const struct graph *g, const struct node *n)

@@ -356,6 +356,14 @@ static struct view lower_groupnorm(struct lower *l, const struct node *n)
     return lower_emit(l, s, x.size, x.heads, 0);
 }
 
+static struct view lower_fourier(struct lower *l, const struct node *n)
+{
+    struct step s = lower_step(STEP_FOURIER, no_view);
+    for (int i = 0; i < 2; i++)
+        s.in[i] = lower_packed(l, lower_input(l, n->arg[i].value), false);
+    return lower_emit(l, s, n->shape.dims[0], n->shape.n_dims > 1 ? n->shape.dims[1] : 1, 0);
+}
+
 static struct view lower_scan(struct lower *l, const struct node *n)
 {
     struct step s = lower_step(STEP_SCAN, no_view);
@@ -505,6 +513,7 @@ struct view lower_node(struct lower *l, const struct node *n)
         [OP_div] = lower_binary,        [OP_ngrams] = lower_ngrams,
         [OP_around] = lower_around,     [OP_groupnorm] = lower_groupnorm,
         [OP_carry] = lower_carry,       [OP_keep] = lower_keep,
+        [OP_fourier] = lower_fourier,
     };
     const size_t n_ops = sizeof by_op / sizeof *by_op;
     return ((size_t)n->op < n_ops && by_op[n->op] ? by_op[n->op] : lower_function)(l, n);

@@ -95,12 +95,13 @@ enum step_op {
     STEP_HEAD_LINEAR,
     STEP_ATTEND,
     STEP_CHOOSE,
-    /* the rows of each session in order */
+    /* the rows of each session in order: all from here on */
     STEP_PREVIOUS,
     STEP_PEAK,
     STEP_CONV,
     STEP_AROUND,
     STEP_GROUPNORM,
+    STEP_FOURIER,
     STEP_SCAN,
     STEP_SELECTIVE_SCAN,
     STEP_LOOP,

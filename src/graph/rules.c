@@ -252,6 +252,7 @@ const rule_fn op_rules[OP_LIMIT] = {
     [OP_rmsnorm] = rmsnorm,
     [OP_layernorm] = layernorm,
     [OP_groupnorm] = rules_groupnorm,
+    [OP_fourier] = rules_fourier,
     [OP_l2norm] = l2norm,
     [OP_sum] = sum,
     [OP_heads] = heads,

@@ -66,6 +66,7 @@ andiron_status rules_keep(struct check *c);
 andiron_status rules_loop(struct check *c);
 andiron_status rules_peak(struct check *c);
 andiron_status rules_groupnorm(struct check *c);
+andiron_status rules_fourier(struct check *c);
 andiron_status rules_around(struct check *c);
 andiron_status rules_conv(struct check *c);
 andiron_status rules_scan(struct check *c);

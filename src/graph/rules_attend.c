@@ -3,6 +3,13 @@
 #include "kernels/kernels.h"
 #include <inttypes.h>
 
+/* A factor for each pair of rope; of a longer list the first count. */
+static andiron_status check_factors(const struct check *c, size_t i, uint64_t n)
+{
+    const struct weight *w = rule_weight(c, i);
+    return rule_vector(c, i, w && w->n_dims == 1 && w->dims[0] > n ? w->dims[0] : n);
+}
+
 andiron_status rules_rope(struct check *c)
 {
     enum { DIMS = 1, BASE, FACTORS = 4, FACTORS_LONG, LINEAR, YARN, ORIGINAL, FAST, SLOW, MAGNITUDE, BACK };
@@ -18,9 +25,9 @@ andiron_status rules_rope(struct check *c)
     if (dims < 2 || dims > x.dims[0] || (uint32_t)dims % 2)
         return rule_refuse(c, "expected dims to be even, from 2 to %" PRIu32 ", the first dimension of x %s, got %.0f",
                            x.dims[0], shape_text(x, text), dims);
-    s = rule_vector(c, FACTORS, (uint64_t)dims / 2);
+    s = check_factors(c, FACTORS, (uint64_t)dims / 2);
     if (!s)
-        s = rule_vector(c, FACTORS_LONG, (uint64_t)dims / 2);
+        s = check_factors(c, FACTORS_LONG, (uint64_t)dims / 2);
     if (s)
         return s;
     if ((rule_weight(c, FACTORS_LONG) || rule_number(c, YARN) > 0) && rule_number(c, ORIGINAL) < 1)

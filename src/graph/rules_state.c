@@ -91,6 +91,13 @@ andiron_status rules_groupnorm(struct check *c)
     return s ? s : rule_same(c);
 }
 
+andiron_status rules_fourier(struct check *c)
+{
+    if (shape_items(rule_shape(c, 1)) != shape_items(rule_shape(c, 0)))
+        return rule_refuse(c, "expected b to have as many numbers as a");
+    return rule_same(c);
+}
+
 andiron_status rules_around(struct check *c)
 {
     enum { BEFORE = 1, AFTER, MOST = 64 };
@@ -105,8 +112,8 @@ andiron_status rules_conv(struct check *c)
 {
     enum { STEP = 3, AHEAD };
     const uint64_t d = shape_items(rule_shape(c, 0)), taps = rule_weight(c, 1)->dims[0];
-    if (taps > 64)
-        return rule_refuse_weight(c, rule_weight(c, 1), "at most 64 taps");
+    if (taps > 129)
+        return rule_refuse_weight(c, rule_weight(c, 1), "at most 129 taps");
     if (!rule_is_count(rule_number(c, STEP), 1) || rule_number(c, STEP) > 64)
         return rule_refuse_number(c, STEP, "a whole number from 1 to 64");
     if (!rule_is_count(rule_number(c, AHEAD), 0) || rule_number(c, AHEAD) > 64)

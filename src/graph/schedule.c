@@ -11,14 +11,17 @@ enum { ALIGN = 64 };
 
 enum phase_kind step_kind(enum step_op op)
 {
-    static const uint8_t kinds[N_STEP_OPS] = {
-        [STEP_LINEAR] = PHASE_LINEAR,   [STEP_REFINE] = PHASE_REFINE,        [STEP_SORT] = PHASE_SORT,
-        [STEP_EXPERTS] = PHASE_EXPERTS, [STEP_HEAD_LINEAR] = PHASE_EXPERTS,  [STEP_ATTEND] = PHASE_ATTEND,
-        [STEP_CHOOSE] = PHASE_CHOOSE,   [STEP_PREVIOUS] = PHASE_STATE,       [STEP_PEAK] = PHASE_STATE,
-        [STEP_CONV] = PHASE_STATE,      [STEP_AROUND] = PHASE_STATE,         [STEP_GROUPNORM] = PHASE_STATE,
-        [STEP_SCAN] = PHASE_STATE,      [STEP_SELECTIVE_SCAN] = PHASE_STATE, [STEP_LOOP] = PHASE_LOOP,
-    }; /* the rest: PHASE_ROWS */
-    return kinds[op];
+    switch (op) {
+    case STEP_LINEAR: return PHASE_LINEAR;
+    case STEP_REFINE: return PHASE_REFINE;
+    case STEP_SORT: return PHASE_SORT;
+    case STEP_EXPERTS:
+    case STEP_HEAD_LINEAR: return PHASE_EXPERTS;
+    case STEP_ATTEND: return PHASE_ATTEND;
+    case STEP_CHOOSE: return PHASE_CHOOSE;
+    case STEP_LOOP: return PHASE_LOOP;
+    default: return op >= STEP_PREVIOUS ? PHASE_STATE : PHASE_ROWS;
+    }
 }
 
 const char *step_name(enum step_op op)
@@ -70,6 +73,7 @@ const char *step_name(enum step_op op)
         [STEP_CONV] = "conv",
         [STEP_AROUND] = "around",
         [STEP_GROUPNORM] = "groupnorm",
+        [STEP_FOURIER] = "fourier",
         [STEP_SCAN] = "scan",
         [STEP_SELECTIVE_SCAN] = "selective_scan",
         [STEP_LOOP] = "loop",

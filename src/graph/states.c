@@ -3,6 +3,7 @@
  *
  * A session's state is read and written where it stands; at position 0 it counts as zeros. */
 #include "graph/program.h"
+#include "kernels/math.h"
 #include <string.h>
 
 enum { CHANNELS = 256 }; /* of a chunk, for steps whose channels are independent */
@@ -146,6 +147,23 @@ static void groupnorm(const struct run *r, const struct step *s, struct tile run
     }
 }
 
+/* Channels [from, from + n). t * s counts modulo the rows, so that no angle is large. */
+static void fourier(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
+{
+    const struct kernels *k = r->plan->kernels;
+    const double turn = 6.283185307179586 / (double)run.n;
+    for (size_t t = 0; t < run.n; t++) {
+        float *y = run_row(r, s->out, run.first + t, 0) + from;
+        memset(y, 0, n * sizeof *y);
+        for (size_t row = 0; row < run.n; row++) {
+            double sin, cos;
+            math_sincos(turn * (double)(t * row % run.n), &sin, &cos);
+            k->axpy(y, run_row(r, s->in[0], run.first + row, 0) + from, (float)cos, n);
+            k->axpy(y, run_row(r, s->in[1], run.first + row, 0) + from, (float)sin, n);
+        }
+    }
+}
+
 static void selective_scan(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
 {
     enum { X, DT, A, B, C };
@@ -234,6 +252,7 @@ void states_run(const struct run *r, const struct phase *phase, uint32_t chunk, 
     case STEP_CONV: conv(r, s, run, from, n); break;
     case STEP_AROUND: around(r, s, run, from, n); break;
     case STEP_GROUPNORM: groupnorm(r, s, run, part * each, each); break;
+    case STEP_FOURIER: fourier(r, s, run, from, n); break;
     case STEP_SELECTIVE_SCAN: selective_scan(r, s, run, from, n); break;
     default: previous(r, s, run, from, n); break;
     }

@@ -272,7 +272,8 @@ static void rope(void **state)
 {
     (void)state;
     struct bench b;
-    struct weight table, f = tensor(TYPE_F32, 8, 0), all = tensor(TYPE_F32, 16, 0), half = tensor(TYPE_F16, 8, 0);
+    struct weight table, f = tensor(TYPE_F32, 8, 0), few = tensor(TYPE_F32, 7, 0), half = tensor(TYPE_F16, 8, 0),
+                         more = tensor(TYPE_F32, 16, 0);
     begin(&b);
     struct node n = with_number(with_number(unary(OP_rope, heads_of(&b, &table, 16, 4)), DIMS, 16), BASE, 10000);
     assert_shape(&b, added(&b, n), 2, 16, 4);
@@ -280,9 +281,10 @@ static void rope(void **state)
     added(&b, with_weight(n, FACTORS, &f));
     added(&b, with_number(with_weight(with_weight(n, FACTORS, &f), FACTORS_LONG, &f), ORIGINAL, 4096));
     added(&b, with_number(with_number(n, YARN, 4), ORIGINAL, 4096));
-    refused(&b, with_weight(n, FACTORS, &all), "factors to be F32 [8]");
+    added(&b, with_weight(n, FACTORS, &more));
+    refused(&b, with_weight(n, FACTORS, &few), "factors to be F32 [8]");
     refused(&b, with_weight(n, FACTORS, &half), "factors to be F32 [8]");
-    refused(&b, with_number(with_weight(n, FACTORS_LONG, &all), ORIGINAL, 4096), "factors_long to be F32 [8]");
+    refused(&b, with_number(with_weight(n, FACTORS_LONG, &few), ORIGINAL, 4096), "factors_long to be F32 [8]");
     refused(&b, with_weight(n, FACTORS_LONG, &f), "expected original_context to be given");
     refused(&b, with_number(n, YARN, 4), "expected original_context to be given");
     static const struct {
@@ -469,7 +471,7 @@ static void conv(void **state)
 {
     (void)state;
     struct bench b;
-    struct weight t, w = tensor(TYPE_F32, 4, 8), many = tensor(TYPE_F32, 65, 8);
+    struct weight t, w = tensor(TYPE_F32, 4, 8), many = tensor(TYPE_F32, 130, 8);
     begin(&b);
     struct node n = with_weight(unary(OP_conv, row(&b, &t, 8)), 1, &w);
     assert_shape(&b, added(&b, n), 1, 8, 1);
@@ -479,7 +481,7 @@ static void conv(void **state)
     refused(&b, with_number(n, 3, 0), "step to be a whole number from 1 to 64");
     refused(&b, with_number(n, 3, 65), "step to be a whole number from 1 to 64");
     refused(&b, with_number(n, 3, 1.5), "step to be a whole number from 1 to 64");
-    refused(&b, with_weight(n, 1, &many), "at most 64 taps");
+    refused(&b, with_weight(n, 1, &many), "at most 129 taps");
     end(&b);
 }
 

@@ -49,6 +49,22 @@ static void groupnorm(void **state)
     end(&b);
 }
 
+static void fourier(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight table;
+    begin(&b);
+    const node_id a = row(&b, &table, 8);
+    struct node n = unary(OP_fourier, a);
+    n.arg[1].value = a;
+    assert_shape(&b, added(&b, n), 1, 8, 1);
+    assert_true(b.g.whole_texts);
+    n.arg[1].value = added(&b, with_number(with_number(unary(OP_slice, a), 1, 0), 2, 4));
+    refused(&b, n, "expected b to have as many numbers as a");
+    end(&b);
+}
+
 static void conv_ahead(void **state)
 {
     (void)state;
@@ -70,6 +86,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(around),
         cmocka_unit_test(groupnorm),
+        cmocka_unit_test(fourier),
         cmocka_unit_test(conv_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,7 @@ def cases():
             "keep_groups(x, N, 1, 1)",
             "keep_groups(x, 2, N, N)",
             "groupnorm(x, none, N, 0)",
+            "fourier(x, flat(repeat(x, N)))",
             "flat(repeat(repeat(x, N), N))",
             "softcap(x, N)",
             "rmsnorm(x, none, N)",

@@ -87,6 +87,7 @@ MORE = {"blt": {"encoder_hash_byte_group_size": [2, 4], "encoder_hash_byte_group
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4", "blt", "cpmant",
          "reformer", "written", "begun", "stepped", "modernbert-masked", "mpnet-masked", "deberta-v2-masked",
+         "fnet-masked",
          "bert-classes", "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
          "longt5-source", "bart-classes", "longformer-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,

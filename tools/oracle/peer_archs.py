@@ -179,11 +179,20 @@ def running(need):
             "encoder": peer_gguf.prompt(20)[:5:-1] if need.get("+encoder") else []}
 
 
+def with_nextn(kv, n):
+    if not n:
+        return kv
+    arch = kv[0][2]
+    kv = [(k, t, v + n if k == f"{arch}.block_count" else v) for k, t, v in kv]
+    return kv + [(f"{arch}.nextn_predict_layers", "u32", n)]
+
+
 def make(name, peer, out, keep):
     kv, need = metadata(name)
     scratch = peer.folder / "scratch.gguf"
     peer_gguf.write_gguf(scratch, kv, [])
     found = peer.probe(scratch)
+    kv = with_nextn(kv, need.get("+nextn", 0))
 
     def write(some):
         write.tensors = [(n, *spread_of(n, d, need), d) for n, d in some.items()]

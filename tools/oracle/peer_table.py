@@ -9,6 +9,7 @@ A key is GGUF's without the architecture; None takes one away. Keys that begin w
     +spread            spread of a kind's weights, or spread and middle
     +ids               kinds of whole numbers, from 0 to below so many
     +tokens            length of the prompt
+    +nextn             so many layers more that guess ahead, whose tensors are in another file
     +embed, +encoder   rows are embeddings, not logits; an encoder reads something first
     +flash             llama.cpp needs flash attention for all its parts
 """

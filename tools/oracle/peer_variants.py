@@ -3,6 +3,10 @@ from peer_table import (BERT_BIAS, CLS, EPS, FACTORS, FF, FIRST, HEAD32, INDEXER
                         MIXTRAL, NO_ROPE, N_HEAD, N_KV, ORIGINAL, QKV_BIAS, ROPE, SECTIONS, SHARED_FF, TIED, VALUE,
                         WIDTH, YARN, indexer, mla, moe, window)
 
+ROWS = {"pooling_type": 1, "+embed": True}
+FUSED = {"+fused": True}
+WHOLE = ROWS | {"attention.causal": False}
+
 # what differs from the architecture's first model
 VARIANTS = {
     "llama.tied": TIED,
@@ -100,6 +104,24 @@ VARIANTS = {
     "kimi-linear.quiet": {EPS: 1e-6, "+spread": dict.fromkeys(["ssm_conv1d_q.weight", "ssm_conv1d_k.weight"], 0.001)},
     "qwen4exp.all": {"attention.indexer.top_k": 64},
     "gpt-oss.plain": {key: None for key in YARN},
+    "glm4moe.nextn": {"+nextn": 1},
+    "qwen2.whole": WHOLE,
+    "lfm2.whole": WHOLE,
+    "olmo.rows": ROWS,
+    "talkie.rows": ROWS,
+    "hunyuan-dense.alpha": {"rope.scaling.alpha": 50.0},
+    "muse-glimmer.yarn": YARN,
+    "plamo3.yarn": YARN,
+    "gemma4.linear": {"rope.scaling.type": "linear", "rope.scaling.factor": 4.0},
+    "step35.yarn": YARN | {"+with": ["rope_freqs.weight"]},  # more factors than global layers have pairs
+    "mistral3.factor": {"rope.scaling.attn_factor": 1.3},
+    "minicpm.finetuned": {"rope.scaling.finetuned": False, "residual_scale": 0.0},  # neither means anything
+    "cohere2moe.softmax": {"expert_gating_func": 1},
+    "gemma4.fused": FUSED,
+    "qwen3next.fused": FUSED,
+    "lfm2.fused": FUSED,
+    "mimo2.fused": FUSED,
+    "deepseek32.far": {"+tokens": 60},  # many positions that the indexer scores 0
 }
 
 MODELS = FIRST | VARIANTS
@@ -124,3 +146,23 @@ APART = {
     "qwen4exp": "where less than a block follows the last whole one, llama.cpp also reads some of one block more; "
         "Transformers does not",
 }
+
+# what files may say that llama.cpp takes otherwise than Transformers, where andiron is like Transformers; figures are
+# of the largest logit, of one such tiny model; "not used": its logits are the same bits with and without
+OTHERWISE = [
+    ("exaone4", "windows are for models of 64 layers alone: 1.4 from Transformers with 4 layers, andiron 1e-6"),
+    ("phi3", "`attention.sliding_window` is left out, and its warning says so"),
+    ("qwen2vl", "the norms' epsilon is not used"),
+    ("t5", "tied scores are not divided by the root of the width: 0.9 with a width of 64"),
+    ("deepseek2 and kin", "YaRN without `yarn_log_multiplier` also enlarges attention's scale"),
+    ("qwen3next, qwen35, kimi-linear and kin", "the delta rule's keys are normed with the norms' epsilon, not 1e-6: "
+        "5e-3 where that is 0.01"),
+    ("kimi-linear", "`expert_weights_norm` false is not used"),
+    ("all but grok, mistral3", "`rope.scaling.yarn_beta_fast` and `yarn_beta_slow` are not used"),
+    ("cohere2, cohere2moe, exaone-moe, mellum, olmo2", "`rope.freq_base_swa` is not used"),
+    ("refact, ernie4_5, ernie4_5-moe, llada, falcon-h1, nomic-bert, mimo2, qwen2vl", "some biases that files may have "
+        "are not used"),
+    ("phi3, phimoe, minicpm", "long or short factors of LongRoPE by the context's size, not by the text's length"),
+    ("minimax-m3", "flash attention in 16 bits has its indexer choose other blocks in one step than token by token: "
+        "0.5 from itself"),
+]

@@ -12,7 +12,7 @@
 #include "kernels/x86/bits.h"
 #include "kernels/x86/tiles.h"
 
-enum { SOME_TOKENS = 32 };
+enum { SOME_TOKENS = 32, KEPT = 2048 /* outputs, so that the first-level cache has room for activations */ };
 
 /* ---- offsets ---- */
 
@@ -198,33 +198,59 @@ static void panels_many(const struct mul *m, const struct typed *typed, size_t r
  * (52 to 58 GB/s of 66, with 8 rows 63 to 66), and of other types arithmetic is what takes the time. */
 INLINE bool wants_8_rows(uint32_t type, size_t n_tokens) { return WIDTH > 8 && type == TYPE_Q8_0 && n_tokens == 1; }
 
-/* The last panel may overlap the one before it, whose outputs are then computed twice, to the same bits. */
-static void product(const struct mul *m, const struct typed *typed)
+static void panels_of_one_form(const struct mul *m, const struct typed *typed)
 {
-    if (m->n_rows < WIDTH) {
-        product_ref(m, typed->type);
-        return;
-    }
-    if (wants_8_rows(typed->type, m->n_tokens)) {
-        mul_q8_0_avx2(m);
-        return;
-    }
-    const bool are_many = m->n_tokens > SOME_TOKENS;
-    size_t r = 0;
-    if (!are_many)
-        write_offsets(m, form_of(typed->type));
-    for (; are_many && r + 2 * WIDTH <= m->n_rows; r += 2 * WIDTH)
-        panels_many(m, typed, r, 2);
-    for (; r < m->n_rows; r += WIDTH) {
+    for (size_t r = 0; r < m->n_rows; r += WIDTH) {
         if (r + WIDTH > m->n_rows)
             r = m->n_rows - WIDTH;
-        if (are_many)
-            panels_many(m, typed, r, 1);
-        else if (are_few(typed->type, m->n_tokens))
+        if (are_few(typed->type, m->n_tokens))
             typed->few(m, r);
         else
             typed->some(m, r);
     }
+}
+
+/* Few and some tokens. Outputs are kept until there are many: a line that another core has read has to be called back
+ * before a store to it is done, and until then no word of scales that was copied can be loaded again. */
+static void panels_kept(const struct mul *m, const struct typed *typed)
+{
+    float y[KEPT];
+    const size_t stride = KEPT / m->n_tokens / WIDTH * WIDTH;
+    write_offsets(m, form_of(typed->type));
+    for (size_t r = 0, n; r < m->n_rows; r += n) {
+        r = m->n_rows - r < WIDTH ? m->n_rows - WIDTH : r;
+        n = m->n_rows - r < stride ? m->n_rows - r : stride;
+        struct mul part = *m;
+        part.w = (const uint8_t *)m->w + r * m->row_bytes;
+        part.n_rows = n;
+        part.y = y;
+        part.y_stride = stride;
+        panels_of_one_form(&part, typed);
+        for (size_t t = 0; t < m->n_tokens; t++)
+            memcpy(m->y + t * m->y_stride + r, y + t * stride, n * sizeof *y);
+    }
+}
+
+static void panels_of_many(const struct mul *m, const struct typed *typed)
+{
+    size_t r = 0;
+    for (; r + 2 * WIDTH <= m->n_rows; r += 2 * WIDTH)
+        panels_many(m, typed, r, 2);
+    for (; r < m->n_rows; r += WIDTH)
+        panels_many(m, typed, r + WIDTH > m->n_rows ? m->n_rows - WIDTH : r, 1);
+}
+
+/* The last panel may overlap the one before it, whose outputs are then computed twice, to the same bits. */
+static void product(const struct mul *m, const struct typed *typed)
+{
+    if (m->n_rows < WIDTH)
+        product_ref(m, typed->type);
+    else if (wants_8_rows(typed->type, m->n_tokens))
+        mul_q8_0_avx2(m);
+    else if (m->n_tokens > SOME_TOKENS)
+        panels_of_many(m, typed);
+    else
+        panels_kept(m, typed);
 }
 
 #define QUANTIZED(name, type)                                                                    \

@@ -35,7 +35,7 @@ def proven(model, imported, path, andiron, longer):
 
 def proven_small(small, imported, path, andiron, *how):
     """By a model of a smaller configuration, whose definition has the same steps."""
-    traced = Imported(copy.deepcopy(small), *how)
+    traced = Imported(weights.without_numbers(copy.deepcopy(small)), *how)
     worst = proven(small, traced, path, andiron, imported.trace.longer)
     for part, proved in itertools.zip_longest(imported.emitter.steps(), traced.emitter.steps(), fillvalue=[]):
         for step, other in itertools.zip_longest(part, proved, fillvalue=("nothing",)):

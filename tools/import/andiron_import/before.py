@@ -15,6 +15,7 @@ from .values import Aside, Const, Fill, Mask, Node, Refused, Rows
 
 class Preceded(Aside):
     """first, as many rows as it has, then the text x, along dimension dim."""
+    said = "a text with rows put before it"
 
     def __init__(self, first, x, dim):
         self.first, self.x, self.dim = first, x, dim
@@ -116,6 +117,7 @@ def step(node, at, args, kwargs):
 
 class First(Aside):
     """keys and values Const [heads of keys, rows, d]; values: None, as long as only keys are known."""
+    said = "keys and values before the text"
 
     def __init__(self, keys, values=None):
         self.keys, self.values, self.n = keys, values, keys.shape[1]

@@ -9,6 +9,7 @@ from .values import Const, Fill, Mask, Node, Refused
 class ByKey:
     """scores [1, heads, text], added to those of the queries in a tensor of that shape; keep: so many are seen, 0:
     all."""
+    said = "scores that each key has for all queries"
 
     def __init__(self, scores, mask, keep, shape):
         self.scores, self.mask, self.keep, self.shape = scores, mask, keep, tuple(shape)
@@ -23,6 +24,8 @@ class ByKey:
 def _(t, scores, mask, keep):
     if mask is not None and not isinstance(mask, Mask):
         raise Refused("scores of keys with a mask that is computed")
+    if isinstance(scores, Fill) and not keep:
+        return mask  # what all keys have alike changes no share
     return ByKey(scores, mask, keep, t.shape)
 
 

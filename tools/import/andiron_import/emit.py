@@ -8,7 +8,7 @@ import re
 
 from . import experts, parts
 from .fuse import fused, join_attends
-from .latent import put_in_place, with_latents
+from .latent import with_latents
 from .layers import Layers
 from .loop import Layer, Loop
 from .values import STATEFUL, Refused
@@ -273,8 +273,8 @@ class Emitter:
     def __init__(self, output, layers, name, n_ctx, embeds=False, begin=0):
         layers = Layers(*layers)
         layers.visit(in_order(output))
-        output = experts.with_experts(in_order(merged(output, layers)[0]), put_in_place)
-        output = experts.in_ops_of_graph(in_order(output), put_in_place)
+        output = experts.with_experts(in_order(merged(output, layers)[0]))
+        output = experts.in_ops_of_graph(in_order(output))
         output = with_latents(in_order(merged(output, layers)[0]))
         output, self.free = merged(output, layers)
         join_attends(in_order(output))

@@ -7,6 +7,7 @@ import collections
 
 import torch
 
+from .patterns import rewritten
 from .values import Const, Node, alike
 
 ROW_WISE = {"silu", "gelu", "gelu_tanh", "gelu_quick", "relu", "relu2", "sigmoid", "tanh", "exp", "log", "sqrt",
@@ -160,7 +161,7 @@ def plain_share(node):
     return Node("sum", [(hit, 1)], 1)
 
 
-def with_experts(nodes, put_in_place):
+def with_experts(nodes):
     """The last of the nodes, which are in order, with no share left."""
     same = {n: s for n, s in ((n, as_share(n)) for n in nodes) if s}
     nodes, reads = [same.get(n, n) for n in nodes], collections.defaultdict(list)
@@ -169,14 +170,7 @@ def with_experts(nodes, put_in_place):
         for i, _ in node.inputs:
             reads[i].append(node)
     alone = {n for n in nodes if n.op == "add" and len(reads[n]) == 1 and reads[n][0].op == "add"}
-    for node in nodes:
-        node.inputs = [(same.get(i, i), h) for i, h in node.inputs]
-        Node.place, before = node.module, Node.count
-        new = sparse(node, alone) if node.op == "add" and node not in alone else None
-        if new is not None:
-            same[node] = new
-            put_in_place(new, node.order, before)
-    return same.get(nodes[-1], nodes[-1])
+    return rewritten(nodes, lambda n: sparse(n, alone) if n.op == "add" and n not in alone else None)
 
 
 def plain_erf(node):
@@ -190,13 +184,6 @@ def plain_erf(node):
 PLAIN = {"share": plain_share, "erf": plain_erf}
 
 
-def in_ops_of_graph(nodes, put_in_place):
+def in_ops_of_graph(nodes):
     """The last of the nodes, which are in order, without those that are names here alone."""
-    same = {}
-    for node in nodes:
-        node.inputs = [(same.get(i, i), h) for i, h in node.inputs]
-        if node.op in PLAIN:
-            Node.place, before = node.module, Node.count
-            same[node] = PLAIN[node.op](node)
-            put_in_place(same[node], node.order, before)
-    return same.get(nodes[-1], nodes[-1])
+    return rewritten(nodes, lambda n: PLAIN[n.op](n) if n.op in PLAIN else None)

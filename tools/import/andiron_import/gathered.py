@@ -9,6 +9,7 @@ from .values import Aside, Const, Refused, Rows
 
 class Gathered(Aside):
     """weight [experts, ..] at places [.., text, ..]."""
+    said = "weights of the experts that a row chose"
     TAKES = ("index.Tensor", "transpose.int", "matmul.default", "bmm.default", "einsum.default", "to.dtype",
              "_to_copy.default", "clone.default", "alias.default", "detach.default")
 

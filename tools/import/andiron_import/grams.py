@@ -12,6 +12,7 @@ class Gram(Aside):
     """sum of times[n] * (the token n rows before) + plus, or the products' xor; modulo a size, if any, + after.
     start: what counts as the tokens before the text; None: nothing does yet. wraps: the sum is one of 64 bits with a
     sign."""
+    said = "hashes of neighbouring tokens"
 
     def __init__(self, times, dims, start, plus=0, xor=False, size=None, after=0, wraps=False):
         self.times, self.dims, self.start, self.plus, self.xor = times, dims, start, plus, xor
@@ -75,6 +76,7 @@ def _(t, x, shifts, dims=()):
 
 class Rolled(Aside):
     """The rows n before; the first n are to be written yet."""
+    said = "rows that are rolled"
 
     def __init__(self, x, n):
         self.x, self.n, self.shape, self.dims = x, n, x.shape, x.dims

@@ -31,7 +31,6 @@ PADDING = {"cpmant": 0}  # where the class compares tokens with a number, and it
 RIGHT_BY_STEPS = ("ProphetNetForCausalLM", "ProphetNetForConditionalGeneration")
 
 NEVER = {"canine": "it shortens the text, and writes each of the rows that are left several times",
-         "fnet": "it mixes rows by a Fourier transform along the text",
          "funnel": "it pools rows of the text to fewer ones",
          "mra": "which scores are computed finely depends on coarse ones",
          "nystromformer": "its landmarks are means of parts of the text, however long it is",
@@ -55,7 +54,7 @@ def class_of(directory, trust=False):
         raise Refused(f"config.json names Python files of the folder ({', '.join(sorted(files_in(own)))}); read them, "
                       "then say --trust-remote-code")
     config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=bool(own))
-    if config.model_type in NEVER:
+    if config.model_type in NEVER and not has_no_landmarks(config):
         raise Refused(f"{config.model_type} models cannot be told as a graph of rows: {NEVER[config.model_type]}")
     config.__dict__.pop("quantization_config", None)  # packed.py reads such weights
     name = (getattr(config, "architectures", None) or [""])[0]
@@ -72,6 +71,11 @@ def class_of(directory, trust=False):
     if named and not name.endswith(OF_PICTURES) and name not in CAUSAL:
         raise Refused(f"{name} gives what is not told here: scores of tokens, classes and hidden states are")
     return mapped(transformers.AutoModelForCausalLM, config)
+
+
+def has_no_landmarks(config):
+    """Nystromformer with as many as the text has parts sees all of it."""
+    return config.model_type == "nystromformer" and config.num_landmarks == config.segment_means_seq_len
 
 
 def files_in(own):
@@ -181,6 +185,12 @@ def arguments(model, tokens, positions=None, source=None):
     if "use_cache" in takes or words and passes_on:
         given["use_cache"] = False
     return given
+
+
+def first_place(model):
+    """What a text's first position is, of models that have a list of them."""
+    lists = [b for name, b in model.named_buffers() if name.rpartition(".")[2] == "position_ids" and b.numel()]
+    return int(lists[0].flatten()[0]) if lists else 0
 
 
 def numbers(output):

@@ -6,6 +6,7 @@ from .values import Node, Refused
 
 class Relevance:
     """sum over heads of weights * relu(q . k). q: [1, heads, text, d] and k as rows."""
+    said = "an indexer's scores"
 
     def __init__(self, q, k, shape, weights, words):
         self.q, self.k, self.shape, self.weights, self.words = q, k, tuple(shape), weights, words
@@ -16,6 +17,7 @@ class Relevance:
 
 class Chosen:
     """Places in the text, as choose gives them."""
+    said = "places in the text that an indexer chose"
 
     def __init__(self, node, shape):
         self.node, self.shape = node, tuple(shape)

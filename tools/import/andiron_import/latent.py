@@ -1,6 +1,7 @@
 """Latent attention (DeepSeek-V2, 2024, section 2.1): keys and values of all heads that are products of one short row c:
 the cache keeps that row. q . (W c) = (W^T q) . c, and a sum of values W c is W times that sum of c.
 """
+from .patterns import rewritten
 from .values import Node
 
 WIDEST = 1024  # numbers of a head that attend takes
@@ -88,22 +89,4 @@ def absorbed(node):
 
 def with_latents(nodes):
     """The last of the nodes, which are in order, once each attend that can keeps the short row."""
-    same = {}
-    for node in nodes:
-        node.inputs = [(same.get(i, i), h) for i, h in node.inputs]
-        Node.place, before = node.module, Node.count
-        new = absorbed(node)
-        if new is not None:
-            same[node] = new
-            put_in_place(new, node.order, before)
-    return same.get(nodes[-1], nodes[-1])
-
-
-def put_in_place(new, order, before):
-    """Nodes that were made after number `before` stand right before `order`."""
-    made, todo = Node.count - before, [new]
-    while todo:
-        node = todo.pop()
-        if node.order > before:
-            node.order = order - 1 + (node.order - before) / (made + 1)
-            todo += [i for i, _ in node.inputs]
+    return rewritten(nodes, absorbed)

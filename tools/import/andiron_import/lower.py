@@ -8,7 +8,7 @@ from . import ops_cpmant, ops_largest, ops_layers, ops_local, ops_patches, ops_s
 from . import recurrence, routed, scores, seen, segments, shifted, steps, text, trace, whole  # noqa: F401
 from .ops_moves import Ids, counted, numbers
 from .rows import OPS, number_of, ordered
-from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows
+from .values import TEXT, Aside, Complex, Const, Fill, Mask, Node, Refused, Rows, words_of
 
 MOVING = (Rows, Fill, Mask, Complex, Aside, scores.Scores, indexer.Relevance, shifted.Longer, by_key.ByKey, near.Near)
 
@@ -126,7 +126,7 @@ class Lowering:
         keeps = ("embedding.default", "index_select.default", "index.Tensor", "gather.default", "argmax.default",
                  "to.dtype", "_to_copy.default", "to.dtype_layout", "type_as.default", "ngrams.default",
                  "one_hot.default")
-        if isinstance(x, (gathered.Gathered, routed.Hot)) and at.name not in x.TAKES:
+        if isinstance(x, (gathered.Gathered, ops_complex.Pairs, routed.Hot)) and at.name not in x.TAKES:
             return x.rows()
         return x if at.name in keeps else numbers(x)
 
@@ -143,10 +143,10 @@ class Lowering:
                 self.value[node] = self.placeholder(node)
             elif node in loops.loops:
                 self.enter(node)
-                self.value[node] = named(node, lambda n: recurrence.told(self, loops, loops.loops[n]))
+                self.value[node] = self.named(node, lambda n: recurrence.told(self, loops, loops.loops[n]))
             elif node in sums.ends:
                 self.enter(node)
-                self.value[node] = named(node, lambda n: segments.told(*map(self.arg, sums.ends[n])))
+                self.value[node] = self.named(node, lambda n: segments.told(*map(self.arg, sums.ends[n])))
             elif loops.inside(node) or node in sums.between:
                 continue
             elif node.op == "call_function":
@@ -161,7 +161,7 @@ class Lowering:
 
     def step(self, node):
         self.enter(node)
-        self.value[node] = named(node, self.call)
+        self.value[node] = self.named(node, self.call)
 
     def enter(self, node):
         Node.place, Node.in_source = trace.module_of(node), trace.stands_in(node, self.traced.of_source)
@@ -181,21 +181,22 @@ class Lowering:
             return
         args = [self.arg(a) for a in node.args]
         if any(isinstance(v, (Rows, Aside)) for a in args for v in (a if isinstance(a, list) else [a])):
-            self.value[node] = named(node, lambda n: recurrence.call(self, at, args, n.kwargs))
+            self.value[node] = self.named(node, lambda n: recurrence.call(self, at, args, n.kwargs))
         else:
-            self.value[node] = named(node, self.call)
+            self.value[node] = self.named(node, self.call)
 
-
-def named(node, call):
-    """What call(node) gives; a refusal says which module and op it was."""
-    try:
-        return call(node)
-    except (Refused, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as e:
-        if getattr(e, "is_named", False):
-            raise
-        why = Refused(f"{trace.module_of(node) or 'the model'}: {trace.name_of(node.target)}: {e}")
-        why.is_named, why.begin = True, getattr(e, "begin", 0)
-        raise why from e
+    def named(self, node, call):
+        """What call(node) gives; a refusal says which module and op it was, and of what."""
+        try:
+            return call(node)
+        except (Refused, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as e:
+            if getattr(e, "is_named", False):
+                raise
+            given = dict.fromkeys(words_of(self.value[x]) for x in node.all_input_nodes if x in self.value)
+            what = e if isinstance(e, Refused) else f"it is not covered of {' and '.join(given)}"
+            why = Refused(f"{trace.module_of(node) or 'the model'}: {trace.name_of(node.target)}: {what}")
+            why.is_named, why.begin = True, getattr(e, "begin", 0)
+            raise why from e
 
 
 def are_places(values):

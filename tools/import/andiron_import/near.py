@@ -30,6 +30,7 @@ def squares(args):
 
 class Near:
     """rows [1, heads, text, n]: of each query, for each distance below n; 0 for others when masked."""
+    said = "scores that queries have for distances"
 
     def __init__(self, rows, shape, masked=False):
         self.rows, self.shape, self.masked = rows, tuple(shape), masked
@@ -37,6 +38,7 @@ class Near:
 
 class ByDistance(Aside):
     """queries, keys: rows [.., heads, text, n], or None; at: which of these n each distance has, from -m to m."""
+    said = "scores for distances"
 
     def __init__(self, queries, keys, at, shape):
         self.queries, self.keys, self.at, self.shape = queries, keys, at, tuple(shape)

@@ -79,6 +79,7 @@ def _(t, kv, gate, bias, n_series):
 
 class Blocks(Aside):
     """A mask of entries: of blocks of so many rows, all that have ended, or those that `node` chose."""
+    said = "a mask of blocks of rows"
 
     def __init__(self, size_, node, shape):
         self.size, self.node, self.shape = size_, node, tuple(shape)
@@ -86,6 +87,7 @@ class Blocks(Aside):
 
 class Two(Aside):
     """Two texts, or two masks, side by side."""
+    said = "two texts side by side"
 
     def __init__(self, first, second, shape):
         self.first, self.second, self.shape = first, second, tuple(shape)

@@ -1,7 +1,13 @@
 """torch's complex numbers, as pairs of rows."""
+import math
+
+import torch
+
 from . import position_tables
-from .rows import apply, as_rows, combine, joined, op, wrapped
-from .values import Complex, Const
+from .ops_layers import product
+from .rows import apply, as_rows, combine, joined, op, ordered, wrapped
+from .shifted import along_text
+from .values import Aside, Complex, Const, Fill, Node, Refused, Rows
 
 
 @op("polar.default")
@@ -10,14 +16,39 @@ def _(t, magnitude, angle):
     return Complex(part("cos"), part("sin"))
 
 
+@wrapped("to.dtype", "_to_copy.default")
+def _(plain, t, x, *args, **more):
+    to_complex = t.dtype.is_complex and isinstance(x, Rows)
+    return Complex(x, Fill(0.0, x.shape)) if to_complex else plain(t, x, *args, **more)
+
+
 @op("view_as_complex.default")
 def _(t, x):
     return Complex(*[x.narrow(len(x.dims) - 1, i, 1).view(t.shape) for i in (0, 1)])
 
 
+class Pairs(Aside):
+    """Of complex numbers both parts, as the last dimension."""
+    said = "both parts of complex numbers"
+    TAKES = ("select.int",)
+
+    def __init__(self, of):
+        self.of, self.shape = of, (*of.shape, 2)
+
+    def rows(self):
+        return joined([as_rows(p).view([*self.of.shape, 1]) for p in (self.of.re, self.of.im)], len(self.of.shape),
+                      self.shape)
+
+
 @op("view_as_real.default")
 def _(t, x):
-    return joined([as_rows(p).view([*t.shape[:-1], 1]) for p in (x.re, x.im)], len(t.shape) - 1, t.shape)
+    return Pairs(x)
+
+
+@wrapped("select.int")
+def _(plain, t, x, dim, i):
+    one_part = isinstance(x, Pairs) and dim % len(x.shape) == len(x.of.shape)
+    return (x.of.re, x.of.im)[i] if one_part else plain(t, x, dim, i)
 
 
 def complex_product(t, a, b):
@@ -35,3 +66,34 @@ def _(plain, t, a, b):
     if isinstance(a, Complex):
         return complex_product(t, a, b)
     return complex_product(t, b, a) if isinstance(b, Complex) else plain(t, a, b)
+
+
+# ---- Fourier transforms
+
+def turns(n):
+    """(cosines, sines) of all products of two places among n, of a whole turn."""
+    angle = 2 * math.pi * (torch.arange(n)[:, None] * torch.arange(n)[None] % n).double() / n
+    return [Const.literal(x.float()) for x in (angle.cos(), angle.sin())]
+
+
+def transformed(x, dim):
+    """x times exp(-2 pi i j k / n), summed over that dimension."""
+    if along_text(x.re, dim):
+        of = lambda a, b: Rows.like(Node("fourier", [(ordered(a), 1), (ordered(b), 1)], ordered(a).n), a)
+        return Complex(of(x.re, x.im), of(x.im, combine("mul", x.re, -1.0, x.shape)))
+    order = [i for i in range(len(x.shape)) if i != dim] + [dim]
+    shape, back = [x.shape[i] for i in order], [order.index(i) for i in range(len(order))]
+    cos, sin = turns(x.shape[dim])
+    of = lambda part, by: part if isinstance(part, Fill) else product(part.permute(order), by, None, shape)
+    re = combine("add", of(x.re, cos), of(x.im, sin), shape)
+    im = combine("add", of(x.im, cos), combine("mul", of(x.re, sin), -1.0, shape), shape)
+    return Complex(re.permute(back), im.permute(back))
+
+
+@op("_fft_c2c.default")
+def _(t, x, dims, normalization, forward):
+    if normalization or not forward:
+        raise Refused("a Fourier transform back, or divided by its length")
+    for dim in sorted(dims, key=lambda d: along_text(x.re, d)):
+        x = transformed(x, dim)
+    return x

@@ -11,6 +11,7 @@ from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
 
 class Ids(Rows):
     """tokens or positions, plus a number."""
+    said = "tokens or positions"
 
     def __init__(self, source, dims, plus=0):
         super().__init__(Node("numbers", attrs={"ids": source, "plus": plus}), dims)
@@ -100,7 +101,7 @@ def _(t, x, *_, **more):
     if isinstance(x, Mask) and x.added and t.dtype == torch.bool:
         return Mask(x.words, t.shape, hidden=True)
     if isinstance(x, Rows) and not t.dtype.is_floating_point and t.dtype != torch.bool and x.node.op not in WHOLE:
-        raise Refused("a Fourier transform" if t.dtype.is_complex else f"numbers cut to {t.dtype}")
+        raise Refused(f"numbers cut to {t.dtype}")
     return x
 
 

@@ -9,6 +9,7 @@ from .values import STATEFUL, TEXT, Aside, Fill, Node, Refused, Rows, alike, rea
 
 class Total(Aside):
     """A sum over the text, that waits for the number of tokens."""
+    said = "a sum over the text"
 
     def __init__(self, mean):
         self.mean, self.shape = mean, mean.shape
@@ -16,6 +17,7 @@ class Total(Aside):
 
 class Count(Aside):
     """The number of tokens."""
+    said = "the number of tokens"
 
     def __init__(self, shape):
         self.shape = tuple(shape)
@@ -23,6 +25,7 @@ class Count(Aside):
 
 class Last(Aside):
     """The last place."""
+    said = "the text's last place"
 
 
 def row_of(x, which, shape):

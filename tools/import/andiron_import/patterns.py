@@ -1,4 +1,5 @@
-"""What a node is made of, for rewrites that look for it."""
+"""What a node is made of, for rewrites that look for it, and putting another in its place."""
+from .values import Node
 
 
 def of(node, op, n_inputs):
@@ -28,3 +29,26 @@ def is_part(x, v, heads, start, n):
     if x is v:
         return start == 0 and n * heads == v.n
     return x.op == "slice" and x.inputs == [(v, heads)] and x.attrs == {"start": start, "n": n}
+
+
+def rewritten(nodes, other):
+    """The last of the nodes, which are in order; other(node): what takes its place, or None."""
+    same = {}
+    for node in nodes:
+        node.inputs = [(same.get(i, i), h) for i, h in node.inputs]
+        Node.place, before = node.module, Node.count
+        new = other(node)
+        if new is not None:
+            same[node] = new
+            put_in_place(new, node.order, before)
+    return same.get(nodes[-1], nodes[-1])
+
+
+def put_in_place(new, order, before):
+    """Nodes that were made after number `before` stand right before `order`."""
+    made, todo = Node.count - before, [new]
+    while todo:
+        node = todo.pop()
+        if node.order > before:
+            node.order = order - 1 + (node.order - before) / (made + 1)
+            todo += [i for i, _ in node.inputs]

@@ -15,6 +15,7 @@ from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows, alike
 
 class State(Aside):
     """factor * (a state before or after the step) + terms, each Rows or an Outer."""
+    said = "a state of a loop over the text"
 
     def __init__(self, of, when, shape, factor=1.0, terms=()):
         self.of, self.when, self.shape, self.factor, self.terms = of, when, tuple(shape), factor, list(terms)
@@ -34,6 +35,7 @@ class State(Aside):
 
 class Outer(Aside):
     """a * b, each of which is 1 where the other is not; b may be a Read."""
+    said = "an outer product in a loop over the text"
 
     def __init__(self, a, b, shape):
         self.a, self.b, self.shape = a, b, tuple(shape)
@@ -44,6 +46,7 @@ class Outer(Aside):
 
 class Read(Aside):
     """scale * sum(by * state) + plus: a state summed over a dimension."""
+    said = "what a loop over the text reads of its state"
 
     def __init__(self, state, by, dim, shape, scale=1.0, plus=0.0):
         self.state, self.by, self.dim, self.shape = state, by, dim, tuple(shape)
@@ -411,7 +414,8 @@ def row_by_row(lowering, steps, loop, states, done, why):
         if number_of(begin) != 0 and not is_zero(begin):
             if not isinstance(begin, (Const, Fill)):
                 raise why
-            x = combine("add", x, combine("mul", spread(begin, x.shape), is_first([[] for _ in x.dims]), x.shape), x.shape)
+            begin = combine("mul", spread(begin, x.shape), is_first([[] for _ in x.dims]), x.shape)
+            x = combine("add", x, begin, x.shape)
         lowering.value[before], at = x, at + here
     run(lowering, steps, steps.body([*states.values(), ends[t]], t), done)
     flat = lambda node, shape: as_rows(rows_of(lowering.value[node])).expand(shape).view((math.prod(shape),))

@@ -11,6 +11,7 @@ from .whole import Whole
 
 class Hot(Aside):
     """one_hot of places [.., n]: which dimension is which is `order`, the experts' last."""
+    said = "a one-hot vector of each row's experts"
     TAKES = ("sum.dim_IntList", "permute.default", "transpose.int", "select.int", "_to_copy.default", "to.dtype")
 
     def __init__(self, places, experts, order=None):
@@ -36,6 +37,7 @@ class Hot(Aside):
 
 class HotTokens(Aside):
     """one_hot of tokens, which a product makes rows of a table."""
+    said = "a one-hot vector of each token"
 
     def __init__(self, tokens, shape):
         self.tokens, self.shape = tokens, tuple(shape)
@@ -93,6 +95,7 @@ def _(plain, t, x, *args, **more):
 
 class Where(Aside):
     """Places of the text, of a dimension of a mask: rows where it holds."""
+    said = "the rows for which a mask holds"
 
     def __init__(self, mask, dim, shape):
         self.mask, self.dim, self.shape = mask, dim, tuple(shape)
@@ -108,6 +111,7 @@ def _(t, mask, dim):
 
 class Slot(Aside):
     """Of each row whose places have the expert, which one: row * places + place."""
+    said = "the slots of one expert's rows"
 
     def __init__(self, mask, shape):
         self.mask, self.shape = mask, tuple(shape)

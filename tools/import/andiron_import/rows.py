@@ -4,7 +4,7 @@ import math
 import torch
 
 from . import position_tables, text
-from .values import TEXT, Const, Fill, Node, Refused, Rows, alike, is_text
+from .values import TEXT, Const, Fill, Node, Refused, Rows, alike, is_text, words_of
 
 OPS = {}
 
@@ -92,7 +92,7 @@ def as_rows(x):
     if isinstance(x, Fill):
         one = Rows(alike(1, x.number), [[] for _ in x.shape])
         return one.expand(x.shape)
-    raise Refused(f"a {type(x).__name__} where numbers are read")
+    raise Refused(f"{words_of(x)} where numbers are read")
 
 
 def number_of(x):

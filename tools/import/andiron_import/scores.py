@@ -19,6 +19,7 @@ MOST_PRODUCTS = 1 << 14  # of two numbers of a head
 class Scores:
     """scale * q . k and what followed. q, k: [1, heads, text, d] as rows; layout: where the heads and both texts stand
     among the dimensions of the scores, as the strides of rows that nobody has made."""
+    said = "scores of attention"
 
     def __init__(self, q, k, layout, **of):
         self.q, self.k, self.layout, self.shape = q, k, layout, layout.shape

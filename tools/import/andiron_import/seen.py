@@ -12,6 +12,7 @@ from .values import Aside, Const, Mask, Node, Refused, Rows, alike
 
 class Seen(Aside):
     """Those of the positions up to a row's own that `node`, a choose, gives; hidden: true where it may not be seen."""
+    said = "a mask that is computed"
 
     def __init__(self, node, shape, hidden=False):
         self.node, self.shape, self.hidden = node, tuple(shape), hidden

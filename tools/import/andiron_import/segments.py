@@ -8,14 +8,17 @@ from .trace import name_of
 from .values import TEXT, Node, Refused, Rows, is_text
 
 
+def shape_of(node):
+    return getattr(node.meta.get("val"), "shape", ())  # none, of an op that gives several tensors
+
+
 def is_longer(node):
-    shape = getattr(node.meta.get("val"), "shape", ()) if node.op == "call_function" else ()
-    return text.ROWS + 1 in shape
+    return node.op == "call_function" and text.ROWS + 1 in shape_of(node)
 
 
 class Segments:
-    """ends: {node: (logarithms, what is added)}, of nodes of the trace; the ones between are not told. Of a recurrence in
-    logarithms (Feng et al. 2024): (their running sum, logarithms of what is added, that of how it begins)."""
+    """ends: {node: (logarithms, what is added)}, of nodes of the trace; the ones between are not told. Of a recurrence
+    in logarithms (Feng et al. 2024): (their running sum, logarithms of what is added, that of how it begins)."""
 
     def __init__(self, nodes):
         self.ends, self.between = {}, set()
@@ -31,10 +34,10 @@ class Segments:
                 continue
             seen.add(n)
             todo += n.all_input_nodes
-            shorter = [i for i in n.all_input_nodes if not is_longer(i) and text.ROWS in i.meta["val"].shape]
+            shorter = [i for i in n.all_input_nodes if not is_longer(i) and text.ROWS in shape_of(i)]
             found |= {name_of(n.target): i for i in shorter}
         logarithms, added = found.get("constant_pad_nd.default", found.get("pad.default")), found.get("cat.default")
-        if None in (logarithms, added) or added.meta["val"].shape != end.meta["val"].shape:
+        if None in (logarithms, added) or shape_of(added) != shape_of(end):
             return
         names = {name_of(n.target): n for n in seen}
         in_logs, first = "logcumsumexp.default" in names, names["cat.default"].args[0][0]

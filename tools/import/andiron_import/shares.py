@@ -59,6 +59,7 @@ def of_queries(s, x):
 
 class Mixture(Aside):
     """A sum of shares."""
+    said = "a sum of shares of attention"
 
     def __init__(self, terms):
         self.terms, self.shape, self.layout = terms, terms[0].shape, terms[0].layout
@@ -143,6 +144,7 @@ def fading(s, v):
 class Over(Aside):
     """Of the scores that a softmax would find: the largest ("max"), a sink or 0 "minus" that, exp of that ("rest"), or
     the sum of exp ("sum")."""
+    said = "a sum of scores, or their largest"
 
     def __init__(self, of, kind, sink=None):
         self.of, self.kind, self.shape, self.sink = of, kind, (), sink

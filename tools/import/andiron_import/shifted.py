@@ -15,6 +15,7 @@ from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows
 
 class Longer:
     """A text of another length: place i holds row i - before of x, zeros where there is none; early is added to all."""
+    said = "a text that is padded, shifted or cut"
 
     def __init__(self, x, before, length, early=None):
         self.x, self.before, self.length, self.early = x, before, length, early
@@ -153,6 +154,7 @@ def _(plain, t, x, y, dim=0, start=0, end=None, step=1):
 
 class Begun(Aside):
     """Tokens of the text's first rows, then those of a longer text, or hashes of them."""
+    said = "tokens of two texts"
 
     def __init__(self, first, rest):
         self.first, self.rest, self.dim = first, rest, rest.dim
@@ -332,6 +334,21 @@ def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), groups=
     ahead = max(reach - before, 0) if t.shape[-1] == text.ROWS and before >= 0 else 0
     y = Rows.of(taps_of(whole.x, weight, groups, step, ahead), (1, outs, text.ROWS))
     return Longer(y, before + ahead - reach, t.shape[-1], early).plain()
+
+
+@op("conv2d.default")
+def _(t, x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+    """x [1, heads, text, d]; weight [heads, 1, taps, 1]: each head's numbers with its taps."""
+    (outs, ins, taps, wide), (_, heads, _, d) = weight.shape, t.shape
+    if [*stride, *dilation, ins, wide, padding[1]] != [1] * 6 + [0] or bias is not None or not along_text(x, 2) or (
+            {groups, outs, x.shape[1]} != {heads}):
+        raise Refused("a convolution of two dimensions, or of several heads together")
+    each = weight.then(lambda w: w.reshape(heads, 1, taps).repeat_interleave(d, 0), (heads * d, 1, taps), f"{d} times")
+    line = copy.copy(t)
+    line.shape = (1, heads * d, text.ROWS)
+    y = OPS["conv1d.default"](line, x.permute([0, 1, 3, 2]).view(line.shape), each, None, (1,), padding[:1], (1,),
+                              heads * d)
+    return y.view((1, heads, d, text.ROWS)).permute([0, 1, 3, 2])
 
 
 @op("im2col.default")

@@ -1,5 +1,6 @@
 """A model's forward pass as a graph of torch ops, for one text of text.ROWS tokens."""
 import contextlib
+import functools
 import re
 
 import torch
@@ -13,10 +14,17 @@ from .rows import OPS
 from .values import Refused
 
 
+@functools.cache
 def smaller():
     """Torch's own decompositions of the ops that have no handler."""
     known = torch.export.default_decompositions()
     return {op: known[op] for op in list(known) if name_of(op) not in OPS}
+
+
+def needs_smaller(node):
+    """Has it no handler, or does it write in place, which torch undoes on the way? Else a second trace is saved."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and (schema.is_mutable or node.target in smaller())
 
 
 def name_of(target):
@@ -28,9 +36,10 @@ def name_of(target):
 class _Numbers(torch.nn.Module):
     def __init__(self, model):
         super().__init__()
-        self.model = model
+        self.model, self.first_place = model, heads.first_place(model)
 
     def forward(self, tokens, positions, source_tokens=None):
+        positions = positions + self.first_place if self.first_place else positions
         out = heads.numbers(self.model(**heads.arguments(self.model, tokens, positions, source_tokens)))
         if out.shape == tokens.shape:
             raise Refused(f"{type(self.model).__name__} gives one number a token and no row of them")
@@ -115,7 +124,9 @@ class Trace:
             inputs = inputs_of(model, text.ROWS - begin)
             with hooks_loops.Loops():
                 program = exported(model, inputs)
-            program = program.run_decompositions(smaller())
+            program.graph.eliminate_dead_code()
+            if any(map(needs_smaller, program.graph.nodes)):
+                program = program.run_decompositions(smaller())
         for node in reversed(program.graph.nodes):
             like_nothing(node)
             if node.op == "call_function" and name_of(node.target).startswith(("_assert", "sym_constrain")):

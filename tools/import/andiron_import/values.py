@@ -17,8 +17,15 @@ class Unfit(Refused):
     """Of a folder that no other way of telling its model would help."""
 
 
-STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak", "around", "carry",
-            "keep"}  # read other rows
+def words_of(x):
+    """What a value of the trace is, as a refusal says it."""
+    if isinstance(x, (list, tuple)):
+        return f"[{', '.join(map(words_of, x))}]"
+    return "nothing" if x is None else str(x) if isinstance(x, (int, float, str)) else getattr(x, "said", "others")
+
+
+STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak", "around", "fourier",
+            "carry", "keep"}  # read other rows
 
 
 class Node:
@@ -47,11 +54,13 @@ def alike(n, number):
 
 def reads_ahead(node):
     """Does it read rows after its own?"""
-    return node.attrs.get("sees") == "all" or bool(node.attrs.get("after") or node.attrs.get("ahead"))
+    return node.attrs.get("sees") == "all" or node.op == "fourier" or bool(
+        node.attrs.get("after") or node.attrs.get("ahead"))
 
 
 class Const:
     """A tensor that no row changes: a parameter, a literal, or torch ops on them, computed when weights are at hand."""
+    said = "a tensor of the model"
     shapes = {}  # of parameters
     ahead = 0  # by which queries' places are, of keys'
 
@@ -136,6 +145,7 @@ class Aside:
 
 class Fill:
     """One number everywhere, in a shape that may have the text in it."""
+    said = "one number everywhere"
 
     def __init__(self, number, shape):
         self.number, self.shape = number, tuple(shape)
@@ -143,6 +153,7 @@ class Fill:
 
 class Mask:
     """Which positions a row may see, in the words of hooks.py."""
+    said = "a mask"
 
     def __init__(self, words, shape, hidden=False, added=False, bias=None):
         """hidden: true where it may not; added: numbers to be added to scores, 0, or `bias`, where it may."""
@@ -151,6 +162,7 @@ class Mask:
 
 class Complex:
     """Numbers of two parts, both rows or constants of one shape (torch's view_as_complex)."""
+    said = "complex numbers"
 
     def __init__(self, re, im):
         self.re, self.im, self.shape = re, im, re.shape
@@ -166,6 +178,7 @@ def is_text(axes):
 
 class Rows:
     """Numbers of a node, seen as a tensor: for each dimension a list of axes (size, stride), outermost first."""
+    said = "rows of numbers"
 
     def __init__(self, node, dims, start=0):
         self.node, self.dims, self.start = node, [list(d) for d in dims], start

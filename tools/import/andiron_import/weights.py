@@ -194,17 +194,22 @@ def model_of(kind, config, directory):
     shape = lambda size: " x ".join(map(str, size))
     named("has other sizes than config.json says:", [f"{name} is {shape(has)}, not {shape(wants)}"
                                                      for name, has, wants in sorted(info["mismatched_keys"])])
-    with_computed(model, kind, config)
+    return without_numbers(with_computed(model, kind, config)).eval()
+
+
+def without_numbers(model):
+    """Its parameters fake, each of which numbers() gives."""
     fakes = {}
     for module in model.modules():
         for name, p in module._parameters.items():
             if p is not None and id(p) not in fakes:
-                fakes[id(p)] = torch.nn.Parameter(fake_of(p.data), requires_grad=False)
+                fake = p.fake if isinstance(p, Lazy) else MODE.from_tensor(p.data)
+                fakes[id(p)] = torch.nn.Parameter(fake, requires_grad=False)
                 fakes[id(p)].lazy = p
             module._parameters[name] = p if p is None else fakes[id(p)]
         for name, b in module._buffers.items():
             module._buffers[name] = made(b)
-    return model.eval()
+    return model
 
 
 def whole_model_of(kind, config, directory):
