@@ -261,6 +261,8 @@ static andiron_status expand_graph(struct expansion *x)
     if (out.node <= OP_positions)
         return expand_error(x, &f, d->graph->line, "expected the graph to return logits, got its own %s",
                             op_infos[out.node].name);
+    if (x->g->nodes[out.node].loop >= 0)
+        return expand_error(x, &f, d->graph->line, "expected logits that are not made of a carry before it is kept");
     if (x->g->n_begin && x->g->reads_source)
         return expand_error(x, &f, d->graph->line, "expected no n_begin where a text comes after a source");
     x->g->output = out.node;

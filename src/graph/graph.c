@@ -60,6 +60,7 @@ uint64_t graph_state_items(const struct graph *g, const struct node *n)
 {
     const size_t out = shape_items(n->shape);
     switch (n->op) {
+    case OP_carry:
     case OP_previous:
     case OP_peak: return out;
     case OP_conv: return (n->arg[1].weight->dims[0] - 1) * (uint64_t)n->arg[3].number * out;
@@ -79,7 +80,7 @@ static bool looks_ahead(const struct node *n)
 
 bool graph_spans_rows(const struct graph *g, const struct node *n)
 {
-    return n->op == OP_attend || looks_ahead(n) || graph_state_items(g, n) > 0;
+    return n->op == OP_attend || n->op == OP_keep || looks_ahead(n) || graph_state_items(g, n) > 0;
 }
 
 static void limit_positions(struct graph *g, const struct node *embed)
@@ -119,6 +120,7 @@ andiron_status graph_add(struct graph *g, const struct node *node, node_id *out,
         limit_positions(g, &added);
     if (out)
         *out = (node_id)g->n_nodes;
+    g->n_loops += added.op == OP_carry;
     g->n_state += (size_t)state;
     g->nodes[g->n_nodes++] = added;
     return ANDIRON_OK;

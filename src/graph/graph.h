@@ -122,6 +122,7 @@ struct node {
     enum op op;
     union arg arg[OP_MAX_ARGS]; /* by the op's places */
     struct shape shape;
+    node_id loop;      /* the carry that its value is made of, before that is kept; -1: none */
     size_t state;      /* where its state begins among the session's floats, for ops that have one; choose: its cache */
     const char *label; /* what the definition called it, or "" */
     int32_t layer;     /* -1: outside of layers */
@@ -139,6 +140,7 @@ struct graph {
     size_t n_nodes, capacity;
     struct cache *caches;
     size_t n_caches, cache_capacity;
+    size_t n_loops;    /* carry nodes */
     size_t n_state;    /* floats of a session's state: what ops keep of all rows before */
     bool whole_texts;  /* some row sees rows after it: a text must come in one step */
     bool reads_source; /* some attend sees the source: a text that is read before */
@@ -153,6 +155,7 @@ struct graph {
 enum {
     GRAPH_MAX_NODES = 1 << 17,
     GRAPH_MAX_CACHES = 4096,
+    GRAPH_MAX_LOOPS = 4096,
     GRAPH_MAX_ITEMS = 1 << 24,
     GRAPH_MAX_STATE = 1 << 28,
     GRAPH_MAX_GROUPS = 1024

@@ -65,9 +65,9 @@ struct view lower_emit(struct lower *l, struct step s, uint32_t size, uint32_t h
 
 struct view lower_input(struct lower *l, node_id id)
 {
-    if (!view_given(l->views[id]) && l->body && l->in_body[id] && view_given(l->body_views[id])) {
+    if (!view_given(l->views[id]) && l->body && (!l->head || l->in_body[id]) && view_given(l->body_views[id])) {
         struct view v = l->body_views[id];
-        if (v.table >= 0)
+        if (v.table >= 0 && l->head)
             l->body->tables[v.table].kept = true;
         l->views[id] = v.constant ? v : lower_emit(l, lower_step(STEP_GATHER, v), v.size, v.heads, 0);
     }
@@ -188,7 +188,7 @@ static void lower_part(struct lower *l, struct program *p, const bool *wanted, c
         const struct node *n = &l->g->nodes[i];
         if (l->source && sees_source(n) && n->arg[ATTEND_K].value >= 0)
             lower_store(l, n);
-        if (wanted[i] && !l->fused[i] && !(skip && skip[i]))
+        if (wanted[i] && !l->fused[i] && n->loop < 0 && !(skip && skip[i]))
             l->views[i] = lower_node(l, n);
     }
     l->source = false;
@@ -201,21 +201,33 @@ static void swap_views(struct lower *l)
     l->body_views = views;
 }
 
+/* Memory for as many nodes, caches and loops as there are. */
+static bool take_memory(struct lower *l)
+{
+    const size_t n = l->g->n_nodes;
+    l->loops = arena_alloc(l->arena, l->g->n_loops + 1, sizeof *l->loops);
+    l->inside = arena_alloc(l->arena, n, 1);
+    l->in_body = arena_alloc(l->arena, n, 1);
+    l->in_head = arena_alloc(l->arena, n, 1);
+    l->fused = arena_alloc(l->arena, n, 1);
+    l->views = arena_alloc(l->arena, n, sizeof *l->views);
+    l->body_views = arena_alloc(l->arena, n, sizeof *l->body_views);
+    l->loop_views = arena_alloc(l->arena, n, sizeof *l->loop_views);
+    l->stored = arena_alloc(l->arena, l->g->n_caches + 1, sizeof *l->stored);
+    return l->loops && l->inside && l->in_body && l->in_head && l->fused && l->views && l->body_views &&
+           l->loop_views && l->stored;
+}
+
 andiron_status lower_graph(const struct graph *g, const struct kernels *kernels, struct plan *p, andiron_error *error)
 {
     const size_t n = g->n_nodes;
     struct arena *arena = &p->arena;
     struct lower l = {.g = g, .kernels = kernels, .arena = arena, .error = error, .source = g->reads_source};
     bool *in_source = arena_alloc(arena, n, 1);
-    l.in_body = arena_alloc(arena, n, 1);
-    l.in_head = arena_alloc(arena, n, 1);
-    l.fused = arena_alloc(arena, n, 1);
-    l.views = arena_alloc(arena, n, sizeof *l.views);
-    l.body_views = arena_alloc(arena, n, sizeof *l.body_views);
-    l.stored = arena_alloc(arena, g->n_caches + 1, sizeof *l.stored);
     uint32_t *n_readers = arena_alloc(arena, n, sizeof *n_readers);
-    if (!in_source || !l.in_body || !l.in_head || !l.fused || !l.views || !l.body_views || !l.stored || !n_readers)
+    if (!take_memory(&l) || !in_source || !n_readers)
         return error_memory(error, n * sizeof *l.views, "lowering a graph");
+    p->loops = l.loops;
     mark_source(g, in_source);
     for (size_t i = 0; i < n; i++)
         l.in_body[i] = !in_source[i] && graph_spans_rows(g, &g->nodes[i]);
@@ -226,7 +238,9 @@ andiron_status lower_graph(const struct graph *g, const struct kernels *kernels,
     lower_part(&l, &p->source, in_source, NULL);
     lower_part(&l, &p->body, l.in_body, NULL);
     swap_views(&l);
-    l.body = &p->body;
+    p->n_loops = l.n_loops;
+    p->head.of = l.body = &p->body;
+    l.head = true;
     lower_part(&l, &p->head, l.in_head, l.in_body);
     if (!l.status) {
         p->head.output = lower_packed(&l, lower_input(&l, g->output), true);

@@ -11,8 +11,13 @@ enum { LOOK_BACK = 256 }; /* steps searched for a quantization or a table that e
 struct lower {
     const struct graph *g;
     const struct kernels *kernels;
-    struct program *p, *body; /* body: NULL before the head is lowered */
-    bool source;              /* the source is lowered */
+    struct program *p, *body; /* body: what GATHER reads; NULL: nothing, as in the body itself */
+    bool head;                /* the head is lowered */
+    struct loop *loops;
+    size_t n_loops;
+    bool *inside;            /* [n_nodes] of the loop that is lowered, and */
+    struct view *loop_views; /* [n_nodes] */
+    bool source;             /* the source is lowered */
     struct arena *arena;
     andiron_error *error;
     andiron_status status;           /* of what went wrong first */
@@ -42,6 +47,8 @@ struct view lower_sorted(struct lower *l, struct view places, uint32_t n_experts
 enum activation lower_activation(enum op op); /* ACT_NONE: it is none */
 /* Store an attend's keys and values. */
 void lower_store(struct lower *l, const struct node *attend);
+/* What a keep gives: loops.c. */
+struct view lower_keep(struct lower *l, const struct node *n);
 /* Emit what a node computes. */
 struct view lower_node(struct lower *l, const struct node *n);
 

@@ -152,8 +152,8 @@ static void refine(struct lower *l, const struct step *product, struct view scor
 static struct view lower_linear(struct lower *l, const struct node *n)
 {
     const struct weight *w = matrix_of(l, n->arg[1].weight);
-    const uint8_t parts = l->body ? HEAD_PARTS : 1;
-    const bool refined = l->body && mul_reads_q8(w->type) && scores_of(l->g) == n;
+    const uint8_t parts = l->head ? HEAD_PARTS : 1;
+    const bool refined = l->head && mul_reads_q8(w->type) && scores_of(l->g) == n;
     struct step s = lower_step(STEP_LINEAR, product_input(l, lower_input(l, n->arg[0].value), w, parts));
     s.weight = w;
     s.bias = n->arg[2].weight;
@@ -308,6 +308,13 @@ static struct view lower_previous(struct lower *l, const struct node *n)
     struct step s = lower_step(STEP_PREVIOUS, lower_packed(l, x, false));
     s.node = n;
     return lower_emit(l, s, x.size, x.heads, 0);
+}
+
+static struct view lower_carry(struct lower *l, const struct node *n)
+{
+    struct step s = lower_step(STEP_CARRY, no_view);
+    s.node = n;
+    return lower_emit(l, s, n->shape.dims[0], 1, 0);
 }
 
 static struct view lower_peak(struct lower *l, const struct node *n)
@@ -505,6 +512,7 @@ struct view lower_node(struct lower *l, const struct node *n)
         [OP_add] = lower_binary,        [OP_mul] = lower_binary,
         [OP_div] = lower_binary,        [OP_ngrams] = lower_ngrams,
         [OP_around] = lower_around,     [OP_groupnorm] = lower_groupnorm,
+        [OP_carry] = lower_carry,       [OP_keep] = lower_keep,
         [OP_fourier] = lower_fourier,
     };
     const size_t n_ops = sizeof by_op / sizeof *by_op;

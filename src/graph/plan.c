@@ -7,7 +7,7 @@
 
 enum { MAX_SLAB = 256 };  /* rows of a weight matrix in a chunk of work, at most */
 enum { CHUNKS_EACH = 8 }; /* chunks of a phase for each thread, about */
-enum { N_PROGRAMS = 3 };
+enum { N_PROGRAMS = 3, LOOP_ROWS = 16 };
 static const size_t arena_max_bytes = (size_t)1 << 30;
 
 /* ---- opening ---- */
@@ -38,26 +38,28 @@ static size_t scratch_of(const struct program *p)
     return larger(larger(products_scratch_bytes(p), states_scratch_bytes(p)), choose_scratch_bytes(p));
 }
 
-static void list_programs(struct plan *p, struct program *out[N_PROGRAMS])
+static size_t n_programs(const struct plan *p) { return N_PROGRAMS + p->n_loops; }
+
+static struct program *nth_program(struct plan *p, size_t i)
 {
-    out[0] = &p->source;
-    out[1] = &p->body;
-    out[2] = &p->head;
+    struct program *const first[N_PROGRAMS] = {&p->source, &p->body, &p->head};
+    return i < N_PROGRAMS ? first[i] : &p->loops[i - N_PROGRAMS].program;
 }
 
 /* All programs and sizes; takes only the arena. */
 static andiron_status prepare(struct plan *p, int n_threads, const struct plan_options *options, andiron_error *error)
 {
-    struct program *programs[N_PROGRAMS];
-    list_programs(p, programs);
     p->source.max_rows = p->body.max_rows = options->max_rows;
     p->head.max_rows = options->max_head_rows;
     andiron_status s = lower_graph(p->graph, p->kernels, p, error);
     size_t scratch = attention_scratch_bytes(p->graph), local = 0;
-    for (size_t i = 0; i < N_PROGRAMS && !s; i++) {
-        s = schedule_program(programs[i], &p->arena, error);
-        scratch = larger(scratch, scratch_of(programs[i]));
-        local = larger(local, programs[i]->local_bytes);
+    for (size_t i = n_programs(p); i-- > 0 && !s;) {
+        struct program *program = nth_program(p, i);
+        if (i >= N_PROGRAMS)
+            program->max_rows = options->max_rows < LOOP_ROWS ? options->max_rows : LOOP_ROWS;
+        s = schedule_program(program, &p->arena, error);
+        scratch = larger(scratch, scratch_of(program));
+        local = larger(local, program->local_bytes);
     }
     if (s)
         return s;
@@ -65,10 +67,10 @@ static andiron_status prepare(struct plan *p, int n_threads, const struct plan_o
     p->local_at = align_up(scratch);
     p->sums_at = p->local_at + align_up(local);
     p->scratch_bytes = p->sums_at + align_up(2 * options->max_head_rows * (MAX_SLAB + PANEL) * sizeof(float));
-    uint64_t all = 2 * options->max_rows * sizeof(struct tile), bytes = 0;
+    uint64_t all = options->max_rows * (2 * sizeof(struct tile) + sizeof(uint32_t)), bytes = 0;
     bool fits = checked_mul(p->scratch_bytes, (uint64_t)n_threads, &bytes) && checked_add(all, bytes, &all);
-    for (size_t i = 0; i < N_PROGRAMS; i++)
-        fits = fits && counts_fit(programs[i]) && checked_add(all, programs[i]->bytes, &all);
+    for (size_t i = 0; i < n_programs(p); i++)
+        fits = fits && counts_fit(nth_program(p, i)) && checked_add(all, nth_program(p, i)->bytes, &all);
     if (!fits)
         return error_set(error, ANDIRON_E_SUPPORT, "a step of %zu rows is beyond any machine", options->max_rows);
     p->bytes = all;
@@ -93,19 +95,19 @@ static andiron_status take_memory(struct plan *p, const struct plan_options *opt
         return error_set(error, ANDIRON_E_MEMORY,
                          "a step of %zu tokens needs %zu bytes, but only %zu are available; use a smaller step",
                          options->max_rows, p->bytes, memory_bytes);
-    struct program *programs[N_PROGRAMS];
-    list_programs(p, programs);
     size_t n_phases = 0;
     bool taken = true;
-    for (size_t i = 0; i < N_PROGRAMS; i++) {
-        programs[i]->memory = alloc_zeroed(programs[i]->bytes + 1, 1); /* a part may have nothing */
-        taken = taken && programs[i]->memory;
-        n_phases = larger(n_phases, programs[i]->n_phases);
+    for (size_t i = 0; i < n_programs(p); i++) {
+        struct program *program = nth_program(p, i);
+        program->memory = alloc_zeroed(program->bytes + 1, 1); /* a part may have nothing */
+        taken = taken && program->memory;
+        n_phases = larger(n_phases, program->n_phases);
     }
+    p->turn = alloc_zeroed(options->max_rows, sizeof *p->turn);
     p->scratch = alloc_zeroed(p->scratch_bytes, (size_t)pool_threads(p->pool));
     p->tiles = alloc_zeroed(options->max_rows, sizeof *p->tiles);
     p->runs = alloc_zeroed(options->max_rows, sizeof *p->runs);
-    if (!taken || !p->scratch || !p->tiles || !p->runs)
+    if (!taken || !p->turn || !p->scratch || !p->tiles || !p->runs)
         return error_memory(error, p->bytes, "a step");
     return pool_reserve(p->pool, n_phases, error);
 }
@@ -135,9 +137,9 @@ void plan_close(struct plan *p)
 {
     if (!p)
         return;
-    alloc_free(p->source.memory);
-    alloc_free(p->body.memory);
-    alloc_free(p->head.memory);
+    for (size_t i = 0; i < n_programs(p); i++)
+        alloc_free(nth_program(p, i)->memory);
+    alloc_free(p->turn);
     alloc_free(p->scratch);
     alloc_free(p->tiles);
     alloc_free(p->runs);
@@ -172,7 +174,7 @@ static void run_rows(const struct run *r, const struct phase *phase, uint32_t ch
 static void run_chunk(void *context, size_t phase_at, uint32_t chunk, int thread)
 {
     const struct run *r = context;
-    const struct phase *phase = &r->program->phases[phase_at];
+    const struct phase *phase = &r->program->phases[r->first_phase + phase_at];
     switch (phase->kind) {
     case PHASE_LINEAR: products_run(r, phase, chunk, thread); return;
     case PHASE_REFINE: refine_run(r, &r->program->steps[phase->first], chunk, thread); return;
@@ -182,6 +184,7 @@ static void run_chunk(void *context, size_t phase_at, uint32_t chunk, int thread
     case PHASE_STATE: states_run(r, phase, chunk, thread); return;
     case PHASE_SORT: experts_sort(r, &r->program->steps[phase->first + chunk]); return;
     case PHASE_ROWS: run_rows(r, phase, chunk, thread); return;
+    case PHASE_LOOP: return; /* by run_program */
     }
 }
 
@@ -205,13 +208,32 @@ static uint32_t count_chunks(const struct run *r, const struct phase *phase)
     return (uint32_t)((r->n + each - 1) / each);
 }
 
-static void run_program(struct plan *p, struct program *program, size_t n)
+void run_phases(const struct run *r, size_t from, size_t to)
 {
-    struct run r = {p, program, n};
-    for (size_t i = 0; i < program->n_phases; i++)
-        program->n_chunks[i] = count_chunks(&r, &program->phases[i]);
-    struct work work = {&r, program->n_phases, program->n_chunks, run_chunk};
-    pool_run(p->pool, &work);
+    const struct program *p = r->program;
+    struct run own = *r;
+    own.first_phase = from;
+    for (size_t i = from; i < to; i++)
+        p->n_chunks[i] = count_chunks(r, &p->phases[i]);
+    struct work work = {&own, to - from, p->n_chunks + from, run_chunk};
+    if (to > from)
+        pool_run(r->plan->pool, &work);
+}
+
+static void run_program(struct plan *p, const struct program *program, size_t n)
+{
+    const struct run r = {p, program, n, 0};
+    size_t from = 0;
+    for (size_t i = 0; i < program->n_phases; i++) {
+        const struct phase *phase = &program->phases[i];
+        if (phase->kind != PHASE_LOOP)
+            continue;
+        run_phases(&r, from, i);
+        for (size_t j = 0; j < phase->n; j++)
+            loop_run(&r, &program->steps[phase->first + j]);
+        from = i + 1;
+    }
+    run_phases(&r, from, program->n_phases);
 }
 
 static void run_rows_by(struct plan *p, struct program *program, const struct batch_row *rows, size_t n_rows)
@@ -231,7 +253,7 @@ void plan_run_source(struct plan *p, const struct batch_row *rows, size_t n_rows
 
 const float *plan_head(struct plan *p, const uint32_t *which, size_t n)
 {
-    struct run r = {p, &p->head, n};
+    const struct run r = {p, &p->head, n, 0};
     p->which = which;
     run_program(p, &p->head, n);
     return run_row(&r, p->head.output, 0, 0);
@@ -256,13 +278,20 @@ static uint64_t weight_bytes(const struct program *p)
     return bytes;
 }
 
-uint64_t plan_weight_bytes(const struct plan *p) { return weight_bytes(&p->body) + weight_bytes(&p->head); }
+uint64_t plan_weight_bytes(const struct plan *p)
+{
+    uint64_t bytes = weight_bytes(&p->body) + weight_bytes(&p->head);
+    for (size_t i = 0; i < p->n_loops; i++)
+        bytes += weight_bytes(&p->loops[i].program);
+    return bytes;
+}
 
 static void print_program(const struct program *p, const char *name, struct buffer *out)
 {
     static const char *const kinds[] = {
-        [PHASE_ROWS] = "rows",     [PHASE_LINEAR] = "linear", [PHASE_SORT] = "sort",     [PHASE_EXPERTS] = "experts",
-        [PHASE_ATTEND] = "attend", [PHASE_STATE] = "state",   [PHASE_CHOOSE] = "choose", [PHASE_REFINE] = "refine",
+        [PHASE_ROWS] = "rows",       [PHASE_LINEAR] = "linear", [PHASE_SORT] = "sort",
+        [PHASE_EXPERTS] = "experts", [PHASE_ATTEND] = "attend", [PHASE_STATE] = "state",
+        [PHASE_CHOOSE] = "choose",   [PHASE_REFINE] = "refine", [PHASE_LOOP] = "loop",
     };
     buffer_printf(out, "%s: %zu steps in %zu phases, %zu bytes for %zu rows\n", name, p->n_steps, p->n_phases, p->bytes,
                   p->max_rows);
@@ -282,6 +311,8 @@ bool plan_print(const struct plan *p, struct buffer *out)
     if (p->graph->reads_source)
         print_program(&p->source, "source, every row of a text that is read before", out);
     print_program(&p->body, "body, every row of a step", out);
+    for (size_t i = 0; i < p->n_loops; i++)
+        print_program(&p->loops[i].program, "loop, row after row", out);
     print_program(&p->head, "head, rows whose logits are asked for", out);
     buffer_printf(out, "memory of a step: %zu bytes, %zu of them scratch for each thread\n", p->bytes,
                   p->scratch_bytes);

@@ -6,6 +6,7 @@
  *     rows.c, select.c        running steps that look at one row only
  *     products.c              running products with matrices, and with experts'
  *     attention.c, states.c   running attention; running steps that keep a state
+ *     loops.c                 what lies between a carry and its keep: a program that runs row after row
  *     plan.c                  both programs of a graph, and running their phases on the pool
  *
  * A graph has two programs. The body computes what the caches need, for every row of a step; the head computes logits
@@ -83,7 +84,8 @@ enum step_op {
     STEP_ROPE,
     STEP_STORE,
     STEP_COPY,
-    STEP_GATHER,
+    STEP_GATHER, /* a row of the program that this one is of */
+    STEP_CARRY,
     STEP_LARGEST, /* which of its scores are refined */
     /* all rows */
     STEP_LINEAR,
@@ -102,17 +104,19 @@ enum step_op {
     STEP_FOURIER,
     STEP_SCAN,
     STEP_SELECTIVE_SCAN,
+    STEP_LOOP,
     N_STEP_OPS
 };
 enum phase_kind {
-    PHASE_ROWS,
+    PHASE_ROWS = 0,
     PHASE_LINEAR,
     PHASE_REFINE,
     PHASE_SORT,
     PHASE_EXPERTS,
     PHASE_ATTEND,
     PHASE_CHOOSE,
-    PHASE_STATE
+    PHASE_STATE,
+    PHASE_LOOP
 };
 enum { STEP_INPUTS = 7 };
 
@@ -141,6 +145,7 @@ struct step {
     uint32_t n_places;      /* EXPERTS: results in a row */
     bool each;              /* EXPERTS: an input for each of them, not one for all */
     uint8_t parts;          /* LINEAR: those of its input that it reads */
+    struct loop *loop;      /* LOOP */
     uint32_t slab, n_slabs; /* products: rows of a chunk, chunks of a matrix; set for each run */
 };
 
@@ -154,12 +159,20 @@ struct program {
     struct table *tables;
     struct phase *phases;
     size_t n_steps, n_tables, n_phases, step_capacity, table_capacity;
-    struct view output; /* head: the logits */
+    const struct program *of; /* whose rows `which` says; NULL: its rows are the batch's */
+    struct view output;       /* head: the logits; of a loop: what it gives */
     size_t max_rows;
     size_t bytes;       /* of all tables */
     size_t local_bytes; /* of a thread's local rows */
     char *memory;       /* taken by plan_open */
     uint32_t *n_chunks; /* [n_phases] */
+};
+
+/* What lies between a carry and its keep: of each session one row after another, of several sessions together. */
+struct loop {
+    struct program program;
+    struct view kept;
+    size_t state; /* where the carry's numbers stand in a session's */
 };
 
 /* Lower the parts of `g` to the programs of `p`. Everything is in its arena. */
@@ -184,12 +197,15 @@ struct plan {
     struct pool *pool;
     struct arena arena; /* programs */
     struct program source, body, head;
+    struct loop *loops;
+    size_t n_loops;
+    uint32_t *turn;                                 /* [max_rows] a loop's rows in its program's */
     char *scratch;                                  /* scratch_bytes for each thread, then what a run needs to know */
     size_t scratch_bytes, local_at, sums_at, bytes; /* of a thread: products and attention, local rows, sums of parts */
     /* the step at hand */
     const struct batch_row *rows;
     size_t n_rows;
-    const uint32_t *which;     /* head: its rows in the body's */
+    const uint32_t *which;     /* head, loops: rows in the program that they are of */
     struct tile *tiles;        /* [max_rows] of attention */
     size_t n_tiles, tile_most; /* tile_most: rows of a tile */
     struct tile *runs;         /* [max_rows] all rows of each session */
@@ -206,8 +222,9 @@ enum { TILE_QUERIES = 64 }; /* queries that attention takes at once */
 /* One program's run. */
 struct run {
     struct plan *plan;
-    struct program *program;
+    const struct program *program;
     size_t n;
+    size_t first_phase; /* of those that are running */
 };
 
 /* Row `row` of a view; thread's own where the table is local. */
@@ -244,6 +261,10 @@ size_t attention_tile_most(const struct graph *g);
 void attention_tile_rows(struct plan *p);
 uint32_t attention_chunks(const struct run *r, const struct step *s);
 void attention_run(const struct run *r, const struct step *s, uint32_t chunk, int thread);
+
+/* loops.c, plan.c: one STEP_LOOP; phases [from, to) of a program. */
+void loop_run(const struct run *r, const struct step *s);
+void run_phases(const struct run *r, size_t from, size_t to);
 
 /* choose.c */
 size_t choose_scratch_bytes(const struct program *p);

@@ -30,7 +30,7 @@ struct q8 run_q8(const struct run *r, int32_t table)
 
 static const struct batch_row *batch_row_of(const struct run *r, size_t row)
 {
-    return &r->plan->rows[r->program == &r->plan->head ? r->plan->which[row] : row];
+    return &r->plan->rows[r->program->of ? r->plan->which[row] : row];
 }
 
 /* The place of a number in a list; the list's length where it does not stand there. */
@@ -171,11 +171,20 @@ static void copy(const struct step *s, const float *x, float *out)
         memcpy(out, x, s->out.size * sizeof *x);
 }
 
-/* From the body's row of the same token. */
+/* From the row of the same token. */
 static void gather(const struct run *r, const struct step *s, size_t row, float *out)
 {
-    const struct run body = {r->plan, &r->plan->body, r->plan->n_rows};
-    copy(s, run_row(&body, s->in[0], r->plan->which[row], 0), out);
+    const struct run of = {r->plan, r->program->of, r->plan->n_rows, 0};
+    copy(s, run_row(&of, s->in[0], r->plan->which[row], 0), out);
+}
+
+static void carry(const struct run *r, const struct step *s, size_t row, float *out)
+{
+    const struct batch_row *b = batch_row_of(r, row);
+    if (b->position == 0)
+        memset(out, 0, s->out.size * sizeof *out);
+    else
+        memcpy(out, b->state + s->node->state, s->out.size * sizeof *out);
 }
 
 /* b: as many numbers as a, or one row for all heads of a, or a number for each head, or one for all. */
@@ -300,6 +309,7 @@ static void move(const struct run *r, const struct step *s, size_t row, const fl
     case STEP_ARRANGE: arrange(s, a, out); break;
     case STEP_SINCOS: sincos_of(s, a, out); break;
     case STEP_GATHER: gather(r, s, row, out); break;
+    case STEP_CARRY: carry(r, s, row, out); break;
     case STEP_COPY: copy(s, a, out); break;
     case STEP_LARGEST: largest(r->plan->kernels, s, a, out); break;
     default: arithmetic(r->plan->kernels, s, a, b, out); break;
@@ -329,7 +339,7 @@ static void run_on(const struct run *r, const struct step *s, size_t row, const 
 
 void run_row_step(const struct run *r, const struct step *s, size_t row, int thread)
 {
-    const bool reads = view_given(s->in[0]) && s->op != STEP_GATHER; /* GATHER reads a table of the body */
+    const bool reads = view_given(s->in[0]) && s->op != STEP_GATHER; /* GATHER reads another program's */
     const float *a = reads ? run_row(r, s->in[0], row, thread) : NULL;
     const float *b = view_given(s->in[1]) ? run_row(r, s->in[1], row, thread) : NULL;
     run_on(r, s, row, a, b, s->op != STEP_QUANTIZE ? run_row(r, s->out, row, thread) : NULL);

@@ -60,6 +60,10 @@ andiron_status rules_experts(struct check *c);
 andiron_status rules_mix(struct check *c);
 andiron_status rules_head_linear(struct check *c);
 /* Of rules_state.c. */
+andiron_status rules_carry(struct check *c);
+andiron_status rules_keep(struct check *c);
+/* Sets the loop that the node stands in; it may not look at other rows there. */
+andiron_status rules_loop(struct check *c);
 andiron_status rules_peak(struct check *c);
 andiron_status rules_groupnorm(struct check *c);
 andiron_status rules_fourier(struct check *c);

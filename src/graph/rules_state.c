@@ -18,6 +18,57 @@ static andiron_status check_matrix_f32(const struct check *c, size_t i, uint64_t
     return same && rest == d1 ? ANDIRON_OK : rule_refuse_weight(c, w, expected);
 }
 
+andiron_status rules_carry(struct check *c)
+{
+    if (!rule_is_count(rule_number(c, 0), 1) || rule_number(c, 0) > GRAPH_MAX_ITEMS)
+        return rule_refuse_number(c, 0, "a whole number from 1 on, as many as a row may have");
+    if (c->g->n_loops >= GRAPH_MAX_LOOPS)
+        return rule_refuse(c, "expected at most %d of them in a graph, got one more", GRAPH_MAX_LOOPS);
+    return rule_give(c, 1, (uint64_t)rule_number(c, 0), 1);
+}
+
+enum { KEEP_CARRY, KEEP_X, KEEP_Y };
+
+andiron_status rules_keep(struct check *c)
+{
+    const node_id carry = c->node->arg[KEEP_CARRY].value, y = c->node->arg[KEEP_Y].value;
+    if (c->g->nodes[carry].op != OP_carry)
+        return rule_refuse(c, "expected a carry, got the value of %s", op_infos[c->g->nodes[carry].op].name);
+    for (size_t i = (size_t)carry; i < c->g->n_nodes; i++)
+        if (c->g->nodes[i].op == OP_keep && c->g->nodes[i].arg[KEEP_CARRY].value == carry)
+            return rule_refuse(c, "expected a carry that is kept once");
+    if (shape_items(rule_shape(c, KEEP_X)) != shape_items(c->g->nodes[carry].shape))
+        return rule_refuse(c, "expected x to have as many numbers as the carry");
+    if (c->g->nodes[c->node->arg[KEEP_X].value].loop != carry || (y >= 0 && c->g->nodes[y].loop != carry))
+        return rule_refuse(c, "expected what is made of the carry");
+    c->node->shape = rule_shape(c, y >= 0 ? KEEP_Y : KEEP_X);
+    return ANDIRON_OK;
+}
+
+static bool looks_at_others(const struct check *c)
+{
+    const enum op op = c->node->op;
+    return op == OP_choose || (op != OP_carry && op != OP_keep && graph_spans_rows(c->g, c->node));
+}
+
+andiron_status rules_loop(struct check *c)
+{
+    struct node *n = c->node;
+    n->loop = n->op == OP_carry ? (node_id)c->g->n_nodes : -1;
+    for (size_t i = 0; i < OP_MAX_ARGS && c->info->arg[i].kind != ARG_NONE; i++) {
+        if (c->info->arg[i].kind != ARG_VALUE || n->arg[i].value < 0 || c->g->nodes[n->arg[i].value].loop < 0)
+            continue;
+        const node_id loop = c->g->nodes[n->arg[i].value].loop;
+        if (n->loop >= 0 && n->loop != loop)
+            return rule_refuse(c, "expected values that are made of one carry, got two");
+        n->loop = loop;
+    }
+    if (n->loop >= 0 && looks_at_others(c))
+        return rule_refuse(c, "looks at other rows, as nothing may that is made of a carry");
+    n->loop = n->op == OP_keep ? -1 : n->loop;
+    return ANDIRON_OK;
+}
+
 andiron_status rules_peak(struct check *c)
 {
     c->node->shape = rule_shape(c, 0);

@@ -19,6 +19,7 @@ enum phase_kind step_kind(enum step_op op)
     case STEP_HEAD_LINEAR: return PHASE_EXPERTS;
     case STEP_ATTEND: return PHASE_ATTEND;
     case STEP_CHOOSE: return PHASE_CHOOSE;
+    case STEP_LOOP: return PHASE_LOOP;
     default: return op >= STEP_PREVIOUS ? PHASE_STATE : PHASE_ROWS;
     }
 }
@@ -58,6 +59,7 @@ const char *step_name(enum step_op op)
         [STEP_STORE] = "store",
         [STEP_COPY] = "copy",
         [STEP_GATHER] = "gather",
+        [STEP_CARRY] = "carry",
         [STEP_LARGEST] = "largest",
         [STEP_LINEAR] = "linear",
         [STEP_REFINE] = "refine",
@@ -74,6 +76,7 @@ const char *step_name(enum step_op op)
         [STEP_FOURIER] = "fourier",
         [STEP_SCAN] = "scan",
         [STEP_SELECTIVE_SCAN] = "selective_scan",
+        [STEP_LOOP] = "loop",
     };
     return names[op];
 }
@@ -92,15 +95,29 @@ size_t table_bytes(const struct table *t, size_t n)
 
 /* ---- phases ---- */
 
-/* The first phase a step may be in: with what it reads where both look at one row only, else after it. GATHER reads
- * another program's tables. */
+/* How many tables of its program a step may read, and which; -1: none. GATHER reads those of another program, so those
+ * of a loop's program are what the loop reads. */
+static size_t n_reads(const struct step *s)
+{
+    return s->op == STEP_LOOP ? s->loop->program.n_steps : s->op == STEP_GATHER ? 0 : STEP_INPUTS;
+}
+
+static int32_t reads(const struct step *s, size_t i)
+{
+    if (s->op != STEP_LOOP)
+        return s->in[i].table;
+    const struct step *of_loop = &s->loop->program.steps[i];
+    return of_loop->op == STEP_GATHER ? of_loop->in[0].table : -1;
+}
+
+/* The first phase a step may be in: with what it reads where both look at one row only, else after it. */
 static int32_t earliest(const struct program *p, const struct step *s)
 {
     int32_t phase = 0;
-    for (int i = 0; i < STEP_INPUTS && s->op != STEP_GATHER; i++) {
-        if (s->in[i].table < 0)
+    for (size_t i = 0; i < n_reads(s); i++) {
+        if (reads(s, i) < 0)
             continue;
-        const struct table *t = &p->tables[s->in[i].table];
+        const struct table *t = &p->tables[reads(s, i)];
         int32_t after = p->phases[t->first].kind == PHASE_ROWS && step_kind(s->op) == PHASE_ROWS ? t->first
                                                                                                  : t->first + 1;
         phase = after > phase ? after : phase;
@@ -123,9 +140,9 @@ static void place_in_phases(struct program *p)
         out->first = out->last = s->phase;
         if (s->op == STEP_REFINE) /* its scores are ready then */
             p->tables[s->in[0].table].first = s->phase;
-        for (int j = 0; j < STEP_INPUTS && s->op != STEP_GATHER; j++)
-            if (s->in[j].table >= 0 && p->tables[s->in[j].table].last < s->phase)
-                p->tables[s->in[j].table].last = s->phase;
+        for (size_t j = 0; j < n_reads(s); j++)
+            if (reads(s, j) >= 0 && p->tables[reads(s, j)].last < s->phase)
+                p->tables[reads(s, j)].last = s->phase;
     }
 }
 

@@ -162,5 +162,6 @@ andiron_status shapes_check(const struct graph *g, struct node *node, andiron_er
         if (s)
             return s;
     }
-    return op_rules[node->op] ? op_rules[node->op](&c) : rule_same(&c);
+    const andiron_status s = op_rules[node->op] ? op_rules[node->op](&c) : rule_same(&c);
+    return s ? s : rules_loop(&c);
 }

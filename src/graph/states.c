@@ -9,12 +9,25 @@
 enum { CHANNELS = 256 }; /* of a chunk, for steps whose channels are independent */
 enum { CONV_STEP = 3, CONV_AHEAD, GROUPNORM_GROUPS = 3 };
 
+enum { SCAN_Q, SCAN_K, SCAN_V, SCAN_DECAY, SCAN_A, SCAN_B, SCAN_ORDER, SCAN_STEPS };
+
+static bool is_one(struct view v) { return v.constant && view_items(v) == 1 && v.constant[v.offset] == 1; }
+
+/* Is each number of a scan a state of its own, as of sums along the text? */
+static bool is_plain(const struct step *s)
+{
+    return s->op == STEP_SCAN && is_one(s->in[SCAN_Q]) && is_one(s->in[SCAN_K]) && s->out.size == 1 &&
+           !view_given(s->in[SCAN_A]) && s->node->arg[SCAN_STEPS].number == 1;
+}
+
 /* Parts of a step that are independent of each other. */
 static uint32_t n_parts(const struct step *s)
 {
     if (s->op == STEP_GROUPNORM)
         return (uint32_t)s->node->arg[GROUPNORM_GROUPS].number;
-    return s->op == STEP_SCAN ? s->out.heads : (view_items(s->in[0]) + CHANNELS - 1) / CHANNELS;
+    if (s->op == STEP_SCAN && !is_plain(s))
+        return s->out.heads;
+    return (view_items(s->op == STEP_SCAN ? s->out : s->in[0]) + CHANNELS - 1) / CHANNELS;
 }
 
 uint32_t states_count(const struct run *r, const struct phase *phase)
@@ -175,32 +188,50 @@ static void selective_scan(const struct run *r, const struct step *s, struct til
     }
 }
 
+/* Channels [from, from + n) of one run: what kernels' scan gives for a head each. */
+static void plain_scan(const struct run *r, const struct step *s, struct tile run, size_t from, size_t n)
+{
+    const struct kernels *k = r->plan->kernels;
+    const bool before = s->node->arg[SCAN_ORDER].number != 0;
+    float *state = r->plan->rows[run.first].state + s->node->state + from;
+    if (r->plan->rows[run.first].position == 0)
+        memset(state, 0, n * sizeof *state);
+    for (size_t row = run.first; row < run.first + run.n; row++) {
+        float *y = run_row(r, s->out, row, 0) + from;
+        if (before)
+            memcpy(y, state, n * sizeof *y);
+        k->mul(state, state, run_row(r, s->in[SCAN_DECAY], row, 0) + from, n);
+        k->add(state, state, run_row(r, s->in[SCAN_V], row, 0) + from, n);
+        if (!before)
+            memcpy(y, state, n * sizeof *y);
+    }
+}
+
 /* One head of one run. */
 static void scan(const struct run *r, const struct step *s, struct tile run, size_t head, int thread)
 {
-    enum { Q, K, V, DECAY, A, B, ORDER, STEPS };
-    const size_t dk = s->in[K].size, dv = s->out.size, key = head / (s->out.heads / s->in[Q].heads),
-                 decays = s->in[DECAY].size, steps = (size_t)s->node->arg[STEPS].number;
+    const size_t dk = s->in[SCAN_K].size, dv = s->out.size, key = head / (s->out.heads / s->in[SCAN_Q].heads),
+                 decays = s->in[SCAN_DECAY].size, steps = (size_t)s->node->arg[SCAN_STEPS].number;
     float *state = r->plan->rows[run.first].state + s->node->state + head * dk * dv;
     if (r->plan->rows[run.first].position == 0)
         memset(state, 0, dk * dv * sizeof *state);
     for (size_t i = 0; i < run.n * steps; i++) {
-        const bool delta = view_given(s->in[A]);
+        const bool delta = view_given(s->in[SCAN_A]);
         const size_t row = run.first + i / steps, of_key = key * steps + i % steps, of_head = head * steps + i % steps;
         const struct scan x = {
             .s = state,
-            .q = run_row(r, s->in[Q], row, 0) + key * dk,
-            .k = run_row(r, s->in[K], row, 0) + of_key * dk,
-            .a = delta ? run_row(r, s->in[A], row, 0) + of_key * dk : NULL,
-            .b = delta ? run_row(r, s->in[B], row, 0) + of_key * dk : NULL,
-            .decay = run_row(r, s->in[DECAY], row, 0) + of_head * decays,
-            .v = run_row(r, s->in[V], row, 0) + of_head * dv,
+            .q = run_row(r, s->in[SCAN_Q], row, 0) + key * dk,
+            .k = run_row(r, s->in[SCAN_K], row, 0) + of_key * dk,
+            .a = delta ? run_row(r, s->in[SCAN_A], row, 0) + of_key * dk : NULL,
+            .b = delta ? run_row(r, s->in[SCAN_B], row, 0) + of_key * dk : NULL,
+            .decay = run_row(r, s->in[SCAN_DECAY], row, 0) + of_head * decays,
+            .v = run_row(r, s->in[SCAN_V], row, 0) + of_head * dv,
             .y = run_row(r, s->out, row, 0) + head * dv,
             .u = (float *)(void *)(r->plan->scratch + (size_t)thread * r->plan->scratch_bytes),
             .dk = dk,
             .dv = dv,
             .decay_one = decays == 1,
-            .before = s->node->arg[ORDER].number != 0,
+            .before = s->node->arg[SCAN_ORDER].number != 0,
         };
         r->plan->kernels->scan(&x);
     }
@@ -212,10 +243,11 @@ void states_run(const struct run *r, const struct phase *phase, uint32_t chunk, 
     for (uint32_t n; chunk >= (n = n_parts(s) * (uint32_t)r->plan->n_runs); s++)
         chunk -= n;
     const struct tile run = r->plan->runs[chunk / n_parts(s)];
-    const size_t part = chunk % n_parts(s), from = part * CHANNELS, left = view_items(s->in[0]) - from,
+    const bool plain = is_plain(s);
+    const size_t part = chunk % n_parts(s), from = part * CHANNELS, left = view_items(plain ? s->out : s->in[0]) - from,
                  n = left < CHANNELS ? left : CHANNELS, each = view_items(s->out) / n_parts(s);
     switch (s->op) {
-    case STEP_SCAN: scan(r, s, run, part, thread); break;
+    case STEP_SCAN: plain ? plain_scan(r, s, run, from, n) : scan(r, s, run, part, thread); break;
     case STEP_PEAK: peak(r, s, run, from, n); break;
     case STEP_CONV: conv(r, s, run, from, n); break;
     case STEP_AROUND: around(r, s, run, from, n); break;

@@ -213,8 +213,8 @@ static void tiny_models_give_the_same_bits(void **state)
         }
 }
 
-/* Weights of 8 and of 4 bits; n-grams, states and chosen positions. Their bits are not committed: each way is held to
- * ref's. */
+/* Weights of 8 and of 4 bits; n-grams, states, chosen positions and loops. Their bits are not committed: each way is
+ * held to ref's. */
 static void more_tiny_models_give_the_same_bits(void **state)
 {
     (void)state;
@@ -223,6 +223,7 @@ static void more_tiny_models_give_the_same_bits(void **state)
     check_ways(TINY("qwen2_q4_0"), 40, "f16", true, &h);
     check_ways(TINY("imports/qwen4_exp_text"), 40, "q8_0", true, &h);
     check_ways(TINY("imports/deepseek_v4"), 40, "f16", true, &h);
+    check_ways(TINY("imports/stepped"), 40, "f32", true, &h);
 }
 
 /* Where all is slow a few tokens of one model must do. */

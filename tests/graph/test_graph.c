@@ -440,6 +440,33 @@ static void peak(void **state)
     end(&b);
 }
 
+static void loops(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct weight t[3];
+    begin(&b);
+    node_id x = row(&b, &t[0], 6), six = row(&b, &t[1], 6), four = row(&b, &t[2], 4);
+    const struct node carry = with_number(blank(OP_carry), 0, 6);
+    refused(&b, with_number(carry, 0, 0), "n to be a whole number from 1 on, as many as a row may have, got 0");
+    node_id first = added(&b, carry), second = added(&b, carry);
+    assert_int_equal(b.g.n_state, 12);
+    node_id h = added(&b, unary(OP_tanh, first)), sum = added(&b, with_value(unary(OP_add, h), 1, x));
+    node_id part = added(&b, with_number(with_number(unary(OP_slice, sum), 1, 0), 2, 4));
+    refused(&b, with_value(unary(OP_add, second), 1, sum), "made of one carry, got two");
+    refused(&b, unary(OP_previous, sum), "looks at other rows");
+    struct node keep = with_value(with_value(unary(OP_keep, first), 1, sum), 2, part);
+    refused(&b, with_value(keep, 1, part), "x to have as many numbers as the carry");
+    refused(&b, with_value(keep, 1, six), "expected what is made of the carry");
+    refused(&b, with_value(keep, 2, four), "expected what is made of the carry");
+    refused(&b, with_value(keep, 0, six), "expected a carry, got the value of");
+    node_id kept = added(&b, keep);
+    assert_shape(&b, kept, 1, 4, 1);
+    refused(&b, keep, "expected a carry that is kept once");
+    added(&b, unary(OP_previous, kept));
+    end(&b);
+}
+
 static void conv(void **state)
 {
     (void)state;
@@ -729,6 +756,7 @@ int main(void)
         cmocka_unit_test(attends_join),
         cmocka_unit_test(scans_in_steps),
         cmocka_unit_test(peak),
+        cmocka_unit_test(loops),
         cmocka_unit_test(conv),
         cmocka_unit_test(choose),
         cmocka_unit_test(caches_have_a_limit),

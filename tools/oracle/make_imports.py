@@ -24,7 +24,7 @@ from andiron_import import heads  # noqa: E402
 from andiron_import.imported import Imported  # noqa: E402
 from andiron_import.shrink import TUNED  # noqa: E402
 from make_hf_models import SMALL, TOKENS, fill  # noqa: E402
-from written_model import BegunForCausalLM, WrittenConfig, WrittenForCausalLM  # noqa: E402
+from written_model import BegunForCausalLM, SteppedForCausalLM, WrittenConfig, WrittenForCausalLM  # noqa: E402
 
 OUT = ROOT / "tests/golden/imports"
 T5GEMMA2 = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
@@ -86,7 +86,8 @@ MORE = {"blt": {"encoder_hash_byte_group_size": [2, 4], "encoder_hash_byte_group
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4", "blt", "cpmant",
-         "reformer", "written", "begun", "modernbert-masked", "mpnet-masked", "deberta-v2-masked", "fnet-masked",
+         "reformer", "written", "begun", "stepped", "modernbert-masked", "mpnet-masked", "deberta-v2-masked",
+         "fnet-masked",
          "bert-classes", "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
          "longt5-source", "bart-classes", "longformer-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,
@@ -111,7 +112,7 @@ def transformers_model(name):
 
 
 def make(name):
-    written = {"written": WrittenForCausalLM, "begun": BegunForCausalLM}.get(name)
+    written = {"written": WrittenForCausalLM, "begun": BegunForCausalLM, "stepped": SteppedForCausalLM}.get(name)
     model = written(WrittenConfig()) if written else transformers_model(name)
     model = model.float().eval()
     fill(model, False)

@@ -143,3 +143,61 @@ class BegunForCausalLM(PreTrainedModel):
         for layer in self.layers:
             x = layer(x)
         return {"logits": self.head(self.norm(x[:, self.n_begin:]))}
+
+
+class Gated(nn.Module):
+    """sLSTM (Beck et al. 2024): gates by exp, less the largest so far; a matrix of each head over its last numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.given, self.heads = nn.Linear(D, 4 * D), nn.Parameter(torch.zeros(HEADS, 4, D // HEADS, D // HEADS))
+
+    def forward(self, x):
+        given, out = self.given(x).unflatten(-1, (4, HEADS, -1)), []
+        c = n = h = most = torch.zeros(1, HEADS, D // HEADS)
+        for t in range(x.shape[1]):
+            z, i, f, o = (given[:, t] + torch.einsum("bhd,hgde->bghe", h, self.heads)).unbind(1)
+            kept, before = F.logsigmoid(f), most
+            most = torch.maximum(kept + before, i)
+            i, f = torch.exp(i - most), torch.exp(kept + before - most)
+            c, n = f * c + i * torch.tanh(z), f * n + i
+            h = torch.sigmoid(o) * c / n
+            out.append(h)
+        return torch.stack(out, 1).flatten(2)
+
+
+class Learning(nn.Module):
+    """A matrix that learns to give what a norm of it should be (Sun et al. 2024), and how it begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.rate, self.norm = nn.Linear(D, 3 * D), nn.Linear(D, HEADS), nn.LayerNorm(D // HEADS)
+        self.begin = nn.Parameter(torch.zeros(HEADS, D // HEADS, D // HEADS))
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unflatten(-1, (3, HEADS, 1, -1)).unbind(2)
+        rate, state, out = torch.sigmoid(self.rate(x))[..., None, None], self.begin[None], []
+        for t in range(x.shape[1]):
+            wrong = self.norm(k[:, t] @ state) - v[:, t]
+            state = state - rate[:, t] * k[:, t].mT @ wrong
+            out.append(self.norm(q[:, t] @ state))
+        return torch.stack(out, 1).flatten(2)
+
+
+class SteppedForCausalLM(PreTrainedModel):
+    """Loops over the text whose steps are not linear in what they leave."""
+    config_class = WrittenConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.tokens, self.norm, self.head = nn.Embedding(VOCAB, D), nn.RMSNorm(D), nn.Linear(D, VOCAB, bias=False)
+        self.layers = nn.ModuleList([Gated(), Learning(), nn.GRU(D, D, batch_first=True)])
+        self.norms = nn.ModuleList(nn.RMSNorm(D) for _ in self.layers)
+        self.post_init()
+
+    def forward(self, input_ids):
+        x = self.tokens(input_ids)
+        for norm, layer in zip(self.norms, self.layers):
+            y = layer(norm(x))
+            x = x + (y[0] if isinstance(y, tuple) else y)
+        return {"logits": self.head(self.norm(x))}

@@ -4,8 +4,8 @@ import torch
 from . import text
 from .masks import FAR
 from .patterns import scale_of
-from .rows import as_rows, joined, ordered
-from .values import TEXT, Const, Node, Refused, Rows
+from .rows import as_rows, combine, joined, ordered
+from .values import TEXT, Const, Fill, Node, Refused, Rows
 
 
 def slopes_in(bias, heads):
@@ -29,16 +29,11 @@ def rise_of(bias, heads):
         return None
     square = lambda b: b.reshape(-1, text.ROWS, text.ROWS)
     said = square(bias.compute(Const.some)).double()
-    slope = lambda b: square(b)[:, -1, 1] - square(b)[:, -1, 0]
-    even = torch.allclose(said.diff(dim=-1).tril(-1), slope(said)[:, None, None].expand(said[..., 1:].shape).tril(-1),
-                          rtol=1e-3, atol=1e-5)
+    slope = lambda b: square(b)[:, -1, -1] - square(b)[:, -1, -2]
+    seen = (said >= FAR).tril()
+    even = torch.isclose(said.diff(dim=-1), slope(said)[:, None, None], rtol=1e-3, atol=1e-5)
+    even = (even | ~(seen[..., 1:] & seen[..., :-1])).all()
     return bias.then(slope, (len(said),), "slope") if even and len(said) in (1, heads) else None
-
-
-def is_far_above(bias):
-    """Does nobody see what follows?"""
-    above = torch.ones(text.ROWS, text.ROWS).triu(1).bool()
-    return bool((bias.compute(Const.some)[..., above] < FAR).all())
 
 
 def alibi_of(bias, heads):
@@ -47,13 +42,14 @@ def alibi_of(bias, heads):
 
 
 def rising(q, k, slopes, scale):
-    """Queries and keys with a number more, whose product is slope * place: softmax sees only differences of those."""
-    longer = lambda x: (*x.shape[:3], x.shape[3] + 1)
+    """Queries and keys with two numbers more, whose product is slope * (key's place - query's)."""
+    longer = lambda x: (*x.shape[:3], x.shape[3] + 2)
     slope = as_rows(slopes.then(lambda s: (s / scale).float().reshape(1, -1, 1, 1), (1, *slopes.shape, 1, 1),
                                 f"by{scale}"))
     place = Rows(Node("numbers", attrs={"ids": "positions"}), [[], [], [(text.ROWS, TEXT)], []])
-    column = lambda x, y: joined([x, y.expand((*x.shape[:3], 1))], 3, longer(x))
-    return column(q, slope), column(k, place)
+    wide = lambda x, *more: joined([x, *(as_rows(y).expand((*x.shape[:3], 1)) for y in more)], 3, longer(x))
+    back = combine("mul", combine("mul", place, -1.0, place.shape), slope, (1, slope.shape[1], text.ROWS, 1))
+    return wide(q, slope, back), wide(k, place, Fill(1.0, place.shape))
 
 
 def exponent_of(slopes):

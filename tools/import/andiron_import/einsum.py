@@ -159,8 +159,8 @@ def pair(x, a, y, b, out):
     if isinstance(y, Const) and text.ROWS not in y.shape:
         return with_matrix(x, a, y, b, out, size)
     x, y = as_rows(x), as_rows(y)
-    texts = a[text_dim(x)], b[text_dim(y)]
-    if texts[0] != texts[1] and texts[0] in out and texts[1] in out:
+    texts = [None if text_dim(v) is None else have[text_dim(v)] for v, have in ((x, a), (y, b))]
+    if None not in texts and texts[0] != texts[1] and texts[0] in out and texts[1] in out:
         turn = out.index(texts[0]) > out.index(texts[1])
         return with_scores(b, a, y, x, out, texts[::-1]) if turn else with_scores(a, b, x, y, out, texts)
     return within_row(x, a, y, b, out, size)

@@ -46,12 +46,9 @@ def summed_in(x):
     return Rows(ins[2], x.dims, x.start) if x.node.op == "scan" and len(ins) == 4 and len(ones) == 3 else None
 
 
-def rate_of(a, b, sign, first):
+def rate_of(a, b):
     """Where a - b is one running sum's difference between rows: what it rises by in each."""
-    of_a, of_b = a, Rows(b.node.inputs[0][0], b.dims, b.start) if b.node.op == "mul" else b
-    if sign > 0 or not first or of_a.node is not of_b.node or of_a.start != of_b.start:
-        return None
-    return summed_in(of_a)
+    return summed_in(a) if a.node is b.node and a.start == b.start else None
 
 
 def decay_of(by, heads):

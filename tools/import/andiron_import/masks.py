@@ -18,10 +18,11 @@ def words_of(mask):
     if known is None or known.shape[-1] != text.ROWS or known.numel() != text.ROWS * text.ROWS:
         return None
     seen = known.reshape(text.ROWS, text.ROWS)
-    if seen.dtype != torch.bool and not (seen < FAR).any() and not ((seen == 0) | (seen == 1)).all():
-        return None
     if seen.dtype != torch.bool:
-        seen = seen > FAR if (seen < FAR).any() else seen > 0.5
+        near, far = seen[seen >= FAR].unique().tolist(), bool((seen < FAR).any())
+        if len(near) != 1 if far else not set(near) <= {0, 1}:
+            return None
+        seen = seen >= FAR if far else seen > 0.5
     hidden = (~seen[-1]).nonzero().flatten()
     first, n = (int(hidden[0]), text.ROWS - 1 - int(hidden[-1])) if len(hidden) else (0, text.ROWS)
     chunk = max(int(seen[:, 0].sum()), 1)
@@ -33,6 +34,12 @@ def words_of(mask):
         if words and torch.equal(seen, want):  # what keeps others out says so by itself
             return words
     return None
+
+
+def hidden_by(bias):
+    """What numbers of pairs of places keep out by being far below, in words; None: in none."""
+    far = bias.compute(Const.some).reshape(-1, text.ROWS, text.ROWS) < FAR
+    return words_of(Const.literal(~far[0])) if far.any() and (far == far[:1]).all() else None
 
 
 def words_by_head(mask, heads):

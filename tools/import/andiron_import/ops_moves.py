@@ -239,14 +239,15 @@ def _(t, x, y, dim=0, start=0, end=None, step=1):
         return y
     if isinstance(x, Rows) and isinstance(y, Rows) and is_same(x.narrow(dim, start, n, step), y):
         return x
-    if step != 1:  # places between them stay: each step's, side by side
-        if n * step != size:
-            raise Refused("numbers put at places that are some of each so many")
-        x, shape = as_rows(x).expand(t.shape), (*t.shape[:dim], n, 1, *t.shape[dim + 1:])
-        parts = [as_rows(y) if i == start else x.narrow(dim, i, n, step) for i in range(step)]
-        side_by_side = (*shape[:dim + 1], step, *shape[dim + 2:])
-        return joined([seen_as(p, shape) for p in parts], dim + 1, side_by_side).view(t.shape)
     x = as_rows(x).expand(t.shape)
+    if step != 1:  # places between them stay: each step's, side by side
+        first = min(start, size - n * step)
+        if not 0 <= first <= start < first + step:
+            raise Refused("numbers put at places that are some of each so many")
+        shape = lambda *here: (*t.shape[:dim], *here, *t.shape[dim + 1:])
+        parts = [as_rows(y) if i == start else x.narrow(dim, i, n, step) for i in range(first, first + step)]
+        y = joined([seen_as(p, shape(n, 1)) for p in parts], dim + 1, shape(n, step)).view(shape(n * step))
+        start, n = first, n * step
     parts = [x.narrow(dim, 0, start)] if start else []
     parts += [as_rows(y)]
     parts += [x.narrow(dim, start + n, size - start - n)] if start + n < size else []

@@ -90,17 +90,15 @@ def _(t, x):
 
 @op("pow.Tensor_Scalar")
 def _(t, x, n):
+    if n < 0:
+        return reciprocal(OPS["pow.Tensor_Scalar"](t, x, -n))
     if n == 0.5:
         return apply("sqrt", x)
-    if n in range(2, 9):
+    if n in range(1, 9):
         out = x
         for _ in range(int(n) - 1):
             out = combine("mul", out, x, t.shape)
         return out
-    if n == -0.5:
-        return reciprocal(apply("sqrt", x))
-    if n == -1:
-        return reciprocal(x)
     if n == int(n):
         raise Refused(f"x to the power of {n}")
     return apply("exp", combine("mul", apply("log", apply("clamp", x, low=1e-37, high=BIG)), float(n), t.shape))

@@ -61,10 +61,14 @@ def _(t, x, decay):
     return Rows.of(summed(ordered(as_rows(x)), ordered(as_rows(decay).expand(x.shape))), t.shape)
 
 
+def is_first(dims):
+    """1 in the text's first row, else 0."""
+    return apply("clamp", of("add", of("mul", numbers(Ids("positions", dims)), -1.0), 1.0), low=0.0, high=1.0)
+
+
 def nothing_before():
     """[1, text, 1]: in the first row the logarithm of what was summed before the text, else 0."""
-    start = of("add", of("mul", numbers(Ids("positions", [[], [(text.ROWS, TEXT)], []])), -1.0), 1.0)
-    return of("mul", apply("clamp", start, low=0.0, high=1.0), -1e30)
+    return of("mul", is_first([[], [(text.ROWS, TEXT)], []]), -1e30)
 
 
 @op("logcumsumexp.default")

@@ -8,7 +8,7 @@ import torch
 
 from . import text
 from .ops_numbers import summed
-from .ops_states import alone, previous
+from .ops_states import alone, is_first, previous
 from .rows import OPS, as_rows, combine, joined, number_of, ordered
 from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows, alike
 
@@ -389,10 +389,50 @@ def told(lowering, steps, loop):
     for before in rows:
         run(lowering, steps, steps.body([states[before]], t), done)
         lowering.value[before] = earlier(lowering.value[states[before]], before.meta["val"].shape)
-    variables = {before: Variable(before.meta["val"].shape) for before in states if before not in rows}
+    left = {before: after for before, after in states.items() if before not in rows}
+    try:
+        out = as_scan(lowering, steps, loop, left, set(done))
+    except Refused as why:
+        if not left:
+            raise
+        out = row_by_row(lowering, steps, loop, left, done, why)
+    return Rows(out.node, [*out.dims[:dim], [(text.ROWS, TEXT)], *out.dims[dim + (1 if has_dim else 0):]], out.start)
+
+
+def row_by_row(lowering, steps, loop, states, done, why):
+    """Whatever a step does, of numbers that the one before has left."""
+    values, _, _, before_each = loop
+    ends, t = values[1:] if before_each else values, text.ROWS // 2
+    first, at = steps.begins(ends, t), 0
+    shape_of = lambda node: node.meta["val"].shape
+    n = sum(math.prod(shape_of(before)) for before in states)
+    carry = Node("carry", n=n, attrs={"n": n})
+    for before in states:
+        here = math.prod(shape_of(before))
+        x = Rows.of(carry, (n,)).narrow(0, at, here).view(shape_of(before))
+        begin = lowering.value.get(first.get(before), 0.0)
+        if number_of(begin) != 0 and not is_zero(begin):
+            if not isinstance(begin, (Const, Fill)):
+                raise why
+            begin = combine("mul", spread(begin, x.shape), is_first([[] for _ in x.dims]), x.shape)
+            x = combine("add", x, begin, x.shape)
+        lowering.value[before], at = x, at + here
+    run(lowering, steps, steps.body([*states.values(), ends[t]], t), done)
+    flat = lambda node, shape: as_rows(rows_of(lowering.value[node])).expand(shape).view((math.prod(shape),))
+    kept = joined([flat(after, shape_of(before)) for before, after in states.items()], 0, (n,))
+    gives = flat(values[t], shape_of(values[t]))
+    ins = [(carry, 1), (ordered(kept), 1), (ordered(gives), 1)]
+    return Rows.of(Node("keep", ins, math.prod(gives.shape)), shape_of(values[t]))
+
+
+def as_scan(lowering, steps, loop, left, done):
+    """Of steps that are linear in their state."""
+    values, _, _, before_each = loop
+    ends, t = values[1:] if before_each else values, text.ROWS // 2
+    variables = {before: Variable(before.meta["val"].shape) for before in left}
     for before, v in variables.items():
         lowering.value[before] = State(v, "before", v.shape)
-    after = {states[before]: v for before, v in variables.items()}
+    after = {left[before]: v for before, v in variables.items()}
     for of in (after, [ends[t]]):
         run(lowering, steps, steps.body(of, t), done, after)
     for first in steps.first_states(ends):
@@ -400,9 +440,7 @@ def told(lowering, steps, loop):
             raise Refused("a loop over the text that begins with a state other than zeros")
     if before_each and values[t] not in variables:
         raise Refused("a loop over the text that gives what stood before each step, and is no state")
-    out = rows_of(lowering.value[values[t]])
-    out = as_rows(out).expand(values[t].meta["val"].shape)
-    return Rows(out.node, [*out.dims[:dim], [(text.ROWS, TEXT)], *out.dims[dim + (1 if has_dim else 0):]], out.start)
+    return as_rows(rows_of(lowering.value[values[t]])).expand(values[t].meta["val"].shape)
 
 
 def as_state(x, v):

@@ -2,7 +2,7 @@
 import torch
 
 from . import alibi, fading, indexer, shares, text
-from .masks import FAR, of_text, words_by_head, words_of
+from .masks import FAR, hidden_by, of_text, words_by_head, words_of
 from .near import ByDistance
 from .ops_moves import numbers
 from .ops_numbers import opposite
@@ -11,6 +11,9 @@ from .seen import Kept, Seen, kept
 from .shares import KEYS, heads_of
 from .shifted import as_text
 from .values import TEXT, Const, Fill, Mask, Refused, Rows
+
+
+MOST_PRODUCTS = 1 << 14  # of two numbers of a head
 
 
 class Scores:
@@ -97,8 +100,7 @@ def added(s, x):
         return s.but(alibi=alibi.exponent_of(slopes))
     rise = alibi.rise_of(x, s.q.shape[1])
     if rise and not s.cap:
-        s = shares.own(s)
-        s = s.but(words=(*s.words, "causal"), far=True) if alibi.is_far_above(x) else s
+        s = hidden(shares.own(s), x)
         q, k = alibi.rising(s.q, s.k, rise, s.scale)
         return s.but(q=q, k=k)
     if number_of(x) is not None or isinstance(x, (Const, Rows)) and x.shape[-1:] != (text.ROWS,):
@@ -117,8 +119,12 @@ def added(s, x):
 
 def biased(s, x):
     """By numbers of pairs of places, which may keep out what follows."""
-    square = x.shape[-2:] == (text.ROWS, text.ROWS) and alibi.is_far_above(x)
-    return s.but(bias=x, **({"words": (*s.words, "causal"), "far": True} if square else {}))
+    return (hidden(s, x) if x.shape[-2:] == (text.ROWS, text.ROWS) else s).but(bias=x)
+
+
+def hidden(s, bias):
+    words = hidden_by(bias)
+    return s.but(words=s.words + words, far=True) if words else s
 
 
 def of_keys(x, n):
@@ -151,7 +157,8 @@ def times(s, by):
     if words:
         return zero(s, words)
     if number is not None and not s.by and s.plus is None and not s.distances:
-        return s.but(scale=s.scale * number, cap=s.cap * number)
+        s = s if number >= 0 else s.but(q=apply("mul", s.q, number=-1.0))
+        return s.but(scale=s.scale * abs(number), cap=s.cap * abs(number))
     if number is None and by.shape[-2:] == (text.ROWS, text.ROWS) and isinstance(by, Const):
         return zero(s, ("causal",)).but(decay=fading.decay_of(by, s.q.shape[1]))
     if number is None and by.shape and by.shape[-1] != 1 or (s.plus is not None or s.distances) and not s.by:
@@ -161,6 +168,16 @@ def times(s, by):
     if not s.by:
         return s.but(q=combine("mul", s.q, by, s.q.shape))
     return s.but(factor=by if s.factor is None else combine("mul", s.factor, by, by.shape))
+
+
+def squared(s):
+    """The scores of all products of two numbers of a query, and of a key (power attention, Buckman et al. 2025)."""
+    s, n = shares.own(s), s.q.shape[3] ** 2
+    if s.cap or s.alibi or s.bias or s.distances or s.plus or s.only or s.first or s.far or n > MOST_PRODUCTS:
+        raise Refused("squares of scores that are not plain, or of long heads")
+    pairs = lambda x: combine("mul", x.view((*x.shape, 1)), x.view((*x.shape[:3], 1, x.shape[3])),
+                              (*x.shape, x.shape[3])).view((*x.shape[:3], n))
+    return s.but(q=pairs(s.q), k=pairs(s.k), scale=s.scale ** 2)
 
 
 def faded(s, by):
@@ -284,6 +301,10 @@ def alone(at, name, args):
         return times(s, other)
     if name in ("div.Tensor", "div.Scalar"):
         return times(s, 1 / number_of(other) if number_of(other) else reciprocal(other))
+    if name == "neg.default":
+        return times(s, -1.0)
+    if name in ("pow.Tensor_Scalar", "square.default") and other in (None, 2) and not s.by:
+        return squared(s)
     if name == "tanh.default":
         return s.but(cap=1.0)
     if name in ("softmax.int", "_softmax.default"):
@@ -358,8 +379,9 @@ def pairs(a, b, sign, shape, first):
     """As products of two numbers each: the number and 1."""
     one = lambda x: as_rows(Fill(1.0, x.shape))
     a, b = (x.view((*[1] * (len(shape) - len(x.dims)), *x.shape)) for x in (a, b))
+    rate = fading.rate_of(a, b) if sign < 0 and first else None
     b = apply("mul", b, number=sign)
     q, k = (a, b) if first else (b, a)
     q = joined([q, one(q)], len(shape) - 1, (*q.shape[:-1], 2))
     k = joined([one(k), k], len(shape) - 2, (*k.shape[:-2], 2, k.shape[-1]))
-    return begin(q, k).but(rate=fading.rate_of(a, b, sign, first))
+    return begin(q, k).but(rate=rate)

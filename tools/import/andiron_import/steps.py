@@ -133,6 +133,17 @@ class Steps:
             self.walk(values[1], values[0], pairs)
         return list(pairs.values())
 
+    def begins(self, values, t):
+        """{what step t reads of the one before: what the first has in its place}, where both are written alike."""
+        left, found = {}, {}
+        with contextlib.suppress(Refused):
+            self.step = t + 1
+            self.walk(values[t + 1], values[1], left)
+            self.step = t
+            for a, b in [(values[t], values[0]), *left.items()]:
+                self.walk(a, b, found)
+        return found
+
     def body(self, ends, t):
         """The nodes of step t that these are made of, in order."""
         todo, seen = list(ends), set()

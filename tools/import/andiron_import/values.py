@@ -24,8 +24,8 @@ def words_of(x):
     return "nothing" if x is None else str(x) if isinstance(x, (int, float, str)) else getattr(x, "said", "others")
 
 
-STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak", "around",
-            "fourier"}  # read other rows
+STATEFUL = {"attend", "conv", "scan", "selective_scan", "choose", "previous", "peak", "around", "fourier",
+            "carry", "keep"}  # read other rows
 
 
 class Node:
