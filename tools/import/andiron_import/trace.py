@@ -24,7 +24,7 @@ def smaller():
 def needs_smaller(node):
     """Has it no handler, or does it write in place, which torch undoes on the way? Else a second trace is saved."""
     schema = getattr(node.target, "_schema", None)
-    return schema is not None and (schema.is_mutable or node.target in smaller())
+    return schema is not None and (schema.is_mutable or name_of(node.target) not in OPS)
 
 
 def name_of(target):
