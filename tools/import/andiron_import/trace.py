@@ -27,6 +27,18 @@ def needs_smaller(node):
     return schema is not None and (schema.is_mutable or name_of(node.target) not in OPS)
 
 
+def needed(graph):
+    """The nodes that its output is made of, and those that write in place."""
+    writes = lambda n: getattr(getattr(n.target, "_schema", None), "is_mutable", False)
+    left = [n for n in graph.nodes if n.op == "output" or writes(n)]
+    found = set(left)
+    while left:
+        new = set(left.pop().all_input_nodes) - found
+        found |= new
+        left += new
+    return found
+
+
 def name_of(target):
     if not hasattr(target, "_schema"):
         return target.__name__
@@ -124,8 +136,7 @@ class Trace:
             inputs = inputs_of(model, text.ROWS - begin)
             with hooks_loops.Loops():
                 program = exported(model, inputs)
-            program.graph.eliminate_dead_code()
-            if any(map(needs_smaller, program.graph.nodes)):
+            if any(map(needs_smaller, needed(program.graph))):
                 program = program.run_decompositions(smaller())
         for node in reversed(program.graph.nodes):
             like_nothing(node)
