@@ -33,6 +33,10 @@ def cases():
     yield "no end", whole("")[:60]
     yield "a million lines", whole("  x = silu(x)\n" * 18000)
     yield "many nodes", whole("  for l in layers(\"blk\", 4096) {\n" + "  x = silu(x)\n" * 60 + "  }")
+    turn = "c = carry(items(x))\n x = keep(c, c * x)\n"
+    yield "many loops", whole('  for l in layers("blk", 4000) { ' + turn + " }")
+    yield "many loops around much", whole('  for l in layers("blk", 4000) { ' + turn + "x = silu(x)\n" * 25 + " }")
+    yield "long loop", whole("  c = carry(items(x))\n  y = c * x\n" + "  y = silu(y)\n" * 18000 + "  x = keep(c, y)")
     yield "layers", whole('  for l in layers("blk", 1e9) { x = x }')
     yield "negative layers", whole('  for l in layers("blk", -1) { x = x }')
     yield "half a layer", whole('  for l in layers("blk", 0.5) { x = x }')
