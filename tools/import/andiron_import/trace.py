@@ -24,7 +24,9 @@ def smaller():
 def needs_smaller(node):
     """Has it no handler, or does it write in place, which torch undoes on the way? Else a second trace is saved."""
     schema = getattr(node.target, "_schema", None)
-    return schema is not None and (schema.is_mutable or name_of(node.target) not in OPS)
+    if schema is None:  # a part of a graph by itself, as autocast makes it
+        return isinstance(node.target, torch._ops.HigherOrderOperator)
+    return schema.is_mutable or name_of(node.target) not in OPS
 
 
 def needed(graph):
