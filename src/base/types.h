@@ -49,5 +49,10 @@ struct type_info {
 
 /* NULL for an id that no GGUF has a meaning for. All ids of GGUF's specification are known by size. */
 const struct type_info *type_info(uint32_t type);
+/* How many bytes n numbers, whole blocks, take. */
+static inline uint64_t type_bytes(const struct type_info *info, uint64_t n)
+{
+    return n / info->block_items * info->block_bytes;
+}
 
 #endif

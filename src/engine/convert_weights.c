@@ -46,7 +46,7 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
         t->type = convert_type_of(c, t);
         shape_states(t, by_head, groups);
         const struct type_info *info = type_info(t->type);
-        t->n_bytes = t->dims[0] / info->block_items * info->block_bytes * t->dims[1] * t->dims[2] * t->dims[3];
+        t->n_bytes = type_bytes(info, t->dims[0]) * t->dims[1] * t->dims[2] * t->dims[3];
         c->n_bytes += t->n_bytes;
     }
     return ANDIRON_OK;

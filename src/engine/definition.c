@@ -81,7 +81,7 @@ andiron_status model_list_weights(struct arena *arena, const struct gguf *file, 
         *w = (struct weight){.type = t->type, .n_dims = t->n_dims, .data = t->data, .parts = t->parts};
         memcpy(w->dims, t->dims, sizeof w->dims);
         if (type)
-            w->row_bytes = t->dims[0] / type->block_items * type->block_bytes;
+            w->row_bytes = type_bytes(type, t->dims[0]);
         if (!(w->name = arena_text(arena, t->name.p, t->name.n)))
             return error_memory(error, t->name.n, "a tensor's name");
     }

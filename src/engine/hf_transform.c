@@ -71,13 +71,6 @@ static uint64_t source_row(const struct slabs *s, unsigned how, uint64_t row)
     return row / s->head * block + (s->queries + value) * s->head + row % s->head;
 }
 
-/* How many bytes `n` numbers of a row take. */
-static uint64_t row_bytes(uint32_t type, uint64_t n)
-{
-    const struct type_info *info = type_info(type);
-    return n / info->block_items * info->block_bytes;
-}
-
 static void change(const struct slabs *s, unsigned how, const struct gguf_tensor *from, struct gguf_tensor *to)
 {
     const size_t item = from->type == TYPE_F32 ? 4 : 2;
@@ -86,7 +79,7 @@ static void change(const struct slabs *s, unsigned how, const struct gguf_tensor
     for (uint64_t i = 0, at = 0; i < s->n * s->rows; i++) {
         const uint64_t first = i / s->rows * s->rows * s->columns + source_row(s, how, i % s->rows) * s->row_step;
         if (s->column_step == 1 && from->type == to->type && !(how & ARCH_NEGATIVE_EXP)) {
-            const uint64_t bytes = row_bytes(from->type, s->columns);
+            const uint64_t bytes = type_bytes(type_info(from->type), s->columns);
             memcpy(out + i * bytes, (const char *)from->data + first / s->columns * bytes, bytes);
             continue;
         }
@@ -137,7 +130,7 @@ andiron_status hf_take_changed(struct hf_model *m, const char *name, unsigned ho
     if (!lay_out(from, name, how, &s) || ((how & ARCH_HEADS_IN_TURN) && !lay_heads(m, &s)))
         return wrong_shape(m, from, error);
     struct gguf_tensor made = changed_shape(&s, from, floats);
-    const bool fits = checked_mul(s.n * s.rows, row_bytes(made.type, s.columns), &bytes);
+    const bool fits = checked_mul(s.n * s.rows, type_bytes(type_info(made.type), s.columns), &bytes);
     struct gguf_tensor *to = fits ? hf_add_tensor(m, name) : NULL;
     void *data = to ? arena_alloc(&m->arena, bytes, 1) : NULL;
     if (!data)

@@ -221,12 +221,6 @@ struct row {
     enum weight_type rounds;
 };
 
-static uint16_t bf16_of_float(float x) /* to nearest, of two the even one */
-{
-    const uint32_t bits = bits_of_float(x);
-    return (uint16_t)(isnan(x) ? bits >> 16 | 64 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 static float number(const struct row *row, uint64_t i)
 {
     const float x = row->q[i] * row->scales[i] * row->by;
@@ -336,7 +330,7 @@ static void read_row(const struct packed *p, uint64_t r, const struct row *row)
 uint64_t packed_bytes(const struct packed *p, enum weight_type type)
 {
     const struct type_info *info = type_info(type);
-    return p->rows * (p->columns / info->block_items * info->block_bytes);
+    return p->rows * type_bytes(info, p->columns);
 }
 
 struct job {

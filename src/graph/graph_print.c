@@ -128,7 +128,7 @@ static void add_totals(struct buffer *out, const struct graph *g, const struct w
             numbers *= w->dims[d];
         of[w->type].n_tensors++;
         of[w->type].n_numbers += numbers;
-        of[w->type].n_bytes += numbers / type->block_items * type->block_bytes;
+        of[w->type].n_bytes += type_bytes(type, numbers);
     }
     for (size_t t = 0; t < TYPE_LIMIT; t++) {
         all.n_tensors += of[t].n_tensors;

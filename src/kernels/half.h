@@ -46,4 +46,13 @@ static inline uint16_t half_of_float(float f)
 
 static inline float bf16_to_float(uint16_t h) { return float_of_bits((uint32_t)h << 16); }
 
+/* To nearest, of two the even one. */
+static inline uint16_t bf16_of_float(float x)
+{
+    const uint32_t bits = bits_of_float(x);
+    if ((bits & 0x7fffffff) > 0x7f800000) /* NaN */
+        return (uint16_t)(bits >> 16 | 64);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 #endif

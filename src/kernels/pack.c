@@ -12,14 +12,6 @@ static void put_u16(uint8_t out[2], uint16_t x)
 
 static void put_half(uint8_t out[2], float x) { put_u16(out, half_of_float(x)); }
 
-static uint16_t bf16_of_float(float x)
-{
-    const uint32_t bits = bits_of_float(x);
-    if ((bits & 0x7fffffff) > 0x7f800000) /* NaN */
-        return (uint16_t)(bits >> 16 | 64);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 static float size_of(float x) { return x > 0 ? x : 0 - x; } /* never -0 */
 
 /* The number that is farthest from 0, the first of equals. */
