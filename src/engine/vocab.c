@@ -93,7 +93,11 @@ static void usual_ids(struct tokenizer_source *s)
     static const struct {
         const char *model;
         int32_t bos, eos, unknown, sep, padding;
-    } usual[] = {{"llama", 1, 2, 0, -1, -1}, {"bert", 101, -1, 100, 102, 0}, {"t5", -1, 1, 2, -1, 0}};
+    } usual[] = {{"llama", 1, 2, 0, -1, -1},
+                 {"bert", 101, -1, 100, 102, 0},
+                 {"t5", -1, 1, 2, -1, 0},
+                 {"rwkv", -1, -1, -1, -1, -1},
+                 {"plamo2", 1, 2, 0, -1, 3}};
     s->bos = s->eos = 11;
     s->eot = s->eom = s->sep = s->padding = s->unknown = -1;
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
