@@ -168,13 +168,14 @@ APART = {
 # of the largest logit, of one such tiny model; "not used": its logits are the same bits with and without
 OTHERWISE = [
     ("chameleon", "`swin_norm`: the feed-forward reads what attention gave alone, without what came before it"),
+    ("deepseek2 and kin, kimi-linear and kin, glm5-next", "LoRA adapters of latent attention, of Kimi delta attention, "
+        "of indexers and of the scores' head change nothing, to the bit"),
+    ("all but llama, qwen3, gemma4 and some more", "factors `NAME.scale` of feed-forward matrices are not used, those "
+        "of attention's are; biases of Kimi delta attention's projections are not used"),
     ("exaone4", "windows are for models of 64 layers alone: 1.4 from Transformers with 4 layers, andiron 1e-6"),
     ("phi3", "`attention.sliding_window` is left out, and its warning says so"),
     ("qwen2vl", "the norms' epsilon is not used"),
     ("t5", "tied scores are not divided by the root of the width: 0.9 with a width of 64"),
-    ("deepseek2 and kin", "YaRN without `yarn_log_multiplier` also enlarges attention's scale"),
-    ("qwen3next, qwen35, kimi-linear and kin", "the delta rule's keys are normed with the norms' epsilon, not 1e-6: "
-        "5e-3 where that is 0.01"),
     ("kimi-linear", "`expert_weights_norm` false is not used"),
     ("all but grok, mistral3", "`rope.scaling.yarn_beta_fast` and `yarn_beta_slow` are not used"),
     ("cohere2, cohere2moe, exaone-moe, mellum, olmo2", "`rope.freq_base_swa` is not used"),
