@@ -74,11 +74,12 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
 /* The word of the activation, or the first of the definition's own. */
 static struct span act_word(const struct hf_model *m, struct span own)
 {
-    static const char *const places[] = {"hidden_activation", "hidden_act",   "activation_function", "activation",
-                                         "mlp_hidden_act",    "dense_act_fn", "feed_forward_proj"};
+    char path[HF_NAME_BYTES];
     struct span act = {0};
-    for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
-        json_at_text(m->config, places[i], &act);
+    const struct arch_line *line;
+    for (size_t at = 0; !act.n && (line = hf_next_line(m, ARCH_CONFIG, &at));)
+        if (span_is(line->to, "activation") && hf_copy(path, line->from))
+            json_at_text(m->config, path, &act);
     return act.n ? act : hf_next_word(&own);
 }
 
@@ -113,9 +114,6 @@ static andiron_status find_act(struct hf_model *m, andiron_error *error)
 static void put_derived(struct hf_model *m)
 {
     uint64_t n, n_kv;
-    double scalar;
-    if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
-        hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
     if ((m->folder.words & ARCH_KEYS_BY_WORDS) && hf_heads(m, &n, &n_kv))
         hf_put_u32(m, "attention.head_count_kv", n_kv);
     if (m->act.n)
@@ -130,7 +128,7 @@ static andiron_status put_gating(struct hf_model *m, andiron_error *error)
     double said = 0; /* 0: the definition's own */
     hf_said(m, "expert_gating_func", &said);
     uint32_t function = (uint32_t)said;
-    if (json_at_text(m->config, "scoring_func", &word) && !span_is(word, "noaux_tc")) /* dots.llm1's, a topk_method */
+    if (json_at_text(m->config, "scoring_func", &word))
         for (function = 4; function > 0 && !(words[function] && span_is(word, words[function]));)
             function--;
     else if (!function)
