@@ -226,7 +226,7 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
     s = hf_read_vocabulary(c->folder, n, &c->root, &said, error);
     if (!s && c->root)
         s = tokenizer_hf_say(c->model->tokenizer, c->root, n, &c->arena, &said, error);
-    else if (!s && said.as_spiece)
+    else if (!s && (said.as_spiece || said.steps))
         s = error_set(error, ANDIRON_E_SUPPORT,
                       "%s: a GGUF file has no words for its tokenizer; run the folder itself, with --quant TYPE",
                       gguf_path(c->file));
