@@ -4,7 +4,6 @@
 #include "files/spiece.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MARK "\342\226\201" /* of a space */
@@ -285,10 +284,10 @@ static andiron_status put_steps(struct hf_parts *p, const struct hf_steps *steps
 {
     json_t *all = json_pack("{s:o, s:o}", "normalizers", chosen(p, steps->normalizers, p->out->charsmap.n > 0),
                             "pretokenizers", chosen(p, steps->pre_tokenizers, false));
-    char *text = all ? json_dumps(all, 0) : NULL;
-    p->out->steps = text ? arena_text(&p->m->arena, text, strlen(text)) : NULL;
+    const size_t n = all ? json_dumpb(all, NULL, 0, 0) : 0;
+    char *text = n ? arena_alloc(&p->m->arena, n + 1, 1) : NULL; /* zeroed */
+    p->out->steps = text && json_dumpb(all, text, n, 0) == n ? text : NULL;
     p->out->bos_last = steps->first_is_last;
-    free(text);
     json_decref(all);
     return p->out->steps ? ANDIRON_OK : hf_no_vocabulary(p);
 }
