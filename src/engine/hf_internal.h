@@ -28,6 +28,7 @@ struct hf_model {
     struct arena arena; /* names, vectors, unpacked weights */
     struct hf_dir *dir;
     const json_t *config; /* hf_text_config */
+    json_t *generation;   /* generation_config.json; NULL: there is none */
     struct arch *arch;    /* the definition that tells of this type of folders */
     struct span text;     /* its own, without its parents' */
     bool is_builtin;      /* it is none of the user's */

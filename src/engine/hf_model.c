@@ -248,18 +248,15 @@ static andiron_status put_windows(struct hf_model *m, andiron_error *error)
 }
 
 /* The first tokens of a text about a source: generation_config.json's, before config.json's. */
-static andiron_status put_first_tokens(struct hf_model *m, andiron_error *error)
+static void put_first_tokens(struct hf_model *m)
 {
     static const char *const keys[] = {"decoder_start_token_id", "forced_bos_token_id"};
-    json_t *said = NULL;
-    uint64_t id;
     const bool reads = m->folder.words & ARCH_SOURCE;
-    const andiron_status s = reads ? hf_read_json(m->dir, "generation_config.json", &said, error) : ANDIRON_OK;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && reads && !s; i++)
-        if (((said && json_at_u64(said, keys[i], &id)) || json_at_u64(m->config, keys[i], &id)) && id <= INT32_MAX)
+    uint64_t id;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && reads; i++)
+        if (((m->generation && json_at_u64(m->generation, keys[i], &id)) || json_at_u64(m->config, keys[i], &id)) &&
+            id <= INT32_MAX)
             hf_put_u32(m, keys[i], id);
-    json_decref(said);
-    return s;
 }
 
 /* ---- the whole ---- */
@@ -286,8 +283,8 @@ static andiron_status put_template(struct hf_model *m, andiron_error *error)
 static andiron_status put_all(struct hf_model *m, andiron_error *error)
 {
     static andiron_status (*const steps[])(struct hf_model *, andiron_error *) = {
-        put_windows, hf_put_heads,     put_groups,  put_gating,   put_ratios,      hf_put_ngrams,
-        hf_put_rope, put_first_tokens, hf_put_keys, put_template, hf_put_sentence,
+        put_windows,   hf_put_heads, put_groups,  put_gating,   put_ratios,
+        hf_put_ngrams, hf_put_rope,  hf_put_keys, put_template, hf_put_sentence,
     };
     const char *slash = strrchr(hf_path(m->dir), '/');
     put(m, "GGUF\3\0\0", 8);
@@ -296,6 +293,7 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     hf_put_string(m, "general.architecture", span_of(m->architecture));
     hf_put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_derived(m);
+    put_first_tokens(m);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const andiron_status s = steps[i](m, error);
         if (s)
@@ -317,6 +315,8 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, const andi
     buffer_init(&m->header, HEADER_MAX);
     buffer_init(&m->keys, HEADER_MAX);
     andiron_status s = hf_dir_open(&m->dir, path, with_weights, error);
+    if (!s)
+        s = hf_read_json(m->dir, "generation_config.json", &m->generation, error);
     if (!s)
         s = hf_find_folder(m, options, error);
     if (!s)
@@ -343,6 +343,7 @@ void hf_model_close(struct hf_model *m)
         return;
     for (size_t i = 0; i < m->n_dense; i++)
         safetensors_close(m->dense[i]);
+    json_decref(m->generation);
     hf_dir_close(m->dir);
     arch_close(m->arch);
     buffer_reset(&m->header);

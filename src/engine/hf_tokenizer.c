@@ -293,19 +293,19 @@ andiron_status hf_read_vocabulary(struct hf_model *m, size_t n_tokens, json_t **
 
 andiron_status hf_model_tokenizer(struct hf_model *m, struct tokenizer **out, andiron_error *error)
 {
-    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json", "generation_config.json"};
-    json_t *read[3] = {0}, *root = NULL;
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json"};
+    json_t *read[2] = {0}, *root = NULL;
     struct tokenizer_source source;
     *out = NULL;
     andiron_status s = hf_read_vocabulary(m, 0, &root, &source, error);
-    for (size_t i = 0; i < 3 && root && !s; i++)
+    for (size_t i = 0; i < 2 && root && !s; i++)
         s = hf_read_json(m->dir, names[i], &read[i], error);
     if (!s && root)
-        s = tokenizer_hf_open(out, &(struct tokenizer_hf_source){root, read[0], read[1], read[2], hf_config(m->dir)},
-                              error);
+        s = tokenizer_hf_open(
+            out, &(struct tokenizer_hf_source){root, read[0], read[1], m->generation, hf_config(m->dir)}, error);
     else if (!s && source.n_tokens)
         s = tokenizer_open(out, &source, error);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 2; i++)
         json_decref(read[i]);
     json_decref(root);
     return s;
