@@ -36,6 +36,8 @@ struct tokenizer_source {
     int32_t eom;                                                      /* end of message; -1: none */
     const int32_t *ends; /* [n_ends] more tokens that end a turn; read when the tokenizer is opened only */
     size_t n_ends;
+    const char *steps;            /* "t5": normalizers and pretokenizers of a tokenizer.json; NULL: the usual ones */
+    bool bos_last;                /* "t5": BOS stands behind EOS, not before the text */
     struct span charsmap;         /* "t5": SentencePiece's precompiled map of characters; empty: none */
     int lowercase, strip_accents; /* "bert": 0, 1, or -1: yes, as lowercase */
     struct span name;             /* general.name: with Phi-3, white space after an added token is dropped */
