@@ -127,10 +127,17 @@ def without_copies(*rows):
     return [Rows(r.node, [[] if once(i) else d for i, d in enumerate(r.dims)], r.start) for r in rows]
 
 
+def of_one_copy(x, make_node):
+    """x's shape of what a node gives that is made of x without the axes that repeat the same numbers."""
+    is_copy = lambda axis: axis[1] is not TEXT and axis[1] == 0
+    one = Rows(x.node, [[a for a in d if not is_copy(a)] for d in x.dims], x.start)
+    made = Rows.like(make_node(one), one)
+    again = lambda d, axes: [a if is_copy(a) else axes.pop(0) for a in d]
+    return Rows(made.node, [again(d, list(axes)) for d, axes in zip(x.dims, made.dims)])
+
+
 def apply(name, x, **attrs):
-    x = as_rows(x)
-    one, = without_copies(x)
-    return Rows.like(unary(name, one, **attrs), one).expand(x.shape)
+    return of_one_copy(as_rows(x), lambda one: unary(name, one, **attrs))
 
 
 def broadcast(a, b):
@@ -190,6 +197,13 @@ def binary(name, a, b):
     return Rows.like(Node(name, [(x, heads), (node, seen)], x.n, heads), a).expand(shape)
 
 
+def spread(x, shape):
+    """x, which what was put to it may have made wider."""
+    if shape is None or not isinstance(x, (Rows, Const)) or math.prod(x.shape) == math.prod(shape):
+        return x
+    return as_rows(x).expand(shape)
+
+
 def combine(name, a, b, shape):
     """add, mul or div of rows, constants and numbers."""
     x, y = number_of(a), number_of(b)
@@ -199,7 +213,7 @@ def combine(name, a, b, shape):
     if y is not None:
         if name == "mul" and y == 0:
             return Fill(0.0, shape)
-        return a if y == (name != "add") else apply(name, a, number=y).expand(shape)
+        return spread(a, shape) if y == (name != "add") else apply(name, a, number=y).expand(shape)
     if x is not None:
         if name == "div":
             return reciprocal(b, x)
