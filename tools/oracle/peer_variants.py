@@ -168,8 +168,8 @@ APART = {
 # of the largest logit, of one such tiny model; "not used": its logits are the same bits with and without
 OTHERWISE = [
     ("chameleon", "`swin_norm`: the feed-forward reads what attention gave alone, without what came before it"),
-    ("deepseek2 and kin, kimi-linear and kin, glm5-next", "LoRA adapters of latent attention, of Kimi delta attention, "
-        "of indexers and of the scores' head change nothing, to the bit"),
+    ("deepseek2, deepseek2-ocr, deepseek4, glm5-next", "LoRA adapters of latent attention, of indexers and of the "
+        "scores' head change nothing, to the bit"),
     ("all but llama, qwen3, gemma4 and some more", "factors `NAME.scale` of feed-forward matrices are not used, those "
         "of attention's are; biases of Kimi delta attention's projections are not used"),
     ("exaone4", "windows are for models of 64 layers alone: 1.4 from Transformers with 4 layers, andiron 1e-6"),
