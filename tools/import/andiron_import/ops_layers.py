@@ -367,7 +367,9 @@ def _(t, q, k, v, mask, sinks, bias, scale, cap, causal, indices=None, most=0):
     if mask is not None and not isinstance(mask, Mask):
         raise Refused("attention with a mask that is computed")
     if mask is not None and mask.bias is not None:
-        raise Refused("attention with a bias for each place")
+        if bias is not None or not isinstance(mask.bias, Const):
+            raise Refused("attention with a bias for each place")
+        bias = mask.bias
     attrs = {"scale": scale, "cap": cap} | sight(words)
     heads = lambda x: (ordered(x), x.shape[1])
     weights = {"sinks": (sinks.then(lambda s: s.reshape(-1), (q.shape[1],), "flat"), None)} if sinks is not None else {}

@@ -197,6 +197,13 @@ def binary(name, a, b):
     return Rows.like(Node(name, [(x, heads), (node, seen)], x.n, heads), a).expand(shape)
 
 
+def spread(x, shape):
+    """x, which what was put to it may have made wider."""
+    if shape is None or not isinstance(x, (Rows, Const)) or math.prod(x.shape) == math.prod(shape):
+        return x
+    return as_rows(x).expand(shape)
+
+
 def combine(name, a, b, shape):
     """add, mul or div of rows, constants and numbers."""
     x, y = number_of(a), number_of(b)
@@ -206,7 +213,7 @@ def combine(name, a, b, shape):
     if y is not None:
         if name == "mul" and y == 0:
             return Fill(0.0, shape)
-        return a if y == (name != "add") else apply(name, a, number=y).expand(shape)
+        return spread(a, shape) if y == (name != "add") else apply(name, a, number=y).expand(shape)
     if x is not None:
         if name == "div":
             return reciprocal(b, x)

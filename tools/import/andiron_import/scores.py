@@ -352,8 +352,9 @@ def _(t, bias, a, b, beta=1, alpha=1):
 @op("scaled_dot_product_attention.default")
 def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=False):
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    if mask is not None and not isinstance(mask, Mask):
-        words = words_of(mask)
+    of_pairs = isinstance(mask, Mask) and isinstance(mask.bias, Const)
+    if mask is not None and (of_pairs or not isinstance(mask, Mask)):
+        words = None if of_pairs else words_of(mask)
         if not words:
             if isinstance(mask, Const) and mask.known() is not None and mask.known().dtype == torch.bool:
                 mask = mask.then(lambda m: torch.where(m, 0.0, -BIG), mask.shape, "hides")
@@ -368,7 +369,11 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
 
 @wrapped("add.Tensor", "sub.Tensor")
 def _(plain, t, a, b, *more, **named):
-    """Numbers of each place added to those of each place along another dimension: of pairs."""
+    """Numbers of each place added to those of each place along another dimension: of pairs. Those of pairs to a
+    mask's."""
+    bias, mask = (a, b) if isinstance(b, Mask) else (b, a)
+    if isinstance(mask, Mask) and not mask.hidden and mask.bias is None and isinstance(bias, Const):
+        return Mask(mask.words, t.shape, added=True, bias=bias)
     from_end = [text_dim(x) - len(x.dims) if isinstance(x, Rows) and text_dim(x) is not None else 0 for x in (a, b)]
     if sorted(from_end) != [-2, -1] or more or named:
         return plain(t, a, b, *more, **named)

@@ -3,14 +3,14 @@ import torch
 
 from .ops_moves import Ids
 from .rows import combine, number_of, wrapped
-from .values import Const, Node, Refused, Rows
+from .values import Const, Fill, Node, Refused, Rows
 
 ALIKE = {"eq.Scalar", "ne.Scalar", "lt.Scalar", "le.Scalar", "gt.Scalar", "ge.Scalar", "eq.Tensor", "ne.Tensor",
          "lt.Tensor", "le.Tensor", "gt.Tensor", "ge.Tensor", "where.self", "where.ScalarOther", "where.ScalarSelf",
          "masked_fill.Scalar", "masked_fill.Tensor", "add.Tensor", "sub.Tensor", "mul.Tensor", "remainder.Scalar",
          "floor_divide.default", "div.Tensor_mode", "clamp.default", "minimum.default", "maximum.default",
-         "bitwise_and.Tensor", "bitwise_or.Tensor", "bitwise_not.default", "logical_and.default", "logical_or.default",
-         "logical_not.default", "to.dtype", "_to_copy.default"}
+         "bitwise_and.Tensor", "bitwise_or.Tensor", "bitwise_xor.Tensor", "__xor__.Tensor", "bitwise_not.default",
+         "logical_and.default", "logical_or.default", "logical_not.default", "to.dtype", "_to_copy.default"}
 
 
 class Whole(Rows):
@@ -57,7 +57,8 @@ def computed(at, target, args, kwargs, n_tokens):
         return None
     if any(not w and isinstance(a, (Rows, Const)) and number_of(a) is None for w, a in zip(found, args)):
         return None
-    known = [a.known() if isinstance(a, Const) else a for a in args]
+    plain = lambda a: torch.tensor(a.number).long() if isinstance(a, Fill) else a
+    known = [a.known() if isinstance(a, Const) else plain(a) for a in args]
     run = lambda v: target(*[w.function(v) if w else k for w, k in zip(found, known)], **kwargs)
     out = Whole(first, first.source, first.n, run)
     if not torch.equal(out.table, torch.arange(first.n)):
