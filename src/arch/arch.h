@@ -75,6 +75,7 @@ enum arch_word {
     /* of a number, again */
     ARCH_NULL_IS_0 = 1 << 28,    /* where the definition would have another without a word */
     ARCH_INVERSE_ROOT = 1 << 29, /* 1 / sqrt(x); with ARCH_REAL */
+    ARCH_ALONE = 1 << 30,        /* not where the text is a part of a model */
 };
 
 struct arch_line {

@@ -118,7 +118,7 @@ andiron_status hf_find_folder(struct hf_model *m, const andiron_model_options *o
         return hf_wrong(m, "expected model_type, got none", error);
     if (json_is_object(text))
         json_at_text(text, "model_type", &of_text);
-    andiron_status s = find_type(m, of_text.n ? text : config, class_of(config), options, error);
+    andiron_status s = find_type(m, config, class_of(config), options, error);
     if (!s) /* of a model of parts one is text */
         s = find_type(m, text, of_text, options, error);
     if (!s)

@@ -157,7 +157,8 @@ andiron_status hf_put_keys(struct hf_model *m, andiron_error *error)
     for (int said = 0; said < 2; said++)
         for (size_t at = 0; !s && (line = hf_next_line(m, ARCH_CONFIG, &at));) {
             if ((line->from.n == 0) != said || !hf_copy(key, line->to) || hf_is_put(m, key) ||
-                !strcmp(key, "activation")) /* hf_model.c's */
+                !strcmp(key, "activation") /* hf_model.c's */ ||
+                ((line->words & ARCH_ALONE) && m->config != hf_config(m->dir)))
                 continue;
             if (said)
                 put_said(m, line, key);

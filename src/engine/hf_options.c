@@ -114,9 +114,7 @@ static bool bounds_nothing(const json_t *limit)
 static andiron_status check_line(const struct hf_model *m, const struct arch_line *line, andiron_error *error)
 {
     char path[HF_NAME_BYTES], wanted[64];
-    const bool whole = line->from.p[0] == '.'; /* not of the text's part */
-    const json_t *config = whole ? hf_config(m->dir) : m->config,
-                 *given = hf_copy(path, line->from) ? json_at(config, path + whole) : NULL;
+    const json_t *given = hf_copy(path, line->from) ? json_at(m->config, path) : NULL;
     if (!given || json_is_null(given) || is_as_expected(given, line))
         return ANDIRON_OK;
     if (line->to.n)
@@ -125,7 +123,7 @@ static andiron_status check_line(const struct hf_model *m, const struct arch_lin
         snprintf(wanted, sizeof wanted, "%g", line->number);
     return error_set(error, ANDIRON_E_SUPPORT,
                      "%s: config.json: a model of type %s with %s other than %s is not covered", hf_path(m->dir),
-                     m->folder.type, path + whole,
+                     m->folder.type, path,
                      !line->is_truth     ? wanted
                      : line->number != 0 ? "true"
                                          : "false");

@@ -55,7 +55,7 @@ rembert roformer jetmoe recurrent_gemma rwkv zamba zamba2 zamba2-plain
 hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
 blenderbot-small minimax_m2-published mimo_v2_flash-published phimoe-long gemma-published gpt2-flatter ernie-tasks
 modernbert-decoder-published minimax_m3_vl_text-published llama4_text-published exaone4-letters t5-unlike
-aya_vision
+aya_vision mistral-classes esm-classes
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
