@@ -364,9 +364,8 @@ def products(name):
 
     def run(t, *args, **more):
         if are_pairs(args[0]) and isinstance(args[1], Rows) and text_dim(args[1]) == len(args[1].dims) - 2:
-            pairs_ = args[0].then(lambda w: w.expand(*t.shape[:-2], *w.shape[-2:]), (*t.shape[:-2], *args[0].shape[-2:]),
-                                  "wide")
-            return shares.finished(of_pairs(pairs_), args[1], t.shape)
+            wide = (*t.shape[:-2], *args[0].shape[-2:])
+            return shares.finished(of_pairs(args[0].then(lambda w: w.expand(wide), wide, "wide")), args[1], t.shape)
         if is_scores(*args[:2]):
             return begin(*args[:2])
         return plain(t, *args, **more)
@@ -406,7 +405,8 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
 
 @wrapped("add.Tensor", "sub.Tensor")
 def _(plain, t, a, b, *more, **named):
-    """Numbers of each place added to those of each place along another dimension: of pairs. Those of pairs to a mask's."""
+    """Numbers of each place added to those of each place along another dimension: of pairs.
+    Those of pairs to a mask's."""
     bias, mask = (a, b) if isinstance(b, Mask) else (b, a)
     if isinstance(mask, Mask) and not mask.hidden and mask.bias is None and isinstance(bias, Const):
         return Mask(mask.words, t.shape, added=True, bias=bias)
