@@ -32,7 +32,7 @@ class Engines:
             return [self.peers[engine], str(HERE / "peer.py"), engine, str(model), json.dumps(settings)]
         command = [str(self.andiron), "bench", str(model), "--json", "-r", "1"]
         for key, option in (("prompt", "-p"), ("generate", "-n"), ("depth", "--depth"), ("sequences", "--sequences"),
-                            ("kv", "--kv-type")):
+                            ("kv", "--kv-type"), ("math", "--math")):
             default = 0 if key in ("prompt", "generate") else None
             if settings.get(key, default) is not None:
                 command += [option, str(settings.get(key, default))]

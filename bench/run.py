@@ -23,6 +23,7 @@ import table
 import work
 
 FIGURES = (work.PROMPT, work.GENERATION, work.FIRST, work.PEAK)
+ROOFS = {work.PROMPT: "prompt_roof_pct", work.GENERATION: "generation_roof_pct"}
 
 
 def read_from_disk(path):
@@ -49,7 +50,9 @@ def model_path(row, folder):
 
 def settings_of(row, engine):
     """What is measured, and the peer's best way of doing it."""
-    return row.settings if engine == "andiron" else row.settings | work.best_way(row, engine)
+    if engine == "andiron":
+        return row.settings | ({"math": row.math} if row.math else {})
+    return row.settings | work.best_way(row, engine)
 
 
 def one_round(engines, row, model, runs):
@@ -83,8 +86,7 @@ def figure_entry(row, figure, runs):
     extremes = {e: [min(r.get(name, 0) for r in found), max(r.get(name, 0) for r in found)]
                 for e, found in runs.items() if found}
     return {"group": row.group, "title": row.title, "figure": figure, "busy": row.busy, "values": values,
-            "extremes": extremes, "ratio": ratio, "target": row.targets.get(figure),
-            "sequences": row.settings.get("sequences", 1)}
+            "extremes": extremes, "ratio": ratio, "target": row.targets.get(figure)}
 
 
 def entries_of(row, runs, roofs):
@@ -96,11 +98,7 @@ def entries_of(row, runs, roofs):
         found and any(run.get(figure) for run in found) for found in runs.values())]
     for entry in entries:
         entry["rounds"] = max(len(found or []) for found in runs.values())
-        if mine:
-            entry["weight_bytes"] = mine[0]["weight_bytes"]
-            if mine[0]["prompt_tokens_per_s"]:  # the weights a prompt's tokens meet, as bench counts
-                entry["n_layer_params"] = (mine[0]["prompt_roof_pct"] / 200 * mine[0]["int8_ops_per_s"]
-                                           / mine[0]["prompt_tokens_per_s"])
+        entry["roof"] = None if row.busy else median_of(mine, ROOFS.get(entry["figure"]))
     return entries
 
 

@@ -24,19 +24,7 @@ def shown(entry, value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def roof_part(entry, roofs):
-    """The part of the roof that andiron reaches: memory reads for generation, 8-bit dots for prompts."""
-    mine = entry["values"].get("andiron")
-    if entry["busy"] or not mine or not entry.get("weight_bytes"):
-        return None
-    if entry["figure"] == work.GENERATION and roofs["read_bytes_per_s"]:
-        return mine / entry["sequences"] * entry["weight_bytes"] / roofs["read_bytes_per_s"]
-    if entry["figure"] == work.PROMPT and roofs["int8_ops_per_s"] and entry.get("n_layer_params"):
-        return 2 * entry["n_layer_params"] * mine / roofs["int8_ops_per_s"]
-    return None
-
-
-def verdict(entry, roofs):
+def verdict(entry):
     """(the target in words, True, False or None where nothing can be said)."""
     target, mine = entry["target"], entry["values"].get("andiron")
     if not target:
@@ -50,7 +38,7 @@ def verdict(entry, roofs):
     ratio = entry["ratio"]
     ok = ratio >= target["ratio"] if ratio else None
     if "roof" in target:
-        ok = bool(ok or ok is None) and (roof_part(entry, roofs) or 0) >= target["roof"]
+        ok = bool(ok or ok is None) and (entry.get("roof") or 0) >= 100 * target["roof"]
     return words_of(target, entry), ok
 
 
@@ -63,14 +51,14 @@ def words_of(target, entry):
     return f"{target['ratio']:.1f} x{roof}"
 
 
-def cells(entry, engines, roofs):
-    words, ok = verdict(entry, roofs)
-    part = roof_part(entry, roofs)
+def cells(entry, engines):
+    words, ok = verdict(entry)
+    part = entry.get("roof")
     ratio = f"{entry['ratio']:.2f} x" if entry["ratio"] else DASH
     unit = WORDS[entry["figure"]]
     name = f"{entry['title']}, {unit}" if unit not in ("s", "MiB") else f"{entry['title']} ({unit})"
     return [name, *(shown(entry, entry["values"].get(e)) for e in engines), ratio,
-            f"{100 * part:.0f} %" if part else "", words, {True: "hit", False: "**miss**", None: ""}[ok]]
+            f"{part:.0f} %" if part else "", words, {True: "hit", False: "**miss**", None: ""}[ok]]
 
 
 def plain_line(entry):
@@ -100,7 +88,7 @@ def markdown(result):
             continue
         head = [title, *(NAMES[e] for e in engines), "ratio", "of roof", "target", ""]
         lines += ["| " + " | ".join(head) + " |", "|---" + "|--:" * (len(head) - 3) + "|---|---|"]
-        lines += ["| " + " | ".join(cells(entry, engines, roofs)) + " |" for entry in entries] + [""]
+        lines += ["| " + " | ".join(cells(entry, engines)) + " |" for entry in entries] + [""]
     if result["left_out"]:
         lines += ["Not measured for want of time: " + "; ".join(result["left_out"]) + ".", ""]
     return "\n".join(lines)
@@ -114,7 +102,7 @@ def put_into(page, result):
 
 
 def summary(result):
-    verdicts = [(entry, verdict(entry, result["roofs"])[1]) for entry in result["rows"]]
+    verdicts = [(entry, verdict(entry)[1]) for entry in result["rows"]]
     missed = [f"{e['title']} {WORDS[e['figure']]}" for e, ok in verdicts if ok is False]
     return f"{sum(ok is True for _, ok in verdicts)} targets hit, {len(missed)} missed" + (
         ": " + "; ".join(missed) if missed else "")

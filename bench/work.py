@@ -23,6 +23,7 @@ class Row:
     rounds: int = 3
     quick: bool = False
     busy: bool = False
+    math: str = ""  # andiron's own option
 
 
 FIRST_TYPES = ("Q4_0", "Q4_K_M", "Q8_0")
@@ -45,9 +46,10 @@ def best_way(row, engine):
     return {"flash": row.settings.get("depth", 0) == 0 or row.settings.get("kv", "f16") != "f16", "repack": True}
 
 
-def big(kind, quick=False):
+def big(kind, quick=False, math=""):
     halves = kind in ("F16", "BF16")
-    return Row("big", kind, ("1b", kind), {"prompt": 512, "generate": 32 if halves else 64},
+    return Row("big", kind + (f", --math {math}" if math else ""), ("1b", kind),
+               {"prompt": 512, "generate": 0 if math else 32 if halves else 64}, math=math,
                targets={PROMPT: {"ratio": 1.2 if halves else 1.4}, GENERATION: {"ratio": 1.0, "roof": 0.93}},
                rounds=3 if kind in FIRST_TYPES else 2, quick=quick)
 
@@ -77,6 +79,8 @@ def rows():
                   {"generate": 24, "depth": 4096, "kv": kv}, (GENERATION,), {GENERATION: {"ratio": 1.8}}, 2)
     for kind in TYPES:
         yield big(kind)
+        if kind in ("F16", "BF16"):
+            yield big(kind, math="fast")
     for kv in ("f16", "q8_0"):
         yield Row("depth", f"1.24 B Q4_0, {kv} cache, depth 16,384", ("1b", "Q4_0"),
                   {"generate": 12, "depth": 16384, "kv": kv}, (GENERATION,), {GENERATION: {"ratio": 2.5}}, 1)

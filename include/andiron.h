@@ -98,10 +98,10 @@ typedef struct {
  * gains, since there are several nodes, or the file lies in small pages, as one that was just written. Answers are the
  * same. */
 
-/* With math "fast", 4 tokens and more of a step meet BF16 weights as numbers rounded to BF16, where the CPU has a dot
- * product for them (AVX512-BF16), which is about twice as fast. Answers may then differ between CPUs, and with what
- * shares a step: batches, where a prompt is cut, whether a token was read or generated. On any other CPU, below level
- * "avx512" and for weights of other types it is the same as "exact". */
+/* With math "fast", 4 tokens and more of a step meet F16 and BF16 weights as numbers rounded to BF16, the former
+ * rounded, too, where the CPU has a dot product for them (AVX512-BF16): up to twice as fast. Answers may then differ
+ * between CPUs, and with what shares a step: batches, where a prompt is cut, whether a token was read or generated.
+ * On any other CPU, below level "avx512" and for weights of other types it is the same as "exact". */
 
 typedef struct {
     const char *architecture; /* "llama" */

@@ -38,7 +38,7 @@ struct model_args {
          0,                                                                                                          \
          OPTION_TEXT,                                                                                                \
          "exact|fast",                                                                                               \
-         "fast: BF16 prompts quicker on AVX512-BF16, with other bits; default: exact",                               \
+         "fast: F16 and BF16 prompts quicker (AVX512-BF16), other bits; default: exact",                             \
          offsetof(type, model.math),                                                                                 \
          0,                                                                                                          \
          0},                                                                                                         \

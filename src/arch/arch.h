@@ -35,7 +35,9 @@ enum arch_verb {
     ARCH_LAYER,
     ARCH_ACTIVATION,
     ARCH_PREFIX,
-    ARCH_NEED
+    ARCH_NEED,
+    ARCH_IGNORE,
+    ARCH_HEED
 };
 
 enum arch_word {
@@ -71,14 +73,17 @@ enum arch_word {
     ARCH_WHOLE_NUMBERS = 1 << 26,    /* from 0 on, as I32; alone */
     ARCH_OF_EXPERTS = 1 << 27,       /* a matrix for each expert, one below the other; before all else */
     /* of a number, again */
-    ARCH_NULL_IS_0 = 1 << 28, /* where the definition would have another without a word */
+    ARCH_NULL_IS_0 = 1 << 28,    /* where the definition would have another without a word */
+    ARCH_INVERSE_ROOT = 1 << 29, /* 1 / sqrt(x); with ARCH_REAL */
+    ARCH_ALONE = 1 << 30,        /* not where the text is a part of a model */
 };
 
 struct arch_line {
     enum arch_verb verb;
     bool is_truth;    /* EXPECT: the number is true or false */
     unsigned words;   /* ARCH_REAL, ... */
-    struct span from; /* a path in config.json; a tensor's name, a layer's within it; an activation; a model_type */
+    struct span from; /* a path in config.json; a tensor's name, a layer's within it; an activation; a model_type; of
+                         IGNORE and HEED keys of config.json, between spaces */
     struct span by;   /* CONFIG: the path of a second factor, or summand, or empty; of an ARCH_LIST the text that is 1;
                          NEED: a path that does as well, or empty */
     struct span to;   /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the

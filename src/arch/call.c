@@ -209,6 +209,15 @@ static void add_companions(const struct arguments *a, const struct op_info *info
     }
 }
 
+/* The stem of the op's weight; empty: it has none. */
+static struct span weight_stem(const struct op_info *info, const struct span *stems)
+{
+    for (int at = 0; is_argument(info, at); at++)
+        if (info->arg[at].kind == ARG_WEIGHT && !info->arg[at].same_stem)
+            return stems[at];
+    return (struct span){0};
+}
+
 static andiron_status call_op(const struct arguments *a, const struct op_info *info, struct value *out)
 {
     struct node node = empty_node((enum op)(info - op_infos));
@@ -230,7 +239,7 @@ static andiron_status call_op(const struct arguments *a, const struct op_info *i
             return expand_error(a->x, a->f, a->e->line, "%s: the argument %s is missing", info->name,
                                 info->arg[at].name);
     add_companions(a, info, stems, &node);
-    const andiron_status s = add_node(a->x, a->f, a->e->line, &node, out);
+    const andiron_status s = add_scaled(a, &node, weight_stem(info, stems), out);
     return s ? s : add_adapters(a, &node, out);
 }
 

@@ -137,6 +137,8 @@ andiron_status call_function(const struct arguments *a, struct value *out, bool 
 /* Append `node` to the graph; label, layer, file and line are set here. */
 andiron_status add_node(struct expansion *x, const struct frame *f, uint32_t line, struct node *node,
                         struct value *out);
+/* scale.c: the node, times its weight's scale if the file has one. `node` is changed. */
+andiron_status add_scaled(const struct arguments *a, struct node *node, struct span stem, struct value *out);
 /* What adapters add to the value of a node, which was just made; adapt.c. */
 andiron_status add_adapters(const struct arguments *a, const struct node *of, struct value *out);
 /* A node of `op` with every argument left out. */

@@ -3,7 +3,7 @@
  *
  *     line: folder TEXT [with WORDS] [{ line ... }] | config TEXT [(* | + | ==) TEXT] as TEXT [with WORDS]
  *           | config NUMBER as TEXT [with WORDS] | expect TEXT as (NUMBER | true | false | TEXT)
- *           | need TEXT [or TEXT]
+ *           | need TEXT [or TEXT] | (ignore | heed) TEXT
  *           | (tensor | layer) TEXT as (TEXT | none) [with WORDS] | activation TEXT [as TEXT] | prefix TEXT [as layer]
  */
 #include "arch/parse.h"
@@ -13,9 +13,9 @@
 static const struct {
     const char *name;
     enum arch_verb verb;
-} verbs[] = {
-    {"folder", ARCH_FOLDER}, {"config", ARCH_CONFIG}, {"expect", ARCH_EXPECT},         {"need", ARCH_NEED},
-    {"tensor", ARCH_TENSOR}, {"layer", ARCH_LAYER},   {"activation", ARCH_ACTIVATION}, {"prefix", ARCH_PREFIX}};
+} verbs[] = {{"folder", ARCH_FOLDER}, {"config", ARCH_CONFIG}, {"expect", ARCH_EXPECT},         {"need", ARCH_NEED},
+             {"tensor", ARCH_TENSOR}, {"layer", ARCH_LAYER},   {"activation", ARCH_ACTIVATION}, {"prefix", ARCH_PREFIX},
+             {"ignore", ARCH_IGNORE}, {"heed", ARCH_HEED}};
 
 static const struct {
     const char *name;
@@ -143,14 +143,14 @@ static bool parse_line(struct parser *p, struct definition *d, struct arch_line 
         if (!line)
             return true;
         parse_from(p, line);
-        if (line->verb != ARCH_FOLDER && line->verb != ARCH_NEED)
+        if (line->verb != ARCH_FOLDER && line->verb < ARCH_NEED) /* NEED, IGNORE, HEED: nothing */
             parse_to(p, line);
         parse_words(p, line);
         check_once(p, *first, line, at);
         if (line->verb == ARCH_FOLDER && parse_take(p, "{")) {
             while (parse_line(p, d, &line->inner, true))
                 ;
-            parse_expect(p, "}", "config, expect, need, tensor, layer, activation, prefix or \"}\"");
+            parse_expect(p, "}", "config, expect, need, ignore, heed, tensor, layer, activation, prefix or \"}\"");
         }
         return true;
     }

@@ -19,7 +19,8 @@ static const struct convert_type *usual_type(const struct gguf *file)
 
 /* ---- metadata ---- */
 
-enum { ANY_LENGTH = 1 << 20, MAX_LAYERS = 4096 }; /* of a context, where the model has no longest one */
+enum { ANY_LENGTH = 1 << 20 }; /* of a context, where the model has no longest one */
+enum { MAX_LAYERS = 4096, MAX_LABELS = 65536 };
 
 /* What tensors tell by their columns, or rows. */
 static const struct {
@@ -29,6 +30,7 @@ static const struct {
             {".ffn_down_shexp.weight", ".expert_shared_feed_forward_length", 0},
             {".ffn_down.weight", ".feed_forward_length", 0},
             {".ssm_conv1d.weight", ".ssm.conv_kernel", 0},
+            {".ssm_conv1d_q.weight", ".ssm.conv_kernel", 0},
             {".shortconv.conv.weight", ".shortconv.l_cache", 0},
             {"position_embd.weight", ".context_length", 1}};
 enum { N_TOLD = sizeof told / sizeof *told };
@@ -226,7 +228,7 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
     s = hf_read_vocabulary(c->folder, n, &c->root, &said, error);
     if (!s && c->root)
         s = tokenizer_hf_say(c->model->tokenizer, c->root, n, &c->arena, &said, error);
-    else if (!s && said.as_spiece)
+    else if (!s && (said.as_spiece || said.steps))
         s = error_set(error, ANDIRON_E_SUPPORT,
                       "%s: a GGUF file has no words for its tokenizer; run the folder itself, with --quant TYPE",
                       gguf_path(c->file));
@@ -243,6 +245,27 @@ static void put_more(struct conversion *c, const char *name, enum gguf_value_typ
     snprintf(key, sizeof key, "%s.%s", c->model->architecture, name);
     if (!gguf_find(c->file, key))
         gguf_put_number(&c->values, key, type, x);
+}
+
+/* What the scores of a text are called. */
+static void put_labels(struct conversion *c)
+{
+    const struct gguf_tensor *t = gguf_find_tensor(c->file, "cls.output.weight");
+    const uint64_t n = t ? t->dims[1] : 0;
+    struct span *labels = n && n <= MAX_LABELS ? arena_alloc(&c->arena, n, sizeof *labels) : NULL;
+    char text[64];
+    for (size_t i = 0; labels && i < n; i++) {
+        snprintf(text, sizeof text, "id2label.%zu", i);
+        if (json_at_text(hf_config(c->folder->dir), text, &labels[i]))
+            continue;
+        snprintf(text, sizeof text, "LABEL_%zu", i); /* as Transformers calls them */
+        labels[i] = (struct span){arena_text(&c->arena, text, strlen(text)), strlen(text)};
+        if (!labels[i].p)
+            return;
+    }
+    snprintf(text, sizeof text, "%.30s.classifier.output_labels", c->model->architecture);
+    if (labels)
+        gguf_put_texts(&c->values, text, labels, n);
 }
 
 /* What tensors tell by their columns, and config.json of experts. */
@@ -265,6 +288,7 @@ static void put_asked(struct conversion *c)
             break;
         }
     put_more(c, "context_length", GGUF_U32, ANY_LENGTH);
+    put_labels(c);
     const struct gguf_tensor *types = convert_first_of(c, "token_types.weight");
     if (c->model->graph.embeds)
         gguf_put_number(&c->values, "tokenizer.ggml.token_type_count", GGUF_U32, types ? (double)types->dims[1] : 1);

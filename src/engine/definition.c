@@ -6,55 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_MAX = 320 };
-enum { POOLING_LAST = 3 }; /* of the key pooling_type */
-
-/* Keys of the architecture carry its name in front; others begin with a dot here (arch.h). */
-static const struct gguf_value *find_key(const andiron_model *model, const char *key)
-{
-    char full[KEY_MAX];
-    if (key[0] == '.')
-        return gguf_find(model->file, key + 1);
-    int n = snprintf(full, sizeof full, "%s.%s", model->architecture, key);
-    return n > 0 && n < KEY_MAX ? gguf_find(model->file, full) : NULL;
-}
-
-static bool source_number(void *user, const char *key, uint64_t i, double *out, uint64_t *n)
-{
-    const struct gguf_value *v = find_key(user, key);
-    const andiron_model *model = user;
-    if (!v && model->wants_embeddings && !strcmp(key, "pooling_type")) { /* any model can be asked for its last row */
-        *out = POOLING_LAST;
-        if (n)
-            *n = 1;
-        return i == 0;
-    }
-    if (!v || !gguf_item_f64(v, i, out))
-        return false;
-    if (n)
-        *n = v->n;
-    return true;
-}
-
-static bool source_whole(void *user, const char *key, uint64_t i, uint64_t *out, uint64_t *n)
-{
-    const struct gguf_value *v = find_key(user, key);
-    if (!v || !gguf_item_u64(v, i, out))
-        return false;
-    if (n)
-        *n = v->n;
-    return true;
-}
-
-static bool source_text(void *user, const char *key, struct span *out)
-{
-    const struct gguf_value *v = find_key(user, key);
-    if (!v || v->type != GGUF_STRING)
-        return false;
-    *out = v->bytes;
-    return true;
-}
-
 static const struct weight *source_weight(void *user, const char *name)
 {
     andiron_model *model = user;
@@ -148,8 +99,8 @@ static andiron_status expand(andiron_model *model, const andiron_model_options *
     andiron_status s = model->hf ? ANDIRON_OK : open_definition(model, options, &own, error);
     if (s)
         return s;
-    struct arch_source source = {model,       source_number, source_whole,
-                                 source_text, source_weight, model->n_loras ? lora_of_weight : NULL};
+    struct arch_source source = {model,         metadata_number, metadata_whole,
+                                 metadata_text, source_weight,   model->n_loras ? lora_of_weight : NULL};
     s = arch_expand(arch ? arch : own, &source, &model->arena, &model->graph, error);
     arch_close(own);
     return is_builtin ? blame_folder(model, s, error) : s;
@@ -204,6 +155,7 @@ andiron_status model_read_names(andiron_model *model, andiron_error *error)
 andiron_status model_build_graph(andiron_model *model, const andiron_model_options *options, andiron_error *error)
 {
     model->wants_embeddings = options->embeddings;
+    metadata_init(model);
     andiron_status s = model_list_weights(&model->arena, model->file, &model->weights, &model->weight_used, error);
     if (!s)
         s = lora_open(model, options, error);

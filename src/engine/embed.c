@@ -14,7 +14,7 @@ static uint64_t pooling_key(const andiron_model *model)
     uint64_t kind = 0;
     snprintf(key, sizeof key, "%s.pooling_type", model->architecture);
     gguf_get_u64(model->file, key, &kind);
-    return kind;
+    return kind == UINT32_MAX ? 0 : kind; /* llama.cpp's "unspecified" */
 }
 
 static andiron_pooling pooling_of(const andiron_model *model)

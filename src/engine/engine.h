@@ -29,6 +29,7 @@ struct andiron_model {
     bool *weight_used;      /* [n_tensors] the graph reads it */
     struct graph graph;
     bool wants_embeddings; /* asked for when it was opened */
+    bool has_all_keys;     /* llama.cpp itself wrote the file: metadata.c */
     struct plan *plan;     /* NULL: vocab_only */
     struct kv_layout layouts[KV_TYPES];
     size_t max_rows, max_head_rows;
@@ -110,6 +111,11 @@ andiron_status model_list_weights(struct arena *arena, const struct gguf *file, 
                                   andiron_error *error);
 /* general.architecture and general.name of model->file into model->architecture and model->name. */
 andiron_status model_read_names(andiron_model *model, andiron_error *error);
+/* metadata.c: struct arch_source's functions; `user` is the model. */
+void metadata_init(andiron_model *model);
+bool metadata_number(void *user, const char *key, uint64_t i, double *out, uint64_t *n);
+bool metadata_whole(void *user, const char *key, uint64_t i, uint64_t *out, uint64_t *n);
+bool metadata_text(void *user, const char *key, struct span *out);
 /* The architecture of model->file expanded into model->graph. Fills weights, weight_used, n_embedded and n_vocab. */
 andiron_status model_build_graph(andiron_model *model, const andiron_model_options *options, andiron_error *error);
 bool kv_type_from_name(const char *name, enum kv_type *out); /* NULL: f16 */

@@ -57,6 +57,30 @@ static andiron_status open_definition(struct hf_model *m, const char *name, cons
     return s;
 }
 
+/* Does a line before number n read this key? */
+static bool is_read(const struct hf_model *m, size_t n, struct span key)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct arch_line *line = m->folder.lines[i];
+        if ((line->verb == ARCH_CONFIG && (span_same(line->from, key) || span_same(line->by, key))) ||
+            (line->verb == ARCH_HEED && hf_is_one_of(line->from, key)))
+            return true;
+    }
+    return false;
+}
+
+/* Keys that a folder of this type has in vain are taken out, so that nothing reads them. */
+static void drop_ignored(struct hf_model *m)
+{
+    const struct arch_line *line;
+    for (size_t at = 0; (line = hf_next_line(m, ARCH_IGNORE, &at));) {
+        struct span words = line->from;
+        for (struct span key; (key = hf_next_word(&words)).n;)
+            if (!is_read(m, at - 1, key))
+                json_object_deln((json_t *)(uintptr_t)m->config, key.p, key.n);
+    }
+}
+
 /* m->folder for one type of config's; its type stays NULL where no definition tells of it. */
 static andiron_status find_type(struct hf_model *m, const json_t *config, struct span type,
                                 const andiron_model_options *options, andiron_error *error)
@@ -75,6 +99,7 @@ static andiron_status find_type(struct hf_model *m, const json_t *config, struct
     }
     m->config = config;
     m->architecture = arch_name(m->arch);
+    drop_ignored(m);
     return ANDIRON_OK;
 }
 

@@ -28,6 +28,7 @@ struct hf_model {
     struct arena arena; /* names, vectors, unpacked weights */
     struct hf_dir *dir;
     const json_t *config; /* hf_text_config */
+    json_t *generation;   /* generation_config.json; NULL: there is none */
     struct arch *arch;    /* the definition that tells of this type of folders */
     struct span text;     /* its own, without its parents' */
     bool is_builtin;      /* it is none of the user's */
@@ -86,6 +87,8 @@ andiron_status hf_take_whole(struct hf_model *m, const char *name, const struct 
                              andiron_error *error);
 /* A number of a tensor of I64 or I32. */
 int64_t hf_whole(const struct gguf_tensor *t, size_t i);
+/* Has the folder a head that scores a text by one row, as ...ForSequenceClassification of decoders and RoBERTa? */
+bool hf_scores_texts(const struct hf_model *m);
 /* The pooling of a text's rows, and Dense parts (hf_sentence.c). */
 andiron_status hf_put_sentence(struct hf_model *m, andiron_error *error);
 /* The folder's tokenizer (hf_tokenizer.c): *root is tokenizer.json, or made of vocab.json; else *out, where n_tokens is

@@ -62,14 +62,15 @@ static andiron_status put_whole(struct hf_model *m, const char *key, const json_
     return ANDIRON_OK;
 }
 
-static void put_value(struct hf_model *m, const char *key, const json_t *value)
+static void put_value(struct hf_model *m, const char *key, const json_t *value, unsigned words)
 {
+    const double x = json_number_value(value);
     if (json_is_string(value))
         hf_put_string(m, key, (struct span){json_string_value(value), json_string_length(value)});
     else if (json_is_boolean(value))
         hf_put_u32(m, key, json_is_true(value));
     else
-        hf_put_f64(m, key, json_number_value(value));
+        hf_put_f64(m, key, words & ARCH_INVERSE_ROOT && x > 0 ? 1 / __builtin_sqrt(x) : x);
 }
 
 static enum gguf_value_type type_of(const struct arch_line *line)
@@ -108,7 +109,7 @@ static andiron_status put_one(struct hf_model *m, const struct arch_line *line, 
         return s;
     if (type == GGUF_U32)
         return put_whole(m, key, value, factor, line->words & ARCH_SUM, error);
-    put_value(m, key, value);
+    put_value(m, key, value, line->words);
     return ANDIRON_OK;
 }
 
@@ -155,7 +156,9 @@ andiron_status hf_put_keys(struct hf_model *m, andiron_error *error)
     andiron_status s = ANDIRON_OK;
     for (int said = 0; said < 2; said++)
         for (size_t at = 0; !s && (line = hf_next_line(m, ARCH_CONFIG, &at));) {
-            if ((line->from.n == 0) != said || !hf_copy(key, line->to) || hf_is_put(m, key))
+            if ((line->from.n == 0) != said || !hf_copy(key, line->to) || hf_is_put(m, key) ||
+                !strcmp(key, "activation") /* hf_model.c's */ ||
+                ((line->words & ARCH_ALONE) && m->config != hf_config(m->dir)))
                 continue;
             if (said)
                 put_said(m, line, key);

@@ -74,11 +74,12 @@ bool hf_number_at(const struct hf_model *m, const char *path, const char *or_pat
 /* The word of the activation, or the first of the definition's own. */
 static struct span act_word(const struct hf_model *m, struct span own)
 {
-    static const char *const places[] = {"hidden_activation", "hidden_act",   "activation_function", "activation",
-                                         "mlp_hidden_act",    "dense_act_fn", "feed_forward_proj"};
+    char path[HF_NAME_BYTES];
     struct span act = {0};
-    for (size_t i = 0; i < sizeof places / sizeof *places && !act.n; i++)
-        json_at_text(m->config, places[i], &act);
+    const struct arch_line *line;
+    for (size_t at = 0; !act.n && (line = hf_next_line(m, ARCH_CONFIG, &at));)
+        if (span_is(line->to, "activation") && hf_copy(path, line->from))
+            json_at_text(m->config, path, &act);
     return act.n ? act : hf_next_word(&own);
 }
 
@@ -113,9 +114,6 @@ static andiron_status find_act(struct hf_model *m, andiron_error *error)
 static void put_derived(struct hf_model *m)
 {
     uint64_t n, n_kv;
-    double scalar;
-    if (hf_number_at(m, "query_pre_attn_scalar", NULL, &scalar) && scalar > 0)
-        hf_put_f64(m, "attention.scale", 1 / __builtin_sqrt(scalar));
     if ((m->folder.words & ARCH_KEYS_BY_WORDS) && hf_heads(m, &n, &n_kv))
         hf_put_u32(m, "attention.head_count_kv", n_kv);
     if (m->act.n)
@@ -130,7 +128,7 @@ static andiron_status put_gating(struct hf_model *m, andiron_error *error)
     double said = 0; /* 0: the definition's own */
     hf_said(m, "expert_gating_func", &said);
     uint32_t function = (uint32_t)said;
-    if (json_at_text(m->config, "scoring_func", &word) && !span_is(word, "noaux_tc")) /* dots.llm1's, a topk_method */
+    if (json_at_text(m->config, "scoring_func", &word))
         for (function = 4; function > 0 && !(words[function] && span_is(word, words[function]));)
             function--;
     else if (!function)
@@ -250,18 +248,15 @@ static andiron_status put_windows(struct hf_model *m, andiron_error *error)
 }
 
 /* The first tokens of a text about a source: generation_config.json's, before config.json's. */
-static andiron_status put_first_tokens(struct hf_model *m, andiron_error *error)
+static void put_first_tokens(struct hf_model *m)
 {
     static const char *const keys[] = {"decoder_start_token_id", "forced_bos_token_id"};
-    json_t *said = NULL;
-    uint64_t id;
     const bool reads = m->folder.words & ARCH_SOURCE;
-    const andiron_status s = reads ? hf_read_json(m->dir, "generation_config.json", &said, error) : ANDIRON_OK;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && reads && !s; i++)
-        if (((said && json_at_u64(said, keys[i], &id)) || json_at_u64(m->config, keys[i], &id)) && id <= INT32_MAX)
+    uint64_t id;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && reads; i++)
+        if (((m->generation && json_at_u64(m->generation, keys[i], &id)) || json_at_u64(m->config, keys[i], &id)) &&
+            id <= INT32_MAX)
             hf_put_u32(m, keys[i], id);
-    json_decref(said);
-    return s;
 }
 
 /* ---- the whole ---- */
@@ -288,8 +283,8 @@ static andiron_status put_template(struct hf_model *m, andiron_error *error)
 static andiron_status put_all(struct hf_model *m, andiron_error *error)
 {
     static andiron_status (*const steps[])(struct hf_model *, andiron_error *) = {
-        put_windows, hf_put_heads,     put_groups,  put_gating,   put_ratios,      hf_put_ngrams,
-        hf_put_rope, put_first_tokens, hf_put_keys, put_template, hf_put_sentence,
+        put_windows,   hf_put_heads, put_groups,  put_gating,   put_ratios,
+        hf_put_ngrams, hf_put_rope,  hf_put_keys, put_template, hf_put_sentence,
     };
     const char *slash = strrchr(hf_path(m->dir), '/');
     put(m, "GGUF\3\0\0", 8);
@@ -298,6 +293,7 @@ static andiron_status put_all(struct hf_model *m, andiron_error *error)
     hf_put_string(m, "general.architecture", span_of(m->architecture));
     hf_put_string(m, "general.name", span_of(slash && slash[1] ? slash + 1 : hf_path(m->dir)));
     put_derived(m);
+    put_first_tokens(m);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const andiron_status s = steps[i](m, error);
         if (s)
@@ -319,6 +315,8 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, const andi
     buffer_init(&m->header, HEADER_MAX);
     buffer_init(&m->keys, HEADER_MAX);
     andiron_status s = hf_dir_open(&m->dir, path, with_weights, error);
+    if (!s)
+        s = hf_read_json(m->dir, "generation_config.json", &m->generation, error);
     if (!s)
         s = hf_find_folder(m, options, error);
     if (!s)
@@ -345,6 +343,7 @@ void hf_model_close(struct hf_model *m)
         return;
     for (size_t i = 0; i < m->n_dense; i++)
         safetensors_close(m->dense[i]);
+    json_decref(m->generation);
     hf_dir_close(m->dir);
     arch_close(m->arch);
     buffer_reset(&m->header);

@@ -109,35 +109,12 @@ static const struct packed_layout layouts[] = {
     {HF_BNB, "weight", "SCB", NULL, NULL, NULL, PACKED_I8, shape_bytes, items_i8, NULL},
 };
 
-/* What stands beside the items. Scales of activations are not needed: activations are computed with as they are. */
-static const char *const beside[] = {"weight_scale_inv",
-                                     "weight_scale",
-                                     "weight_zero_point",
-                                     "weight_g_idx",
-                                     "weight_shape",
-                                     "scales",
-                                     "qzeros",
-                                     "g_idx",
-                                     "input_scale",
-                                     "output_scale",
-                                     "input_zero_point",
-                                     "output_zero_point",
-                                     "activation_scale",
-                                     "k_scale",
-                                     "v_scale",
-                                     "q_scale",
-                                     "_scales",
-                                     "weight_scale_2",
-                                     "absmax",
-                                     "nested_absmax",
-                                     "nested_quant_map",
-                                     "quant_map",
-                                     "SCB",
-                                     "weight_format",
-                                     "weight_global_scale",
-                                     "input_global_scale",
-                                     "bitsandbytes__nf4",
-                                     "bitsandbytes__fp4"};
+/* What stands beside the items, but for what layouts name. Scales of activations are not needed: activations are
+ * computed with as they are. */
+static const char *const beside[] = {"weight_shape", "weight_format",     "nested_absmax",     "nested_quant_map",
+                                     "quant_map",    "bitsandbytes__nf4", "bitsandbytes__fp4", "input_scale",
+                                     "output_scale", "activation_scale",  "q_scale",           "k_scale",
+                                     "v_scale",      "input_zero_point",  "output_zero_point", "input_global_scale"};
 
 /* "model.norm.weight" is "weight" of "model.norm"; gpt-oss's "experts.down_proj_blocks" "_blocks" of what is before. */
 static bool split(const struct hf_model *m, struct span name, struct span *stem, struct span *last)
@@ -163,11 +140,25 @@ static const struct safetensors_tensor *sibling(const struct hf_model *m, struct
     return hf_find_tensor(m->dir, name);
 }
 
+/* Does a layout name it? Of "weight.absmax" the last part counts. */
+static bool is_of_layout(struct span last)
+{
+    bool is = false;
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts && !is; i++) {
+        const char *const names[] = {layouts[i].scales, layouts[i].zeros, layouts[i].index, layouts[i].factor};
+        for (size_t k = 0; k < sizeof names / sizeof *names && !is; k++) {
+            const char *dot = names[k] ? strrchr(names[k], '.') : NULL;
+            is = names[k] && span_is(last, dot ? dot + 1 : names[k]);
+        }
+    }
+    return is;
+}
+
 bool hf_is_beside(const struct hf_model *m, const struct safetensors_tensor *t)
 {
     struct span stem = {0}, last = {0};
     return m->packing.method && split(m, t->tensor.name, &stem, &last) &&
-           hf_is_among(last, beside, sizeof beside / sizeof *beside);
+           (is_of_layout(last) || hf_is_among(last, beside, sizeof beside / sizeof *beside));
 }
 
 bool hf_has_matrix(const struct hf_model *m, const char *stem)

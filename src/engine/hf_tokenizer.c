@@ -13,28 +13,71 @@ enum { VOCABULARY_MAX = 64 << 20 };
 
 static const struct hf_reordering xlm = {3, 4, {"<s>", "<pad>", "</s>", "<unk>"}, NULL},
                                   mbart50 = {3, 4, {"<s>", "<pad>", "</s>", "<unk>"}, ""}, m2m = {0, 0, {""}, "__"},
+                                  pegasus = {2, 105, {"<pad>", "</s>", "<mask_1>", "<mask_2>"}, NULL},
                                   camembert = {
                                       1, 5, {"<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED"}, NULL};
 
 #define END "<|endoftext|>"
 
+#define REPLACE(kind, what, by) \
+    "{\"type\": \"Replace\", \"pattern\": {\"" kind "\": \"" what "\"}, \"content\": \"" by "\"}"
+#define QUOTES REPLACE("String", "``", "\\\"") ", " REPLACE("String", "''", "\\\"")
+#define PLAIN \
+    "{\"type\": \"NFKD\", \"unless\": \"keep_accents\"}, {\"type\": \"StripAccents\", \"unless\": \"keep_accents\"}"
+#define ONE_SPACE REPLACE("Regex", " {2,}", " ")
+#define METASPACE "{\"type\": \"Metaspace\", \"replacement\": \"\342\226\201\", \"prepend_scheme\": \"always\"}"
+
+/* Of Transformers' classes. "if", "unless": what tokenizer_config.json says; "usual" where it does not. */
+static const struct hf_steps
+    of_albert = {"[" QUOTES ", " PLAIN ", {\"type\": \"Lowercase\", \"if\": "
+                 "\"do_lower_case\", \"usual\": true}, {\"type\": \"Precompiled\"}]",
+                 "[{\"type\": \"WhitespaceSplit\"}, " METASPACE "]", NULL, false},
+    of_xlnet = {"[" QUOTES ", {\"type\": \"NFKD\"}, {\"type\": \"StripAccents\"}, {\"type\": "
+                "\"Lowercase\", \"if\": \"do_lower_case\"}, {\"type\": \"Precompiled\"}]",
+                "[{\"type\": \"WhitespaceSplit\"}, " METASPACE "]", NULL, true},
+    of_bigbird = {"[" REPLACE("Regex", " {2,}", "\342\226\201") "]", "[" METASPACE "]", NULL, false},
+    of_deberta = {"[{\"type\": \"Lowercase\", \"if\": \"do_lower_case\"}, " REPLACE(
+                      "Regex", "\\\\s{2,}|[\\n\\r\\t]",
+                      " ") ", {\"type\": \"NFC\"}, {\"type\": \"Strip\", \"strip_left\": false, "
+                           "\"strip_right\": true}]",
+                  "[{\"type\": \"Punctuation\", \"behavior\": \"Isolated\", \"if\": "
+                  "\"split_by_punct\"}, " METASPACE "]",
+                  "[MASK]", false},
+    of_pegasus = {"[{\"type\": \"Precompiled\"}, " ONE_SPACE "]", "[" METASPACE "]", NULL, false};
+
 static const struct hf_class classes[] = {
-    {"T5Tokenizer", "t5 mt5 umt5", FILES_SPIECE, NULL, "</s>", "<unk>", {0, 1}, NULL, 100, false},
-    {"LlamaTokenizer", "llama mistral mixtral", FILES_SPIECE, "<s>", "</s>", "<unk>", {-1, 0}, NULL, 0, false},
-    {"GemmaTokenizer", "gemma gemma2 gemma3_text", FILES_SPIECE, "<bos>", "<eos>", "<unk>", {-1, 0}, NULL, 0, false},
-    {"XLMRobertaTokenizer", "xlm-roberta", FILES_SPIECE, "<s>", "</s>", "<unk>", {1, 1}, &xlm, 0, false},
-    {"CamembertTokenizer", "camembert", FILES_SPIECE, "<s>", "</s>", "<unk>", {1, 1}, &camembert, 0, false},
-    {"MBart50Tokenizer", "", FILES_SPIECE, "en_XX", "</s>", "<unk>", {1, 1}, &mbart50, 0, false},
-    {"MarianTokenizer", "marian", FILES_NAMED, NULL, "</s>", "<unk>", {0, 1}, NULL, 0, false},
-    {"M2M100Tokenizer", "m2m_100", FILES_NAMED, "en", "</s>", "<unk>", {1, 1}, &m2m, 0, false},
-    {"GPT2Tokenizer", "gpt2 gpt_neo gptj opt", FILES_BYTES, END, END, END, {0, 0}, NULL, 0, false},
-    {"CodeGenTokenizer", "codegen phi", FILES_BYTES, END, END, END, {0, 0}, NULL, 0, false},
-    {"Qwen2Tokenizer", "qwen2 qwen2_moe qwen3 qwen3_moe", FILES_BYTES, NULL, END, END, {0, 0}, NULL, 0, true},
-    {"RobertaTokenizer", "roberta data2vec-text", FILES_BYTES, "<s>", "</s>", "<unk>", {1, 1}, NULL, 0, false},
-    {"BertTokenizer", "bert ernie", FILES_WORDS, "[CLS]", "[SEP]", "[UNK]", {1, 1}, NULL, 0, false},
-    {"DistilBertTokenizer", "distilbert", FILES_WORDS, "[CLS]", "[SEP]", "[UNK]", {1, 1}, NULL, 0, false},
-    {"ElectraTokenizer", "electra", FILES_WORDS, "[CLS]", "[SEP]", "[UNK]", {1, 1}, NULL, 0, false},
-    {"MPNetTokenizer", "mpnet", FILES_WORDS, "<s>", "</s>", "[UNK]", {1, 1}, NULL, 0, false},
+    {"T5Tokenizer", "t5 mt5 umt5", FILES_SPIECE, NULL, "</s>", "<unk>", {0, 1}, NULL, 100, false, NULL},
+    {"LlamaTokenizer", "llama mistral mixtral", FILES_SPIECE, "<s>", "</s>", "<unk>", {-1, 0}, NULL, 0, false, NULL},
+    {"GemmaTokenizer",
+     "gemma gemma2 gemma3_text",
+     FILES_SPIECE,
+     "<bos>",
+     "<eos>",
+     "<unk>",
+     {-1, 0},
+     NULL,
+     0,
+     false,
+     NULL},
+    {"XLMRobertaTokenizer", "xlm-roberta", FILES_SPIECE, "<s>", "</s>", "<unk>", {1, 1}, &xlm, 0, false, NULL},
+    {"CamembertTokenizer", "camembert", FILES_SPIECE, "<s>", "</s>", "<unk>", {1, 1}, &camembert, 0, false, NULL},
+    {"MBart50Tokenizer", "", FILES_SPIECE, "en_XX", "</s>", "<unk>", {1, 1}, &mbart50, 0, false, NULL},
+    {"MarianTokenizer", "marian", FILES_NAMED, NULL, "</s>", "<unk>", {0, 1}, NULL, 0, false, NULL},
+    {"M2M100Tokenizer", "m2m_100", FILES_NAMED, "en", "</s>", "<unk>", {1, 1}, &m2m, 0, false, NULL},
+    {"GPT2Tokenizer", "gpt2 gpt_neo gptj opt", FILES_BYTES, END, END, END, {0, 0}, NULL, 0, false, NULL},
+    {"CodeGenTokenizer", "codegen phi", FILES_BYTES, END, END, END, {0, 0}, NULL, 0, false, NULL},
+    {"Qwen2Tokenizer", "qwen2 qwen2_moe qwen3 qwen3_moe", FILES_BYTES, NULL, END, END, {0, 0}, NULL, 0, true, NULL},
+    {"RobertaTokenizer", "roberta data2vec-text", FILES_BYTES, "<s>", "</s>", "<unk>", {1, 1}, NULL, 0, false, NULL},
+    {"BertTokenizer", "bert ernie", FILES_WORDS, "[CLS]", "[SEP]", "[UNK]", {1, 1}, NULL, 0, false, NULL},
+    {"DistilBertTokenizer", "distilbert", FILES_WORDS, "[CLS]", "[SEP]", "[UNK]", {1, 1}, NULL, 0, false, NULL},
+    {"ElectraTokenizer", "electra", FILES_WORDS, "[CLS]", "[SEP]", "[UNK]", {1, 1}, NULL, 0, false, NULL},
+    {"MPNetTokenizer", "mpnet", FILES_WORDS, "<s>", "</s>", "[UNK]", {1, 1}, NULL, 0, false, NULL},
+    {"AlbertTokenizer", "albert", FILES_SPIECE, "[CLS]", "[SEP]", "<unk>", {1, 1}, NULL, 0, false, &of_albert},
+    {"FNetTokenizer", "fnet", FILES_SPIECE, "[CLS]", "[SEP]", "<unk>", {1, 1}, NULL, 0, false, &of_albert},
+    {"XLNetTokenizer", "xlnet", FILES_SPIECE, "<cls>", "<sep>", "<unk>", {1, 1}, NULL, 0, false, &of_xlnet},
+    {"BigBirdTokenizer", "big_bird", FILES_SPIECE, "[CLS]", "[SEP]", "<unk>", {1, 1}, NULL, 0, false, &of_bigbird},
+    {"DebertaV2Tokenizer", "deberta-v2", FILES_SPIECE, "[CLS]", "[SEP]", "[UNK]", {1, 1}, NULL, 0, false, &of_deberta},
+    {"PegasusTokenizer", "pegasus", FILES_SPIECE, NULL, "</s>", "<unk>", {0, 1}, &pegasus, 0, false, &of_pegasus},
 };
 
 static andiron_status find_class(struct hf_parts *p)
@@ -82,7 +125,7 @@ struct span hf_language(const struct hf_parts *p)
 
 const char *hf_role(const struct hf_parts *p, bool last)
 {
-    const bool of_text = p->kind->files == FILES_WORDS || p->kind->order;
+    const bool of_text = p->kind->files == FILES_WORDS || p->kind->order || p->kind->steps;
     return last ? (of_text ? "sep_token" : "eos_token") : of_text ? "cls_token" : "bos_token";
 }
 
@@ -204,14 +247,16 @@ static andiron_status find_file(struct hf_parts *p, struct span *file, size_t *w
 static andiron_status read_parts(struct hf_parts *p, json_t **root)
 {
     static const char *const names[] = {"spiece.model", "tokenizer.model", "sentencepiece.bpe.model",
-                                        "source.spm",   "merges.txt",      "vocab.txt"};
+                                        "spm.model",    "source.spm",      "merges.txt",
+                                        "vocab.txt"};
+    enum { BYTES = 5 };
     struct span file;
     size_t which;
     andiron_status s = find_file(p, &file, &which, names, sizeof names / sizeof *names);
     if (s || !file.p)
         return s;
     s = find_class(p);
-    const enum hf_files files = which < 4 ? FILES_SPIECE : which == 4 ? FILES_BYTES : FILES_WORDS;
+    const enum hf_files files = which < BYTES ? FILES_SPIECE : which == BYTES ? FILES_BYTES : FILES_WORDS;
     if (!s && p->kind->files != files && !(files == FILES_SPIECE && p->kind->files == FILES_NAMED))
         s = error_set(p->error, ANDIRON_E_FORMAT, "%s: the files of a %s are not those that are here (%s)",
                       hf_path(p->m->dir), p->kind->name, names[which]);
@@ -248,19 +293,19 @@ andiron_status hf_read_vocabulary(struct hf_model *m, size_t n_tokens, json_t **
 
 andiron_status hf_model_tokenizer(struct hf_model *m, struct tokenizer **out, andiron_error *error)
 {
-    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json", "generation_config.json"};
-    json_t *read[3] = {0}, *root = NULL;
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json"};
+    json_t *read[2] = {0}, *root = NULL;
     struct tokenizer_source source;
     *out = NULL;
     andiron_status s = hf_read_vocabulary(m, 0, &root, &source, error);
-    for (size_t i = 0; i < 3 && root && !s; i++)
+    for (size_t i = 0; i < 2 && root && !s; i++)
         s = hf_read_json(m->dir, names[i], &read[i], error);
     if (!s && root)
-        s = tokenizer_hf_open(out, &(struct tokenizer_hf_source){root, read[0], read[1], read[2], hf_config(m->dir)},
-                              error);
+        s = tokenizer_hf_open(
+            out, &(struct tokenizer_hf_source){root, read[0], read[1], m->generation, hf_config(m->dir)}, error);
     else if (!s && source.n_tokens)
         s = tokenizer_open(out, &source, error);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 2; i++)
         json_decref(read[i]);
     json_decref(root);
     return s;

@@ -7,11 +7,18 @@
 
 /* FILES_NAMED: a SentencePiece model, whose pieces have the ids that vocab.json says. */
 enum hf_files { FILES_SPIECE, FILES_NAMED, FILES_BYTES, FILES_WORDS };
-/* Pieces of the model after the first `dropped` follow what fairseq had in front; the mask is the last. */
+/* Pieces of the model after the first `dropped` follow what fairseq had in front; the mask is the last. Those of more
+ * than `before` names are called <unk_2>, ... (Pegasus). */
 struct hf_reordering {
     size_t dropped, n_before;
     const char *before[5];
     const char *languages; /* a language's token stands before a text: what is around its code in it; NULL: none does */
+};
+/* What is done to a text before it is cut into pieces, as tokenizer.json says it; NULL: as T5's. */
+struct hf_steps {
+    const char *normalizers, *pre_tokenizers; /* lists */
+    const char *behind;                       /* a token behind the pieces, where none of them is it */
+    bool first_is_last;                       /* what others have before a text stands behind the last token */
 };
 struct hf_class {
     const char *name;  /* in tokenizer_config.json; "Fast" may follow */
@@ -22,6 +29,7 @@ struct hf_class {
     const struct hf_reordering *order;
     int n_extra; /* sentinels at the end */
     bool of_qwen;
+    const struct hf_steps *steps;
 };
 
 struct hf_parts {

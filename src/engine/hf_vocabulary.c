@@ -120,9 +120,29 @@ static andiron_status add_behind(struct hf_parts *p, const struct hf_reordering 
     }
     const andiron_status s = has_languages(p) ? hf_add_languages(p, n) : ANDIRON_OK;
     const json_int_t mask = (json_int_t)(n + (has_languages(p) ? json_array_size(p->added) : 0));
-    if (!s && o->n_before && !hf_is_added(p, "<mask>") && !hf_add_token(p, mask, "<mask>", true))
+    if (!s && o->n_before && !p->kind->steps && !hf_is_added(p, "<mask>") && !hf_add_token(p, mask, "<mask>", true))
         return hf_no_vocabulary(p);
     return s;
+}
+
+/* A token of the class's behind its pieces, unless one of them is it. */
+static andiron_status add_mask(struct hf_parts *p, const struct spiece *s, const char *text)
+{
+    bool is = hf_is_added(p, text);
+    for (size_t i = 0; i < s->n_pieces && !is; i++)
+        is = span_is(s->texts[i], text);
+    return is || hf_add_token(p, (json_int_t)s->n_pieces, text, true) ? ANDIRON_OK : hf_no_vocabulary(p);
+}
+
+static bool name_before(struct hf_parts *p, const struct hf_reordering *o, size_t i)
+{
+    char name[32];
+    const bool named = i < sizeof o->before / sizeof *o->before && o->before[i];
+    if (!named)
+        snprintf(name, sizeof name, "<unk_%zu>", i - 2);
+    p->texts[i] = named ? span_of(o->before[i])
+                        : (struct span){arena_text(&p->m->arena, name, strlen(name)), strlen(name)};
+    return p->texts[i].p != NULL;
 }
 
 static andiron_status put_pieces(struct hf_parts *p, const struct spiece *s)
@@ -134,12 +154,15 @@ static andiron_status put_pieces(struct hf_parts *p, const struct spiece *s)
                          hf_path(p->m->dir), p->kind->name);
     const size_t shift = o->n_before - o->dropped, n = s->n_pieces + shift;
     andiron_status status = add_behind(p, o, n);
+    if (!status && p->kind->steps && p->kind->steps->behind)
+        status = add_mask(p, s, p->kind->steps->behind);
     if (!status)
         status = make_lists(p, n);
     if (status)
         return status;
     for (size_t i = 0; i < o->n_before; i++) {
-        p->texts[i] = span_of(o->before[i]);
+        if (!name_before(p, o, i))
+            return hf_no_vocabulary(p);
         p->kinds[i] = span_is(p->texts[i], p->kind->unknown) ? TOKEN_UNKNOWN : TOKEN_CONTROL;
         p->out->unknown = p->kinds[i] == TOKEN_UNKNOWN ? (int32_t)i : p->out->unknown;
     }
@@ -239,10 +262,40 @@ static andiron_status write_spaces(struct hf_parts *p)
     return ANDIRON_OK;
 }
 
+/* Steps without those whose condition does not hold. */
+static json_t *chosen(const struct hf_parts *p, const char *text, bool has_map)
+{
+    json_t *list = json_loads(text, 0, NULL);
+    for (size_t i = json_array_size(list); i-- > 0;) {
+        json_t *step = json_array_get(list, i);
+        const char *yes = json_string_value(json_object_get(step, "if")),
+                   *no = json_string_value(json_object_get(step, "unless"));
+        bool on = json_is_true(json_object_get(step, "usual"));
+        if (yes || no)
+            json_at_bool(p->config, yes ? yes : no, &on);
+        const bool is_map = span_is(span_of(json_string_value(json_object_get(step, "type"))), "Precompiled");
+        if ((yes && !on) || (no && on) || (is_map && !has_map))
+            json_array_remove(list, i);
+    }
+    return list;
+}
+
+static andiron_status put_steps(struct hf_parts *p, const struct hf_steps *steps)
+{
+    json_t *all = json_pack("{s:o, s:o}", "normalizers", chosen(p, steps->normalizers, p->out->charsmap.n > 0),
+                            "pretokenizers", chosen(p, steps->pre_tokenizers, false));
+    const size_t n = all ? json_dumpb(all, NULL, 0, 0) : 0;
+    char *text = n ? arena_alloc(&p->m->arena, n + 1, 1) : NULL; /* zeroed */
+    p->out->steps = text && json_dumpb(all, text, n, 0) == n ? text : NULL;
+    p->out->bos_last = steps->first_is_last;
+    json_decref(all);
+    return p->out->steps ? ANDIRON_OK : hf_no_vocabulary(p);
+}
+
 static bool is_covered(const struct hf_parts *p, const struct spiece *s)
 {
     if (s->model == SPIECE_BPE)
-        return p->kind->files == FILES_SPIECE && !s->charsmap.n && !s->merges_spaces;
+        return p->kind->files == FILES_SPIECE && !s->charsmap.n && !s->merges_spaces && !p->kind->steps;
     return s->model == SPIECE_UNIGRAM;
 }
 
@@ -269,6 +322,8 @@ andiron_status hf_read_pieces(struct hf_parts *p, struct span file, const char *
         status = put_special(p);
     if (!status && merges)
         status = write_spaces(p);
+    if (!status && p->kind->steps)
+        status = put_steps(p, p->kind->steps);
     out->add_bos = stands_around(p, false) && out->bos >= 0;
     out->add_eos = stands_around(p, true) && out->eos >= 0;
     return status;

@@ -45,8 +45,9 @@ static bool fits(struct span pattern, struct span name, int32_t *number)
 {
     const char *star = pattern.n ? memchr(pattern.p, '*', pattern.n) : NULL;
     uint32_t found;
-    if (!star)
-        return span_same(name, pattern);
+    const bool same = span_same(name, pattern);
+    if (!star || same)
+        return same;
     const size_t before = (size_t)(star - pattern.p);
     if (name.n < before || memcmp(name.p, pattern.p, before))
         return false;
@@ -167,8 +168,12 @@ static bool place_here(struct hf_model *m, struct span name, struct place *out)
     bool guessing = false;
     *out = (struct place){.part = -1};
     const bool in_layer = drop_prefixes(m, &name, false);
+    if (in_layer && !drop_number(&name, &layer)) { /* of all layers: esm's "layer.*.attention..." */
+        const struct arch_line *none = line_of(m, false, part, name, &suffix, out);
+        return none && none->to.n == 0;
+    }
     if (in_layer) {
-        if (!drop_number(&name, &layer) || !drop_prefix(&name, "."))
+        if (!drop_prefix(&name, "."))
             return false;
         m->n_layers = layer >= m->n_layers ? layer + 1 : m->n_layers;
         guessing = guesses(m, layer);
@@ -583,12 +588,18 @@ static andiron_status share_table(struct hf_model *m, andiron_error *error)
     return ANDIRON_OK;
 }
 
+bool hf_scores_texts(const struct hf_model *m)
+{
+    return hf_find_tensor(m->dir, "score.weight") || hf_find_tensor(m->dir, "classifier.out_proj.weight");
+}
+
 /* A head of its own that is not there would else be taken for a tied one. */
 static andiron_status check_head(const struct hf_model *m, andiron_error *error)
 {
     bool tied = true;
     said_tied(m, &tied);
-    if (tied || m->n_tensors == 0 || (m->folder.words & (ARCH_ENCODER | ARCH_SOURCE)) || find_here(m, "output.weight"))
+    if (tied || m->n_tensors == 0 || (m->folder.words & (ARCH_ENCODER | ARCH_SOURCE)) || hf_scores_texts(m) ||
+        find_here(m, "output.weight"))
         return ANDIRON_OK;
     return error_set(error, ANDIRON_E_FORMAT, "%s: tie_word_embeddings is false, but there is no tensor lm_head.weight",
                      hf_path(m->dir));

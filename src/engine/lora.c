@@ -136,6 +136,21 @@ bool lora_of_weight(void *user, const struct weight *w, size_t i, struct arch_ad
     return true;
 }
 
+/* Is it for a tensor that the model has and never reads, such as keys of layers that share others'? Then it changes
+ * nothing. */
+static bool is_of_unread(const andiron_model *model, const char *name)
+{
+    static const size_t n_suffix = sizeof ".lora_a" - 1;
+    char weight[NAME_BYTES];
+    const size_t n = strlen(name);
+    if (n <= n_suffix || n - n_suffix >= NAME_BYTES)
+        return false;
+    memcpy(weight, name, n - n_suffix);
+    weight[n - n_suffix] = 0;
+    const struct gguf_tensor *t = gguf_find_tensor(model->file, weight);
+    return t && !model->weight_used[t - gguf_tensor_at(model->file, 0)];
+}
+
 andiron_status lora_check_used(const andiron_model *model, andiron_error *error)
 {
     for (size_t i = 0; i < model->n_loras; i++) {
@@ -143,7 +158,7 @@ andiron_status lora_check_used(const andiron_model *model, andiron_error *error)
         size_t n_norms = 0;
         for (size_t k = 0; k < gguf_n_tensors(l->file); k++) {
             const char *name = l->weights[k].name;
-            if (l->used[k])
+            if (l->used[k] || is_of_unread(model, name))
                 continue;
             if (!span_ends(span_of(name), "_norm.weight"))
                 return error_set(error, ANDIRON_E_SUPPORT,

@@ -48,6 +48,12 @@ andiron_status memory_check(const andiron_model *model, uint64_t bytes, const ch
         gguf_path(model->file), what, (double)bytes / mib, (double)file / mib, (double)available / mib);
 }
 
+/* RWKV's files name a template of llama.cpp's instead of having one. */
+static const char rwkv_world[] =
+    "{% for m in messages %}"
+    "{{ {'system': 'System', 'user': 'User', 'assistant': 'Assistant'}[m.role] }}: {{ m.content | trim }}\n\n"
+    "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}";
+
 /* Parse the chat template now, so that the model is read-only later. A template that cannot be used costs only chat. */
 static void open_chat(andiron_model *model)
 {
@@ -57,6 +63,8 @@ static void open_chat(andiron_model *model)
                   gguf_path(model->file));
         return;
     }
+    if (span_is(source, "rwkv-world"))
+        source = span_of(rwkv_world);
     if (template_open(&model->chat, source, &model->chat_error))
         log_say(ANDIRON_LOG_WARN, "the chat template cannot be used: %s", model->chat_error.text);
 }

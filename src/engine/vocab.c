@@ -93,7 +93,11 @@ static void usual_ids(struct tokenizer_source *s)
     static const struct {
         const char *model;
         int32_t bos, eos, unknown, sep, padding;
-    } usual[] = {{"llama", 1, 2, 0, -1, -1}, {"bert", 101, -1, 100, 102, 0}, {"t5", -1, 1, 2, -1, 0}};
+    } usual[] = {{"llama", 1, 2, 0, -1, -1},
+                 {"bert", 101, -1, 100, 102, 0},
+                 {"t5", -1, 1, 2, -1, 0},
+                 {"rwkv", -1, -1, -1, -1, -1},
+                 {"plamo2", 1, 2, 0, -1, 3}};
     s->bos = s->eos = 11;
     s->eot = s->eom = s->sep = s->padding = s->unknown = -1;
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
@@ -196,8 +200,8 @@ andiron_status vocab_open(struct tokenizer **out, const struct gguf *file, struc
                    ? ANDIRON_OK
                    : error_set(error, ANDIRON_E_FORMAT,
                                "%s: the file has no tokenizer (tokenizer.ggml.model is missing)", gguf_path(file));
-    if (span_is(s.model, "none") || span_is(s.model, "no_vocab"))
-        return ANDIRON_OK;
+    if (span_is(s.model, "none") || span_is(s.model, "no_vocab") || span_is(s.model, "test"))
+        return ANDIRON_OK; /* the last: of llama.cpp's own test models; its tokens have no texts */
     gguf_get_text(file, "tokenizer.ggml.pre", &s.pre);
     gguf_get_text(file, "general.name", &s.name);
     andiron_status status = read_texts(file, "tokenizer.ggml.tokens", arena, &s.texts, &s.n_tokens, error);

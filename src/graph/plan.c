@@ -5,8 +5,6 @@
 #include "base/error.h"
 #include "graph/program.h"
 
-enum { MAX_SLAB = 256 };  /* rows of a weight matrix in a chunk of work, at most */
-enum { CHUNKS_EACH = 8 }; /* chunks of a phase for each thread, about */
 enum { N_PROGRAMS = 3, LOOP_ROWS = 16 };
 static const size_t arena_max_bytes = (size_t)1 << 30;
 

@@ -2,9 +2,8 @@
 #include "graph/program.h"
 #include <string.h>
 
-enum { SLAB = 32, MAX_SLAB = 256 }; /* rows of a weight matrix in a chunk of work */
-enum { CHUNKS_EACH = 8 };           /* chunks of a phase for each thread, about */
-enum { GATHERED = 16 };             /* rows that are brought together for one of several matrices */
+enum { SLAB = 32 };     /* rows of a weight matrix in a chunk of work, at least */
+enum { GATHERED = 16 }; /* rows that are brought together for one of several matrices */
 
 /* ---- one matrix ---- */
 

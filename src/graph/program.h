@@ -217,6 +217,8 @@ struct tile {
     uint32_t first, n;
     uint32_t last; /* position of the session's last row in this step */
 };
+enum { MAX_SLAB = 256 };    /* rows of a weight matrix in a chunk of work, at most */
+enum { CHUNKS_EACH = 8 };   /* chunks of a phase for each thread, about */
 enum { TILE_QUERIES = 64 }; /* queries that attention takes at once */
 
 /* One program's run. */

@@ -191,9 +191,9 @@ static andiron_status check_sight(const struct check *c, uint32_t n_heads, struc
 /* How many spans are chosen, and how long they are. */
 static andiron_status check_spans(const struct check *c)
 {
-    enum { MOST = 1 << 16 };
-    if (!rule_is_count(rule_number(c, CHOOSE_N), 1) || rule_number(c, CHOOSE_N) > MOST)
-        return rule_refuse_number(c, CHOOSE_N, "a whole number from 1 to 65536");
+    enum { MOST = 1 << 16, MOST_CHOSEN = 1 << 20 };
+    if (!rule_is_count(rule_number(c, CHOOSE_N), 1) || rule_number(c, CHOOSE_N) > MOST_CHOSEN)
+        return rule_refuse_number(c, CHOOSE_N, "a whole number from 1 to 1048576");
     if (rule_number(c, CHOOSE_BY) != 0 && rule_number(c, CHOOSE_N) < 2)
         return rule_refuse_number(c, CHOOSE_N, "at least 2, one of them for the row's own span");
     if (!rule_is_count(rule_number(c, CHOOSE_SPAN), 1) || rule_number(c, CHOOSE_SPAN) > MOST)

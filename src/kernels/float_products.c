@@ -129,12 +129,12 @@ static inline __attribute__((always_inline)) void product(const struct mul *m, u
 }
 
 static void mul_f32(const struct mul *m) { product(m, TYPE_F32); }
-static void mul_f16(const struct mul *m) { product(m, TYPE_F16); }
+void LEVELED(product_f16)(const struct mul *m) { product(m, TYPE_F16); }
 void LEVELED(product_bf16)(const struct mul *m) { product(m, TYPE_BF16); }
 
 void LEVELED(float_products_overlay)(struct kernels *k)
 {
     k->mul_f32 = mul_f32;
-    k->mul_f16 = mul_f16;
+    k->mul_f16 = LEVELED(product_f16);
     k->mul_bf16 = LEVELED(product_bf16);
 }

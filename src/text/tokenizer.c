@@ -66,13 +66,17 @@ static andiron_status check_source(struct tokenizer *t, andiron_error *error)
         t->vocabulary = VOCABULARY_BPE;
     else if (span_is(s->model, "llama"))
         t->vocabulary = VOCABULARY_SPM;
+    else if (span_is(s->model, "rwkv"))
+        t->vocabulary = VOCABULARY_RWKV;
+    else if (span_is(s->model, "plamo2"))
+        t->vocabulary = VOCABULARY_PLAMO;
     else if (span_is(s->model, "gemma4"))
         s->pre = s->model;
     else
         return error_set(
             error, ANDIRON_E_SUPPORT,
             "the tokenizer \"%.*s\" is not supported: \"gpt2\" (byte-level BPE), \"llama\" (SentencePiece), \"bert\" "
-            "(WordPiece) and \"t5\" (Unigram) are",
+            "(WordPiece), \"t5\" (Unigram), \"rwkv\" and \"plamo2\" are",
             (int)(s->model.n < 60 ? s->model.n : 60), s->model.p ? s->model.p : "");
     int32_t *ids[] = {&s->bos, &s->eos, &s->eot, &s->eom, &s->unknown, &s->sep, &s->padding};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
@@ -132,7 +136,9 @@ static andiron_status build(struct tokenizer *t, andiron_error *error)
     andiron_status status = special_build(t, error);
     if (status)
         return status;
-    return t->vocabulary == VOCABULARY_BPE ? bpe_build(t, error) : spm_build(t, error);
+    if (t->vocabulary == VOCABULARY_BPE)
+        return bpe_build(t, error);
+    return t->vocabulary == VOCABULARY_SPM ? spm_build(t, error) : cuts_build(t, error);
 }
 
 andiron_status tokenizer_open_steps(struct tokenizer **out, const struct tokenizer_source *source, struct hf *hf,
@@ -239,9 +245,12 @@ static bool encode_plain(struct encoder *e, struct span text)
 {
     if (!text.n)
         return true;
-    if (e->t->vocabulary == VOCABULARY_SPM)
-        return spm_fragment(e, text, e->t->source.add_space_prefix);
-    return pre_split(e->t->pre, e, text);
+    switch (e->t->vocabulary) {
+    case VOCABULARY_SPM: return spm_fragment(e, text, e->t->source.add_space_prefix);
+    case VOCABULARY_RWKV: return rwkv_fragment(e, text);
+    case VOCABULARY_PLAMO: return plamo_fragment(e, text);
+    default: return pre_split(e->t->pre, e, text);
+    }
 }
 
 static bool encode_text(struct encoder *e, struct span text, const struct special_match *matches, size_t n_matches)

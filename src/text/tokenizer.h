@@ -1,8 +1,9 @@
 /* tokenizer.h - bytes to token ids and back.
  *
  * Kinds: byte-level BPE ("gpt2" in GGUF, with a pre-tokenizer that splits text first) and SentencePiece BPE with byte
- * fallback ("llama" in GGUF); ids equal llama.cpp's for the same file. tokenizer_hf.h opens those of a tokenizer.json,
- * and WordPiece ("bert") and Unigram ("t5") are run as such: ids equal those of the tokenizers package.
+ * fallback ("llama" in GGUF), RWKV's longest tokens ("rwkv"), PLaMo-2's least costs ("plamo2"); ids equal llama.cpp's
+ * for the same file. tokenizer_hf.h opens those of a tokenizer.json, and WordPiece ("bert") and Unigram ("t5") are run
+ * as such: ids equal those of the tokenizers package.
  * Everything is read from struct tokenizer_source, so that other kinds of file can feed the same code. */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
@@ -18,7 +19,7 @@ enum token_kind { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEF
 /* What a vocabulary consists of. Spans are borrowed for the tokenizer's whole life (they point into the mapped file).
  * Numbers come from an untrusted file: the tokenizer checks ids against n_tokens and kinds against enum token_kind. */
 struct tokenizer_source {
-    struct span model; /* "gpt2", "llama", "bert", "t5" */
+    struct span model; /* "gpt2", "llama", "bert", "t5", "rwkv", "plamo2" */
     struct span pre;   /* "smollm", "qwen2", "llama-bpe", "default", ...; empty: not given */
     size_t n_tokens;
     const struct span *texts; /* [n_tokens] as in the file: byte-level BPE in GPT-2's printable alphabet */
@@ -35,6 +36,8 @@ struct tokenizer_source {
     int32_t eom;                                                      /* end of message; -1: none */
     const int32_t *ends; /* [n_ends] more tokens that end a turn; read when the tokenizer is opened only */
     size_t n_ends;
+    const char *steps;            /* "t5": normalizers and pretokenizers of a tokenizer.json; NULL: the usual ones */
+    bool bos_last;                /* "t5": BOS stands behind EOS, not before the text */
     struct span charsmap;         /* "t5": SentencePiece's precompiled map of characters; empty: none */
     int lowercase, strip_accents; /* "bert": 0, 1, or -1: yes, as lowercase */
     struct span name;             /* general.name: with Phi-3, white space after an added token is dropped */

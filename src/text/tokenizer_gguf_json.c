@@ -104,17 +104,18 @@ static json_t *added_list(const struct tokenizer_source *s)
 }
 
 /* What stands around a text; -1: nothing. */
-static json_t *around(int32_t before, int32_t behind)
+static json_t *around(int32_t before, int32_t behind, int32_t last)
 {
+    static const char *const names[] = {"b", "e", "l"};
+    const int32_t ids[] = {before, behind, last};
     json_t *single = json_array(), *known = json_object();
     bool ok = single && known;
-    for (int side = 0; ok && side < 2; side++) {
-        const int32_t id = side ? behind : before;
-        if (side)
+    for (size_t i = 0; ok && i < 3; i++) {
+        if (i == 1)
             ok = !json_array_append_new(single, json_pack("{s:{s:s}}", "Sequence", "id", "A"));
-        if (ok && id >= 0)
-            ok = !json_array_append_new(single, json_pack("{s:{s:s}}", "SpecialToken", "id", side ? "e" : "b")) &&
-                 !json_object_set_new(known, side ? "e" : "b", json_pack("{s:[i]}", "ids", (int)id));
+        if (ok && ids[i] >= 0)
+            ok = !json_array_append_new(single, json_pack("{s:{s:s}}", "SpecialToken", "id", names[i])) &&
+                 !json_object_set_new(known, names[i], json_pack("{s:[i]}", "ids", (int)ids[i]));
     }
     return json_pack("{s:s, s:o, s:o}", "type", "TemplateProcessing", "single", single, "special_tokens", known);
 }
@@ -125,7 +126,7 @@ static json_t *words(const struct tokenizer_source *s)
     return json_pack("{s:{s:s, s:b, s:b, s:b, s:b}, s:{s:s}, s:{s:s}, s:o, s:o, s:{s:s, s:i, s:s, s:o}}", "normalizer",
                      "type", "BertNormalizer", "clean_text", 1, "handle_chinese_chars", 1, "strip_accents", strips,
                      "lowercase", lower, "pre_tokenizer", "type", "BertPreTokenizer", "decoder", "type", "WordPiece",
-                     "post_processor", around(s->bos, s->sep), "added_tokens", added_list(s), "model", "type",
+                     "post_processor", around(s->bos, s->sep, -1), "added_tokens", added_list(s), "model", "type",
                      "WordPiece", "unk_id", (int)s->unknown, "continuing_subword_prefix", "##", "vocab",
                      vocabulary(s, true));
 }
@@ -172,21 +173,48 @@ static bool put_words(const struct tokenizer_source *s, json_t *steps)
                                                    "prepend_scheme", s->add_space_prefix == 0 ? "never" : "always"));
 }
 
-/* Spaces in a row are one, where the file does not say otherwise, and one stands before a text. */
-static json_t *unigrams(const struct tokenizer_source *s)
+/* The file's map of characters, where steps have one. */
+static void put_map(const struct tokenizer_source *s, json_t *norms)
 {
-    json_t *steps = json_array(), *norms = json_array();
+    json_t *step;
+    size_t i;
+    json_array_foreach(norms, i, step)
+    {
+        if (span_is(span_of(json_string_value(json_object_get(step, "type"))), "Precompiled"))
+            json_object_set_new(step, "precompiled_charsmap", base64(s->charsmap));
+    }
+}
+
+static void put_usual(const struct tokenizer_source *s, json_t *steps, json_t *norms)
+{
     bool ok = steps && norms;
     if (ok && s->charsmap.n)
         ok = !json_array_append_new(norms, json_pack("{s:s, s:o, s:b}", "type", "Precompiled", "precompiled_charsmap",
                                                      base64(s->charsmap), "longest", s->as_spiece));
-    ok = ok && (s->as_spiece ? put_spaces(s, norms) : put_words(s, steps));
+    if (ok && s->as_spiece)
+        put_spaces(s, norms);
+    else if (ok)
+        put_words(s, steps);
+}
+
+/* Spaces in a row are one, where the file does not say otherwise, and one stands before a text. */
+static json_t *unigrams(const struct tokenizer_source *s)
+{
+    json_t *given = s->steps ? json_loads(s->steps, 0, NULL) : NULL,
+           *steps = given ? json_incref(json_object_get(given, "pretokenizers")) : json_array(),
+           *norms = given ? json_incref(json_object_get(given, "normalizers")) : json_array();
+    const int32_t bos = s->add_bos > 0 ? s->bos : -1;
+    if (given)
+        put_map(s, norms);
+    else
+        put_usual(s, steps, norms);
+    json_decref(given);
     return json_pack("{s:{s:s, s:o}, s:{s:s, s:o}, s:{s:s, s:s}, s:o, s:o, s:{s:s, s:i, s:o, s:o?}}", "normalizer",
                      "type", "Sequence", "normalizers", norms, "pre_tokenizer", "type", "Sequence", "pretokenizers",
                      steps, "decoder", "type", "Metaspace", "replacement", MARK, "post_processor",
-                     around(s->add_bos > 0 ? s->bos : -1, s->add_eos != 0 ? s->eos : -1), "added_tokens", added_list(s),
-                     "model", "type", "Unigram", "unk_id", (int)s->unknown, "vocab", vocabulary(s, false), "nameless",
-                     s->as_spiece ? nameless(s) : NULL);
+                     around(s->bos_last ? -1 : bos, s->add_eos != 0 ? s->eos : -1, s->bos_last ? bos : -1),
+                     "added_tokens", added_list(s), "model", "type", "Unigram", "unk_id", (int)s->unknown, "vocab",
+                     vocabulary(s, false), "nameless", s->as_spiece ? nameless(s) : NULL);
 }
 
 andiron_status tokenizer_open_of_words(struct tokenizer **out, const struct tokenizer_source *source,

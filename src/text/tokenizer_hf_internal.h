@@ -122,8 +122,8 @@ struct hf {
     size_t n_merges;
     const double *scores; /* Unigram, [n_tokens] */
     double unknown_score;
-    bool single_sums;           /* of scores, as SentencePiece has them */
-    struct hf_prefix *prefixes; /* Unigram: tokenizer_hf_unigram.c */
+    bool single_sums;        /* of scores, as SentencePiece has them */
+    struct trie *beginnings; /* Unigram: of its tokens */
 };
 
 struct hf_merge {

@@ -1,51 +1,11 @@
 /* tokenizer_hf_unigram.c - Unigram: of all ways to cut a word into tokens the one whose scores have the highest sum.
  *
- * Tokens are looked up from each character on, as long as some token begins so: a table of all tokens' beginnings, by
- * character, tells. The order of the sums and the choice among equal ones are the package's. */
+ * Tokens are looked up from each character on, as long as some token begins so. The order of the sums and the choice
+ * among equal ones are the package's. */
 #include "base/error.h"
 #include "text/tokenizer_hf_internal.h"
+#include "text/tokenizer_trie.h"
 #include <math.h>
-
-enum { MAX_TOKEN_BYTES = 512 }; /* bounds the work at each character */
-
-/* All beginnings of tokens as a trie: a node is a child of another by a byte. */
-struct hf_prefix {
-    struct table edges; /* (parent, byte) -> node */
-    struct edge {
-        uint32_t parent;
-        uint8_t byte;
-        int32_t id; /* the token that ends here, or -1 */
-    } * nodes;
-    uint32_t n;
-};
-
-static uint32_t find_edge(const struct tokenizer *t, const struct hf_prefix *p, uint32_t parent, uint8_t byte,
-                          uint64_t *hash, uint32_t *slot)
-{
-    uint32_t item;
-    *hash = hash_pair(&t->key, parent, byte);
-    *slot = table_start(&p->edges, *hash);
-    while (table_next(&p->edges, *hash, slot, &item))
-        if (p->nodes[item].parent == parent && p->nodes[item].byte == byte)
-            return item;
-    return 0;
-}
-
-static void insert(const struct tokenizer *t, struct hf_prefix *p, struct span text, int32_t id)
-{
-    uint32_t node = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        uint64_t hash;
-        uint32_t slot, next = find_edge(t, p, node, (uint8_t)text.p[i], &hash, &slot);
-        if (!next) {
-            next = p->n++;
-            p->nodes[next] = (struct edge){node, (uint8_t)text.p[i], -1};
-            table_put(&p->edges, hash, slot, next);
-        }
-        node = next;
-    }
-    p->nodes[node].id = id;
-}
 
 static struct span text_at(const json_t *list, size_t i)
 {
@@ -56,17 +16,14 @@ static struct span text_at(const json_t *list, size_t i)
 static bool build(struct tokenizer *t, const json_t *nameless, size_t n_bytes)
 {
     struct hf *h = t->hf;
-    struct hf_prefix *p = h->prefixes = arena_alloc(&h->arena, 1, sizeof *p);
-    if (!p || !(p->nodes = arena_alloc(&h->arena, n_bytes + 1, sizeof *p->nodes)) ||
-        !table_init(&p->edges, &h->arena, n_bytes + 1))
+    struct trie *trie = h->beginnings = arena_alloc(&h->arena, 1, sizeof *trie);
+    if (!trie || !trie_init(trie, &h->arena, &t->key, n_bytes))
         return false;
-    p->n = 1;
-    p->nodes[0].id = -1;
     for (size_t id = 0; id < t->source.n_tokens; id++)
         if ((int32_t)id != h->unknown && !isinf(h->scores[id]) && hf_lookup(t, t->source.texts[id]) == (int32_t)id)
-            insert(t, p, t->source.texts[id], (int32_t)id);
+            trie_put(trie, t->source.texts[id], (int32_t)id);
     for (size_t i = 0; i < json_array_size(nameless); i++)
-        insert(t, p, text_at(nameless, i), (int32_t)(t->source.n_tokens + i));
+        trie_put(trie, text_at(nameless, i), (int32_t)(t->source.n_tokens + i));
     return true;
 }
 
@@ -90,7 +47,7 @@ andiron_status hf_unigram_open(struct tokenizer *t, const json_t *model, andiron
     for (size_t i = 0; i < n; i++) {
         if (!read_score(vocab, i, &scores[i], &least))
             return hf_broken(error, "model", "has a token without a score");
-        if (t->source.texts[i].n > MAX_TOKEN_BYTES)
+        if (t->source.texts[i].n > TRIE_MAX_BYTES)
             return hf_refuse(error, "model", "Unigram with tokens of more than 512 bytes");
         if (t->source.texts[i].n && tokenizer_find(t, t->source.texts[i]) != (int32_t)i)
             return hf_refuse(error, "model", "Unigram with a token that stands there twice");
@@ -98,7 +55,7 @@ andiron_status hf_unigram_open(struct tokenizer *t, const json_t *model, andiron
     }
     for (size_t i = 0; i < json_array_size(nameless); i++) {
         const struct span text = text_at(nameless, i);
-        if (!read_score(nameless, i, &scores[t->source.n_tokens + i], &least) || !text.n || text.n > MAX_TOKEN_BYTES)
+        if (!read_score(nameless, i, &scores[t->source.n_tokens + i], &least) || !text.n || text.n > TRIE_MAX_BYTES)
             return hf_broken(error, "model", "has a piece without an id and a text or a score");
         n_bytes += text.n;
     }
@@ -129,17 +86,16 @@ static void offer(struct way *to, double score, uint32_t from, int32_t id)
 
 static void step(const struct tokenizer *t, struct span word, size_t at, struct way *ways)
 {
-    const struct hf_prefix *p = t->hf->prefixes;
-    uint64_t hash;
-    uint32_t slot, node = 0;
+    const struct trie *trie = t->hf->beginnings;
+    uint32_t node = 0;
     size_t bytes;
     bool single = false;
     hf_char(word.p + at, &bytes);
     for (size_t end = at; end < word.n;) {
-        node = find_edge(t, p, node, (uint8_t)word.p[end++], &hash, &slot);
+        node = trie_next(trie, node, (uint8_t)word.p[end++]);
         if (!node)
             break;
-        int32_t id = p->nodes[node].id;
+        int32_t id = trie->nodes[node].id;
         if (id < 0)
             continue;
         offer(&ways[end], sum_of(t->hf, t->hf->scores[id], ways[at].score), (uint32_t)at, id);

@@ -1,7 +1,8 @@
 /* tokenizer_internal.h - what the tokenizer's files share: the vocabulary as it lies in memory, and one encoding run.
  *
  * Text goes: tokenizer_special.c cuts out tokens that are matched as wholes; what is left goes to tokenizer_bpe.c (by
- * way of tokenizer_pre.c, which splits it into words) or to tokenizer_spm.c, and both merge in tokenizer_merge.c. */
+ * way of tokenizer_pre.c, which splits it into words) or to tokenizer_spm.c, and both merge in tokenizer_merge.c; or
+ * to tokenizer_cuts.c, which merges nothing. */
 #ifndef TEXT_TOKENIZER_INTERNAL_H
 #define TEXT_TOKENIZER_INTERNAL_H
 
@@ -11,7 +12,7 @@
 
 enum { SPECIAL_MAX_BYTES = 255 }; /* longer spellings are not matched as wholes */
 
-enum vocabulary { VOCABULARY_BPE, VOCABULARY_SPM, VOCABULARY_HF };
+enum vocabulary { VOCABULARY_BPE, VOCABULARY_SPM, VOCABULARY_RWKV, VOCABULARY_PLAMO, VOCABULARY_HF };
 
 /* What the file does not say of a token and llama.cpp knows by names. */
 enum trait {
@@ -23,6 +24,7 @@ enum trait {
 struct special_node; /* tokenizer_special.c */
 struct pre;          /* tokenizer_pre.c */
 struct bpe;          /* tokenizer_bpe.c */
+struct trie;         /* tokenizer_trie.h */
 struct hf;           /* tokenizer_hf_internal.h */
 
 struct tokenizer {
@@ -41,10 +43,11 @@ struct tokenizer {
     bool special_lengths[SPECIAL_MAX_BYTES + 1];
     struct pre *pre;       /* VOCABULARY_BPE */
     struct bpe *bpe;       /* VOCABULARY_BPE */
+    struct trie *trie;     /* VOCABULARY_RWKV, VOCABULARY_PLAMO: of the tokens that texts become */
     struct hf *hf;         /* VOCABULARY_HF: out of a tokenizer.json; owned */
     bool ignore_merges;    /* a word that is a token is that token, whatever merging gives */
     bool raw;              /* texts are UTF-8 with U+2581 for a space, not GPT-2's printable alphabet */
-    int32_t byte_ids[256]; /* raw and SPM: the fallback of a byte; -1: none */
+    int32_t byte_ids[256]; /* raw, SPM and PLaMo: the fallback of a byte; -1: none */
     bool joins_space[256]; /* SPM: some token has this byte just before a U+2581 */
     andiron_token *ends;   /* tokens that end a turn */
     size_t n_ends;
@@ -127,7 +130,12 @@ size_t bpe_spell(char out[2], uint8_t byte); /* a byte's character of GPT-2's pr
 int bpe_byte_of(uint32_t codepoint); /* of a character of GPT-2's printable alphabet; -1: not of that alphabet */
 andiron_status spm_build(struct tokenizer *t, andiron_error *error);
 bool spm_fragment(struct encoder *e, struct span text, bool space_first);
-/* For vocabularies with U+2581 for a space, of either kind. */
+/* tokenizer_cuts.c */
+andiron_status cuts_build(struct tokenizer *t, andiron_error *error);
+bool rwkv_fragment(struct encoder *e, struct span text);
+bool plamo_fragment(struct encoder *e, struct span text);
+
+/* For vocabularies that spell in bytes what they do not know; the last two where U+2581 is a space. */
 void spm_find_bytes(struct tokenizer *t); /* fills byte_ids */
 bool spm_emit(struct encoder *e, const char *text, const struct symbol *symbols, size_t n);
 bool spm_emit_bytes(struct encoder *e, const char *text, size_t n); /* the unknown token if one of them has none */

@@ -14,13 +14,19 @@ static int hex_digit(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* "e2" -> 0xE2, or -1. */
+static int two_digits(const char *p)
+{
+    int high = hex_digit(p[0]), low = hex_digit(p[1]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 /* "<0xE2>" -> 0xE2, or -1. */
 static int byte_of(struct span text)
 {
     if (text.n != 6 || memcmp(text.p, "<0x", 3) || text.p[5] != '>')
         return -1;
-    int high = hex_digit(text.p[3]), low = hex_digit(text.p[4]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
+    return two_digits(text.p + 3);
 }
 
 static size_t unmark(char *out, struct span text)
@@ -65,6 +71,25 @@ static size_t unspell(char *out, struct span text)
     return n;
 }
 
+/* RWKV's texts are written as Python writes bytes: \n, \t, \r, \xe2; any other character behind a \ is itself. */
+static size_t unescape(char *out, struct span text)
+{
+    static const char names[] = "ntr", meant[] = "\n\t\r";
+    size_t n = 0;
+    for (size_t at = 0; at < text.n; at++) {
+        char c = text.p[at];
+        if (c == '\\' && at + 1 < text.n) {
+            c = text.p[++at];
+            const char *name = memchr(names, c, 3);
+            const int byte = c == 'x' && text.n - at > 2 ? two_digits(text.p + at + 1) : -1;
+            at += byte >= 0 ? 2 : 0;
+            c = byte >= 0 ? (char)byte : name ? meant[name - names] : c;
+        }
+        out[n++] = c;
+    }
+    return n;
+}
+
 static size_t piece_of(const struct tokenizer *t, size_t id, char *out)
 {
     struct span text = t->source.texts[id];
@@ -73,7 +98,10 @@ static size_t piece_of(const struct tokenizer *t, size_t id, char *out)
         *out = (char)byte;
         return 1;
     }
-    bool as_is = t->kinds[id] != TOKEN_NORMAL && t->kinds[id] != TOKEN_UNUSED && t->kinds[id] != TOKEN_BYTE;
+    if (t->vocabulary == VOCABULARY_RWKV)
+        return unescape(out, text);
+    bool as_is = t->vocabulary == VOCABULARY_PLAMO ||
+                 (t->kinds[id] != TOKEN_NORMAL && t->kinds[id] != TOKEN_UNUSED && t->kinds[id] != TOKEN_BYTE);
     if (as_is) {
         if (text.n)
             memcpy(out, text.p, text.n);

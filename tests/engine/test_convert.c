@@ -278,6 +278,21 @@ static void others_are_refused(void **state)
     }
 }
 
+/* As many scores of a text as llama.cpp has to look for. */
+static void scores_are_named(void **state)
+{
+    (void)state;
+    static const char last[] = "\7\0\0\0\0\0\0\0LABEL_2", key[] = "modern-bert.classifier.output_labels";
+    size_t n;
+    andiron_error e = {0};
+    take("modernbert-classes", NULL);
+    assert_int_equal(convert("f32", &e), ANDIRON_OK);
+    char *data = file_read(in_folder("out.gguf"), &n);
+    assert_non_null(memmem(data, n, key, sizeof key - 1));
+    assert_non_null(memmem(data, n, last, sizeof last - 1));
+    free(data);
+}
+
 /* ---- files ---- */
 
 /* The tiny qwen2 in files of 16 KiB. */
@@ -380,6 +395,7 @@ int main(void)
         cmocka_unit_test(fewer_bits_are_near),
         cmocka_unit_test(vocabularies_are_the_same),
         cmocka_unit_test(others_are_refused),
+        cmocka_unit_test(scores_are_named),
         cmocka_unit_test(parts_give_the_same_bits),
         cmocka_unit_test(nothing_is_left_of_failures),
         cmocka_unit_test(files_become_files),

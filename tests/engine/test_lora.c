@@ -59,7 +59,8 @@ static void logits_are_llama_cpps(void **state)
     static const struct {
         const char *name;
         double limit;
-    } cases[] = {{"llama", 1e-5}, {"qwen3moe", 1e-5}, {"phi3.plain", 1e-5}, {"mamba2", 1e-5}, {"gpt2", 1e-3}};
+    } cases[] = {{"llama", 1e-5},  {"qwen3moe", 1e-5}, {"phi3.plain", 1e-5},
+                 {"mamba2", 1e-5}, {"gpt2", 1e-3},     {"gemma4", 1e-3}};
     static const size_t steps[] = {64, 1, 5};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -112,12 +112,14 @@ static void read_lists(struct input *in, struct span *rest, bool all_bytes, bool
         in->merges[s->n_merges++] = line;
 }
 
+static const char *const others[] = {"bert", "t5", "rwkv", "plamo2"};
+
 static void read_input(struct input *in, const uint8_t *data, size_t n)
 {
     struct tokenizer_source *s = &in->source;
     struct span rest = {(const char *)data + N_HEAD, n - N_HEAD};
     bool spm = data[0] & 1, words = data[0] & 32, raw = words || (!spm && (data[1] % 32 == 28 || data[1] % 32 == 29));
-    s->model = span_of(words ? (spm ? "t5" : "bert") : spm ? "llama" : "gpt2");
+    s->model = span_of(words ? others[(data[1] & 64) / 32 + spm] : spm ? "llama" : "gpt2");
     s->lowercase = s->strip_accents = s->remove_extra_whitespaces = (data[0] >> 6 & 3) - 1;
     s->pre = span_of(pres[data[1] % 32]);
     s->name = span_of(data[0] & 8 ? "phi-3" : "");

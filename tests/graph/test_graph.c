@@ -508,8 +508,8 @@ static void choose(void **state)
     refused(&b, choice(q, k, six, 8, 1), "expected q [d, heads] and k [d]");
     refused(&b, choice(q, four, six, 8, 1), "expected q [d, heads] and k [d]");
     refused(&b, choice(q, key, four, 8, 1), "a weight for each of 6 heads, got [4]");
-    refused(&b, choice(q, key, six, 0, 1), "n to be a whole number from 1 to 65536");
-    refused(&b, choice(q, key, six, 65537, 1), "n to be a whole number from 1 to 65536");
+    refused(&b, choice(q, key, six, 0, 1), "n to be a whole number from 1 to 1048576");
+    refused(&b, choice(q, key, six, 1048577, 1), "n to be a whole number from 1 to 1048576");
     assert_shape(&b, added(&b, with_number(choice(q, key, six, 2, 4), 6, 1)), 2, 2, 1); /* by the last */
     refused(&b, with_number(choice(q, key, six, 1, 4), 6, 1), "n to be at least 2, one of them for the row's own");
     refused(&b, with_number(choice(q, key, six, 2, 4), 6, 2), "by to be one of: largest last");

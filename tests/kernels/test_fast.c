@@ -18,7 +18,9 @@ enum { SLOT_Y, SLOT_X, SLOT_W, SLOT_SCRATCH, MOST = 70 * 70, FEWEST = 4 };
 
 static struct kernels exact, fast;
 
-static void call(void *arg) { fast.mul_bf16(arg); }
+static uint32_t type; /* of the weights at hand */
+
+static void call(void *arg) { kernels_mul(&fast, type)(arg); }
 
 /* To the nearest BF16, ties to even; subnormals, which the dot product takes for zeros, as zero. */
 static double rounded(float x)
@@ -32,7 +34,7 @@ static double weight_at(const struct mul *m, size_t r, size_t i)
 {
     uint16_t h;
     memcpy(&h, (const char *)m->w + r * m->row_bytes + i * sizeof h, sizeof h);
-    return rounded(bf16_to_float(h));
+    return rounded(type == TYPE_F16 ? half_to_float(h) : bf16_to_float(h));
 }
 
 /* Rows of y stand 3 numbers apart, where nobody may write. How many numbers are other bits than the exact ones. */
@@ -48,7 +50,7 @@ static size_t check(size_t n_rows, size_t k, size_t n, enum fill fill, enum side
     m.n_tokens = n;
     m.scratch = guard_place(SLOT_SCRATCH, "scratch", mul_scratch_bytes(k), side);
     memset(m.scratch, 0xff, mul_scratch_bytes(k)); /* a NaN, wherever it is read as it is */
-    fill_weights(w, TYPE_BF16, n_rows * k, fill);
+    fill_weights(w, type, n_rows * k, fill);
     fill_floats(x, n * k, fill);
     for (size_t i = 0; i < n_y; i++)
         y[i] = want[i] = 12345.0f;
@@ -56,7 +58,7 @@ static size_t check(size_t n_rows, size_t k, size_t n, enum fill fill, enum side
         fail_msg("%zu rows of %zu, %zu tokens: %s", n_rows, k, n, why);
     assert_null(guard_intact());
     m.y = want;
-    exact.mul_bf16(&m);
+    kernels_mul(&exact, type)(&m);
     size_t differ = 0;
     for (size_t t = 0; t < n; t++)
         for (size_t r = 0; r < stride && t * stride + r < n_y; r++) {
@@ -89,13 +91,13 @@ static void need_dot_product(void)
     }
 }
 
-static void within_rounding(void **state)
+static void within_rounding(uint32_t of)
 {
-    (void)state;
     static const size_t rows[] = {1, 2, 3, 4, 5, 7, 8, 33, 70};
     static const size_t widths[] = {1,  2,  15, 16, 17, 31, 32,  33,  47,  48, 49,
                                     63, 64, 65, 95, 96, 97, 255, 256, 257, 700};
     need_dot_product();
+    type = of;
     size_t differ = 0;
     for (size_t n = 1; n <= 70; n++)
         for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
@@ -110,6 +112,18 @@ static void within_rounding(void **state)
         }
 }
 
+static void f16_within_rounding(void **state)
+{
+    (void)state;
+    within_rounding(TYPE_F16);
+}
+
+static void bf16_within_rounding(void **state)
+{
+    (void)state;
+    within_rounding(TYPE_BF16);
+}
+
 static void words(void **state)
 {
     (void)state;
@@ -122,11 +136,12 @@ static void words(void **state)
     assert_non_null(strstr(e.text, "not \"quick\""));
 }
 
-/* A level below the one that has faster products stays as it is; so does each product but that of BF16. */
+/* A level below the one that has faster products stays as it is; so does each product but those of F16 and BF16. */
 static void only_what_is_faster(void **state)
 {
     (void)state;
     struct kernels k = fast;
+    k.mul_f16 = exact.mul_f16;
     k.mul_bf16 = exact.mul_bf16;
     assert_memory_equal(&k, &exact, sizeof k);
     for (const struct level *l = kernel_levels; l->cpu; l++) {
@@ -142,7 +157,8 @@ static void only_what_is_faster(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(within_rounding),
+        cmocka_unit_test(f16_within_rounding),
+        cmocka_unit_test(bf16_within_rounding),
         cmocka_unit_test(words),
         cmocka_unit_test(only_what_is_faster),
     };

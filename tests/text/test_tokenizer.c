@@ -15,6 +15,8 @@
 
 #define WORDS SOURCE_DIR "/tests/golden/tokens/words.gguf"
 #define SPACES SOURCE_DIR "/tests/golden/tokens/spaces.gguf"
+#define RWKV SOURCE_DIR "/tests/golden/tokens/rwkv.gguf"
+#define PLAMO SOURCE_DIR "/tests/golden/tokens/plamo2.gguf"
 
 /* Ids as text: "1 2 3". */
 static const char *ids_of(const struct tokenizer *t, const char *text, const struct tokenizer_run *runs, size_t n_runs,
@@ -208,8 +210,8 @@ static void what_is_refused(void **state)
     (void)state;
     static const char *const tokens[] = {"a", NULL};
     struct vocabulary v;
-    vocabulary_make(&v, "plamo2", tokens, NULL, NULL);
-    refused(v.source, ANDIRON_E_SUPPORT, "plamo2");
+    vocabulary_make(&v, "hybriddna", tokens, NULL, NULL);
+    refused(v.source, ANDIRON_E_SUPPORT, "hybriddna");
     v.source.model = span_of("gpt2");
     v.source.pre = span_of("nobody-knows-me");
     refused(v.source, ANDIRON_E_SUPPORT, "nobody-knows-me");
@@ -287,6 +289,8 @@ static void allocations_fail(void **state)
     each_allocation_fails_once(SPACES, NULL);
     each_allocation_fails_once(WORDS, "llama-bpe");
     each_allocation_fails_once(WORDS, "deepseek-llm");
+    each_allocation_fails_once(RWKV, NULL);
+    each_allocation_fails_once(PLAMO, NULL);
 }
 
 /* ---- hostile texts ---- */
@@ -333,13 +337,16 @@ static void hostile_texts(void **state)
         tokenizer_close(t);
         vocabulary_free(&v);
     }
-    assert_true(vocabulary_read(&v, SPACES));
-    struct tokenizer *t = open_it(&v.source);
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        check_hostile(t, units[i], 50000);
-    check_hostile(t, "a", 1000000);
-    tokenizer_close(t);
-    vocabulary_free(&v);
+    static const char *const files[] = {SPACES, RWKV, PLAMO};
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+        assert_true(vocabulary_read(&v, files[f]));
+        struct tokenizer *t = open_it(&v.source);
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+            check_hostile(t, units[i], 50000);
+        check_hostile(t, "a", 1000000);
+        tokenizer_close(t);
+        vocabulary_free(&v);
+    }
 }
 
 /* ---- the table ---- */

@@ -34,7 +34,8 @@ class LlamaVocab:
         return self.pieces[token]
 
     def is_control(self, token):
-        return bool(llama_cpp.llama_vocab_is_control(self.vocab, token))
+        kinds = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+        return bool(llama_cpp.llama_vocab_get_attr(self.vocab, token) & kinds)
 
     def is_whole(self, token):
         whole = (llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED |

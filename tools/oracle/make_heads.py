@@ -36,7 +36,7 @@ MORE = {"xmod": {"default_language": "en_XX"}, "roformer": {"embedding_size": 64
         "longformer": {"attention_window": 8}, "led": {"attention_window": 8}, "funnel": {"block_sizes": [2, 2]},
         "switch_transformers": {"num_sparse_encoder_layers": 2, "num_sparse_decoder_layers": 2},
         "layoutlmv3": {"coordinate_size": 8, "shape_size": 16}, "lilt": {"hidden_size": 96},
-        "esm": {"pad_token_id": 1}, "t5": {"decoder_start_token_id": 0},
+        "esm": {"pad_token_id": 1, "mask_token_id": 32}, "t5": {"decoder_start_token_id": 0},
         "canine": {"num_hash_functions": 8, "num_hash_buckets": 64},
         "fnet": {"tpu_short_seq_length": 16}}
 

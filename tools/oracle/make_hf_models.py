@@ -55,6 +55,7 @@ rembert roformer jetmoe recurrent_gemma rwkv zamba zamba2 zamba2-plain
 hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
 blenderbot-small minimax_m2-published mimo_v2_flash-published phimoe-long gemma-published gpt2-flatter ernie-tasks
 modernbert-decoder-published minimax_m3_vl_text-published llama4_text-published exaone4-letters t5-unlike
+aya_vision mistral-classes esm-classes
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -319,7 +320,8 @@ MORE = {
 }
 # models of parts, of which the text's is compared
 PARTS = {"gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "ministral3", "qwen3_5": "qwen3_5_text",
-         "qwen3_5_moe": "qwen3_5_moe_text", "glm5_next": "glm5_next_text", "qwen4_exp": "qwen4_exp_text"}
+         "qwen3_5_moe": "qwen3_5_moe_text", "glm5_next": "glm5_next_text", "qwen4_exp": "qwen4_exp_text",
+         "aya_vision": "cohere2"}
 SMALL_EYE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "depth": 1,
              "num_heads": 2, "out_hidden_size": 32, "image_size": 28, "patch_size": 14, "head_dim": 8,
              "num_position_embeddings": 16, "projection_intermediate_size": 16}

@@ -90,6 +90,14 @@ def m2m(folder):
     languages_of(folder, [f"__{x}__" for x in FAIRSEQ_LANGUAGE_CODES["m2m100"]])
 
 
+BRACKETS = {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1, "pad_piece": "<pad>"}
+DEBERTA = {**BRACKETS, "pad_piece": "[PAD]", "unk_id": 3, "unk_piece": "[UNK]", "control_symbols": ["[CLS]", "[SEP]"]}
+
+
+def unigram(name, **more):
+    return lambda d: save(d, name, pieces("unigram", **more))
+
+
 # NAME: model_type, tokenizer_config.json, what writes the files; SentencePiece's ids: what stands around a text, what
 # becomes of its own
 FOLDERS = {
@@ -111,6 +119,21 @@ FOLDERS = {
                 ([LANGUAGE], [2], lambda x: x + 1 if x else 3)),
     "marian": ("marian", {"tokenizer_class": "MarianTokenizer"}, marian, None),
     "m2m_100": ("m2m_100", {"tokenizer_class": "M2M100Tokenizer", "src_lang": "de"}, m2m, None),
+    "albert": ("albert", {"tokenizer_class": "AlbertTokenizer", "do_lower_case": True, "keep_accents": False},
+               unigram("spiece.model", **BRACKETS, **UNIGRAM, control_symbols=["[CLS]", "[SEP]", "[MASK]"]), None),
+    "albert-cased": ("albert", {"do_lower_case": False, "keep_accents": True},
+                     unigram("spiece.model", **BRACKETS, **PLAIN, control_symbols=["[CLS]", "[SEP]", "[MASK]"]), None),
+    "xlnet": ("albert", {"tokenizer_class": "XLNetTokenizer", "do_lower_case": False},
+              unigram("spiece.model", **PLAIN, control_symbols=["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"],
+                      user_defined_symbols=["<eop>"]), None),
+    "big_bird": ("bert", {"tokenizer_class": "BigBirdTokenizer"},
+                 unigram("spiece.model", **PLAIN, control_symbols=["<pad>", "[CLS]", "[SEP]", "[MASK]"]), None),
+    "deberta-v2": ("bert", {"tokenizer_class": "DebertaV2Tokenizer", "do_lower_case": False, "vocab_type": "spm"},
+                   unigram("spm.model", **DEBERTA, **UNIGRAM), None),
+    "deberta-v2-points": ("bert", {"tokenizer_class": "DebertaV2Tokenizer", "do_lower_case": True,
+                                   "split_by_punct": True}, unigram("spm.model", **DEBERTA, **PLAIN), None),
+    "pegasus": ("pegasus", {"tokenizer_class": "PegasusTokenizer"},
+                unigram("spiece.model", **{**BRACKETS, "eos_id": 1, "unk_id": 2}, **UNIGRAM), None),
     "gpt2": ("gpt2", {"tokenizer_class": "GPT2Tokenizer", "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>",
                       "add_bos_token": True}, lambda d: bytes_of(d, byte_level()), None),
     "roberta": ("roberta", {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": True},

@@ -83,11 +83,12 @@ MORE = {"blt": {"encoder_hash_byte_group_size": [2, 4], "encoder_hash_byte_group
                         "head_dim": 16, "num_key_value_heads": 1, "sliding_window": 4},
         "deberta-v2": {"relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"],
                        "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False},
+        "esm": {"position_embedding_type": "rotary", "pad_token_id": 1, "mask_token_id": 21, "token_dropout": True},
         "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"]}}
 TYPES = ["llama", "gemma3_text", "mixtral", "deepseek_v3", "bloom", "mamba", "mamba2", "qwen3_next", "apertus", "gptj",
          "rwkv", "hrm_text", "inkling_text", "qwen4_exp_text", "deepseek_v4", "blt", "cpmant",
          "reformer", "written", "begun", "stepped", "modernbert-masked", "mpnet-masked", "deberta-v2-masked",
-         "fnet-masked",
+         "fnet-masked", "esm-masked",
          "bert-classes", "qwen2-classes", "bart-source", "t5-source", "t5gemma-source", "t5gemma2-source",
          "longt5-source", "bart-classes", "longformer-classes"]  # TYPE-HEAD
 HEADS = {"": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "classes": AutoModelForSequenceClassification,

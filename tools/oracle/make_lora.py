@@ -19,7 +19,7 @@ from peer_run import Peer
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests/golden"
 RANK, ALPHA, SCALE = 4, 6.0, 0.7
 ADAPTED = r"(attn_(q|k|v|qkv|output)|ffn_(gate|up|down)(_exps|_shexp)?|output)\.weight$"
-NAMES = ["llama", "qwen3moe", "phi3.plain", "gpt2", "mamba2"]
+NAMES = ["llama", "qwen3moe", "phi3.plain", "gpt2", "mamba2", "gemma4"]  # the last has keys that are not read
 MORE = {"mamba2": r"ssm_(in|out)\.weight$", "llama": ADAPTED + r"|token_embd\.weight$"}
 
 

@@ -12,6 +12,7 @@ Development only; needs llama-cpp-python and, for the small vocabularies, gguf a
     words.gguf, words.bin a small byte-level vocabulary, and for each kind of pre-tokenizer its u8 bytes and name,
                           u32 lines, and for each line one hash as above
     spaces.gguf, .bin     a small SentencePiece vocabulary with a space in front, as smollm2.bin
+    rwkv.gguf, .bin, plamo2.gguf, .bin   the same for those
 """
 import pathlib
 import re
@@ -26,6 +27,7 @@ from token_lines import make_lines
 ROOT = pathlib.Path(__file__).parents[2]
 OUT = ROOT / "tests/golden/tokens"
 MODELS = {"smollm2": "SmolLM2-135M-Instruct.Q4_1.gguf", "gemma3": "gemma-3-270m-q4_k_m.gguf"}
+OTHERS = ["rwkv", "plamo2"]
 N_LINES, N_FULL, N_WORDS = 6400, 250, 1000
 
 
@@ -64,7 +66,7 @@ def one_name_each():
 
 
 def write_words(folder, lines):
-    make_vocabularies.main([str(folder), "700", *one_name_each(), "spm"])
+    make_vocabularies.main([str(folder), "700", *one_name_each(), "spm", *OTHERS])
     with open(OUT / "words.bin", "wb") as f:
         for name in one_name_each():
             vocab = LlamaVocab(folder / f"{name}.gguf")
@@ -72,6 +74,8 @@ def write_words(folder, lines):
             f.write(struct.pack(f"<I{len(lines)}Q", len(lines), *(judge(vocab, line, False)[0] for line in lines)))
     shutil.copy(folder / "gpt-2.gguf", OUT / "words.gguf")
     shutil.copy(folder / "spm.gguf", OUT / "spaces.gguf")
+    for name in OTHERS:
+        shutil.copy(folder / f"{name}.gguf", OUT)
 
 
 def main():
@@ -84,7 +88,8 @@ def main():
         write_ids(OUT / f"{name}.bin", vocab, lines, N_FULL)
     with tempfile.TemporaryDirectory() as folder:
         write_words(pathlib.Path(folder), lines[:N_WORDS])
-    write_ids(OUT / "spaces.bin", LlamaVocab(OUT / "spaces.gguf"), lines[:1000], 20)
+    for name in ("spaces", *OTHERS):
+        write_ids(OUT / f"{name}.bin", LlamaVocab(OUT / f"{name}.gguf"), lines[:1000], 20)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 Development only. A byte-level BPE vocabulary is trained on the lines of token_lines.py with no regard for words, so
 that its merges cross the borders that pre-tokenizers draw: cutting elsewhere gives other ids. One is SentencePiece BPE
-with a space in front, like Llama 2's ("spm"), one raw BPE like Gemma 4's.
+with a space in front, like Llama 2's ("spm"), one raw BPE like Gemma 4's, one RWKV's ("rwkv"), one PLaMo-2's
+("plamo2").
 """
 import pathlib
 import re
@@ -91,6 +92,29 @@ def write_spm(folder, name, tokens, model="llama", pre="default", merges=None, *
           add_bos_token_id=1, add_eos_token_id=2, **more)
 
 
+def byte_of_characters():
+    """GPT-2's printable alphabet: a byte that is no printable character of its own follows in order from U+0100 on."""
+    own = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174]
+    return {chr(b): b for b in own} | {chr(256 + i): b for i, b in enumerate(b for b in range(256) if b not in own)}
+
+
+def write_rwkv(folder, tokens):
+    """Texts as Python writes bytes; the bytes themselves come first."""
+    of = byte_of_characters()
+    texts = [repr(bytes(of[c] for c in token))[2:-1] for token in tokens]
+    write(folder / "rwkv.gguf", "rwkv", None, ["<s>"] + texts + ["[PAD]"], [3] + [1] * len(texts) + [5],
+          add_bos_token_id=0, add_eos_token_id=0)
+
+
+def write_plamo(folder, tokens):
+    """Scores of single characters are low, of others by rank, so that the fewest tokens are not always the best."""
+    texts = [token.replace("\u2581", " ") for token in tokens]
+    scores = [-9.0 - i % 7 if len(text) == 1 else -6.0 - i / 100 for i, text in enumerate(texts)]
+    write(folder / "plamo2.gguf", "plamo2", None, list(HEAD) + texts + list(TAIL),
+          list(HEAD.values()) + [1] * len(texts) + list(TAIL.values()),
+          scores=[0.0] * len(HEAD) + scores + [0.0] * len(TAIL), add_bos_token_id=1, add_eos_token_id=2)
+
+
 def main(arguments):
     folder = pathlib.Path(arguments[0])
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +133,10 @@ def main(arguments):
             write_byte_level(folder, name, tokens, merges)
     if not wanted or "spm" in wanted:
         write_spm(folder, "spm", characters, add_add_space_prefix=True)
+    if not wanted or "rwkv" in wanted:
+        write_rwkv(folder, tokens)
+    if not wanted or "plamo2" in wanted:
+        write_plamo(folder, characters)
     if not wanted:
         write_spm(folder, "spm_plain", characters, add_add_space_prefix=False)
         write_spm(folder, "spm_phi3", characters, model_name="Phi-3 mini", add_add_space_prefix=True)

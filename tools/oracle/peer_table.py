@@ -159,6 +159,8 @@ DENSE = {
         "attention.shared_kv_layers": 2, "final_logit_softcapping": 8.0, "+with": ["rope_freqs.weight"]} | TIED,
     "starcoder2": LN | {"+with": QKV_BIAS},
     "xverse": {},
+    "chameleon": {"vocab_size": 8260, LAYERS: 2, "pooling_type": 1, "+embed": True, "+with": [
+        "attn_q_norm.bias", "attn_k_norm.bias"]},  # llama.cpp hides 8,192 tokens of images, and so asks for as many
     "command-r": LN | {"logit_scale": 0.5},
     "cohere2": LN | {LAYERS: 4, "logit_scale": 0.5} | window(6),
     "olmo": LN | {"attention.clamp_kqv": 1.0},

@@ -7,11 +7,29 @@ ROWS = {"pooling_type": 1, "+embed": True}
 FUSED = {"+fused": True}
 WHOLE = ROWS | {"attention.causal": False}
 
+# what llama.cpp's own saver writes where an architecture has no such number (llama_model_save_to_file)
+SAVED = {key: 0 for key in (
+    "expert_count", "expert_used_count", "expert_gating_func", "expert_group_count", "nextn_predict_layers",
+    "interleave_moe_layer_step", "moe_every_n_layers", "attention.q_lora_rank", "attention.kv_lora_rank",
+    "attention.key_length_mla", "attention.value_length_mla", "attention.sliding_window", "attention.indexer.top_k",
+    "posnet.block_count", "ssm.inner_size", "ssm.group_count", "wkv.head_size", "rescale_every_n_layers")} | {
+    key: 0.0 for key in (
+        "logit_scale", "residual_scale", "embedding_scale", "attention.scale", "attention.clamp_kqv",
+        "attention.max_alibi_bias", "attention.layer_norm_epsilon", "expert_weights_scale", "rope.scaling.factor",
+        "rope.scaling.yarn_log_multiplier", "attention.temperature_scale")} | {
+    "pooling_type": 0xFFFFFFFF, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
+    "expert_weights_norm": False, "rope.scaling.finetuned": False, "rope.scaling.type": "linear",
+    "rope.scaling.attn_factor": 1.0, "rope.scaling.yarn_ext_factor": -1.0, "swiglu_clamp_exp": [0.0, 0.0, 0.0],
+    "kda.gate_lower_bound": float("-inf")}
+SCALES = [f"{name}.scale" for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")]
+
 # what differs from the architecture's first model
 VARIANTS = {
     "llama.tied": TIED,
     "llama.moe": MIXTRAL,
     "llama.bias": {"+with": QKV_BIAS + ["attn_output.bias", "ffn_gate.bias", "ffn_up.bias", "ffn_down.bias"]},
+    "llama.saved": SAVED | {"+with": SCALES + QKV_BIAS},
+    "llama.scaled": MIXTRAL | {"+with": SCALES[:4] + [f"ffn_{part}_exps.scale" for part in ("gate", "up", "down")]},
     "llama.yarn": YARN | {"+with": []},
     "llama.linear": {"+with": [], "rope.scaling.type": "linear", "rope.scaling.factor": 4.0},
     "llama.heads": {"+with": [], N_KV: 1, N_HEAD: 6} | HEAD32,
@@ -132,7 +150,6 @@ ALL_SEEING = {"dream", "llada", "llada-moe", "rnd1"}  # each token sees all of i
 CANNOT = {
     "clip": "parts of images and sounds, which llama.cpp only quantizes under this name",
     "gptj": "llama.cpp has the name only",
-    "chameleon": "llama.cpp hides 8,192 image tokens and so needs a full vocabulary",
     "gemma4-assistant": "drafts for another model, and reads that one's cache",
     "eagle3": "drafts for another model, and reads that one's layers",
     "dflash": "drafts for another model, and reads that one's layers",
@@ -150,13 +167,15 @@ APART = {
 # what files may say that llama.cpp takes otherwise than Transformers, where andiron is like Transformers; figures are
 # of the largest logit, of one such tiny model; "not used": its logits are the same bits with and without
 OTHERWISE = [
+    ("chameleon", "`swin_norm`: the feed-forward reads what attention gave alone, without what came before it"),
+    ("deepseek2, deepseek2-ocr, deepseek4, glm5-next", "LoRA adapters of latent attention, of indexers and of the "
+        "scores' head change nothing, to the bit"),
+    ("all but llama, qwen3, gemma4 and some more", "factors `NAME.scale` of feed-forward matrices are not used, those "
+        "of attention's are; biases of Kimi delta attention's projections are not used"),
     ("exaone4", "windows are for models of 64 layers alone: 1.4 from Transformers with 4 layers, andiron 1e-6"),
     ("phi3", "`attention.sliding_window` is left out, and its warning says so"),
     ("qwen2vl", "the norms' epsilon is not used"),
     ("t5", "tied scores are not divided by the root of the width: 0.9 with a width of 64"),
-    ("deepseek2 and kin", "YaRN without `yarn_log_multiplier` also enlarges attention's scale"),
-    ("qwen3next, qwen35, kimi-linear and kin", "the delta rule's keys are normed with the norms' epsilon, not 1e-6: "
-        "5e-3 where that is 0.01"),
     ("kimi-linear", "`expert_weights_norm` false is not used"),
     ("all but grok, mistral3", "`rope.scaling.yarn_beta_fast` and `yarn_beta_slow` are not used"),
     ("cohere2, cohere2moe, exaone-moe, mellum, olmo2", "`rope.freq_base_swa` is not used"),

@@ -60,10 +60,9 @@ static inline v16 v16_from_i8(const int8_t *p)
                  vcvtq_f32_s32(vmovl_s16(vget_low_s16(hi))), vcvtq_f32_s32(vmovl_high_s16(hi))};
 }
 /* i takes i + 8, then i + 4. */
-static inline float32x4_t v16_fold_to_4(v16 x) { return vaddq_f32(vaddq_f32(x.a, x.c), vaddq_f32(x.b, x.d)); }
 static inline float v16_fold(v16 x)
 {
-    const float32x4_t q = v16_fold_to_4(x);
+    const float32x4_t q = vaddq_f32(vaddq_f32(x.a, x.c), vaddq_f32(x.b, x.d));
     return vpadds_f32(vadd_f32(vget_low_f32(q), vget_high_f32(q)));
 }
 

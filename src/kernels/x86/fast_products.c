@@ -1,19 +1,20 @@
 /* fast_products.c - products that are faster and not of the same bits (kernels_set_math), for CPUs with AVX512-BF16.
  *
- * BF16 weights with several tokens: activations are rounded to BF16, and vdpbf16ps multiplies and adds pairs of items,
- * item i to lane i / 2 % 16, subnormals as zeros. A tile of rows and tokens shares what it loads; it is always whole:
- * what is beyond the last row is the last row again, what is beyond the last token is zeros, and neither is stored. */
+ * BF16 and F16 weights with several tokens: activations and F16 weights are rounded to BF16, and vdpbf16ps multiplies
+ * and adds pairs of items, item i to lane i / 2 % 16, subnormals as zeros. A tile of rows and tokens shares what it
+ * loads; it is always whole: what is beyond the last row is the last row again, what is beyond the last token is zeros,
+ * and neither is stored. Rounding runs beside the dots on Zen 4, where a register of weights meets enough tokens. */
 #include "kernels/overlays.h"
 #include "kernels/v16.h"
 
+#define INLINE static inline __attribute__((always_inline))
+
 enum {
-    TILE_ROWS = 6,
-    TILE_TOKENS = 4,
-    TILE = TILE_ROWS * TILE_TOKENS,
-    GROUP = 5 * TILE_TOKENS, /* tokens whose rounded rows stand in scratch: 40 of its 44 bytes a column */
-    STEP = 2 * LANES,        /* items of a register */
-    ROWS_AHEAD = 8,          /* what comes into the second-level cache meanwhile, as in float_products.c */
-    FEWEST = 4,              /* tokens: fewer are bound by memory, and keep their bits */
+    TILE = 24,        /* sums of a tile: rows times tokens */
+    STEP = 2 * LANES, /* items of a register */
+    AHEAD = 2,        /* tiles of rows that come into the second-level cache meanwhile */
+    FEWEST = 4,       /* tokens: fewer are bound by memory, and keep their bits */
+    GROUP = 18,       /* tokens at most whose rounded rows stand in scratch: 36 of its 44 bytes a column */
 };
 _Static_assert(GROUP * sizeof(uint16_t) * 256 <= MUL_CHUNK_BYTES, "a group's rows are more than the scratch");
 
@@ -34,66 +35,91 @@ static void round_row(__m512bh *out, const float *x, size_t k)
     out[n - 1] = _mm512_cvtne2ps_pbh(high, low);
 }
 
-static inline __attribute__((always_inline)) void add_products(__m512 acc[TILE], const char *const rows[TILE_ROWS],
-                                                               const __m512bh *x, size_t x_stride, size_t i,
-                                                               __mmask32 items)
+INLINE __m512bh weights_of(uint32_t type, const char *row, __mmask32 items)
 {
-#pragma GCC unroll 6
-    for (size_t a = 0; a < TILE_ROWS; a++) {
-        const __m512bh w = (__m512bh)_mm512_maskz_loadu_epi16(items, rows[a] + i * STEP * sizeof(uint16_t));
+    const __m512i w = _mm512_maskz_loadu_epi16(items, row);
+    if (type == TYPE_BF16)
+        return (__m512bh)w;
+    const __m512 low = _mm512_cvtph_ps(_mm512_castsi512_si256(w));
+    return _mm512_cvtne2ps_pbh(_mm512_cvtph_ps(_mm512_extracti64x4_epi64(w, 1)), low);
+}
+
+/* T: tokens of a tile. */
+INLINE void add_products(uint32_t type, size_t T, __m512 acc[TILE], const char *const rows[TILE], const __m512bh *x,
+                         size_t x_stride, size_t i, __mmask32 items)
+{
 #pragma GCC unroll 4
-        for (size_t b = 0; b < TILE_TOKENS; b++)
-            acc[a * TILE_TOKENS + b] = _mm512_dpbf16_ps(acc[a * TILE_TOKENS + b], w, x[b * x_stride + i]);
+    for (size_t a = 0; a < TILE / T; a++) {
+        const __m512bh w = weights_of(type, rows[a] + i * STEP * sizeof(uint16_t), items);
+#pragma GCC unroll 8
+        for (size_t b = 0; b < T; b++)
+            acc[a * T + b] = _mm512_dpbf16_ps(acc[a * T + b], w, x[b * x_stride + i]);
     }
 }
 
 /* Rows from r on, n tokens from t on, whose rounded rows begin at x. */
-static void tile(const struct mul *m, size_t r, size_t t, size_t n, const __m512bh *x)
+INLINE void tile(const struct mul *m, uint32_t type, size_t T, size_t r, size_t t, size_t n, const __m512bh *x)
 {
-    const size_t steps = steps_of(m->k), n_rows = m->n_rows - r < TILE_ROWS ? m->n_rows - r : TILE_ROWS;
-    const char *rows[TILE_ROWS];
+    const size_t R = TILE / T, steps = steps_of(m->k), n_rows = m->n_rows - r < R ? m->n_rows - r : R;
+    const char *rows[TILE];
     __m512 acc[TILE];
-    for (size_t a = 0; a < TILE_ROWS; a++)
+    for (size_t a = 0; a < R; a++)
         rows[a] = (const char *)m->w + (r + (a < n_rows ? a : n_rows - 1)) * m->row_bytes;
 #pragma GCC unroll 24
     for (int j = 0; j < TILE; j++)
         acc[j] = _mm512_setzero_ps();
     for (size_t i = 0; i + 1 < steps; i++) {
-        for (int a = 0; a < TILE_ROWS && t == 0; a++)
-            __builtin_prefetch(rows[a] + ROWS_AHEAD * m->row_bytes + i * sizeof *x, 0, 2);
-        add_products(acc, rows, x, steps, i, UINT32_MAX);
+        for (size_t a = 0; a < R && t == 0; a++)
+            __builtin_prefetch(rows[a] + AHEAD * R * m->row_bytes + i * sizeof *x, 0, 2);
+        add_products(type, T, acc, rows, x, steps, i, UINT32_MAX);
     }
-    add_products(acc, rows, x, steps, steps - 1, last_items(m->k));
+    add_products(type, T, acc, rows, x, steps, steps - 1, last_items(m->k));
     float sums[TILE];
 #pragma GCC unroll 24
     for (int j = 0; j < TILE; j++)
         sums[j] = v16_fold((v16){acc[j]});
     for (size_t a = 0; a < n_rows; a++)
         for (size_t b = 0; b < n; b++)
-            m->y[(t + b) * m->y_stride + r + a] = sums[a * TILE_TOKENS + b];
+            m->y[(t + b) * m->y_stride + r + a] = sums[a * T + b];
 }
 
-/* n tokens from t on, with all rows. */
-static void group(const struct mul *m, size_t t, size_t n)
+/* All rows and tokens. */
+INLINE void product(const struct mul *m, uint32_t type, size_t T)
 {
     __m512bh *x = m->scratch;
-    const size_t steps = steps_of(m->k), whole = (n + TILE_TOKENS - 1) / TILE_TOKENS * TILE_TOKENS;
-    for (size_t b = 0; b < n; b++)
-        round_row(x + b * steps, m->x + (t + b) * m->k, m->k);
-    memset(x + n * steps, 0, (whole - n) * steps * sizeof *x);
-    for (size_t r = 0; r < m->n_rows; r += TILE_ROWS)
-        for (size_t b = 0; b < n; b += TILE_TOKENS)
-            tile(m, r, t + b, n - b < TILE_TOKENS ? n - b : TILE_TOKENS, x + b * steps);
+    const size_t steps = steps_of(m->k), most = GROUP / T * T;
+    for (size_t t = 0, n; t < m->n_tokens; t += n) {
+        n = m->n_tokens - t < most ? m->n_tokens - t : most;
+        for (size_t b = 0; b < n; b++)
+            round_row(x + b * steps, m->x + (t + b) * m->k, m->k);
+        memset(x + n * steps, 0, (T - 1 - (n - 1) % T) * steps * sizeof *x);
+        for (size_t r = 0; r < m->n_rows; r += TILE / T)
+            for (size_t b = 0; b < n; b += T)
+                tile(m, type, T, r, t + b, n - b < T ? n - b : T, x + b * steps);
+    }
+}
+
+/* To round F16 weights, a tile needs as many tokens as it can have. */
+static void mul_f16(const struct mul *m)
+{
+    if (m->n_tokens < FEWEST)
+        product_f16_avx512(m);
+    else
+        product(m, TYPE_F16, 8);
 }
 
 static void mul_bf16(const struct mul *m)
 {
-    if (m->n_tokens < FEWEST) {
+    if (m->n_tokens < FEWEST)
         product_bf16_avx512(m);
-        return;
-    }
-    for (size_t t = 0; t < m->n_tokens; t += GROUP)
-        group(m, t, m->n_tokens - t < GROUP ? m->n_tokens - t : GROUP);
+    else if (m->n_tokens <= 8)
+        product(m, TYPE_BF16, 8);
+    else
+        product(m, TYPE_BF16, 6);
 }
 
-void LEVELED(fast_products_overlay)(struct kernels *k) { k->mul_bf16 = mul_bf16; }
+void LEVELED(fast_products_overlay)(struct kernels *k)
+{
+    k->mul_f16 = mul_f16;
+    k->mul_bf16 = mul_bf16;
+}

@@ -115,6 +115,10 @@ INLINE void panel_bits(const struct mul *m, uint32_t type, size_t r)
     V(storeu_ps)(m->y + r, acc);
 }
 
+/* One token of Q8_0 goes by panels of 8 rows: while a core follows 16 of them it asks for less of memory than it could
+ * (52 to 58 GB/s of 66, with 8 rows 63 to 66), and of other types arithmetic is what takes the time. */
+INLINE bool wants_8_rows(uint32_t type, size_t n_tokens) { return WIDTH > 8 && type == TYPE_Q8_0 && n_tokens == 1; }
+
 /* Two tokens gain by words only where these come at little cost, one only where its halves would be folded apart. */
 INLINE bool are_few(uint32_t type, size_t n_tokens)
 {
@@ -128,7 +132,7 @@ INLINE void few(const struct mul *m, uint32_t type, size_t r)
         panel_bits(m, type, r);
     else if (are_few(type, 2) && m->n_tokens == 2)
         panel_few(m, type, r, 2);
-    else
+    else if (!wants_8_rows(type, 1))
         panel_few(m, type, r, 1);
 }
 
@@ -193,10 +197,6 @@ static void panels_many(const struct mul *m, const struct typed *typed, size_t r
         scale_items(c + i, offset_of(typed->type), f);
     tiles(m, f, r, P);
 }
-
-/* One token of Q8_0 goes by panels of 8 rows: while a core follows 16 of them it asks for less of memory than it could
- * (52 to 58 GB/s of 66, with 8 rows 63 to 66), and of other types arithmetic is what takes the time. */
-INLINE bool wants_8_rows(uint32_t type, size_t n_tokens) { return WIDTH > 8 && type == TYPE_Q8_0 && n_tokens == 1; }
 
 static void panels_of_one_form(const struct mul *m, const struct typed *typed)
 {

@@ -33,7 +33,6 @@ def in_order(output):
     return sorted(out, key=lambda n: n.order)
 
 
-
 def is_constant(node, layers):
     """The same for all layers, too."""
     return node.op in ("constant", "geometric") and all(
@@ -147,6 +146,12 @@ def word_of(node, distances):
     return "only" if node.op == "choose" else "joins" if node.attrs.get("open") else "near"
 
 
+def is_each_head(attrs, n):
+    """Does an arrange of n numbers give each head several times?"""
+    return (attrs["step0"], attrs.get("step1"), attrs.get("step2")) == (1, 0, attrs["n0"]) and (
+        attrs["n0"] * attrs["n2"] == n)
+
+
 class Scope:
     """One block, or the graph: its nodes' texts in terms of local names."""
 
@@ -226,6 +231,8 @@ class Scope:
         if node.op == "attend":
             more = [f"{k}: {v}" for k, v in words.items() if v != "0"] + [f"{k}: {s}" for k, s in stems.items()]
             return f"attend({', '.join([*ins, f'cache: {self.itself}', *more])})"
+        if node.op == "arrange" and attrs["start"] == 0 and is_each_head(attrs, node.inputs[0][0].n):
+            return f"repeat({self.seen(node.inputs[0][0], attrs['n2'])}, {attrs['n1']})"
         if self.is_layers_part(node):
             words["start"] = f"l.index * {words['n']}"
         places = ("start", "n", "low", "high", "first", "ratio", "eps")

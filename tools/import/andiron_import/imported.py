@@ -53,6 +53,8 @@ def beside(layers, others, nodes):
             if all(a < y for a, y in zip(of, to[1:])) and all(x < b for x, b in zip(to, of[1:])):
                 found |= dict(zip(more, names))
     return found
+
+
 class Imported:
     """text: the definition; emitter: the names of its tensors; whole_texts: rows see what follows them. The
     model's parameters may be weights.py's. free: sizes of chunks by which its answer does not change (chunks.py)."""
@@ -74,6 +76,7 @@ class Imported:
         nodes = emit.in_order(output)
         own = sources.told(nodes) if self.trace.of_source is not None else nodes
         output, place = ops_text.pooled(nodes)
+        nodes = emit.in_order(output)
         n_ctx = text.context_of(self.model.config.get_text_config())
         self.emitter = emit.Emitter(output, layers_of(self.model, nodes), self.name, n_ctx, self.gives != "scores",
                                     self.trace.begin)

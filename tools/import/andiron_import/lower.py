@@ -67,7 +67,7 @@ class Lowering:
             if isinstance(at.shape, list):
                 return [Const.op(node.target, args, kwargs, s, i) for i, s in enumerate(at.shape)]
             return counted(Const.op(node.target, args, kwargs, at.shape, None))
-        if any(isinstance(x, ops_text.Count) for x in flat):
+        if any(isinstance(x, (ops_text.Count, ops_text.Total)) for x in flat):
             return ops_text.counts(at, args)
         if at.name in MOVES and isinstance(args[0], Fill):
             return Fill(args[0].number, at.shape)

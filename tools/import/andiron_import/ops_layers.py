@@ -7,7 +7,7 @@ from . import distances, indexer, text
 from .ops_largest import rows_at, tops
 from .ops_moves import Ids
 from .ops_numbers import last, summed
-from .rows import BIG, apply, as_rows, combine, joined, make, number_of, op, ordered, per_row
+from .rows import BIG, apply, as_rows, combine, joined, make, number_of, of_one_copy, op, ordered, per_row
 from .values import Const, Fill, Mask, Node, Refused, Rows
 
 # ---- products
@@ -177,8 +177,10 @@ def _(t, x, weight, bias):
 
 def unit(x, eps):
     """[1, text, h, d]: x / sqrt(mean of squares + eps)."""
-    node = ordered(x)
-    return Rows.of(Node("rmsnorm", [(node, x.shape[2])], node.n, x.shape[2], {"eps": eps}), x.shape)
+    def normed(one):
+        node, h = ordered(one), one.shape[2]
+        return Node("rmsnorm", [(node, h)], node.n, h, {"eps": eps})
+    return of_one_copy(x, normed)
 
 
 def per_head(x, h):
@@ -191,10 +193,10 @@ def per_head(x, h):
 def _(t, q, k, v, g, beta, normed_):
     """q, k [1, text, h, dk], v [1, text, h, dv], g [1, text, h] or [1, text, h, dk], beta [1, text, h]."""
     h, dk = v.shape[2], k.shape[-1]
-    q, k = (per_head(x, h) for x in (q, k))
+    q, k, scale = per_head(q, h), per_head(k, h), dk ** -0.5
     if normed_:
-        q, k = (apply("mul", unit(x, 1e-6 / dk), number=dk ** -0.5) for x in (q, k))
-    q = apply("mul", q, number=dk ** -0.5)
+        q, k, scale = unit(q, 1e-6 / dk), apply("mul", unit(k, 1e-6 / dk), number=scale), 1 / dk
+    q = apply("mul", q, number=scale)
     decay = apply("exp", g if len(g.shape) == 4 else g.view([*g.shape, 1]))
     beta = beta.view([*beta.shape, 1])
     a = combine("mul", k, decay, k.shape)

@@ -80,10 +80,12 @@ for _names, _how in ((["select.int"], selecting), (["index.Tensor"], indexing),
 
 
 def counts(t, args):
-    """An op with the number of tokens: a sum over it is a mean, and each place is below it."""
+    """An op with the number of tokens, or with a sum that it divides to a mean; each place is below it."""
     a, b = args[0], args[1] if len(args) > 1 else None
-    if isinstance(a, Total) and t.name == "div.Tensor":
+    if isinstance(a, Total) and t.name == "div.Tensor" and (isinstance(b, Count) or number_of(b) == text.ROWS):
         return a.mean.expand(t.shape)
+    if isinstance(a, Total) and t.name in KEEP_TOTAL:
+        return Total(OPS[t.name](t, a.mean, *args[1:]))
     if isinstance(a, Ids) and a.source == "positions" and t.name == "lt.Tensor" and a.plus <= 0:
         return Fill(1.0, t.shape)
     if isinstance(a, Count) and not isinstance(b, (Rows, Total)) and t.name in KEEP_COUNT:
@@ -91,6 +93,7 @@ def counts(t, args):
     raise Refused("what is computed with the number of tokens")
 
 
+KEEP_TOTAL = {"view.default", "unsqueeze.default", "_to_copy.default", "to.dtype"}
 KEEP_COUNT = {"view.default", "unsqueeze.default", "expand.default", "_to_copy.default", "to.dtype", "max.default",
               "le", "ge", "clone.default", "clamp.default", "clamp_min.default", "item.default", "slice.Tensor"}
 

@@ -127,10 +127,17 @@ def without_copies(*rows):
     return [Rows(r.node, [[] if once(i) else d for i, d in enumerate(r.dims)], r.start) for r in rows]
 
 
+def of_one_copy(x, make_node):
+    """x's shape of what a node gives that is made of x without the axes that repeat the same numbers."""
+    is_copy = lambda axis: axis[1] is not TEXT and axis[1] == 0
+    one = Rows(x.node, [[a for a in d if not is_copy(a)] for d in x.dims], x.start)
+    made = Rows.like(make_node(one), one)
+    again = lambda d, axes: [a if is_copy(a) else axes.pop(0) for a in d]
+    return Rows(made.node, [again(d, list(axes)) for d, axes in zip(x.dims, made.dims)])
+
+
 def apply(name, x, **attrs):
-    x = as_rows(x)
-    one, = without_copies(x)
-    return Rows.like(unary(name, one, **attrs), one).expand(x.shape)
+    return of_one_copy(as_rows(x), lambda one: unary(name, one, **attrs))
 
 
 def broadcast(a, b):

@@ -405,8 +405,8 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
 
 @wrapped("add.Tensor", "sub.Tensor")
 def _(plain, t, a, b, *more, **named):
-    """Numbers of each place added to those of each place along another dimension: of pairs.
-    Those of pairs to a mask's."""
+    """Numbers of each place added to those of each place along another dimension: of pairs. Those of pairs to a
+    mask's."""
     bias, mask = (a, b) if isinstance(b, Mask) else (b, a)
     if isinstance(mask, Mask) and not mask.hidden and mask.bias is None and isinstance(bias, Const):
         return Mask(mask.words, t.shape, added=True, bias=bias)

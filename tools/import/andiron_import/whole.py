@@ -9,9 +9,8 @@ ALIKE = {"eq.Scalar", "ne.Scalar", "lt.Scalar", "le.Scalar", "gt.Scalar", "ge.Sc
          "lt.Tensor", "le.Tensor", "gt.Tensor", "ge.Tensor", "where.self", "where.ScalarOther", "where.ScalarSelf",
          "masked_fill.Scalar", "masked_fill.Tensor", "add.Tensor", "sub.Tensor", "mul.Tensor", "remainder.Scalar",
          "floor_divide.default", "div.Tensor_mode", "clamp.default", "minimum.default", "maximum.default",
-         "bitwise_and.Tensor", "bitwise_or.Tensor", "bitwise_xor.Tensor", "__xor__.Tensor",
-         "bitwise_not.default", "logical_and.default", "logical_or.default",
-         "logical_not.default", "to.dtype", "_to_copy.default"}
+         "bitwise_and.Tensor", "bitwise_or.Tensor", "bitwise_xor.Tensor", "__xor__.Tensor", "bitwise_not.default",
+         "logical_and.default", "logical_or.default", "logical_not.default", "to.dtype", "_to_copy.default"}
 
 
 class Whole(Rows):
