@@ -2,7 +2,7 @@
 import torch
 
 from . import text
-from .masks import FAR
+from .masks import FAR, hidden_by
 from .patterns import scale_of
 from .rows import as_rows, combine, joined, ordered
 from .values import TEXT, Const, Fill, Node, Refused, Rows
@@ -33,7 +33,8 @@ def rise_of(bias, heads):
     seen = (said >= FAR).tril()
     even = torch.isclose(said.diff(dim=-1), slope(said)[:, None, None], rtol=1e-3, atol=1e-5)
     even = (even | ~(seen[..., 1:] & seen[..., :-1])).all()
-    return bias.then(slope, (len(said),), "slope") if even and len(said) in (1, heads) else None
+    told = even and len(said) in (1, heads) and hidden_by(bias) is not None
+    return bias.then(slope, (len(said),), "slope") if told else None
 
 
 def alibi_of(bias, heads):

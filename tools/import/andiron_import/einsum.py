@@ -5,7 +5,7 @@ from . import indexer, text
 from .ops_layers import mixed, product
 from .ops_numbers import summed
 from .rows import OPS, as_rows, combine, op, text_dim
-from .scores import Scores, begin
+from .scores import Scores, are_pairs, begin, of_pairs
 from .shares import KEYS, Mixture, finished
 from .values import Const, Refused, Rows
 
@@ -156,6 +156,9 @@ def pair(x, a, y, b, out):
         return with_values(x, a, y, b, out, size)
     x, a = without(x, a, out + b)
     y, b = without(y, b, out + a)
+    if are_pairs(y) and a[text_dim(x)] not in out:
+        order = sorted(b, key=lambda c: (size[c] == text.ROWS, c in a))
+        return with_values(of_pairs(in_order(y, b, order)), order, x, a, out, size)
     if isinstance(y, Const) and text.ROWS not in y.shape:
         return with_matrix(x, a, y, b, out, size)
     x, y = as_rows(x), as_rows(y)

@@ -37,9 +37,14 @@ def words_of(mask):
 
 
 def hidden_by(bias):
-    """What numbers of pairs of places keep out by being far below, in words; None: in none."""
+    """What numbers of pairs of places keep out by being far below, in words; (): nothing; None: that has none."""
     far = bias.compute(Const.some).reshape(-1, text.ROWS, text.ROWS) < FAR
-    return words_of(Const.literal(~far[0])) if far.any() and (far == far[:1]).all() else None
+    return (words_of(Const.literal(~far[0])) if (far == far[:1]).all() else None) if far.any() else ()
+
+
+def hides_what_follows(bias):
+    far = bias.compute(Const.some).reshape(-1, text.ROWS, text.ROWS) < FAR
+    return bool((far | ~torch.ones_like(far).triu(1)).all())
 
 
 def words_by_head(mask, heads):

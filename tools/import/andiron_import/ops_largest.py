@@ -6,7 +6,8 @@ import torch
 from . import text
 from .ops_moves import Ids
 from .ops_numbers import chosen, last
-from .rows import apply, as_rows, combine, number_of, op, ordered, per_row, unary
+from .ops_states import larger, of
+from .rows import OPS, apply, as_rows, combine, number_of, op, ordered, per_row, unary
 from .values import Const, Fill, Node, Refused, Rows, alike
 
 
@@ -78,23 +79,35 @@ def rows_at(table, places):
 
 @op("topk.default")
 def _(t, x, n, dim=-1, largest_=True, sorted=True):
-    if not largest_:
-        raise Refused("the smallest numbers")
-    return largest(x, n, dim, t.shape)
+    if largest_:
+        return largest(x, n, dim, t.shape)
+    values, places = largest(combine("mul", x, -1.0, x.shape), n, dim, t.shape)
+    return [combine("mul", values, -1.0, values.shape), places]
 
 
 @op("sort.default", "sort.stable")
 def _(t, x, *args, stable=None, dim=-1, descending=False):
     dim, descending = [*args, *(dim, descending)[len(args):]]
-    if descending:
-        return largest(x, x.shape[dim], dim, t.shape)
-    values, places = largest(combine("mul", x, -1.0, x.shape), x.shape[dim], dim, t.shape)
-    return [combine("mul", values, -1.0, values.shape), places]
+    return OPS["topk.default"](t, x, x.shape[dim], dim, descending)
 
 
 @op("max.dim")
 def _(t, x, dim, keep=False):
     return largest(x, 1, dim, t.shape)
+
+
+@op("amax.default", "amin.default")
+def _(t, x, dims, keep=False):
+    """The larger numbers of two halves, which have the middle one both, and of those again."""
+    sign = 1.0 if t.name == "amax.default" else -1.0
+    x = of("mul", as_rows(x), sign)
+    for dim in (d % len(x.dims) for d in dims):
+        if x.shape[dim] == text.ROWS:
+            raise Refused("the largest of all of the text")
+        while (n := x.shape[dim]) > 1:
+            half = (n + 1) // 2
+            x = larger(x.narrow(dim, 0, half), x.narrow(dim, n - half, half))
+    return of("mul", x, sign).view(t.shape)
 
 
 def kept_largest(places):

@@ -132,6 +132,33 @@ def _(t, x):
     return combine("add", apply("exp", x), -1.0, t.shape)
 
 
+for torch_name, base in {"log2.default": 2, "log10.default": 10}.items():
+    OPS[torch_name] = lambda t, x, base=base: combine("mul", apply("log", x), 1 / math.log(base), t.shape)
+
+
+@op("exp2.default")
+def _(t, x):
+    return OPS["pow.Scalar"](t, 2, x)
+
+
+@op("ceil.default")
+def _(t, x):
+    return combine("mul", apply("floor", combine("mul", x, -1.0, t.shape)), -1.0, t.shape)
+
+
+@op("atan.default")
+def _(t, x):
+    """Of x / (1 + sqrt(1 + x^2)) it is half of that, and again: a series of 5 terms is left, below a fifth."""
+    x = apply("clamp", x, low=-1e18, high=1e18)
+    for _ in range(2):
+        root = apply("sqrt", combine("add", combine("mul", x, x, t.shape), 1.0, t.shape))
+        x = combine("div", x, combine("add", root, 1.0, t.shape), t.shape)
+    square, out = combine("mul", x, x, t.shape), 1 / 9
+    for n in (7, 5, 3, 1):
+        out = combine("add", combine("mul", square, combine("mul", out, -1.0, t.shape), t.shape), 1 / n, t.shape)
+    return combine("mul", combine("mul", x, out, t.shape), 4.0, t.shape)
+
+
 @op("log_sigmoid.default", "log_sigmoid_forward.default")
 def _(t, x):
     return combine("mul", apply("softplus", combine("mul", x, -1.0, t.shape)), -1.0, t.shape)
@@ -315,6 +342,20 @@ def _(t, x, weight, bias, _, channels, places, groups, eps):
                None, None, eps).view(x.shape)
     y = y if weight is None else combine("mul", y, weight, x.shape)
     return [y if bias is None else combine("add", y, bias, x.shape), None, None]
+
+
+def batch_norm(var, mean, weight, bias, eps, dims):
+    """(what each channel is multiplied by, what is then added), as trained."""
+    by = (var + eps).rsqrt() * (1 if weight is None else weight)
+    return [x.reshape(-1, *[1] * dims) for x in (by, (0 if bias is None else bias) - mean * by)]
+
+
+@op("_native_batch_norm_legit_no_training.default")
+def _(t, x, weight, bias, mean, var, momentum, eps):
+    shape = t.shape[0]
+    args, each = (var, mean, weight, bias, eps, len(shape) - 2), (shape[1], *[1] * (len(shape) - 2))
+    by, plus = (Const.op(batch_norm, args, {}, each, i) for i in range(2))
+    return [combine("add", combine("mul", x, by, shape), plus, shape), None, None]
 
 
 @op("rms_norm.default")

@@ -71,6 +71,25 @@ def nothing_before():
     return of("mul", is_first([[], [(text.ROWS, TEXT)], []]), -1e30)
 
 
+@op("cummax.default", "cummin.default")
+def _(t, x, dim):
+    if dim % len(x.shape) != text_dim(x):
+        raise Refused("the largest so far within a row")
+    sign = 1.0 if t.name == "cummax.default" else -1.0
+    each = Rows.of(ordered(of("mul", x, sign)), (1, text.ROWS, ordered(x).n))
+    most = peak(each, as_rows(nothing_before()).expand(each.shape))
+    return [Rows.like(ordered(of("mul", most, sign)), x), None]
+
+
+@op("cumprod.default")
+def _(t, x, dim, **_):
+    if dim % len(x.shape) != text_dim(x):
+        raise Refused("a running product within a row")
+    each = Rows.of(ordered(x), (1, text.ROWS, ordered(x).n))
+    begin = of("mul", each, is_first([[], [(text.ROWS, TEXT)], []]))
+    return Rows.like(summed(ordered(begin), ordered(each)), x)
+
+
 @op("logcumsumexp.default")
 def _(t, x, dim):
     if dim % len(t.shape) != text_dim(x):

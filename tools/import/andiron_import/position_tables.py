@@ -10,12 +10,14 @@ from .values import Complex, Const, Node, Refused, Rows
 def grown(const):
     """The same tensor for the longest text that it can be made for; None: it is made for the traced one alone."""
     made_by = const.made_by
+    if text.ROWS not in const.shape:
+        return const
     if made_by is None:
-        return const if text.ROWS not in const.shape else None
+        return None
     target, args, kwargs, tag = made_by
     name = target._schema.name if hasattr(target, "_schema") else ""
     if name == "aten::slice" and cut_to_text(const, args):
-        return args[0]
+        return grown(args[0])
     inner = [grown(a) for a in args if isinstance(a, Const)]
     sizes = {length(new, old) for new, old in zip(inner, (a for a in args if isinstance(a, Const))) if new}
     if None in inner or len(sizes - {None}) != 1:

@@ -1,8 +1,11 @@
 """Attention that a model writes out: q . k, what is done to the scores, softmax and the product with v: one attend."""
+import contextlib
+import math
+
 import torch
 
-from . import alibi, fading, indexer, shares, text
-from .masks import FAR, hidden_by, of_text, words_by_head, words_of
+from . import alibi, fading, indexer, position_tables, shares, text
+from .masks import FAR, hidden_by, hides_what_follows, of_text, words_by_head, words_of
 from .near import ByDistance
 from .ops_moves import numbers
 from .ops_numbers import opposite
@@ -10,9 +13,10 @@ from .rows import BIG, OPS, apply, as_rows, combine, joined, number_of, op, per_
 from .seen import Kept, Seen, kept
 from .shares import KEYS, heads_of
 from .shifted import as_text
-from .values import TEXT, Const, Fill, Mask, Refused, Rows
+from .values import TEXT, Const, Fill, Mask, Node, Refused, Rows
 
 
+MOST_PLACES = 1024  # of texts whose pairs of places have numbers
 MOST_PRODUCTS = 1 << 14  # of two numbers of a head
 
 
@@ -123,7 +127,7 @@ def biased(s, x):
 
 
 def hidden(s, bias):
-    words = hidden_by(bias)
+    words = hidden_by(bias) or (("causal",) if hides_what_follows(bias) else ())
     return s.but(words=s.words + words, far=True) if words else s
 
 
@@ -208,6 +212,11 @@ def only(s, seen):
     return s.but(words=(*s.words, "causal"), far=True, only=seen)
 
 
+def below(mask):
+    """A known mask as numbers to be added: far below where it does not see."""
+    return mask.then(lambda m: torch.where(m.bool(), 0.0, -1e30), mask.shape, "hides")
+
+
 def masked(s, mask, number):
     mask = kept(mask, None, s.shape) or mask
     if isinstance(mask, Seen) and (number_of(number) or 0) < FAR:
@@ -216,6 +225,8 @@ def masked(s, mask, number):
     by_head = words_by_head(mask, s.q.shape[1]) if far and not words else None
     if by_head:
         return s.but(by_head=by_head, far=True)
+    if not words and far and isinstance(mask, Const) and mask.known() is not None:
+        return added(s, below(mask))
     if not words:
         raise Refused("a mask of scores that has no words")
     if number_of(number) == 0:
@@ -326,10 +337,35 @@ def alone(at, name, args):
     raise Refused(f"torch's {name} of scores")
 
 
+def of_pairs(x):
+    """Numbers of pairs of places, [.., text, text], as scores: they fade with a distance, or are learned, a row of a
+    table for each query's place, which its key's place picks of."""
+    one = lambda *shape: as_rows(Fill(1.0, (*x.shape[:-2], *shape)))
+    with contextlib.suppress(Refused):
+        return times(begin(one(text.ROWS, 1), one(1, text.ROWS)), x)
+    whole = position_tables.grown(x)
+    if whole is None or whole.shape[-1] > MOST_PLACES:
+        raise Refused(f"numbers of pairs of places that are computed of nothing, or of more than {MOST_PLACES} places")
+    if whole.compute(Const.some).triu(1).any():
+        raise Refused("numbers of pairs of places of which some are of rows that follow")
+    n, h = whole.shape[-1], math.prod(x.shape[:-2])
+    table = lambda w, d: Rows.of(Node("embed", [], d, 1, {"ids": "positions"}, {"weight": (w, None)}), (text.ROWS, d))
+    rows = whole.then(lambda w: w.reshape(h, n, n).movedim(1, 0).reshape(n, -1), (n, h * n), "queries")
+    q = table(rows, h * n).view((text.ROWS, h, n)).permute([1, 0, 2]).view((*x.shape[:-2], text.ROWS, n))
+    return begin(q, table(Const.literal(torch.eye(n)), n).permute([1, 0])).but(words=("causal",))
+
+
+def are_pairs(x):
+    return isinstance(x, Const) and x.shape.count(text.ROWS) == 2
+
+
 def products(name):
     plain = OPS[name]
 
     def run(t, *args, **more):
+        if are_pairs(args[0]) and isinstance(args[1], Rows) and text_dim(args[1]) == len(args[1].dims) - 2:
+            wide = (*t.shape[:-2], *args[0].shape[-2:])
+            return shares.finished(of_pairs(args[0].then(lambda w: w.expand(wide), wide, "wide")), args[1], t.shape)
         if is_scores(*args[:2]):
             return begin(*args[:2])
         return plain(t, *args, **more)
@@ -357,7 +393,7 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
         words = None if of_pairs else words_of(mask)
         if not words:
             if isinstance(mask, Const) and mask.known() is not None and mask.known().dtype == torch.bool:
-                mask = mask.then(lambda m: torch.where(m, 0.0, -BIG), mask.shape, "hides")
+                mask = below(mask)
             k = k.permute([*range(len(k.dims) - 2), len(k.dims) - 1, len(k.dims) - 2])
             return shares.finished(added(begin(q, k).but(scale=scale), mask).but(by="softmax"), v, t.shape)
         mask = Mask("&".join(words), mask.shape)
