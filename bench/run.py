@@ -23,7 +23,6 @@ import table
 import work
 
 FIGURES = (work.PROMPT, work.GENERATION, work.FIRST, work.PEAK)
-ROOFS = {work.PROMPT: "prompt_roof_pct", work.GENERATION: "generation_roof_pct"}
 
 
 def read_from_disk(path):
@@ -89,6 +88,15 @@ def figure_entry(row, figure, runs):
             "extremes": extremes, "ratio": ratio, "target": row.targets.get(figure)}
 
 
+def roof_part(figure, runs, roofs):
+    """Percents: of the memory's rate as each process found it, of the best rate of 8-bit dots, which does not change."""
+    if figure == work.GENERATION:
+        return median_of(runs, "generation_roof_pct")
+    if figure == work.PROMPT:
+        return statistics.median(r["prompt_roof_pct"] * r["int8_ops_per_s"] / roofs["int8_ops_per_s"] for r in runs)
+    return None
+
+
 def entries_of(row, runs, roofs):
     mine = runs.get("andiron") or []
     for run in mine:
@@ -98,7 +106,7 @@ def entries_of(row, runs, roofs):
         found and any(run.get(figure) for run in found) for found in runs.values())]
     for entry in entries:
         entry["rounds"] = max(len(found or []) for found in runs.values())
-        entry["roof"] = None if row.busy else median_of(mine, ROOFS.get(entry["figure"]))
+        entry["roof"] = None if row.busy or not mine else roof_part(entry["figure"], mine, roofs)
     return entries
 
 
