@@ -89,7 +89,7 @@ def figure_entry(row, figure, runs):
 
 
 def roof_part(figure, runs, roofs):
-    """Percents: of the memory's rate as each process found it, of the best rate of 8-bit dots, which does not change."""
+    """Percents: of the memory's rate as each process found it, of the best rate of 8-bit dots, which stays."""
     if figure == work.GENERATION:
         return median_of(runs, "generation_roof_pct")
     if figure == work.PROMPT:
