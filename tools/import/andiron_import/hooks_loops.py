@@ -8,6 +8,7 @@ from torch.overrides import TorchFunctionMode
 
 from . import hooks_sorted, text
 from .hooks_sorted import Number, Numbers, where
+from .values import Refused
 
 def is_text(x):
     return isinstance(x, torch.Tensor) and x.dim() > 0 and list(x.shape).count(text.ROWS) == 1
@@ -24,6 +25,8 @@ def where_(condition, *rest, **named):
 def nonzero(x, *, as_tuple=False, **_):
     if is_text(x):
         return places(x) if as_tuple else torch.stack(places(x), -1)
+    if any(n > text.ROWS and n % text.ROWS == 0 for n in x.shape):
+        raise Refused("parts of the text's rows that choose their experts apart")
     if max(x.shape, default=1) == x.numel():  # which experts were chosen: any may be
         return Numbers(Number(i) for i in range(x.numel()))
     return NotImplemented
