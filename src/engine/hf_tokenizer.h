@@ -50,9 +50,9 @@ static inline andiron_status hf_no_vocabulary(const struct hf_parts *p)
     return error_memory(p->error, 1 << 20, "the vocabulary");
 }
 
-/* A token by its role ("bos_token"), as the folder says, or as the class does; empty: there is none. */
 /* The token of the language of a text. */
 struct span hf_language(const struct hf_parts *p);
+/* A token by its role ("bos_token"), as the folder says, or as the class does; empty: there is none. */
 struct span hf_named_token(const struct hf_parts *p, const char *role, const char *usual);
 const char *hf_role(const struct hf_parts *p, bool last); /* of what stands before a text, or behind it */
 bool hf_add_token(struct hf_parts *p, json_int_t id, const char *text,
