@@ -48,12 +48,13 @@ INLINE __m512bh weights_of(uint32_t type, const char *row, __mmask32 items)
 INLINE void add_products(uint32_t type, size_t T, __m512 acc[TILE], const char *const rows[TILE], const __m512bh *x,
                          size_t x_stride, size_t i, __mmask32 items)
 {
-#pragma GCC unroll 4
-    for (size_t a = 0; a < TILE / T; a++) {
-        const __m512bh w = weights_of(type, rows[a] + i * STEP * sizeof(uint16_t), items);
-#pragma GCC unroll 8
-        for (size_t b = 0; b < T; b++)
-            acc[a * T + b] = _mm512_dpbf16_ps(acc[a * T + b], w, x[b * x_stride + i]);
+    __m512bh w = {0};
+#pragma GCC unroll 24
+    for (size_t j = 0; j < TILE; j++) {
+        const size_t a = j / T, b = j % T;
+        if (b == 0)
+            w = weights_of(type, rows[a] + i * STEP * sizeof(uint16_t), items);
+        acc[j] = _mm512_dpbf16_ps(acc[j], w, x[b * x_stride + i]);
     }
 }
 
