@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Numbers of the key pooling_type. The last is andiron's own: scores of a whole text, from its last row. */
-enum { KEY_MEAN = 1, KEY_CLS, KEY_LAST, KEY_RANK, KEY_RANK_LAST };
-
 static uint64_t pooling_key(const andiron_model *model)
 {
     char key[256];
@@ -20,9 +17,9 @@ static uint64_t pooling_key(const andiron_model *model)
 static andiron_pooling pooling_of(const andiron_model *model)
 {
     const uint64_t kind = pooling_key(model);
-    if (kind == KEY_MEAN || (kind == 0 && model->graph.whole_texts))
+    if (kind == POOLING_MEAN || (kind == 0 && model->graph.whole_texts))
         return ANDIRON_POOLING_MEAN;
-    const bool first = kind == KEY_CLS || (kind == KEY_RANK && model->graph.whole_texts);
+    const bool first = kind == POOLING_CLS || (kind == POOLING_RANK && model->graph.whole_texts);
     return first ? ANDIRON_POOLING_FIRST : ANDIRON_POOLING_LAST;
 }
 
@@ -104,6 +101,6 @@ andiron_status andiron_session_embed(andiron_session *s, const andiron_token *to
         status = embed_step(s, tokens, at, n, &p, error);
     }
     if (!status)
-        finish(&p, normalize && pooling_key(s->model) < KEY_RANK); /* scores have no direction */
+        finish(&p, normalize && pooling_key(s->model) < POOLING_RANK); /* scores have no direction */
     return status;
 }

@@ -9,6 +9,9 @@
 struct arch;
 struct hf_model;
 
+/* Numbers of the key pooling_type. The last is andiron's own: scores of a whole text, from its last row. */
+enum { POOLING_MEAN = 1, POOLING_CLS, POOLING_LAST, POOLING_RANK, POOLING_RANK_LAST };
+
 /* options: where definitions may stand besides those built in (arch_path, arch_dir). */
 andiron_status hf_model_open(struct hf_model **out, const char *path, const andiron_model_options *options,
                              bool with_weights, andiron_error *error);

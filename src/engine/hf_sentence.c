@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POOLING_MEAN = 1, POOLING_KINDS = 4, SCORES_OF_TEXT = 4 };
+enum { POOLING_KINDS = POOLING_LAST + 1 }; /* none, and those that sentence-transformers has words for */
 
 /* ---- pooling ---- */
 
@@ -30,9 +30,11 @@ static andiron_status put_pooling(struct hf_model *m, uint32_t *kind, andiron_er
     json_t *config = NULL;
     double said;
     *kind = 0;
-    if (hf_scores_texts(m))
-        hf_put_u32(m, "pooling_type", SCORES_OF_TEXT);
-    if (hf_scores_texts(m) || hf_said(m, "pooling_type", &said))
+    if (hf_scores_texts(m)) {
+        hf_put_u32(m, "pooling_type", POOLING_RANK);
+        return ANDIRON_OK;
+    }
+    if (hf_said(m, "pooling_type", &said))
         return ANDIRON_OK;
     andiron_status s = hf_read_json(m->dir, "1_Pooling/config.json", &config, error);
     if (config && (*kind = pooling_kind(config)) != 0)

@@ -9,7 +9,6 @@
 #include <string.h>
 
 enum { KEY_MAX = 320 };
-enum { POOLING_LAST = 3 }; /* of the key pooling_type */
 
 /* Keys of the architecture carry its name in front; others begin with a dot here (arch.h). */
 static const struct gguf_value *find_key(const andiron_model *model, const char *key)

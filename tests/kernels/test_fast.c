@@ -25,8 +25,7 @@ static void call(void *arg) { kernels_mul(&fast, type)(arg); }
 /* To the nearest BF16, ties to even; subnormals, which the dot product takes for zeros, as zero. */
 static double rounded(float x)
 {
-    const uint32_t bits = bits_of_float(x);
-    const float y = bf16_to_float((uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16));
+    const float y = bf16_to_float(bf16_of_float(x));
     return (double)(fabsf(y) < 0x1p-126f ? 0.0f : y);
 }
 
