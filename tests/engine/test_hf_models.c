@@ -170,7 +170,6 @@ static void wrong_folders_are_refused(void **state)
     refused("bloom", "config.json", "\"n_head\": 4", "\"n_head\": 5", "query_key_value.bias\" has a shape");
     refused("mamba", "model.safetensors", "[40,1,4]", "[40,4,1]", "conv1d.weight\" has a shape");
     refused("gpt_oss", "model.safetensors", "[4,32,80]", "[4,80,32]", "ffn_gate_up_exps");
-    refused("mamba2", "config.json", "[\n    0.0,", "[\n    0.1,", "time_step_limit");
     refused("nanochat", "config.json", "\"hidden_act\"", "\"hidden_axt\"",
             "a model of type nanochat without hidden_act is not covered");
     refused("apertus", "config.json", "\"rope_parameters\"", "\"rope_paraxeters\"",
