@@ -42,6 +42,7 @@ struct hf_model {
     struct gguf_tensor *tensors;
     size_t n_tensors, capacity;
     uint32_t n_layers;       /* that tensors belong to */
+    bool vectors;            /* of an encoder, without the head of scores that it may have */
     bool tied;               /* the head of scores is the table of tokens */
     uint64_t n_experts_said; /* by config.json */
     struct hf_packing packing;
