@@ -160,10 +160,7 @@ static const char *take_suffix(struct span *name)
 }
 
 /* What an encoder's scores of tokens are made of. */
-static bool is_of_head(const char *name)
-{
-    return !strncmp(name, "output.", 7) || !strncmp(name, "output_dense", 12);
-}
+static bool is_of_head(const char *name) { return !strncmp(name, "output.", 7) || !strncmp(name, "output_dense", 12); }
 
 /* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
 static bool place_here(struct hf_model *m, struct span name, struct place *out)
@@ -677,5 +674,7 @@ andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
         s = check_experts(m, error);
     if (!s)
         s = check_head(m, error);
+    if (!s)
+        s = hf_check_class(m, error);
     return s ? s : share_table(m, error);
 }

@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 from tokenizers import Tokenizer, models
 from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMaskedLM,
-                          AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, T5EncoderModel)
+                          AutoModelForSeq2SeqLM, AutoModelForSequenceClassification,
+                          AutoModelForTokenClassification, T5EncoderModel)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 OUT = pathlib.Path(__file__).parents[2] / "tests/golden/hf_models"
@@ -56,6 +57,7 @@ hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
 blenderbot-small minimax_m2-published mimo_v2_flash-published phimoe-long gemma-published gpt2-flatter ernie-tasks
 modernbert-decoder-published minimax_m3_vl_text-published llama4_text-published exaone4-letters t5-unlike
 aya_vision mistral-classes esm-classes bert-masked xlm-roberta-masked modernbert-masked eurobert-masked
+bert-tokens
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -233,6 +235,7 @@ MORE = {
     "xlm-roberta": ROBERTA,
     "xlm-roberta-masked": {**ROBERTA, "tie_word_embeddings": False, "hidden_act": "relu"},
     "bert-masked": {"hidden_act": "relu"},
+    "bert-tokens": {"num_labels": 3},
     "eurobert-masked": {"tie_word_embeddings": True},
     "xlm-roberta-classes": {**ROBERTA, "num_labels": 3},
     "xlm-roberta-xl": ROBERTA,
@@ -432,6 +435,8 @@ def model_of(kind):
         return AutoModelForSequenceClassification.from_config(config_of(kind))
     if kind.endswith("-masked"):
         return AutoModelForMaskedLM.from_config(config_of(kind))
+    if kind.endswith("-tokens"):
+        return AutoModelForTokenClassification.from_config(config_of(kind))
     if kind.split("-")[0] in PARTS:
         return AutoModelForImageTextToText.from_config(parts_of(kind))
     config = config_of(kind)
