@@ -156,8 +156,16 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
     return put_proportional(m, sizes[1], error);
 }
 
+/* What layers are told of a stretch by. */
+struct stretch {
+    const char *factors, *magnitude;
+};
+static const struct stretch for_all = {"rope_freqs.weight", "rope.scaling.attn_factor"},
+                            for_local = {"rope_freqs_swa.weight", "rope.scaling.attn_factor_swa"};
+
 /* Llama 3.1's divisors of frequencies: long waves by the factor, short ones by 1, those between in between. */
-static andiron_status put_llama3(struct hf_model *m, double base, double factor, andiron_error *error)
+static andiron_status put_llama3(struct hf_model *m, double base, double factor, const struct stretch *to,
+                                 andiron_error *error)
 {
     const double size = turning(m), original = original_length(m);
     double low = 1, high = 4;
@@ -167,7 +175,7 @@ static andiron_status put_llama3(struct hf_model *m, double base, double factor,
         return hf_wrong(m, "expected a head_dim, low_freq_factor and high_freq_factor that llama3's RoPE can use",
                         error);
     const size_t n = (size_t)size / 2;
-    float *factors = hf_add_vector(m, "rope_freqs.weight", n);
+    float *factors = hf_add_vector(m, to->factors, n);
     if (!factors)
         return error_memory(error, n * sizeof *factors, "the factors of RoPE");
     for (size_t i = 0; i < n; i++) {
@@ -185,7 +193,7 @@ bool hf_is_latent(const struct hf_model *m)
 }
 
 /* YaRN's factor of queries and keys: YaRN's own is `usual`, the definition has `given` without a word. */
-static void put_magnitude(struct hf_model *m, double usual, double given)
+static void put_magnitude(struct hf_model *m, double usual, double given, const struct stretch *stretch)
 {
     double x, of_all = 0, over = usual - 1, to = usual;
     const bool latent = hf_is_latent(m), all = rope_number(m, "mscale_all_dim", &of_all),
@@ -198,32 +206,48 @@ static void put_magnitude(struct hf_model *m, double usual, double given)
         given = 1;
     }
     if (to != given)
-        hf_put_f64(m, "rope.scaling.attn_factor", to / given);
+        hf_put_f64(m, stretch->magnitude, to / given);
 }
 
-/* YaRN whose bounds between long and short waves are no whole numbers: as divisors of frequencies. */
-static andiron_status put_yarn(struct hf_model *m, double base, double factor, andiron_error *error)
+/* Are YaRN's bounds between long and short waves whole numbers? */
+static bool bounds_whole(const struct hf_model *m)
 {
-    const double turn = 2 * 3.14159265358979323846, size = turning(m), original = original_length(m);
-    double fast = 32, slow = 1, low, high;
+    bool whole = true;
+    if (!hf_truth(m, "rope_scaling.truncate", &whole) && n_places(m) > 1)
+        hf_truth(m, "rope_parameters.truncate", &whole);
+    return whole;
+}
+
+/* YaRN: which pair's wave turns so many times in the texts of the first training. */
+static double pair_of(const struct hf_model *m, double base, double turns)
+{
+    return turning(m) * math_log(original_length(m) / (turns * 2 * 3.14159265358979323846)) / (2 * math_log(base));
+}
+
+/* YaRN as divisors of frequencies. */
+static andiron_status put_yarn(struct hf_model *m, double base, double factor, const struct stretch *to,
+                               andiron_error *error)
+{
+    const double size = turning(m);
+    double fast = 32, slow = 1;
     rope_number(m, "beta_fast", &fast);
     rope_number(m, "beta_slow", &slow);
-    if (!(size >= 2 && size <= 4096 && fast > 0 && slow > 0 && original > 0 && base > 1))
+    if (!(size >= 2 && size <= 4096 && fast > 0 && slow > 0 && original_length(m) > 0 && base > 1))
         return hf_wrong(m, "expected a head_dim, beta_fast and beta_slow that yarn's RoPE can use", error);
     const size_t n = (size_t)size / 2;
-    float *factors = hf_add_vector(m, "rope_freqs.weight", n);
+    float *factors = hf_add_vector(m, to->factors, n);
     if (!factors)
         return error_memory(error, n * sizeof *factors, "the factors of RoPE");
-    low = size * math_log(original / (fast * turn)) / (2 * math_log(base));
-    high = size * math_log(original / (slow * turn)) / (2 * math_log(base));
-    low = low < 0 ? 0 : low;
-    high = high > size - 1 ? size - 1 : high;
+    const bool whole = bounds_whole(m);
+    double low = pair_of(m, base, fast), high = pair_of(m, base, slow);
+    low = __builtin_fmax(whole ? __builtin_floor(low) : low, 0);
+    high = __builtin_fmin(whole ? __builtin_ceil(high) : high, size - 1);
     high = high == low ? low + 0.001 : high;
     for (size_t i = 0; i < n; i++) {
-        const double at = ((double)i - low) / (high - low), share = at < 0 ? 0 : at > 1 ? 1 : at;
+        const double share = __builtin_fmin(__builtin_fmax(((double)i - low) / (high - low), 0), 1);
         factors[i] = (float)(1 / (share / factor + 1 - share));
     }
-    put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1);
+    put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1, to);
     return ANDIRON_OK;
 }
 
@@ -241,7 +265,7 @@ static void put_factor(struct hf_model *m, struct span type, double factor)
         hf_put_f64(m, "rope.scaling.yarn_beta_slow", x);
     x = 1 + 0.1 * math_log(factor < 1 ? 1 : factor);
     if (span_is(type, "yarn"))
-        put_magnitude(m, x, x);
+        put_magnitude(m, x, x, &for_all);
 }
 
 /* Divisors of frequencies by their list. */
@@ -283,15 +307,6 @@ static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
     return s ? s : put_divisors(m, "long_factor", "rope_factors_long.weight", error);
 }
 
-/* Are YaRN's bounds between long and short waves whole numbers? */
-static bool bounds_whole(const struct hf_model *m)
-{
-    bool whole = true;
-    if (!hf_truth(m, "rope_scaling.truncate", &whole) && n_places(m) > 1)
-        hf_truth(m, "rope_parameters.truncate", &whole);
-    return whole;
-}
-
 /* What makes positions of longer texts fit. */
 static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
 {
@@ -305,7 +320,7 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
     if (!rope_number(m, "factor", &factor) || !(factor > 0))
         return hf_wrong(m, "expected rope_parameters.factor to be above 0", error);
     if (span_is(type, "llama3"))
-        return put_llama3(m, base, factor, error);
+        return put_llama3(m, base, factor, &for_all, error);
     if (!span_is(type, "yarn") && !span_is(type, "linear"))
         return hf_wrong(m, "expected a rope_type of default, linear, dynamic, yarn, longrope or llama3", error);
     if (span_is(type, "linear") || bounds_whole(m)) {
@@ -314,7 +329,7 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
     }
     if (hf_is_latent(m)) /* attention's scale is by the factor */
         return hf_wrong(m, "a yarn whose truncate is false is not covered with latent attention", error);
-    return put_yarn(m, base, factor, error);
+    return put_yarn(m, base, factor, &for_all, error);
 }
 
 /* Layers without positions, unless a word asks for them. */
@@ -383,15 +398,52 @@ static double local_turning(const struct hf_model *m)
                : 0;
 }
 
-/* RoPE of layers that see a window only: never stretched. */
+/* What m->config says is what these layers' ropes are. */
+static andiron_status put_divisors_of_local(struct hf_model *m, double base, struct span type, andiron_error *error)
+{
+    double factor = 0;
+    if (!rope_number(m, "factor", &factor) || !(factor > 0))
+        return hf_wrong(m, "expected a factor above 0 for sliding_attention", error);
+    if (span_is(type, "llama3"))
+        return put_llama3(m, base, factor, &for_local, error);
+    if (span_is(type, "yarn"))
+        return put_yarn(m, base, factor, &for_local, error);
+    const size_t n = turning(m) >= 2 ? (size_t)turning(m) / 2 : 0;
+    float *factors = n > 0 && span_is(type, "linear") ? hf_add_vector(m, for_local.factors, n) : NULL;
+    if (!factors)
+        return hf_wrong(m, "expected a rope_type of default, linear, dynamic, yarn or llama3 for sliding_attention",
+                        error);
+    for (size_t i = 0; i < n; i++)
+        factors[i] = (float)factor;
+    return ANDIRON_OK;
+}
+
+/* The same of layers that see a window only, by divisors of their own. */
+static andiron_status stretch_local(struct hf_model *m, double base, struct span type, andiron_error *error)
+{
+    const json_t *whole = m->config;
+    const json_t *rope = json_at(whole, "rope_parameters.sliding_attention");
+    json_t *own = json_copy((json_t *)(uintptr_t)whole);
+    if (!own || json_object_set(own, "rope_parameters", (json_t *)(uintptr_t)rope)) {
+        json_decref(own);
+        return error_memory(error, 0, "the RoPE of sliding_attention");
+    }
+    json_object_del(own, "rope_scaling");
+    json_object_del(own, "original_max_position_embeddings");
+    m->config = own;
+    const andiron_status s = put_divisors_of_local(m, base, type, error);
+    m->config = whole;
+    json_decref(own);
+    return s;
+}
+
+/* RoPE of layers that see a window only. */
 static andiron_status put_local(struct hf_model *m, andiron_error *error)
 {
-    double base;
+    double base = 10000;
     struct span type = span_of("default");
     if (!json_at_text(m->config, "rope_parameters.sliding_attention.rope_type", &type))
         json_at_text(m->config, "rope_parameters.sliding_attention.type", &type);
-    if (!span_is(type, "default") && !span_is(type, "dynamic"))
-        return hf_wrong(m, "expected a rope_type of default or dynamic for sliding_attention", error);
     if (json_is_null(json_at(m->config, "rope_parameters.sliding_attention")))
         return hf_wrong(m, "a null in rope_parameters for sliding_attention is not covered", error);
     const double own = local_turning(m), dims = own >= 1 ? own : turning(m);
@@ -400,7 +452,8 @@ static andiron_status put_local(struct hf_model *m, andiron_error *error)
         hf_put_u32(m, "rope.dimension_count_swa", (uint64_t)dims + odd);
     if (local_base(m, &base))
         hf_put_f64(m, "rope.freq_base_swa", odd ? math_pow(base, (dims + 1) / dims) : base);
-    return ANDIRON_OK;
+    const bool plain = span_is(type, "default") || span_is(type, "dynamic");
+    return plain ? ANDIRON_OK : stretch_local(m, base, type, error);
 }
 
 andiron_status hf_put_rope(struct hf_model *m, andiron_error *error)

@@ -32,7 +32,7 @@ static bool right(const char *type)
 static void logits_are_transformers(void **state)
 {
     (void)state;
-    golden_folder(MODELS, right, 229);
+    golden_folder(MODELS, right, 231);
 }
 
 /* ---- folders that are wrong ---- */
@@ -160,7 +160,8 @@ static void wrong_folders_are_refused(void **state)
     refused("modernbert-classes", "config.json", "\"classifier_activation\": \"gelu\"",
             "\"classifier_activation\": \"silu\"", "classifier_activation other than \"gelu\" is not covered");
     refused("modernbert", "config.json", "\"rope_theta\": 10000.0,\n      \"rope_type\": \"default\"",
-            "\"rope_theta\": 10000.0,\n      \"rope_type\":  \"linear\"", "default or dynamic for sliding_attention");
+            "\"rope_theta\": 10000.0,\n      \"rope_type\": \"longrop\"",
+            "expected a factor above 0 for sliding_attention");
     refused("bert-classes", "config.json", "\"BertForSequenceC", "\"BartForSequenceC",
             "line for the class BartForSequenceC");
     refused("xlm-roberta", "config.json", "\"pad_token_id\": 1", "\"pad_token_id\": 2", "pad_token_id other than 1");

@@ -57,7 +57,7 @@ hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
 blenderbot-small minimax_m2-published mimo_v2_flash-published phimoe-long gemma-published gpt2-flatter ernie-tasks
 modernbert-decoder-published minimax_m3_vl_text-published llama4_text-published exaone4-letters t5-unlike
 aya_vision mistral-classes esm-classes bert-masked xlm-roberta-masked modernbert-masked eurobert-masked
-bert-tokens
+bert-tokens gemma3_text-local olmo3-local
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -236,6 +236,14 @@ MORE = {
     "xlm-roberta-masked": {**ROBERTA, "tie_word_embeddings": False, "hidden_act": "relu"},
     "bert-masked": {"hidden_act": "relu"},
     "bert-tokens": {"num_labels": 3},
+    "gemma3_text-local": {"rope_parameters": {
+        "sliding_attention": {"rope_type": "yarn", "rope_theta": 500.0, "factor": 8.0,
+                              "original_max_position_embeddings": 8},
+        "full_attention": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 8.0}}},
+    "olmo3-local": {"rope_parameters": {
+        "sliding_attention": {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0,
+                              "high_freq_factor": 4.0, "original_max_position_embeddings": 16},
+        "full_attention": {"rope_type": "default", "rope_theta": 10000.0}}},
     "eurobert-masked": {"tie_word_embeddings": True},
     "xlm-roberta-classes": {**ROBERTA, "num_labels": 3},
     "xlm-roberta-xl": ROBERTA,
