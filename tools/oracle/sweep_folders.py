@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """What a folder's config.json says in vain: tiny models with one number or switch changed, or one key left out.
 
-    sweep_folders.py change|absent|null|form|more TYPE ... [--kind KIND] [--andiron PROGRAM] [--seed N]
+    sweep_folders.py change|absent|null|form|more|same TYPE ... [--kind KIND] [--small X] [--andiron PROGRAM] [--seed N]
 
 change: of each number and switch, and models that fit. Of a saved folder's config.json alone: absent: each key is left
 out; null: it is null; form: numbers and switches in another spelling, ropes in the older one; more: keys that another
-type has. KIND: one of make_heads.py's, causal where nothing is said; bare for encoders, source for an encoder and a
-decoder. Each is saved as Transformers saves it, read by `andiron logits` or `embed`, and compared with what
-Transformers gives, in double precision where it has to be. A line for each that is refused, and for each that is WRONG,
+type has; same: nothing. --small 0.03: matrices times that, so that what is added to variances counts. KIND: one of
+make_heads.py's, causal where nothing is said; bare for encoders, source for an encoder and a decoder. Each is saved as
+Transformers saves it, read by `andiron logits` or `embed`, and compared with what Transformers gives, in double
+precision where it has to be. A line for each that is refused, and for each that is WRONG,
 which none should be; then counts. What Transformers itself refuses is passed over. Needs tiny_models.py of the shared
 folder on PYTHONPATH, which knows small configurations.
 """
@@ -170,14 +171,14 @@ def foreign(config):
 EDITS = {"absent": lambda c: ((f"without {'.'.join(path)}", edited(c, path)) for path in paths(c)),
          "null": lambda c: ((f"{'.'.join(path)} is null", edited(c, path, None)) for path in paths(c)
                             if at(c, path) is not None),
-         "form": spellings, "more": foreign}
+         "form": spellings, "more": foreign, "same": lambda c: [("as it is", c)]}
 
 
 class Model:
     """A type of models, as small as tiny_models.py makes them."""
 
-    def __init__(self, model_type, seed, kind):
-        self.type, self.seed, self.kind = model_type, seed, make_heads.named(kind, model_type)
+    def __init__(self, model_type, seed, kind, small=1.0):
+        self.type, self.seed, self.kind, self.small = model_type, seed, make_heads.named(kind, model_type), small
         config = make_heads.config_of(kind, self.kind, model_type, 3)
         self.config_class, self.said = type(config), config.to_dict()
 
@@ -191,6 +192,8 @@ class Model:
         model = self.kind._from_config(config, dtype=torch.float32).eval()
         waves = {name: p.data.clone() for name, p in model.named_parameters() if not p.requires_grad}
         tiny.reinit(model, self.seed)
+        for p in model.parameters():
+            p.data.mul_(self.small if p.dim() > 1 else 1)
         for name, data in waves.items():
             model.get_parameter(name).data.copy_(data)
         model.save_pretrained(folder)
@@ -236,6 +239,7 @@ def main():
     parser.add_argument("mode", choices=("change", *EDITS))
     parser.add_argument("types", nargs="+")
     parser.add_argument("--kind", choices=make_heads.KINDS, default="causal")
+    parser.add_argument("--small", type=float, default=1.0)
     parser.add_argument("--andiron", default=str(ROOT / "build/release/bin/andiron"))
     parser.add_argument("--seed", type=int, default=41)
     args = parser.parse_args()
@@ -246,7 +250,7 @@ def main():
         with tempfile.TemporaryDirectory() as name, open(os.devnull, "w", encoding="utf-8") as nothing:
             folder, draw = pathlib.Path(name), random.Random(f"{model_type}{args.seed}")
             with contextlib.redirect_stderr(nothing):
-                for done, model in Model(model_type, args.seed, args.kind).folders(folder, args.mode, draw):
+                for done, model in Model(model_type, args.seed, args.kind, args.small).folders(folder, args.mode, draw):
                     word, more = said_of(model, folder, args.andiron, tokens) or ("", "")
                     counts[word] = counts.get(word, 0) + 1
                     if word not in ("ok", ""):
