@@ -124,16 +124,19 @@ static void add_sums(struct q8 y, size_t k)
 
 static void quantize_q8(struct q8 y, const float *x, size_t k)
 {
-    const size_t n = k / Q_BLOCK, whole = n / BLOCKS * BLOCKS, left = n - whole;
-    for (size_t b = 0; b < whole; b += BLOCKS)
+    const size_t n = k / Q_BLOCK;
+    for (size_t b = 0; b + BLOCKS <= n; b += BLOCKS)
         quantize_four(y.q + b * Q_BLOCK, y.d + b, x + b * Q_BLOCK);
-    if (left) {
+    if (n > BLOCKS && n % BLOCKS) { /* the last four; some of them for the second time, to the same bits */
+        const size_t b = n - BLOCKS;
+        quantize_four(y.q + b * Q_BLOCK, y.d + b, x + b * Q_BLOCK);
+    } else if (n < BLOCKS) {
         float numbers[BLOCKS * Q_BLOCK] = {0}, d[BLOCKS];
         int8_t q[BLOCKS * Q_BLOCK];
-        memcpy(numbers, x + whole * Q_BLOCK, left * Q_BLOCK * sizeof *x);
+        memcpy(numbers, x, k * sizeof *x);
         quantize_four(q, d, numbers);
-        memcpy(y.q + whole * Q_BLOCK, q, left * Q_BLOCK);
-        memcpy(y.d + whole, d, left * sizeof *d);
+        memcpy(y.q, q, k);
+        memcpy(y.d, d, n * sizeof *d);
     }
     add_sums(y, k);
 }

@@ -23,6 +23,8 @@ static void write_offsets(const struct mul *m, struct form f)
     int32_t *out = m->scratch;
     const int16_t *sums = m->xq.sums;
     const size_t n = m->n_tokens * m->k / Q_BLOCK;
+    if (!f.offset)
+        return;
     if (f.in_halves)
         for (size_t i = 0; i < 2 * n; i++)
             out[i] = -f.offset * sums[i];
@@ -212,6 +214,14 @@ static void panels_of_one_form(const struct mul *m, const struct typed *typed)
     }
 }
 
+/* n numbers, at least WIDTH. Compilers make `rep movs` of a memcpy, which takes longer than the few lines it copies. */
+INLINE void copy_row(float *to, const float *from, size_t n)
+{
+    for (size_t i = 0; i + WIDTH < n; i += WIDTH)
+        V(storeu_ps)(to + i, V(loadu_ps)(from + i));
+    V(storeu_ps)(to + n - WIDTH, V(loadu_ps)(from + n - WIDTH));
+}
+
 /* Few and some tokens. Outputs are kept until there are many: a line that another core has read has to be called back
  * before a store to it is done, and until then no word of scales that was copied can be loaded again. */
 static void panels_kept(const struct mul *m, const struct typed *typed)
@@ -229,7 +239,7 @@ static void panels_kept(const struct mul *m, const struct typed *typed)
         part.y_stride = stride;
         panels_of_one_form(&part, typed);
         for (size_t t = 0; t < m->n_tokens; t++)
-            memcpy(m->y + t * m->y_stride + r, y + t * stride, n * sizeof *y);
+            copy_row(m->y + t * m->y_stride + r, y + t * stride, n);
     }
 }
 
