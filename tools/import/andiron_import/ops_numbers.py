@@ -437,6 +437,7 @@ def _(t, m, a, b):
 
 @op("masked_fill.Scalar", "masked_fill.Tensor")
 def _(t, x, m, number):
-    if isinstance(m, Mask) and m.hidden and isinstance(x, Rows) and number_of(number) < -1e4:
-        return Mask(m.words, t.shape, added=True, bias=x)
+    is_zero = number_of(x) == 0
+    if isinstance(m, Mask) and m.hidden and (is_zero or isinstance(x, Rows)) and number_of(number) < -1e4:
+        return Mask(m.words, t.shape, added=True, bias=None if is_zero else x)
     return chosen(m, number, x, t.shape)
