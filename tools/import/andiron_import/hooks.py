@@ -7,6 +7,7 @@ import contextlib
 import functools
 import itertools
 import sys
+import types
 from unittest import mock
 
 import numpy as np
@@ -254,9 +255,24 @@ def _associative_scan(combine_fn, xs, dim=0, reverse=False, **_):
     return tree_unflatten([torch.cat(x, dim) for x in zip(*rows)], spec)
 
 
+def _block_mask(mask_mod, *_, **__):
+    return types.SimpleNamespace(mask_mod=mask_mod)
+
+
+def _flex_attention(query, key, value, score_mod=None, block_mask=None, scale=None, enable_gqa=False, **_):
+    """torch's own, its functions asked of all pairs of places together."""
+    key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    of = [torch.arange(n).view([n if i == dim else 1 for i in range(4)]) for dim, n in enumerate(scores.shape)]
+    scores = score_mod(scores, *of) if score_mod else scores
+    if block_mask is not None:
+        scores = scores.masked_fill(~block_mask.mask_mod(0, of[1], *of[2:]), float("-inf"))
+    return scores.softmax(-1) @ value
+
+
 FUNCTIONS = {"causal_conv1d_fn": _conv, "torch_chunk_gated_delta_rule": _delta, "chunk_kimi_delta_attention": _delta,
              "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1,
-             "associative_scan": _associative_scan,
+             "associative_scan": _associative_scan, "flex_attention": _flex_attention, "create_block_mask": _block_mask,
              "is_torchdynamo_compiling": lambda: False}  # a mask that none gave is left out where it is asked
 
 

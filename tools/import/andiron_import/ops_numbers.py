@@ -94,6 +94,8 @@ def _(t, x, n):
         return reciprocal(OPS["pow.Tensor_Scalar"](t, x, -n))
     if n == 0.5:
         return apply("sqrt", x)
+    if n == 0:
+        return Fill(1.0, t.shape)
     if n in range(1, 9):
         out = x
         for _ in range(int(n) - 1):

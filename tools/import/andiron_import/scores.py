@@ -37,6 +37,7 @@ class Scores:
         self.by = None  # what was taken of it: "softmax", "exp", "sigmoid", ...
         self.decay, self.rate = None, None  # a number of each row that all rows before fade by; its logarithm
         self.factor = None  # [1, heads, text, 1], of what was taken
+        self.talk = None  # [heads, heads]: what heads read of others' shares
         self.__dict__.update(of)
 
     def permute(self, order):
@@ -246,6 +247,8 @@ OF_SCORES = (Scores, shares.Mixture, shares.Over, indexer.Relevance)
 
 def step(at, name, args, kwargs):
     """An op that reads scores."""
+    if name == "linear.default" and len(args) == 2:
+        return shares.talking(args[0], args[1], len(at.shape) - 1)
     if any(isinstance(a, indexer.Relevance) for a in args):
         return indexer.step(at, name, args)
     if name in ("einsum.default", "scaled_dot_product_attention.default"):
