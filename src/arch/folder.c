@@ -4,6 +4,7 @@
  *     line: folder TEXT [with WORDS] [{ line ... }] | config TEXT [(* | + | ==) TEXT] as TEXT [with WORDS]
  *           | config NUMBER as TEXT [with WORDS] | expect TEXT as (NUMBER | true | false | TEXT)
  *           | need TEXT [or TEXT] | (ignore | heed) TEXT
+ *           | gguf TEXT as TEXT [and TEXT] [with WORDS]
  *           | (tensor | layer) TEXT as (TEXT | none) [with WORDS] | activation TEXT [as TEXT] | prefix TEXT [as layer]
  */
 #include "arch/parse.h"
@@ -13,9 +14,17 @@
 static const struct {
     const char *name;
     enum arch_verb verb;
-} verbs[] = {{"folder", ARCH_FOLDER}, {"config", ARCH_CONFIG}, {"expect", ARCH_EXPECT},         {"need", ARCH_NEED},
-             {"tensor", ARCH_TENSOR}, {"layer", ARCH_LAYER},   {"activation", ARCH_ACTIVATION}, {"prefix", ARCH_PREFIX},
-             {"ignore", ARCH_IGNORE}, {"heed", ARCH_HEED}};
+} verbs[] = {{"folder", ARCH_FOLDER},
+             {"config", ARCH_CONFIG},
+             {"expect", ARCH_EXPECT},
+             {"need", ARCH_NEED},
+             {"tensor", ARCH_TENSOR},
+             {"layer", ARCH_LAYER},
+             {"activation", ARCH_ACTIVATION},
+             {"prefix", ARCH_PREFIX},
+             {"ignore", ARCH_IGNORE},
+             {"heed", ARCH_HEED},
+             {"gguf", ARCH_GGUF}};
 
 static const struct {
     const char *name;
@@ -109,6 +118,12 @@ static void parse_to(struct parser *p, struct arch_line *line)
         parse_refuse(p, p->lexer.word.line, "expected a \"*\" in what a name with one stands for, got", line->from);
 }
 
+static void parse_second(struct parser *p, struct arch_line *line)
+{
+    if (line->verb == ARCH_GGUF && parse_take(p, "and"))
+        line->by = take_text(p, "the name of the second tensor in quotes");
+}
+
 static struct arch_line *keep_line(struct parser *p, struct definition *d, struct arch_line **first,
                                    enum arch_verb verb)
 {
@@ -145,12 +160,14 @@ static bool parse_line(struct parser *p, struct definition *d, struct arch_line 
         parse_from(p, line);
         if (line->verb != ARCH_FOLDER && line->verb < ARCH_NEED) /* NEED, IGNORE, HEED: nothing */
             parse_to(p, line);
+        parse_second(p, line);
         parse_words(p, line);
         check_once(p, *first, line, at);
         if (line->verb == ARCH_FOLDER && parse_take(p, "{")) {
             while (parse_line(p, d, &line->inner, true))
                 ;
-            parse_expect(p, "}", "config, expect, need, ignore, heed, tensor, layer, activation, prefix or \"}\"");
+            parse_expect(p, "}",
+                         "config, expect, need, ignore, heed, gguf, tensor, layer, activation, prefix or \"}\"");
         }
         return true;
     }

@@ -92,6 +92,8 @@ static bool put_heads(struct conversion *c, const char *key, const struct gguf_v
     if (v->type == GGUF_ARRAY || n > MAX_LAYERS || !gguf_item_u64(v, 0, &x) || x > UINT32_MAX ||
         number_of(c, "full_attention_interval"))
         return false;
+    if (convert_keys_are_latent(c))
+        x = 1;
     for (uint64_t i = 0; i < n; i++) {
         heads[i] = heads_of(c, i, x);
         n_attend += heads[i] != 0;
@@ -136,6 +138,9 @@ static bool is_left_out(const struct conversion *c, const struct gguf_value *v)
         return c->folder != NULL; /* heads are put in order */
     if (span_ends(v->key, ".rope.style"))
         return c->folder && (c->folder->folder.words & ARCH_HALVES); /* rows are put in order */
+    if (convert_keys_are_latent(c) &&
+        (span_ends(v->key, ".attention.key_length") || span_ends(v->key, ".attention.value_length")))
+        return true;
     return c->folder && told_of(c, v); /* which holds also where config.json's number is rounded */
 }
 
@@ -151,6 +156,8 @@ static void put_value(struct conversion *c, const struct gguf_value *v)
         gguf_put_value(&c->values, v);
     else if (span_ends(v->key, ".attention.head_count_kv") && put_heads(c, key, v))
         return;
+    else if (span_ends(v->key, ".attention.head_count_kv") && convert_keys_are_latent(c))
+        gguf_put_number(&c->values, key, GGUF_U32, 1);
     else if (span_ends(v->key, ".rope.dimension_sections"))
         put_sections(c, key, v);
     else if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
@@ -268,6 +275,17 @@ static void put_labels(struct conversion *c)
         gguf_put_texts(&c->values, text, labels, n);
 }
 
+/* Queries meet one key for all heads, the latent row and what turns, and take from that row. */
+static void put_latent(struct conversion *c)
+{
+    const uint64_t latent = number_of(c, "attention.kv_lora_rank");
+    char key[256];
+    snprintf(key, sizeof key, "%s.attention.key_length", c->model->architecture);
+    gguf_put_number(&c->values, key, GGUF_U32, (double)(latent + number_of(c, "rope.dimension_count")));
+    snprintf(key, sizeof key, "%s.attention.value_length", c->model->architecture);
+    gguf_put_number(&c->values, key, GGUF_U32, (double)latent);
+}
+
 /* What tensors tell by their columns, and config.json of experts. */
 static void put_asked(struct conversion *c)
 {
@@ -287,6 +305,8 @@ static void put_asked(struct conversion *c)
             put_more(c, "expert_shared_count", GGUF_U32, (double)n);
             break;
         }
+    if (convert_keys_are_latent(c))
+        put_latent(c);
     put_more(c, "context_length", GGUF_U32, ANY_LENGTH);
     put_labels(c);
     const struct gguf_tensor *types = convert_first_of(c, "token_types.weight");
@@ -372,6 +392,7 @@ andiron_status convert_model(const char *from, const char *path, const andiron_c
     struct conversion c = {.options = options};
     arena_init(&c.arena, memory_available_bytes());
     andiron_status s = open_model(&c, from, opened_as, error);
+    c.keeps_names = opened_as || !c.folder;
     if (!s) {
         put_all(&c);
         s = opened_as || !c.folder ? ANDIRON_OK : put_tokenizer(&c, error);

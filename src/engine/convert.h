@@ -21,19 +21,28 @@ struct convert_type {
 /* What the model's graph reads a tensor as. What it does not read counts as a matrix. */
 enum convert_use { USE_NONE, USE_MATRIX = 1, USE_TABLE = 2, USE_NUMBERS = 4 };
 
+/* What a tensor of the file is made of: a tensor of the folder, or of each `slab` rows of it, from `first` on, `n`. */
+struct convert_part {
+    size_t from;
+    uint64_t slab, first, n; /* slab 0: the whole tensor */
+    bool turned;             /* these n rows stand as columns */
+};
+
 struct conversion {
     const andiron_convert_options *options;
     struct pool *pool; /* while weights are written */
     struct arena arena;
     andiron_model *model;
     struct hf_model *folder; /* NULL: it is a GGUF file already */
+    bool keeps_names;        /* as the folder's definition has them: the file is for this engine alone */
     const struct gguf *file; /* the folder seen as one, or that */
     enum convert_use *uses;  /* [tensors] */
     json_t *root;            /* tokenizer.json */
     const struct convert_type *type;
     struct kernels kernels;
     struct gguf_values values;
-    struct gguf_tensor *tensors; /* as they will be; data: what they come of */
+    struct gguf_tensor *tensors; /* as they will be */
+    struct convert_part *parts;  /* [n_tensors] what they come of */
     size_t n_tensors;
     struct gguf_writer **writers; /* [n_files] */
     size_t *first;                /* [n_files] the first tensor of each */
@@ -45,10 +54,13 @@ struct conversion {
 const struct convert_type *convert_type_named(const char *name); /* NULL: there is none */
 void convert_type_names(char *out, size_t n);                    /* all, as a sentence has them */
 enum weight_type convert_type_of(const struct conversion *c, const struct gguf_tensor *t);
-/* Fills c->tensors. */
 /* The first tensor whose name ends so; NULL: there is none. */
 const struct gguf_tensor *convert_first_of(const struct conversion *c, const char *end);
-andiron_status convert_plan(struct conversion *c, andiron_error *error);
+andiron_status convert_plan(struct conversion *c, andiron_error *error); /* fills c->tensors */
+/* Tensors that the files of this architecture hold as two (GGUF lines of its definition): c->tensors, c->parts. */
+andiron_status convert_list(struct conversion *c, andiron_error *error);
+/* Are keys and values of latent attention apart, so that its queries meet the latent row itself? */
+bool convert_keys_are_latent(const struct conversion *c);
 /* andiron_convert; for a model that is being opened, by its own definition and without a vocabulary: who opens the file
  * reads that of the folder. opened_as: NULL, or how it is opened. */
 andiron_status convert_model(const char *from, const char *path, const andiron_convert_options *options,

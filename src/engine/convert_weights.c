@@ -29,10 +29,9 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
 {
     const struct gguf_tensor *decay = convert_first_of(c, ".ssm_a");
     uint64_t heads = 0, heads_kv = 0, groups = 1;
-    c->n_tensors = gguf_n_tensors(c->file);
-    c->tensors = arena_alloc(&c->arena, c->n_tensors, sizeof *c->tensors);
-    if (!c->tensors)
-        return error_memory(error, c->n_tensors * sizeof *c->tensors, "the list of tensors");
+    const andiron_status s = convert_list(c, error);
+    if (s)
+        return s;
     number(c->file, c->model->architecture, "block_count", &c->n_layers);
     number(c->file, c->model->architecture, "expert_count", &c->n_experts);
     if (number(c->file, c->model->architecture, "attention.head_count", &heads) &&
@@ -42,7 +41,6 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
     number(c->file, c->model->architecture, "ssm.group_count", &groups);
     for (size_t i = 0; i < c->n_tensors; i++) {
         struct gguf_tensor *t = &c->tensors[i];
-        *t = *gguf_tensor_at(c->file, i);
         t->type = convert_type_of(c, t);
         shape_states(t, by_head, groups);
         const struct type_info *info = type_info(t->type);
@@ -151,6 +149,7 @@ enum { CHUNK_ROWS = 8, BATCH_BYTES = 8 << 20 };
 struct rows {
     const struct conversion *c;
     const struct gguf_tensor *from, *to;
+    const struct convert_part *part;
     struct row_order order, columns;
     uint64_t n, width;
     size_t from_bytes, to_bytes; /* of a row */
@@ -173,7 +172,10 @@ static bool fits(enum weight_type type, const float *x, uint64_t n)
 /* A row of the folder, its columns in the file's order. */
 static const char *row_of(const struct rows *rows, uint64_t r, int thread)
 {
-    const char *from = gguf_row(rows->from, convert_row_of(rows->order, r), rows->from_bytes);
+    const struct convert_part *p = rows->part;
+    const bool cut = p->slab && !p->turned;
+    const uint64_t at = cut ? r / p->n * p->slab + p->first + r % p->n : convert_row_of(rows->order, r);
+    const char *from = gguf_row(rows->from, at, rows->from_bytes);
     char *turned = rows->turned + (size_t)thread * rows->from_bytes;
     const uint64_t unit = rows->columns.unit, bytes = unit ? unit * rows->from_bytes / rows->width : 0;
     if (!unit)
@@ -237,27 +239,70 @@ static andiron_status write_rows(struct rows *rows, struct conversion *c, struct
     return s;
 }
 
-static andiron_status write_tensor(struct conversion *c, size_t i, struct gguf_writer *w, andiron_error *error)
+/* Rows of each slab as columns: [columns, slab * n] becomes [part, columns, n], in F32. */
+static andiron_status turn(const struct conversion *c, const struct gguf_tensor *from, const struct gguf_tensor *to,
+                           const struct convert_part *p, struct arena *arena, struct gguf_tensor *out,
+                           andiron_error *error)
 {
-    const struct gguf_tensor *from = gguf_tensor_at(c->file, i), *to = &c->tensors[i];
+    const uint64_t width = from->dims[0], n_numbers = to->dims[0] * to->dims[1] * to->dims[2];
+    const size_t row_bytes = from->n_bytes / from->dims[1];
+    float *turned = arena_alloc(arena, n_numbers, sizeof *turned), *row = arena_alloc(arena, width, sizeof *row);
+    if (!turned || !row)
+        return error_memory(error, n_numbers * sizeof *turned, "a tensor that is turned");
+    for (uint64_t r = 0; r < to->dims[2] * p->n; r++) {
+        const uint64_t slab = r / p->n, column = r % p->n;
+        kernels_dequantize(&c->kernels, from->type)(row, gguf_row(from, slab * p->slab + p->first + column, row_bytes),
+                                                    width);
+        for (uint64_t i = 0; i < width; i++)
+            turned[(slab * width + i) * p->n + column] = row[i];
+    }
+    *out = *to;
+    out->name = from->name;
+    out->type = TYPE_F32;
+    out->data = turned;
+    out->n_bytes = n_numbers * sizeof *turned;
+    return ANDIRON_OK;
+}
+
+/* `from` as it stands, or turned: then it is in the arena. */
+static andiron_status write_from(struct conversion *c, size_t i, const struct gguf_tensor *from, struct gguf_writer *w,
+                                 andiron_error *error)
+{
+    const struct gguf_tensor *to = &c->tensors[i];
     struct rows rows = {.c = c,
                         .from = from,
                         .to = to,
+                        .part = &c->parts[i],
                         .order = convert_order_of(c->file, c->folder, from->name),
                         .columns = convert_columns_of(c->file, c->folder, from->name),
                         .width = from->dims[0]};
-    rows.n = from->dims[1] * from->dims[2] * from->dims[3];
-    if (!convert_stays(rows.order) && from->n_dims == 1) {
-        rows.n = rows.width;
+    rows.n = to->dims[1] * to->dims[2] * to->dims[3];
+    if ((!convert_stays(rows.order) && from->n_dims == 1) || (to->dims[0] < rows.width && !rows.part->turned)) {
+        rows.n *= to->dims[0]; /* a vector, or one for each expert: a number is a row */
         rows.width = 1;
     }
-    rows.from_bytes = from->n_bytes / rows.n;
+    rows.from_bytes = type_bytes(type_info(from->type), rows.width);
     rows.to_bytes = to->n_bytes / rows.n;
     const uint32_t items = type_info(from->type)->block_items;
     if (!convert_fits(rows.order, rows.n) || !convert_fits(rows.columns, rows.width) || rows.columns.unit % items)
         return error_set(error, ANDIRON_E_FORMAT, "%.*s has rows or columns that are no whole heads", (int)from->name.n,
                          from->name.p);
     return write_rows(&rows, c, w, error);
+}
+
+static andiron_status write_tensor(struct conversion *c, size_t i, struct gguf_writer *w, andiron_error *error)
+{
+    const struct gguf_tensor *from = gguf_tensor_at(c->file, c->parts[i].from);
+    struct gguf_tensor turned;
+    struct arena arena;
+    if (!c->parts[i].turned)
+        return write_from(c, i, from, w, error);
+    arena_init(&arena, SIZE_MAX);
+    andiron_status s = turn(c, from, &c->tensors[i], &c->parts[i], &arena, &turned, error);
+    if (!s)
+        s = write_from(c, i, &turned, w, error);
+    arena_reset(&arena);
+    return s;
 }
 
 andiron_status convert_weights(struct conversion *c, andiron_error *error)
