@@ -59,6 +59,15 @@ const struct gguf_tensor *convert_first_of(const struct conversion *c, const cha
 andiron_status convert_plan(struct conversion *c, andiron_error *error); /* fills c->tensors */
 /* Tensors that the files of this architecture hold as two (GGUF lines of its definition): c->tensors, c->parts. */
 andiron_status convert_list(struct conversion *c, andiron_error *error);
+/* ---- convert_told.c ---- */
+
+uint64_t convert_number(const struct conversion *c, const char *key); /* of the architecture's; 0: there is none */
+bool convert_is_told(const struct conversion *c, const struct gguf_value *v); /* by a tensor? */
+/* Heads of keys by layer, 0 in those that do not attend; false: they are the same everywhere, or no layer attends, or
+ * an interval says which do. */
+bool convert_put_heads(struct conversion *c, const char *key, const struct gguf_value *v);
+/* What tensors tell, and config.json of experts. */
+void convert_put_asked(struct conversion *c);
 /* Are keys and values of latent attention apart, so that its queries meet the latent row itself? */
 bool convert_keys_are_latent(const struct conversion *c);
 /* andiron_convert; for a model that is being opened, by its own definition and without a vocabulary: who opens the file

@@ -33,21 +33,13 @@ static const struct arch_line *line_for(const struct hf_model *folder, struct sp
     return NULL;
 }
 
-static uint64_t number_of(const struct conversion *c, const char *name)
-{
-    char key[256];
-    uint64_t x = 0;
-    snprintf(key, sizeof key, "%s.%s", c->model->architecture, name);
-    gguf_get_u64(c->file, key, &x);
-    return x;
-}
-
 /* [latent, heads * (keys + values)] as [keys, latent, heads] and [latent, values, heads]. */
 static bool cut_heads(const struct conversion *c, struct gguf_tensor two[2], struct convert_part parts[2])
 {
-    const uint64_t latent = two->dims[0], size = number_of(c, "attention.key_length_mla"),
-                   turned = number_of(c, "rope.dimension_count"), values = number_of(c, "attention.value_length_mla"),
-                   keys = size > turned ? size - turned : 0, slab = keys + values;
+    const uint64_t latent = two->dims[0], size = convert_number(c, "attention.key_length_mla"),
+                   turned = convert_number(c, "rope.dimension_count"),
+                   values = convert_number(c, "attention.value_length_mla"), keys = size > turned ? size - turned : 0,
+                   slab = keys + values;
     if (two->n_dims != 2 || !keys || !values || two->dims[1] % slab)
         return false;
     two[0].n_dims = two[1].n_dims = 3;
@@ -73,10 +65,18 @@ static bool cut_halves(bool is_bias, struct gguf_tensor two[2], struct convert_p
     return true;
 }
 
+/* One for all tokens is a plain one where there are no others. */
+static void name_alone(const struct conversion *c, struct span *stem)
+{
+    if (span_ends(*stem, "_shexp") && !convert_first_of(c, "_exps.weight"))
+        stem->n -= strlen("_shexp");
+}
+
 static bool name_part(struct conversion *c, struct gguf_tensor *t, struct span before, struct span stem,
                       struct span suffix)
 {
     char name[256];
+    name_alone(c, &stem);
     snprintf(name, sizeof name, "%.*s%.*s%.*s", (int)before.n, before.p, (int)stem.n, stem.p, (int)suffix.n, suffix.p);
     const char *kept = arena_text(&c->arena, name, strlen(name));
     t->name = kept ? span_of(kept) : t->name;
@@ -91,10 +91,12 @@ static andiron_status add(struct conversion *c, size_t from, andiron_error *erro
     struct span before, suffix;
     *t = *gguf_tensor_at(c->file, from);
     *parts = (struct convert_part){.from = from};
-    const struct arch_line *line = c->keeps_names ? NULL : line_for(c->folder, stem_of(t->name, &before, &suffix));
+    const struct span stem = stem_of(t->name, &before, &suffix);
+    const struct arch_line *line = c->keeps_names ? NULL : line_for(c->folder, stem);
     c->n_tensors++;
     if (!line)
-        return ANDIRON_OK;
+        return c->keeps_names || name_part(c, t, before, stem, suffix) ? ANDIRON_OK
+                                                                       : error_memory(error, stem.n, "a name");
     t[1] = *t;
     if (line->words & ARCH_HEADS_APART ? !cut_heads(c, t, parts) : !cut_halves(span_is(suffix, ".bias"), t, parts))
         return error_set(error, ANDIRON_E_FORMAT,

@@ -14,9 +14,16 @@ static bool number(const struct gguf *file, const char *architecture, const char
     return gguf_get_u64(file, key, out);
 }
 
-/* Vectors of Mamba 2 are matrices in files: a number for each head, and rows of groups. */
-static void shape_states(struct gguf_tensor *t, bool by_head, uint64_t groups)
+/* Vectors of Mamba 2 are matrices in files: a number for each head, and rows of groups; convolutions of Kimi delta
+ * attention have a dimension more. */
+static void shape_states(struct gguf_tensor *t, bool by_head, bool is_kimi, uint64_t groups)
 {
+    if (is_kimi && (span_ends(t->name, ".ssm_conv1d_q.weight") || span_ends(t->name, ".ssm_conv1d_k.weight") ||
+                    span_ends(t->name, ".ssm_conv1d_v.weight"))) {
+        t->n_dims = 3; /* [taps, 1, channels] */
+        t->dims[2] = t->dims[1];
+        t->dims[1] = 1;
+    }
     const bool norm = span_ends(t->name, ".ssm_norm.weight") && groups && t->dims[0] % groups == 0;
     if (t->n_dims != 1 || !by_head || !(norm || span_ends(t->name, ".ssm_a") || span_ends(t->name, ".ssm_d")))
         return;
@@ -42,7 +49,7 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
     for (size_t i = 0; i < c->n_tensors; i++) {
         struct gguf_tensor *t = &c->tensors[i];
         t->type = convert_type_of(c, t);
-        shape_states(t, by_head, groups);
+        shape_states(t, by_head, convert_number(c, "kda.head_dim") != 0, groups);
         const struct type_info *info = type_info(t->type);
         t->n_bytes = type_bytes(info, t->dims[0]) * t->dims[1] * t->dims[2] * t->dims[3];
         c->n_bytes += t->n_bytes;

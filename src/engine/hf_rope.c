@@ -130,6 +130,15 @@ static uint64_t of_layer(const struct hf_model *m, size_t i, const char *global,
     return n;
 }
 
+static void put_sizes(struct hf_model *m, uint64_t local, uint64_t global)
+{
+    hf_put_u32(m, "attention.key_length", global);
+    hf_put_u32(m, "attention.value_length", global);
+    hf_put_u32(m, "attention.key_length_swa", local);
+    hf_put_u32(m, "attention.value_length_swa", local);
+    hf_put_u32(m, "rope.dimension_count_swa", local);
+}
+
 /* Heads of one size in global layers and of another in the rest. */
 andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
 {
@@ -151,8 +160,7 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
     }
     if (!same)
         return hf_wrong(m, "expected heads of one size in all layers of a kind", error);
-    hf_put_u32(m, "attention.key_length", sizes[1] ? sizes[1] : sizes[0]);
-    hf_put_u32(m, "attention.key_length_swa", sizes[0] ? sizes[0] : sizes[1]);
+    put_sizes(m, sizes[0] ? sizes[0] : sizes[1], sizes[1] ? sizes[1] : sizes[0]);
     return put_proportional(m, sizes[1], error);
 }
 
