@@ -42,7 +42,20 @@ static bool is_flag(struct span key)
     return false;
 }
 
-/* What is written anew, and what the file has no need of. */
+/* What the file has no need of, as weights and other numbers have it in them. */
+static bool is_in_weights(const struct conversion *c, struct span key)
+{
+    if (span_ends(key, ".expert_count") || span_ends(key, ".expert_used_count"))
+        return !convert_first_of(c, "_exps.weight");
+    if (span_ends(key, ".rope.style"))
+        return (c->folder->folder.words & ARCH_HALVES) || convert_latent_halves(c->file, c->folder);
+    if (span_ends(key, ".attention.key_length") || span_ends(key, ".attention.value_length"))
+        return convert_keys_are_latent(c);
+    return convert_is_factor(c, key) || span_ends(key, ".attention.window_before") ||
+           span_ends(key, ".ssm.heads_in_turn");
+}
+
+/* What is written anew, or not at all. */
 static bool is_left_out(const struct conversion *c, const struct gguf_value *v)
 {
     static const char *const anew[] = {"general.file_type", "general.quantization_version", "split.no", "split.count",
@@ -50,16 +63,8 @@ static bool is_left_out(const struct conversion *c, const struct gguf_value *v)
     for (size_t i = 0; i < sizeof anew / sizeof *anew; i++)
         if (span_is(v->key, anew[i]))
             return true;
-    if (span_ends(v->key, ".expert_count") || span_ends(v->key, ".expert_used_count"))
-        return c->folder && !convert_first_of(c, "_exps.weight");
-    if (span_ends(v->key, ".ssm.heads_in_turn"))
-        return c->folder != NULL; /* heads are put in order */
-    if (span_ends(v->key, ".rope.style"))
-        return c->folder && (c->folder->folder.words & ARCH_HALVES); /* rows are put in order */
-    if (convert_keys_are_latent(c) &&
-        (span_ends(v->key, ".attention.key_length") || span_ends(v->key, ".attention.value_length")))
-        return true;
-    return c->folder && convert_is_told(c, v); /* which holds also where config.json's number is rounded */
+    /* what tensors tell holds also where config.json's number is rounded */
+    return c->folder && (is_in_weights(c, v->key) || convert_is_told(c, v));
 }
 
 /* As it is, but that others want floats of 32 bits, and flags to be bools. */
@@ -76,6 +81,8 @@ static void put_value(struct conversion *c, const struct gguf_value *v)
         return;
     else if (span_ends(v->key, ".attention.head_count_kv") && convert_keys_are_latent(c))
         gguf_put_number(&c->values, key, GGUF_U32, 1);
+    else if (span_ends(v->key, ".attention.sliding_window") && convert_number(c, "attention.window_before"))
+        gguf_put_number(&c->values, key, GGUF_U32, (double)convert_number(c, "attention.window_before") + 1);
     else if (span_ends(v->key, ".rope.dimension_sections"))
         put_sections(c, key, v);
     else if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
@@ -170,6 +177,7 @@ static void put_all(struct conversion *c)
         put_value(c, gguf_value_at(c->file, i));
     if (c->folder)
         convert_put_asked(c);
+    convert_put_numbers(c);
     gguf_put_number(&c->values, "general.file_type", GGUF_U32, c->type->file_type);
     gguf_put_number(&c->values, "general.quantization_version", GGUF_U32, 2);
 }
@@ -253,8 +261,8 @@ andiron_status convert_model(const char *from, const char *path, const andiron_c
     if (!s && options->n_files)
         *options->n_files = c.n_files;
     convert_abandon_files(&c);
-    if (!s && !opened_as && c.folder && !c.model->tokenizer)
-        log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer, so the file takes token ids only", from);
+    if (!s && !c.keeps_names)
+        convert_warn(&c);
     close_all(&c);
     return s;
 }

@@ -116,14 +116,14 @@ static uint32_t heads_of(const struct conversion *c, uint64_t layer, uint64_t x)
 }
 
 /* Heads of keys by layer, 0 in those that do not attend; false: they are the same everywhere, or no layer attends, or
- * an interval says which do. */
+ * other metadata says which do. */
 bool convert_put_heads(struct conversion *c, const char *key, const struct gguf_value *v)
 {
     uint32_t heads[MAX_LAYERS];
     const uint64_t n = convert_number(c, "block_count");
     uint64_t n_attend = 0, n_usual = 0, x;
     if (v->type == GGUF_ARRAY || n > MAX_LAYERS || !gguf_item_u64(v, 0, &x) || x > UINT32_MAX ||
-        convert_number(c, "full_attention_interval"))
+        convert_number(c, "full_attention_interval") || convert_first_of(c, ".attn_norm_2.weight"))
         return false;
     if (convert_keys_are_latent(c))
         x = 1;
@@ -211,6 +211,29 @@ static void put_leading(struct conversion *c)
         put_more(c, "hash_layer_count", GGUF_U32, (double)n_hash);
 }
 
+/* Which layers turn, where each has a base of its own; and which have an indexer, where not all of them. */
+static void put_kinds(struct conversion *c)
+{
+    uint32_t turns[MAX_LAYERS], indexes[MAX_LAYERS];
+    const uint64_t n = convert_number(c, "block_count");
+    uint64_t n_index = 0;
+    double base;
+    char key[256];
+    snprintf(key, sizeof key, "%s.rope.freq_base_at", c->model->architecture);
+    const struct gguf_value *bases = gguf_find(c->file, key);
+    for (uint64_t i = 0; n <= MAX_LAYERS && i < n; i++) {
+        turns[i] = bases && gguf_item_f64(bases, i, &base) && base > 0;
+        indexes[i] = has_in_layer(c, i, "indexer.k_norm");
+        n_index += indexes[i];
+    }
+    snprintf(key, sizeof key, "%s.attention.rope_pattern", c->model->architecture);
+    if (bases)
+        gguf_put_array(&c->values, key, GGUF_U32, turns, n, sizeof *turns);
+    snprintf(key, sizeof key, "%s.attention.indexer.types", c->model->architecture);
+    if (n_index && !gguf_find(c->file, key))
+        gguf_put_array(&c->values, key, GGUF_U32, indexes, n, sizeof *indexes);
+}
+
 /* Experts for all tokens, counted by how many times as wide as another they are together. */
 static void put_shared(struct conversion *c)
 {
@@ -251,6 +274,7 @@ void convert_put_asked(struct conversion *c)
     put_shared(c);
     put_recurrent(c);
     put_leading(c);
+    put_kinds(c);
     if (convert_keys_are_latent(c))
         put_latent(c);
     put_more(c, "context_length", GGUF_U32, ANY_LENGTH);

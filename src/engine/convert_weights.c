@@ -5,6 +5,7 @@
 #include "engine/convert.h"
 #include "kernels/pack.h"
 #include <stdio.h>
+#include <string.h>
 
 /* A number of the architecture's metadata. */
 static bool number(const struct gguf *file, const char *architecture, const char *name, uint64_t *out)
@@ -44,7 +45,8 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
     if (number(c->file, c->model->architecture, "attention.head_count", &heads) &&
         number(c->file, c->model->architecture, "attention.head_count_kv", &heads_kv) && heads_kv)
         c->heads_each = heads / heads_kv;
-    const bool by_head = c->folder && decay && decay->n_dims == 1 && convert_first_of(c, ".ssm_d");
+    const bool by_head = c->folder && decay && decay->n_dims == 1 &&
+                         (convert_first_of(c, ".ssm_d") || !strcmp(c->model->architecture, "kimi-linear"));
     number(c->file, c->model->architecture, "ssm.group_count", &groups);
     for (size_t i = 0; i < c->n_tensors; i++) {
         struct gguf_tensor *t = &c->tensors[i];
@@ -108,6 +110,23 @@ struct row_order convert_columns_of(const struct gguf *file, const struct hf_mod
                : (struct row_order){0};
 }
 
+/* Latent attention whose last rows of a head turn in halves; latent rows are one head before them. */
+static struct row_order order_of_latent(const struct gguf *file, const char *architecture, struct span name)
+{
+    struct row_order o = {0};
+    uint64_t size = 0, turned = 0, latent = 0;
+    number(file, architecture, "attention.key_length_mla", &size);
+    number(file, architecture, "attention.kv_lora_rank", &latent);
+    number(file, architecture, "rope.dimension_count", &turned);
+    const bool of_queries = span_ends(name, ".attn_q_b.weight") || span_ends(name, ".attn_q.weight");
+    if (!of_queries && !span_ends(name, ".attn_kv_a_mqa.weight"))
+        return o;
+    o.head = of_queries ? size : latent + turned;
+    o.rotated = turned;
+    o.plain = o.head > turned ? o.head - turned : 0;
+    return o;
+}
+
 struct row_order convert_order_of(const struct gguf *file, const struct hf_model *folder, struct span name)
 {
     static const char *const names[] = {".attn_q.weight", ".attn_k.weight",      ".attn_q.bias",
@@ -117,6 +136,8 @@ struct row_order convert_order_of(const struct gguf *file, const struct hf_model
     bool turned = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         turned = turned || span_ends(name, names[i]);
+    if (folder && convert_latent_halves(file, folder))
+        return order_of_latent(file, folder->architecture, name);
     if (!folder || !turned)
         return folder ? order_of_values(file, folder, name) : o;
     if (!(folder->folder.words & ARCH_HALVES))
@@ -144,8 +165,8 @@ uint64_t convert_row_of(struct row_order o, uint64_t r)
         const uint64_t head = r < o.first ? 0 : (r - o.first) / o.unit, group = head % o.groups;
         return r < o.first ? r : r + (group * o.each + head / o.groups - head) * o.unit;
     }
-    const uint64_t in = o.head ? r % o.head : 0;
-    return in < o.rotated ? r - in + in % 2 * (o.rotated / 2) + in / 2 : r;
+    const uint64_t of_head = o.head ? r % o.head : 0, in = of_head - o.plain;
+    return of_head >= o.plain && in < o.rotated ? r - in + in % 2 * (o.rotated / 2) + in / 2 : r;
 }
 
 /* ---- numbers ---- */
@@ -201,11 +222,14 @@ static void pack_chunk(void *context, size_t phase, uint32_t chunk, int thread)
     for (uint64_t r = (uint64_t)chunk * CHUNK_ROWS; r < rows->n_batch && r < (chunk + 1ull) * CHUNK_ROWS; r++) {
         const char *from = row_of(rows, rows->first + r, thread);
         char *to = rows->packed + r * rows->to_bytes;
-        if (rows->from->type == rows->to->type) {
+        const float factor = convert_factor(rows->c, rows->part, rows->first + r);
+        if (rows->from->type == rows->to->type && factor == 1) {
             memcpy(to, from, rows->to_bytes);
             continue;
         }
         kernels_dequantize(k, rows->from->type)(numbers, from, rows->width);
+        for (uint64_t i = 0; factor != 1 && i < rows->width; i++)
+            numbers[i] *= factor;
         if (fits(rows->to->type, numbers, rows->width))
             pack_row(k, rows->to->type, numbers, rows->width, to);
         else
