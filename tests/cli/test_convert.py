@@ -27,7 +27,8 @@ class Convert(Case):
 
     def test_what_others_do_not_read(self):
         for name, key in (("mistral", b"llama.attention.sliding_window"), ("qwen3_moe", b"expert_weights_norm")):
-            done = harness.run("convert", folder_of_ids(GOLDEN / "hf_models" / name), scratch / "others.gguf", "--force")
+            folder = folder_of_ids(GOLDEN / "hf_models" / name)
+            done = harness.run("convert", folder, scratch / "others.gguf", "--force")
             self.assertIn(b"llama.cpp does not read ", done.stderr)
             self.assertIn(key, done.stderr)
         done = harness.run("convert", folder_of_ids(), scratch / "others.gguf", "--force")
