@@ -66,7 +66,7 @@ void convert_type_names(char *out, size_t n)
 
 static enum convert_use use_of(const struct conversion *c, const struct gguf_tensor *t)
 {
-    return c->uses[t - c->tensors];
+    return c->uses[c->parts[t - c->tensors].from];
 }
 
 /* What llama.cpp keeps whole, too: vectors, routers, positions; and all that a graph does more with than to multiply
