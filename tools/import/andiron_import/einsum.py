@@ -106,7 +106,7 @@ def with_values(s, a, v, b, out, size):
     k_text = a[next(i for i, d in enumerate(s.layout.dims) if (text.ROWS, KEYS) in d)]
     both = [c for c in a if c in b and c != k_text]
     own, new = [c for c in a if c not in b], [c for c in b if c not in a]
-    if k_text not in b and isinstance(v, Const) and len(v.shape) == 2 and [c in out for c in own + new].count(False) == 0:
+    if k_text not in b and isinstance(v, Const) and len(v.shape) == 2 and all(c in out for c in own + new):
         (mine,), (heads,) = [c for c in a if c not in out], new
         weight = in_order(v, b, [heads, mine])
         return in_order(talking(s, weight, a.index(mine)), [heads if c == mine else c for c in a], out)

@@ -209,7 +209,8 @@ def _(t, x, dim, places):
 def _(t, x, offset=0, a=0, b=1):
     dims, (one, other) = list(as_rows(x).dims), sorted((a % len(x.shape), b % len(x.shape)), reverse=True)
     first, second = dims.pop(one), dims.pop(other)
-    if offset or not len(first) == len(second) == 1 or first[0][0] != second[0][0] or TEXT in (first[0][1], second[0][1]):
+    if (offset or not len(first) == len(second) == 1 or first[0][0] != second[0][0]
+            or TEXT in (first[0][1], second[0][1])):
         raise Refused("a diagonal beside that of a square of a row's numbers")
     return Rows(x.node, [*dims, [(first[0][0], first[0][1] + second[0][1])]], x.start)
 

@@ -23,7 +23,8 @@ def smaller():
 
 
 def needs_smaller(node):
-    """Has it no handler, is it written in others, or does it write in place, which torch undoes on the way? Else a second trace is saved."""
+    """Has it no handler, is it written in others, or does it write in place, which torch undoes on the way? Else a
+    second trace is saved."""
     schema = getattr(node.target, "_schema", None)
     if schema is None:  # a part of a graph by itself, as autocast makes it
         return isinstance(node.target, torch._ops.HigherOrderOperator)
