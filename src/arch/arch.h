@@ -79,6 +79,7 @@ enum arch_word {
     ARCH_ALONE = 1 << 30,        /* not where the text is a part of a model */
     /* of a tensor that a GGUF file has as two; a bit that means something else of other lines */
     ARCH_HEADS_APART = 1 << 0, /* each head's keys, as columns, and its values; without: one half of the rows each */
+    ARCH_STATELESS = 1 << 2,   /* an architecture's name, of models without recurrent layers and experts */
     ARCH_NUMBERS = 1 << 1,     /* one number of each layer, which are a list of the metadata, under a whole key */
 };
 

@@ -67,16 +67,30 @@ static bool is_left_out(const struct conversion *c, const struct gguf_value *v)
     return c->folder && (is_in_weights(c, v->key) || convert_is_told(c, v));
 }
 
+/* Its key, by the name that the architecture has in the file. */
+static void name_value(const struct conversion *c, struct span key, char out[CONVERT_KEY_BYTES])
+{
+    const size_t n = strlen(c->model->architecture);
+    if (key.n > n && key.p[n] == '.' && !memcmp(key.p, c->model->architecture, n))
+        snprintf(out, CONVERT_KEY_BYTES, "%s%.*s", c->architecture, (int)(key.n - n), key.p + n);
+    else
+        snprintf(out, CONVERT_KEY_BYTES, "%.*s", (int)key.n, key.p);
+}
+
 /* As it is, but that others want floats of 32 bits, and flags to be bools. */
 static void put_value(struct conversion *c, const struct gguf_value *v)
 {
-    char key[256];
+    char key[CONVERT_KEY_BYTES];
     double x = 0;
     if (is_left_out(c, v))
         return;
-    snprintf(key, sizeof key, "%.*s", (int)v->key.n, v->key.p);
-    if (!c->folder)
-        gguf_put_value(&c->values, v);
+    name_value(c, v->key, key);
+    struct gguf_value named = *v;
+    named.key = span_of(key);
+    if (span_is(v->key, "general.architecture"))
+        gguf_put_text(&c->values, key, span_of(c->architecture));
+    else if (!c->folder)
+        gguf_put_value(&c->values, &named);
     else if (span_ends(v->key, ".attention.head_count_kv") && convert_put_heads(c, key, v))
         return;
     else if (span_ends(v->key, ".attention.head_count_kv") && convert_keys_are_latent(c))
@@ -90,7 +104,7 @@ static void put_value(struct conversion *c, const struct gguf_value *v)
     else if (is_flag(v->key) && gguf_item_f64(v, 0, &x))
         gguf_put_number(&c->values, key, GGUF_BOOL, x != 0);
     else
-        gguf_put_value(&c->values, v);
+        gguf_put_value(&c->values, &named);
 }
 
 static void put_id(struct conversion *c, const char *name, int32_t id)
@@ -261,6 +275,8 @@ andiron_status convert_model(const char *from, const char *path, const andiron_c
     arena_init(&c.arena, memory_available_bytes());
     andiron_status s = open_model(&c, from, opened_as, error);
     c.keeps_names = opened_as || !c.folder;
+    if (!s && !(c.architecture = convert_architecture(&c)))
+        s = error_memory(error, CONVERT_KEY_BYTES, "a name");
     if (!s) {
         put_all(&c);
         s = opened_as || !c.folder ? ANDIRON_OK : put_tokenizer(&c, error);

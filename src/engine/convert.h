@@ -9,7 +9,9 @@
 #include "files/gguf_write.h"
 #include "kernels/kernels.h"
 
-enum { CONVERT_VERSION = 2 }; /* raised when other bytes are written */
+enum { CONVERT_VERSION = 3 }; /* raised when other bytes are written */
+
+enum { CONVERT_KEY_BYTES = 256 };
 
 struct convert_type {
     const char *name;
@@ -35,11 +37,12 @@ struct conversion {
     struct pool *pool; /* while weights are written */
     struct arena arena;
     andiron_model *model;
-    struct hf_model *folder; /* NULL: it is a GGUF file already */
-    bool keeps_names;        /* as the folder's definition has them: the file is for this engine alone */
-    const struct gguf *file; /* the folder seen as one, or that */
-    enum convert_use *uses;  /* [tensors] */
-    json_t *root;            /* tokenizer.json */
+    const char *architecture; /* as the file calls it */
+    struct hf_model *folder;  /* NULL: it is a GGUF file already */
+    bool keeps_names;         /* as the folder's definition has them: the file is for this engine alone */
+    const struct gguf *file;  /* the folder seen as one, or that */
+    enum convert_use *uses;   /* [tensors] */
+    json_t *root;             /* tokenizer.json */
     const struct convert_type *type;
     struct kernels kernels;
     struct gguf_values values;
@@ -59,6 +62,8 @@ enum weight_type convert_type_of(const struct conversion *c, const struct gguf_t
 /* The first tensor whose name ends so; NULL: there is none. */
 const struct gguf_tensor *convert_first_of(const struct conversion *c, const char *end);
 andiron_status convert_plan(struct conversion *c, andiron_error *error); /* fills c->tensors */
+/* What the architecture is called in the file. NULL: no memory. */
+const char *convert_architecture(struct conversion *c);
 /* The factor of a row, of all that are multiplied with it. */
 float convert_factor(const struct conversion *c, const struct convert_part *part, uint64_t row);
 /* Is it a number that weights are multiplied with in the file? */
@@ -71,6 +76,8 @@ void convert_put_numbers(struct conversion *c);
 andiron_status convert_list(struct conversion *c, andiron_error *error);
 /* ---- convert_told.c ---- */
 
+/* The key that the file has for this name. */
+void convert_key(const struct conversion *c, const char *name, char out[CONVERT_KEY_BYTES]);
 uint64_t convert_number(const struct conversion *c, const char *key); /* of the architecture's; 0: there is none */
 bool convert_is_told(const struct conversion *c, const struct gguf_value *v); /* by a tensor? */
 /* Heads of keys by layer, 0 in those that do not attend; false: they are the same everywhere, or no layer attends, or

@@ -36,6 +36,16 @@ static const struct arch_line *line_for(const struct hf_model *folder, struct sp
     return NULL;
 }
 
+const char *convert_architecture(struct conversion *c)
+{
+    const struct arch_line *line;
+    for (size_t at = 0; c->folder && !c->keeps_names && (line = hf_next_line(c->folder, ARCH_GGUF, &at));)
+        if ((line->words & ARCH_STATELESS) && span_is(line->from, c->model->architecture) &&
+            !convert_first_of(c, ".ssm_in.weight") && !convert_first_of(c, "_exps.weight"))
+            return arena_text(&c->arena, line->to.p, line->to.n);
+    return c->model->architecture;
+}
+
 /* ---- factors ---- */
 
 /* What "ssm.scales.1" ends in: the place in a list; 0: none is said. */
@@ -108,6 +118,16 @@ bool convert_is_factor(const struct conversion *c, struct span key)
 
 /* ---- what other programs have no way to read ---- */
 
+/* Is it the first line about its key? */
+static bool holds(const struct hf_model *folder, const struct arch_line *line)
+{
+    const struct arch_line *other;
+    for (size_t at = 0; (other = hf_next_line(folder, ARCH_GGUF, &at)) && other != line;)
+        if (span_same(other->from, line->from))
+            return false;
+    return true;
+}
+
 void convert_warn(const struct conversion *c)
 {
     char key[256];
@@ -118,7 +138,7 @@ void convert_warn(const struct conversion *c)
     for (size_t at = 0; c->folder && (line = hf_next_line(c->folder, ARCH_GGUF, &at));) {
         snprintf(key, sizeof key, "%s.%.*s", c->model->architecture, (int)line->from.n, line->from.p);
         const struct gguf_value *v = line->to.n || line->by.n ? NULL : gguf_find(c->file, key);
-        if (v && !(gguf_item_f64(v, 0, &x) && x == line->number))
+        if (v && holds(c->folder, line) && !(gguf_item_f64(v, 0, &x) && x == line->number))
             log_say(ANDIRON_LOG_WARN,
                     "%s: llama.cpp does not read %s; it will answer otherwise than andiron with this file",
                     gguf_path(c->file), key);

@@ -20,6 +20,7 @@ static const struct {
             {".indexer.k_norm.weight", ".attention.indexer.key_length", 0},
             {".attn_q_a.weight", ".attention.q_lora_rank", 1},
             {".shortconv.conv.weight", ".shortconv.l_cache", 0},
+            {"token_embd.weight", ".vocab_size", 1},
             {"position_embd.weight", ".context_length", 1}};
 enum { N_TOLD = sizeof told / sizeof *told };
 
@@ -84,6 +85,11 @@ static uint64_t units_by_layer(const struct conversion *c, uint32_t units[MAX_LA
     return n_have && n_have < n ? n : 0;
 }
 
+void convert_key(const struct conversion *c, const char *name, char out[CONVERT_KEY_BYTES])
+{
+    snprintf(out, CONVERT_KEY_BYTES, "%s.%s", c->architecture, name);
+}
+
 /* Does a tensor tell this number? */
 bool convert_is_told(const struct conversion *c, const struct gguf_value *v)
 {
@@ -141,10 +147,12 @@ bool convert_put_heads(struct conversion *c, const char *key, const struct gguf_
 /* A number that llama.cpp asks for and the engine does not need; not where the metadata has it already. */
 static void put_more(struct conversion *c, const char *name, enum gguf_value_type type, double x)
 {
-    char key[256];
+    char key[CONVERT_KEY_BYTES];
     snprintf(key, sizeof key, "%s.%s", c->model->architecture, name);
-    if (!gguf_find(c->file, key))
-        gguf_put_number(&c->values, key, type, x);
+    if (gguf_find(c->file, key))
+        return;
+    convert_key(c, name, key);
+    gguf_put_number(&c->values, key, type, x);
 }
 
 /* What the scores of a text are called. */
@@ -153,7 +161,7 @@ static void put_labels(struct conversion *c)
     const struct gguf_tensor *t = gguf_find_tensor(c->file, "cls.output.weight");
     const uint64_t n = t ? t->dims[1] : 0;
     struct span *labels = n && n <= MAX_LABELS ? arena_alloc(&c->arena, n, sizeof *labels) : NULL;
-    char text[64];
+    char text[64], key[CONVERT_KEY_BYTES];
     for (size_t i = 0; labels && i < n; i++) {
         snprintf(text, sizeof text, "id2label.%zu", i);
         if (json_at_text(hf_config(c->folder->dir), text, &labels[i]))
@@ -163,19 +171,19 @@ static void put_labels(struct conversion *c)
         if (!labels[i].p)
             return;
     }
-    snprintf(text, sizeof text, "%.30s.classifier.output_labels", c->model->architecture);
+    convert_key(c, "classifier.output_labels", key);
     if (labels)
-        gguf_put_texts(&c->values, text, labels, n);
+        gguf_put_texts(&c->values, key, labels, n);
 }
 
 /* Queries meet one key for all heads, the latent row and what turns, and take from that row. */
 static void put_latent(struct conversion *c)
 {
     const uint64_t latent = convert_number(c, "attention.kv_lora_rank");
-    char key[256];
-    snprintf(key, sizeof key, "%s.attention.key_length", c->model->architecture);
+    char key[CONVERT_KEY_BYTES];
+    convert_key(c, "attention.key_length", key);
     gguf_put_number(&c->values, key, GGUF_U32, (double)(latent + convert_number(c, "rope.dimension_count")));
-    snprintf(key, sizeof key, "%s.attention.value_length", c->model->architecture);
+    convert_key(c, "attention.value_length", key);
     gguf_put_number(&c->values, key, GGUF_U32, (double)latent);
     put_more(c, "attention.q_lora_rank", GGUF_U32, 0); /* queries of no short row */
 }
@@ -186,12 +194,12 @@ static void put_recurrent(struct conversion *c)
     bool recurs[MAX_LAYERS];
     const uint64_t n = convert_number(c, "block_count");
     uint64_t n_recur = 0;
-    char key[256];
+    char key[CONVERT_KEY_BYTES];
     for (uint64_t i = 0; n <= MAX_LAYERS && i < n; i++) {
         recurs[i] = !attends(c, i);
         n_recur += recurs[i];
     }
-    snprintf(key, sizeof key, "%s.attention.recurrent_layers", c->model->architecture);
+    convert_key(c, "attention.recurrent_layers", key);
     if (n_recur && n_recur < n)
         gguf_put_array(&c->values, key, GGUF_BOOL, recurs, n, sizeof *recurs);
 }
@@ -218,7 +226,7 @@ static void put_kinds(struct conversion *c)
     const uint64_t n = convert_number(c, "block_count");
     uint64_t n_index = 0;
     double base;
-    char key[256];
+    char key[CONVERT_KEY_BYTES];
     snprintf(key, sizeof key, "%s.rope.freq_base_at", c->model->architecture);
     const struct gguf_value *bases = gguf_find(c->file, key);
     for (uint64_t i = 0; n <= MAX_LAYERS && i < n; i++) {
@@ -226,12 +234,35 @@ static void put_kinds(struct conversion *c)
         indexes[i] = has_in_layer(c, i, "indexer.k_norm");
         n_index += indexes[i];
     }
-    snprintf(key, sizeof key, "%s.attention.rope_pattern", c->model->architecture);
+    convert_key(c, "attention.rope_pattern", key);
     if (bases)
         gguf_put_array(&c->values, key, GGUF_U32, turns, n, sizeof *turns);
     snprintf(key, sizeof key, "%s.attention.indexer.types", c->model->architecture);
-    if (n_index && !gguf_find(c->file, key))
+    const bool told_already = gguf_find(c->file, key) != NULL;
+    convert_key(c, "attention.indexer.types", key);
+    if (n_index && !told_already)
         gguf_put_array(&c->values, key, GGUF_U32, indexes, n, sizeof *indexes);
+}
+
+/* The first norm's epsilon, where config.json leaves it to the definition. */
+static void put_epsilon(struct conversion *c)
+{
+    static const char *const keys[] = {"attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon"};
+    const struct graph *g = &c->model->graph;
+    char key[CONVERT_KEY_BYTES];
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        snprintf(key, sizeof key, "%s.%s", c->model->architecture, keys[i]);
+        if (gguf_find(c->file, key))
+            return;
+    }
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const struct node *n = &g->nodes[i];
+        const bool rms = n->op == OP_rmsnorm; /* whose epsilon is its third argument, of the other its fourth */
+        if (rms || n->op == OP_layernorm) {
+            put_more(c, keys[rms], GGUF_F32, n->arg[rms ? 2 : 3].number);
+            return;
+        }
+    }
 }
 
 /* Experts for all tokens, counted by how many times as wide as another they are together. */
@@ -252,12 +283,13 @@ static void put_told(struct conversion *c)
 {
     uint32_t units[MAX_LAYERS];
     const uint64_t n = units_by_layer(c, units);
-    char key[256];
+    char key[CONVERT_KEY_BYTES];
     for (size_t i = 0; i < N_TOLD; i++) {
         const struct gguf_tensor *t = teller(c, i);
         const bool by_layer = n && !strcmp(told[i].key, ".feed_forward_length");
         snprintf(key, sizeof key, "%s%s", c->model->architecture, told[i].key);
         const struct gguf_value *v = gguf_find(c->file, key);
+        convert_key(c, told[i].key + 1, key);
         if (by_layer)
             gguf_put_array(&c->values, key, GGUF_U32, units, n, sizeof *units);
         else if (t && (!v || convert_is_told(c, v)))
@@ -269,12 +301,13 @@ static void put_told(struct conversion *c)
 void convert_put_asked(struct conversion *c)
 {
     double eps;
-    char key[256];
+    char key[CONVERT_KEY_BYTES];
     put_told(c);
     put_shared(c);
     put_recurrent(c);
     put_leading(c);
     put_kinds(c);
+    put_epsilon(c);
     if (convert_keys_are_latent(c))
         put_latent(c);
     put_more(c, "context_length", GGUF_U32, ANY_LENGTH);
