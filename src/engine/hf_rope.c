@@ -130,6 +130,15 @@ static uint64_t of_layer(const struct hf_model *m, size_t i, const char *global,
     return n;
 }
 
+static void put_sizes(struct hf_model *m, uint64_t local, uint64_t global)
+{
+    hf_put_u32(m, "attention.key_length", global);
+    hf_put_u32(m, "attention.value_length", global);
+    hf_put_u32(m, "attention.key_length_swa", local);
+    hf_put_u32(m, "attention.value_length_swa", local);
+    hf_put_u32(m, "rope.dimension_count_swa", local);
+}
+
 /* Heads of one size in global layers and of another in the rest. */
 andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
 {
@@ -151,8 +160,7 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
     }
     if (!same)
         return hf_wrong(m, "expected heads of one size in all layers of a kind", error);
-    hf_put_u32(m, "attention.key_length", sizes[1] ? sizes[1] : sizes[0]);
-    hf_put_u32(m, "attention.key_length_swa", sizes[0] ? sizes[0] : sizes[1]);
+    put_sizes(m, sizes[0] ? sizes[0] : sizes[1], sizes[1] ? sizes[1] : sizes[0]);
     return put_proportional(m, sizes[1], error);
 }
 
@@ -224,9 +232,8 @@ static double pair_of(const struct hf_model *m, double base, double turns)
     return turning(m) * math_log(original_length(m) / (turns * 2 * 3.14159265358979323846)) / (2 * math_log(base));
 }
 
-/* YaRN as divisors of frequencies. */
-static andiron_status put_yarn(struct hf_model *m, double base, double factor, const struct stretch *to,
-                               andiron_error *error)
+/* YaRN of layers that see a window only, as divisors of frequencies. */
+static andiron_status put_local_yarn(struct hf_model *m, double base, double factor, andiron_error *error)
 {
     const double size = turning(m);
     double fast = 32, slow = 1;
@@ -235,7 +242,7 @@ static andiron_status put_yarn(struct hf_model *m, double base, double factor, c
     if (!(size >= 2 && size <= 4096 && fast > 0 && slow > 0 && original_length(m) > 0 && base > 1))
         return hf_wrong(m, "expected a head_dim, beta_fast and beta_slow that yarn's RoPE can use", error);
     const size_t n = (size_t)size / 2;
-    float *factors = hf_add_vector(m, to->factors, n);
+    float *factors = hf_add_vector(m, for_local.factors, n);
     if (!factors)
         return error_memory(error, n * sizeof *factors, "the factors of RoPE");
     const bool whole = bounds_whole(m);
@@ -247,7 +254,7 @@ static andiron_status put_yarn(struct hf_model *m, double base, double factor, c
         const double share = __builtin_fmin(__builtin_fmax(((double)i - low) / (high - low), 0), 1);
         factors[i] = (float)(1 / (share / factor + 1 - share));
     }
-    put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1, to);
+    put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1, &for_local);
     return ANDIRON_OK;
 }
 
@@ -264,8 +271,11 @@ static void put_factor(struct hf_model *m, struct span type, double factor)
     if (rope_number(m, "beta_slow", &x))
         hf_put_f64(m, "rope.scaling.yarn_beta_slow", x);
     x = 1 + 0.1 * math_log(factor < 1 ? 1 : factor);
-    if (span_is(type, "yarn"))
-        put_magnitude(m, x, x, &for_all);
+    if (!span_is(type, "yarn"))
+        return;
+    put_magnitude(m, x, x, &for_all);
+    if (!bounds_whole(m))
+        hf_put_u32(m, "rope.scaling.yarn_truncate", 0);
 }
 
 /* Divisors of frequencies by their list. */
@@ -323,13 +333,8 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
         return put_llama3(m, base, factor, &for_all, error);
     if (!span_is(type, "yarn") && !span_is(type, "linear"))
         return hf_wrong(m, "expected a rope_type of default, linear, dynamic, yarn, longrope or llama3", error);
-    if (span_is(type, "linear") || bounds_whole(m)) {
-        put_factor(m, type, factor);
-        return ANDIRON_OK;
-    }
-    if (hf_is_latent(m)) /* attention's scale is by the factor */
-        return hf_wrong(m, "a yarn whose truncate is false is not covered with latent attention", error);
-    return put_yarn(m, base, factor, &for_all, error);
+    put_factor(m, type, factor);
+    return ANDIRON_OK;
 }
 
 /* Layers without positions, unless a word asks for them. */
@@ -407,7 +412,7 @@ static andiron_status put_divisors_of_local(struct hf_model *m, double base, str
     if (span_is(type, "llama3"))
         return put_llama3(m, base, factor, &for_local, error);
     if (span_is(type, "yarn"))
-        return put_yarn(m, base, factor, &for_local, error);
+        return put_local_yarn(m, base, factor, error);
     const size_t n = turning(m) >= 2 ? (size_t)turning(m) / 2 : 0;
     float *factors = n > 0 && span_is(type, "linear") ? hf_add_vector(m, for_local.factors, n) : NULL;
     if (!factors)

@@ -57,7 +57,7 @@ hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
 blenderbot-small minimax_m2-published mimo_v2_flash-published phimoe-long gemma-published gpt2-flatter ernie-tasks
 modernbert-decoder-published minimax_m3_vl_text-published llama4_text-published exaone4-letters t5-unlike
 aya_vision mistral-classes esm-classes bert-masked xlm-roberta-masked modernbert-masked eurobert-masked
-bert-tokens gemma3_text-local olmo3-local
+bert-tokens gemma3_text-local olmo3-local granitemoehybrid-attention
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -330,6 +330,8 @@ MORE = {
     "bamba": {"attn_layer_indices": [1]},
     "granitemoehybrid": {"layer_types": MAMBAS[:2]},
     "granitemoehybrid-rope": {"layer_types": MAMBAS[:2], "position_embedding_type": "rope", "num_local_experts": 0},
+    "granitemoehybrid-attention": {"layer_types": ["attention"] * 2, "position_embedding_type": "rope",
+                                   "num_local_experts": 0},
     "granitemoeshared": {"shared_intermediate_size": 0},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
     "nemotron_h": {"layers_block_type": ["mamba", "moe", "attention", "mlp"]},
