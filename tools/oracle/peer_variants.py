@@ -223,7 +223,7 @@ OTHERWISE = [
     ("qwen2vl", "the norms' epsilon is not used"),
     ("qwen3vl, qwen3vlmoe and others with `rope.dimension_sections`", "pairs that are of no section (61 and 62 of "
         "Qwen3-VL's 64) have the position 0: 4e-7 where andiron has it so"),
-    ("refact, ernie4_5, ernie4_5-moe, llada, falcon-h1, nomic-bert, mimo2, qwen2vl, dream, deci", "some biases that "
-        "files may have are not used"),
+    ("refact, ernie4_5, ernie4_5-moe, llada, falcon-h1, nomic-bert, mimo2, mpt, qwen2vl, dream, deci", "some biases "
+        "that files may have are not used"),
     ("t5", "tied scores are not divided by the root of the width: 0.9 with a width of 64"),
 ]
