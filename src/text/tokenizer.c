@@ -76,7 +76,7 @@ static andiron_status check_source(struct tokenizer *t, andiron_error *error)
         return error_set(
             error, ANDIRON_E_SUPPORT,
             "the tokenizer \"%.*s\" is not supported: \"gpt2\" (byte-level BPE), \"llama\" (SentencePiece), \"bert\" "
-            "(WordPiece), \"t5\" (Unigram), \"rwkv\" and \"plamo2\" are",
+            "(WordPiece), \"t5\" (Unigram), \"rwkv\", \"plamo2\" and \"whitespace\" are",
             (int)(s->model.n < 60 ? s->model.n : 60), s->model.p ? s->model.p : "");
     int32_t *ids[] = {&s->bos, &s->eos, &s->eot, &s->eom, &s->unknown, &s->sep, &s->padding};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)

@@ -1,5 +1,5 @@
-/* tokenizer_gguf_json.c - vocabularies that a GGUF file calls "bert" (WordPiece) and "t5" (Unigram), as the
- * tokenizer.json that they came from, with the steps that all such files have. */
+/* tokenizer_gguf_json.c - vocabularies that a GGUF file calls "bert" (WordPiece), "t5" (Unigram) and "whitespace" (BPE
+ * of characters within words), as the tokenizer.json that they came from, with the steps that all such files have. */
 #include "base/alloc.h"
 #include "base/error.h"
 #include "text/tokenizer_hf.h"
@@ -8,7 +8,10 @@
 
 #define MARK "\342\226\201"
 
-bool tokenizer_is_of_words(struct span model) { return span_is(model, "bert") || span_is(model, "t5"); }
+bool tokenizer_is_of_words(struct span model)
+{
+    return span_is(model, "bert") || span_is(model, "t5") || span_is(model, "whitespace");
+}
 
 static andiron_status no_room(const struct tokenizer_source *s, andiron_error *error)
 {
@@ -68,17 +71,17 @@ static json_t *nameless(const struct tokenizer_source *s)
     return ok ? list : NULL;
 }
 
-/* Texts to ids, or in a list with their scores. */
-static json_t *vocabulary(const struct tokenizer_source *s, bool words)
+/* Texts to ids, or in a list with their scores. words: they are WordPiece's. */
+static json_t *vocabulary(const struct tokenizer_source *s, bool words, bool scored)
 {
-    json_t *seen = json_object(), *list = words ? json_incref(seen) : json_array();
+    json_t *seen = json_object(), *list = scored ? json_array() : json_incref(seen);
     struct buffer text;
     buffer_init(&text, 1 << 20);
     bool ok = seen && list;
     for (size_t id = 0; ok && id < s->n_tokens; id++)
         ok = put_text(s, id, words, seen, &text) &&
              !json_object_set_new(seen, text.data, json_integer((json_int_t)id)) &&
-             (words ||
+             (!scored ||
               !json_array_append_new(list, json_pack("[s, o]", text.data, score_of(s->scores ? s->scores[id] : 0))));
     buffer_reset(&text);
     json_decref(seen);
@@ -128,7 +131,47 @@ static json_t *words(const struct tokenizer_source *s)
                      "lowercase", lower, "pre_tokenizer", "type", "BertPreTokenizer", "decoder", "type", "WordPiece",
                      "post_processor", around(s->bos, s->sep, -1), "added_tokens", added_list(s), "model", "type",
                      "WordPiece", "unk_id", (int)s->unknown, "continuing_subword_prefix", "##", "vocab",
-                     vocabulary(s, true));
+                     vocabulary(s, true, false));
+}
+
+/* Of tokens that make a token; no text meets others. */
+static bool is_merge(const json_t *tokens, struct buffer *whole, struct span merge)
+{
+    const char *space = merge.n > 1 ? memchr(merge.p + 1, ' ', merge.n - 1) : NULL;
+    if (!space || !is_key(merge))
+        return false;
+    const size_t left = (size_t)(space - merge.p), right = merge.n - left - 1;
+    whole->n = 0;
+    return json_object_getn(tokens, merge.p, left) && json_object_getn(tokens, space + 1, right) &&
+           buffer_add(whole, merge.p, left) && buffer_add(whole, space + 1, right) &&
+           json_object_getn(tokens, whole->data, whole->n);
+}
+
+static json_t *merge_list(const struct tokenizer_source *s, const json_t *tokens)
+{
+    json_t *list = json_array();
+    struct buffer whole;
+    buffer_init(&whole, 1 << 20);
+    bool ok = list != NULL;
+    for (size_t i = 0; ok && i < s->n_merges; i++)
+        ok = !is_merge(tokens, &whole, s->merges[i]) ||
+             !json_array_append_new(list, json_stringn(s->merges[i].p, s->merges[i].n));
+    buffer_reset(&whole);
+    if (!ok)
+        json_decref(list);
+    return ok ? list : NULL;
+}
+
+/* White space parts words and is left out, and so is what is unknown. */
+static json_t *bare_words(const struct tokenizer_source *s)
+{
+    json_t *tokens = vocabulary(s, false, false);
+    json_t *lower = s->lowercase > 0 ? json_pack("[{s:s}]", "type", "Lowercase") : json_array();
+    return json_pack("{s:{s:s, s:o}, s:{s:s}, s:o, s:o, s:{s:s, s:o, s:o}}", "normalizer", "type", "Sequence",
+                     "normalizers", lower, "pre_tokenizer", "type", "WhitespaceSplit", "post_processor",
+                     around(s->add_bos > 0 ? s->bos : -1, s->add_eos > 0 ? s->eos : -1, -1), "added_tokens",
+                     added_list(s), "model", "type", "BPE", "vocab", tokens, "merges",
+                     tokens ? merge_list(s, tokens) : NULL);
 }
 
 static json_t *base64(struct span bytes)
@@ -214,7 +257,7 @@ static json_t *unigrams(const struct tokenizer_source *s)
                      steps, "decoder", "type", "Metaspace", "replacement", MARK, "post_processor",
                      around(s->bos_last ? -1 : bos, s->add_eos != 0 ? s->eos : -1, s->bos_last ? bos : -1),
                      "added_tokens", added_list(s), "model", "type", "Unigram", "unk_id", (int)s->unknown, "vocab",
-                     vocabulary(s, false), "nameless", s->as_spiece ? nameless(s) : NULL);
+                     vocabulary(s, false, true), "nameless", s->as_spiece ? nameless(s) : NULL);
 }
 
 andiron_status tokenizer_open_of_words(struct tokenizer **out, const struct tokenizer_source *source,
@@ -223,10 +266,11 @@ andiron_status tokenizer_open_of_words(struct tokenizer **out, const struct toke
     *out = NULL;
     if (source->n_tokens == 0 || source->n_tokens > HF_MAX_TOKENS)
         return error_set(error, ANDIRON_E_FORMAT, "a vocabulary of %zu tokens cannot be used", source->n_tokens);
-    if (source->unknown < 0 || (size_t)source->unknown >= source->n_tokens)
+    const bool bare = span_is(source->model, "whitespace");
+    if (!bare && (source->unknown < 0 || (size_t)source->unknown >= source->n_tokens))
         return error_set(error, ANDIRON_E_FORMAT,
                          "the vocabulary has no token for what it does not know (tokenizer.ggml.unknown_token_id)");
-    json_t *root = span_is(source->model, "bert") ? words(source) : unigrams(source);
+    json_t *root = bare ? bare_words(source) : span_is(source->model, "bert") ? words(source) : unigrams(source);
     json_t *ids = json_pack("{s:i, s:i, s:i, s:i}", "bos_token_id", (int)source->bos, "eos_token_id", (int)source->eos,
                             "pad_token_id", (int)source->padding, "sep_token_id", (int)source->sep);
     andiron_status status = root && ids

@@ -195,6 +195,46 @@ static void strange_vocabularies_are_read_or_refused(void **state)
     }
 }
 
+/* Ids are llama.cpp's: white space is left out, as are characters without a token; merges stay within words. */
+static void words_between_white_space_merge(void **state)
+{
+    const struct span texts[] = {{"<s>", 3}, {"a", 1},        {"b", 1},        {"ab", 2},
+                                 {"aba", 3}, {"\303\251", 2}, {"a\303\251", 3}};
+    const struct span merges[] = {{"a b", 3}, {"ab a", 4}, {"a \303\251", 4}, {"b x", 3}, {"b", 1}};
+    const struct {
+        const char *text;
+        int lower;
+        int32_t ids[8];
+        size_t n;
+    } cases[] = {{"ab a", 0, {3, 1}, 2},
+                 {" aba\tb\343\200\200b\n", 0, {4, 2, 2}, 3},
+                 {"a\303\251 a \303\251", 0, {6, 1, 5}, 3},
+                 {"AB a?", 0, {1}, 1},
+                 {"AB A\303\211?", 1, {3, 6}, 2},
+                 {" \n", 1, {0}, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tokenizer_source s = {.model = span_of("whitespace"),
+                                     .n_tokens = sizeof texts / sizeof *texts,
+                                     .texts = texts,
+                                     .n_merges = sizeof merges / sizeof *merges,
+                                     .merges = merges,
+                                     .lowercase = cases[i].lower};
+        struct tokenizer *t;
+        struct buffer ids;
+        andiron_error e = {0};
+        s.bos = s.eos = s.eot = s.eom = s.sep = s.padding = s.unknown = -1;
+        assert_int_equal(tokenizer_open(&t, &s, &e), ANDIRON_OK);
+        buffer_init(&ids, SIZE_MAX);
+        assert_int_equal(tokenizer_encode(t, span_of(cases[i].text), 1, &ids, &e), ANDIRON_OK);
+        assert_int_equal(ids.n, cases[i].n * sizeof(int32_t));
+        if (ids.n)
+            assert_memory_equal(ids.data, cases[i].ids, ids.n);
+        buffer_reset(&ids);
+        tokenizer_close(t);
+    }
+}
+
 /* ---- pieces ---- */
 
 #define MARK "\342\226\201"
@@ -265,9 +305,13 @@ static void other_merges_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_are_said),          cmocka_unit_test(words_are_said),
-        cmocka_unit_test(other_steps_are_refused), cmocka_unit_test(strange_vocabularies_are_read_or_refused),
-        cmocka_unit_test(pieces_are_said),         cmocka_unit_test(other_merges_are_refused),
+        cmocka_unit_test(bytes_are_said),
+        cmocka_unit_test(words_are_said),
+        cmocka_unit_test(other_steps_are_refused),
+        cmocka_unit_test(words_between_white_space_merge),
+        cmocka_unit_test(strange_vocabularies_are_read_or_refused),
+        cmocka_unit_test(pieces_are_said),
+        cmocka_unit_test(other_merges_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,6 +136,7 @@ VARIANTS = {
     "dots3note.yarn": YARN,
     "granitehybrid.unscaled": {"logit_scale": 0.0},
     "minimax-m3.fused": {"attention.indexer.top_k": 64, "+flash": False} | FUSED,
+    "rwkv6qwen2.bias": {N_KV: None, "+with": ["output_norm.bias"]},
     "step35.bound": {"swiglu_clamp_shexp": [0.7, 1.2, 0.9, 0.0]},  # the first layer is dense
     "deepseek4.bound": {"swiglu_clamp_exp": [1.5, 0.8, 0.0, 0.7], "swiglu_clamp_shexp": [0.6, 0.0, 1.1, 0.5],
         "+tokens": 24},
@@ -181,7 +182,7 @@ APART = {
 # andiron's without are within 1e-3 of them
 OTHERWISE = [
     ("afmoe", "every fourth layer has no positions, whatever `attention.sliding_window_pattern` says"),
-    ("afmoe, llama4, maple, smallthinker, gemma2, gpt-oss", "layers with windows are stretched by "
+    ("afmoe, llama4, maple, smallthinker, gemma2, gpt-oss, spark2_5", "layers with windows are stretched by "
         "`rope.scaling.factor` though `rope.scaling.type` is none"),
     ("all that have tables of factors", "long or short factors of LongRoPE by the context's size, not by the text's "
         "length: 3e-7 to 9e-7 where both say the same"),
@@ -208,8 +209,8 @@ OTHERWISE = [
     ("exaone4", "windows are for models of 64 layers alone: 1.4 from Transformers with 4 layers, andiron 1e-6"),
     ("gemma-embedding, gemma2, gemma3, gemma3n", "`rope.dimension_count_swa` is of all layers where the first has a "
         "window: 4e-4 to andiron with that number for all"),
-    ("gemma-embedding, gemma3, gemma3n, gemma4, mimo2, modern-bert, muse-glimmer", "`rope.scaling.attn_factor` is also "
-        "of layers with windows, which are not stretched"),
+    ("gemma-embedding, gemma3, gemma3n, gemma4, mimo2, modern-bert, muse-glimmer, plamo3, step35",
+        "`rope.scaling.attn_factor` is also of layers with windows, which are not stretched"),
     ("grok", "`rope.scaling.yarn_ext_factor` and `yarn_attn_factor`, which Transformers has not, are used"),
     ("kimi-linear", "`expert_weights_norm` false is not used"),
     ("llama and others with `NAME.scale`", "the factor of a feed-forward matrix is also of what an adapter adds, which "
@@ -218,8 +219,11 @@ OTHERWISE = [
         "0.5 from itself; without flash attention all positions are read"),
     ("phi3", "`attention.sliding_window` is left out, and its warning says so"),
     ("phi3 and 76 more that have no windows there", "`attention.sliding_window` is not used"),
+    ("plamo2", "attention is scaled by the size of values' heads, where that of keys' is another"),
     ("qwen2vl", "the norms' epsilon is not used"),
-    ("refact, ernie4_5, ernie4_5-moe, llada, falcon-h1, nomic-bert, mimo2, qwen2vl, dream, deci", "some biases that "
-        "files may have are not used"),
+    ("qwen3vl, qwen3vlmoe and others with `rope.dimension_sections`", "pairs that are of no section (61 and 62 of "
+        "Qwen3-VL's 64) have the position 0: 4e-7 where andiron has it so"),
+    ("refact, ernie4_5, ernie4_5-moe, llada, falcon-h1, nomic-bert, mimo2, mpt, qwen2vl, dream, deci", "some biases "
+        "that files may have are not used"),
     ("t5", "tied scores are not divided by the root of the width: 0.9 with a width of 64"),
 ]
