@@ -1,5 +1,5 @@
-"""As remote code of 2023 has it: tables of RoPE that places pick from, masks expanded by hand, tuples of keys and values, a
-causal buffer of the longest text; a window by a difference of triangles."""
+"""As remote code of 2023 has it: tables of RoPE that places pick from, masks expanded by hand, tuples of keys and
+values, a causal buffer of the longest text; a window by a difference of triangles."""
 
 import math
 from typing import List, Optional, Tuple, Union
