@@ -35,6 +35,7 @@ enum arch_verb {
     ARCH_LAYER,
     ARCH_ACTIVATION,
     ARCH_PREFIX,
+    ARCH_GGUF,
     ARCH_NEED,
     ARCH_IGNORE,
     ARCH_HEED
@@ -44,7 +45,7 @@ enum arch_word {
     /* of a type of folders */
     ARCH_HALVES = 1 << 0,           /* query and key rows stand as halves where GGUF files hold pairs */
     ARCH_NORMS_LESS_ONE = 1 << 1,   /* norms hold their weights less 1 */
-    ARCH_ENCODER = 1 << 2,          /* no head of scores; what stands on top of the last row is left out */
+    ARCH_ENCODER = 1 << 2,          /* a head of scores of tokens is left out where a vector is asked for */
     ARCH_WINDOWED = 1 << 3,         /* sliding_window holds for every layer */
     ARCH_WINDOW_IF_USED = 1 << 4,   /* sliding_window holds where use_sliding_window is true */
     ARCH_WINDOWS_LATER = 1 << 5,    /* and from layer max_window_layers on, whose default is 28 */
@@ -76,6 +77,10 @@ enum arch_word {
     ARCH_NULL_IS_0 = 1 << 28,    /* where the definition would have another without a word */
     ARCH_INVERSE_ROOT = 1 << 29, /* 1 / sqrt(x); with ARCH_REAL */
     ARCH_ALONE = 1 << 30,        /* not where the text is a part of a model */
+    /* of a tensor that a GGUF file has as two; a bit that means something else of other lines */
+    ARCH_HEADS_APART = 1 << 0, /* each head's keys, as columns, and its values; without: one half of the rows each */
+    ARCH_STATELESS = 1 << 2,   /* an architecture's name, of models without recurrent layers and experts */
+    ARCH_NUMBERS = 1 << 1,     /* one number of each layer, which are a list of the metadata, under a whole key */
 };
 
 struct arch_line {
@@ -85,10 +90,11 @@ struct arch_line {
     struct span from; /* a path in config.json; a tensor's name, a layer's within it; an activation; a model_type; of
                          IGNORE and HEED keys of config.json, between spaces */
     struct span by;   /* CONFIG: the path of a second factor, or summand, or empty; of an ARCH_LIST the text that is 1;
-                         NEED: a path that does as well, or empty */
+                         NEED: a path that does as well, or empty; GGUF: the second of two tensors, or, where `to`
+                         is empty, the key of a factor */
     struct span to;   /* what it is here; empty: left out; of an EXPECT the text, or empty; of an ACTIVATION: the
                          definition's own; of a PREFIX that stands before a layer's number: "layer" */
-    double number;    /* CONFIG without from; EXPECT */
+    double number;    /* CONFIG without from; EXPECT; of a GGUF without `to` and `by` what others take the key as */
     struct arch_line *inner, *next;
 };
 

@@ -4,6 +4,7 @@
  *     line: folder TEXT [with WORDS] [{ line ... }] | config TEXT [(* | + | ==) TEXT] as TEXT [with WORDS]
  *           | config NUMBER as TEXT [with WORDS] | expect TEXT as (NUMBER | true | false | TEXT)
  *           | need TEXT [or TEXT] | (ignore | heed) TEXT
+ *           | gguf TEXT (* TEXT | as (TEXT [and TEXT] | none | NUMBER) [with WORDS])
  *           | (tensor | layer) TEXT as (TEXT | none) [with WORDS] | activation TEXT [as TEXT] | prefix TEXT [as layer]
  */
 #include "arch/parse.h"
@@ -13,9 +14,17 @@
 static const struct {
     const char *name;
     enum arch_verb verb;
-} verbs[] = {{"folder", ARCH_FOLDER}, {"config", ARCH_CONFIG}, {"expect", ARCH_EXPECT},         {"need", ARCH_NEED},
-             {"tensor", ARCH_TENSOR}, {"layer", ARCH_LAYER},   {"activation", ARCH_ACTIVATION}, {"prefix", ARCH_PREFIX},
-             {"ignore", ARCH_IGNORE}, {"heed", ARCH_HEED}};
+} verbs[] = {{"folder", ARCH_FOLDER},
+             {"config", ARCH_CONFIG},
+             {"expect", ARCH_EXPECT},
+             {"need", ARCH_NEED},
+             {"tensor", ARCH_TENSOR},
+             {"layer", ARCH_LAYER},
+             {"activation", ARCH_ACTIVATION},
+             {"prefix", ARCH_PREFIX},
+             {"ignore", ARCH_IGNORE},
+             {"heed", ARCH_HEED},
+             {"gguf", ARCH_GGUF}};
 
 static const struct {
     const char *name;
@@ -77,6 +86,8 @@ static void parse_from(struct parser *p, struct arch_line *line)
     line->from = take_text(p, "a name in quotes");
     if (line->verb == ARCH_NEED && parse_take(p, "or"))
         line->by = take_text(p, "the path that does as well");
+    if (line->verb == ARCH_GGUF && parse_take(p, "*"))
+        line->by = take_text(p, "the key of the factor");
     if (line->verb != ARCH_CONFIG)
         return;
     const bool product = parse_take(p, "*"), sum = !product && parse_take(p, "+");
@@ -91,22 +102,34 @@ static void parse_from(struct parser *p, struct arch_line *line)
 
 static bool has_star(struct span text) { return text.n && memchr(text.p, '*', text.n); }
 
+static bool sees_number(const struct parser *p, const struct arch_line *line)
+{
+    const bool is_number = p->lexer.word.kind == WORD_NUMBER;
+    return line->verb == ARCH_EXPECT ? p->lexer.word.kind != WORD_TEXT : line->verb == ARCH_GGUF && is_number;
+}
+
 /* What stands behind it. */
 static void parse_to(struct parser *p, struct arch_line *line)
 {
-    const bool named = line->verb == ARCH_TENSOR || line->verb == ARCH_LAYER;
+    const bool named = line->verb == ARCH_TENSOR || line->verb == ARCH_LAYER || line->verb == ARCH_GGUF;
     if ((line->verb == ARCH_ACTIVATION || line->verb == ARCH_PREFIX) && !parse_sees(p, "as"))
         return;
     parse_expect(p, "as", "\"as\" and what it is here");
     if (line->verb == ARCH_PREFIX) {
         line->to = p->lexer.word.text;
         parse_expect(p, "layer", "\"layer\"");
-    } else if (line->verb == ARCH_EXPECT && p->lexer.word.kind != WORD_TEXT)
-        line->number = take_number(p, true, &line->is_truth);
+    } else if (sees_number(p, line))
+        line->number = take_number(p, line->verb == ARCH_EXPECT, &line->is_truth);
     else if (!named || !parse_take(p, "none"))
         line->to = take_text(p, named ? "a name in quotes, or none" : "a name in quotes");
     if (named && has_star(line->to) && !has_star(line->from))
         parse_refuse(p, p->lexer.word.line, "expected a \"*\" in what a name with one stands for, got", line->from);
+}
+
+static void parse_second(struct parser *p, struct arch_line *line)
+{
+    if (line->verb == ARCH_GGUF && line->to.n && parse_take(p, "and"))
+        line->by = take_text(p, "the name of the second tensor in quotes");
 }
 
 static struct arch_line *keep_line(struct parser *p, struct definition *d, struct arch_line **first,
@@ -129,7 +152,7 @@ static void check_once(struct parser *p, const struct arch_line *first, const st
 {
     for (const struct arch_line *other = first; other && line->verb != ARCH_CONFIG; other = other->next)
         if (other != line && other->verb == line->verb && span_same(other->from, line->from) &&
-            (line->verb != ARCH_ACTIVATION || !other->to.n == !line->to.n))
+            (line->verb != ARCH_ACTIVATION || !other->to.n == !line->to.n) && (line->verb != ARCH_GGUF || line->to.n))
             parse_refuse(p, at, "expected each name once, got a second", line->from);
 }
 
@@ -143,14 +166,17 @@ static bool parse_line(struct parser *p, struct definition *d, struct arch_line 
         if (!line)
             return true;
         parse_from(p, line);
-        if (line->verb != ARCH_FOLDER && line->verb < ARCH_NEED) /* NEED, IGNORE, HEED: nothing */
+        const bool factor = line->verb == ARCH_GGUF && line->by.n;
+        if (line->verb != ARCH_FOLDER && line->verb < ARCH_NEED && !factor) /* NEED, IGNORE, HEED: nothing */
             parse_to(p, line);
+        parse_second(p, line);
         parse_words(p, line);
         check_once(p, *first, line, at);
         if (line->verb == ARCH_FOLDER && parse_take(p, "{")) {
             while (parse_line(p, d, &line->inner, true))
                 ;
-            parse_expect(p, "}", "config, expect, need, ignore, heed, tensor, layer, activation, prefix or \"}\"");
+            parse_expect(p, "}",
+                         "config, expect, need, ignore, heed, gguf, tensor, layer, activation, prefix or \"}\"");
         }
         return true;
     }

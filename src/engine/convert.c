@@ -19,96 +19,14 @@ static const struct convert_type *usual_type(const struct gguf *file)
 
 /* ---- metadata ---- */
 
-enum { ANY_LENGTH = 1 << 20 }; /* of a context, where the model has no longest one */
-enum { MAX_LAYERS = 4096, MAX_LABELS = 65536 };
-
-/* What tensors tell by their columns, or rows. */
-static const struct {
-    const char *tensor, *key;
-    int dim;
-} told[] = {{".ffn_down_exps.weight", ".expert_feed_forward_length", 0},
-            {".ffn_down_shexp.weight", ".expert_shared_feed_forward_length", 0},
-            {".ffn_down.weight", ".feed_forward_length", 0},
-            {".ssm_conv1d.weight", ".ssm.conv_kernel", 0},
-            {".ssm_conv1d_q.weight", ".ssm.conv_kernel", 0},
-            {".shortconv.conv.weight", ".shortconv.l_cache", 0},
-            {"position_embd.weight", ".context_length", 1}};
-enum { N_TOLD = sizeof told / sizeof *told };
-
-/* The first tensor whose name ends so: the first layers may be of another kind. */
-const struct gguf_tensor *convert_first_of(const struct conversion *c, const char *end)
-{
-    for (size_t i = 0; i < gguf_n_tensors(c->file); i++)
-        if (span_ends(gguf_tensor_at(c->file, i)->name, end))
-            return gguf_tensor_at(c->file, i);
-    return NULL;
-}
-
-/* Does a tensor tell this number? */
-static bool told_of(const struct conversion *c, const struct gguf_value *v)
-{
-    for (size_t i = 0; v->type != GGUF_ARRAY && i < N_TOLD; i++)
-        if (span_ends(v->key, told[i].key) && convert_first_of(c, told[i].tensor))
-            return true;
-    return false;
-}
-
-static bool attends(const struct conversion *c, uint64_t layer)
-{
-    const struct graph *g = &c->model->graph;
-    for (size_t i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].op == OP_attend && g->nodes[i].layer >= 0 && (uint64_t)g->nodes[i].layer == layer)
-            return true;
-    return false;
-}
-
-/* A number of the architecture's, 0: the file has none. */
-static uint64_t number_of(const struct conversion *c, const char *key)
-{
-    char name[256];
-    uint64_t x = 0;
-    snprintf(name, sizeof name, "%s.%s", c->model->architecture, key);
-    gguf_get_u64(c->file, name, &x);
-    return x;
-}
-
-/* Heads of keys of a layer, by the rows of its matrix where that is there; x: those of most. */
-static uint32_t heads_of(const struct conversion *c, uint64_t layer, uint64_t x)
-{
-    char name[64];
-    const uint64_t size = number_of(c, "attention.key_length");
-    snprintf(name, sizeof name, "blk.%" PRIu64 ".attn_k.weight", layer);
-    const struct gguf_tensor *t = gguf_find_tensor(c->file, name);
-    return (uint32_t)(!attends(c, layer) ? 0 : t && size && t->dims[1] % size == 0 ? t->dims[1] / size : x);
-}
-
-/* Heads of keys by layer, 0 in those that do not attend; false: they are the same everywhere, or no layer attends, or
- * an interval says which do. */
-static bool put_heads(struct conversion *c, const char *key, const struct gguf_value *v)
-{
-    uint32_t heads[MAX_LAYERS];
-    const uint64_t n = number_of(c, "block_count");
-    uint64_t n_attend = 0, n_usual = 0, x;
-    if (v->type == GGUF_ARRAY || n > MAX_LAYERS || !gguf_item_u64(v, 0, &x) || x > UINT32_MAX ||
-        number_of(c, "full_attention_interval"))
-        return false;
-    for (uint64_t i = 0; i < n; i++) {
-        heads[i] = heads_of(c, i, x);
-        n_attend += heads[i] != 0;
-        n_usual += heads[i] == x;
-    }
-    if (n_attend == 0 || n_usual == n)
-        return false;
-    gguf_put_array(&c->values, key, GGUF_U32, heads, n, sizeof *heads);
-    return true;
-}
-
-/* How many of RoPE's pairs turn with each of four places, of which a list may leave out the last. */
+/* How many of RoPE's pairs turn with each of four places, of which a list may leave out the last; where there is no
+ * list, all with the first: texts have one place. */
 static void put_sections(struct conversion *c, const char *key, const struct gguf_value *v)
 {
     uint32_t sections[4] = {0};
-    uint64_t x;
-    for (size_t i = 0; i < 4 && i < v->n; i++)
+    uint64_t x = convert_number(c, "rope.dimension_count") / 2;
+    sections[0] = (uint32_t)x;
+    for (size_t i = 0; v->type == GGUF_ARRAY && i < 4 && i < v->n; i++)
         if (gguf_item_u64(v, i, &x) && x <= UINT32_MAX)
             sections[i] = (uint32_t)x;
     gguf_put_array(&c->values, key, GGUF_U32, sections, 4, sizeof *sections);
@@ -117,14 +35,27 @@ static void put_sections(struct conversion *c, const char *key, const struct ggu
 static bool is_flag(struct span key)
 {
     static const char *const ends[] = {".expert_weights_norm", ".rope.scaling.finetuned", ".use_parallel_residual",
-                                       ".ssm.dt_b_c_rms"};
+                                       ".ssm.dt_b_c_rms", ".attention.indexer.kpool_select_tail"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (span_ends(key, ends[i]))
             return true;
     return false;
 }
 
-/* What is written anew, and what the file has no need of. */
+/* What the file has no need of, as weights and other numbers have it in them. */
+static bool is_in_weights(const struct conversion *c, struct span key)
+{
+    if (span_ends(key, ".expert_count") || span_ends(key, ".expert_used_count"))
+        return !convert_first_of(c, "_exps.weight");
+    if (span_ends(key, ".rope.style"))
+        return (c->folder->folder.words & ARCH_HALVES) || convert_latent_halves(c->file, c->folder);
+    if (span_ends(key, ".attention.key_length") || span_ends(key, ".attention.value_length"))
+        return convert_keys_are_latent(c);
+    return convert_is_factor(c, key) || span_ends(key, ".attention.window_before") ||
+           span_ends(key, ".ssm.heads_in_turn");
+}
+
+/* What is written anew, or not at all. */
 static bool is_left_out(const struct conversion *c, const struct gguf_value *v)
 {
     static const char *const anew[] = {"general.file_type", "general.quantization_version", "split.no", "split.count",
@@ -132,25 +63,40 @@ static bool is_left_out(const struct conversion *c, const struct gguf_value *v)
     for (size_t i = 0; i < sizeof anew / sizeof *anew; i++)
         if (span_is(v->key, anew[i]))
             return true;
-    if (span_ends(v->key, ".ssm.heads_in_turn"))
-        return c->folder != NULL; /* heads are put in order */
-    if (span_ends(v->key, ".rope.style"))
-        return c->folder && (c->folder->folder.words & ARCH_HALVES); /* rows are put in order */
-    return c->folder && told_of(c, v); /* which holds also where config.json's number is rounded */
+    /* what tensors tell holds also where config.json's number is rounded */
+    return c->folder && (is_in_weights(c, v->key) || convert_is_told(c, v));
+}
+
+/* Its key, by the name that the architecture has in the file. */
+static void name_value(const struct conversion *c, struct span key, char out[CONVERT_KEY_BYTES])
+{
+    const size_t n = strlen(c->model->architecture);
+    if (key.n > n && key.p[n] == '.' && !memcmp(key.p, c->model->architecture, n))
+        snprintf(out, CONVERT_KEY_BYTES, "%s%.*s", c->architecture, (int)(key.n - n), key.p + n);
+    else
+        snprintf(out, CONVERT_KEY_BYTES, "%.*s", (int)key.n, key.p);
 }
 
 /* As it is, but that others want floats of 32 bits, and flags to be bools. */
 static void put_value(struct conversion *c, const struct gguf_value *v)
 {
-    char key[256];
+    char key[CONVERT_KEY_BYTES];
     double x = 0;
     if (is_left_out(c, v))
         return;
-    snprintf(key, sizeof key, "%.*s", (int)v->key.n, v->key.p);
-    if (!c->folder)
-        gguf_put_value(&c->values, v);
-    else if (span_ends(v->key, ".attention.head_count_kv") && put_heads(c, key, v))
+    name_value(c, v->key, key);
+    struct gguf_value named = *v;
+    named.key = span_of(key);
+    if (span_is(v->key, "general.architecture"))
+        gguf_put_text(&c->values, key, span_of(c->architecture));
+    else if (!c->folder)
+        gguf_put_value(&c->values, &named);
+    else if (span_ends(v->key, ".attention.head_count_kv") && convert_put_heads(c, key, v))
         return;
+    else if (span_ends(v->key, ".attention.head_count_kv") && convert_keys_are_latent(c))
+        gguf_put_number(&c->values, key, GGUF_U32, 1);
+    else if (span_ends(v->key, ".attention.sliding_window") && convert_number(c, "attention.window_before"))
+        gguf_put_number(&c->values, key, GGUF_U32, (double)convert_number(c, "attention.window_before") + 1);
     else if (span_ends(v->key, ".rope.dimension_sections"))
         put_sections(c, key, v);
     else if (v->type == GGUF_F64 && gguf_item_f64(v, 0, &x))
@@ -158,7 +104,7 @@ static void put_value(struct conversion *c, const struct gguf_value *v)
     else if (is_flag(v->key) && gguf_item_f64(v, 0, &x))
         gguf_put_number(&c->values, key, GGUF_BOOL, x != 0);
     else
-        gguf_put_value(&c->values, v);
+        gguf_put_value(&c->values, &named);
 }
 
 static void put_id(struct conversion *c, const char *name, int32_t id)
@@ -238,73 +184,14 @@ static andiron_status put_tokenizer(struct conversion *c, andiron_error *error)
     return s ? s : put_tokens(c, &said, error);
 }
 
-/* A number that llama.cpp asks for and the engine does not need; not where the metadata has it already. */
-static void put_more(struct conversion *c, const char *name, enum gguf_value_type type, double x)
-{
-    char key[256];
-    snprintf(key, sizeof key, "%s.%s", c->model->architecture, name);
-    if (!gguf_find(c->file, key))
-        gguf_put_number(&c->values, key, type, x);
-}
-
-/* What the scores of a text are called. */
-static void put_labels(struct conversion *c)
-{
-    const struct gguf_tensor *t = gguf_find_tensor(c->file, "cls.output.weight");
-    const uint64_t n = t ? t->dims[1] : 0;
-    struct span *labels = n && n <= MAX_LABELS ? arena_alloc(&c->arena, n, sizeof *labels) : NULL;
-    char text[64];
-    for (size_t i = 0; labels && i < n; i++) {
-        snprintf(text, sizeof text, "id2label.%zu", i);
-        if (json_at_text(hf_config(c->folder->dir), text, &labels[i]))
-            continue;
-        snprintf(text, sizeof text, "LABEL_%zu", i); /* as Transformers calls them */
-        labels[i] = (struct span){arena_text(&c->arena, text, strlen(text)), strlen(text)};
-        if (!labels[i].p)
-            return;
-    }
-    snprintf(text, sizeof text, "%.30s.classifier.output_labels", c->model->architecture);
-    if (labels)
-        gguf_put_texts(&c->values, text, labels, n);
-}
-
-/* What tensors tell by their columns, and config.json of experts. */
-static void put_asked(struct conversion *c)
-{
-    static const char *const shared[] = {"n_shared_experts", "num_shared_experts", "num_shared_expert"};
-    uint64_t n = 0;
-    double eps;
-    char key[256];
-    for (size_t i = 0; i < N_TOLD; i++) {
-        const struct gguf_tensor *t = convert_first_of(c, told[i].tensor);
-        snprintf(key, sizeof key, "%s%s", c->model->architecture, told[i].key);
-        const struct gguf_value *v = gguf_find(c->file, key);
-        if (t && (!v || told_of(c, v)))
-            gguf_put_number(&c->values, key, GGUF_U32, (double)t->dims[told[i].dim]);
-    }
-    for (size_t i = 0; convert_first_of(c, told[0].tensor) && i < sizeof shared / sizeof *shared; i++)
-        if (json_at_u64(hf_config(c->folder->dir), shared[i], &n)) {
-            put_more(c, "expert_shared_count", GGUF_U32, (double)n);
-            break;
-        }
-    put_more(c, "context_length", GGUF_U32, ANY_LENGTH);
-    put_labels(c);
-    const struct gguf_tensor *types = convert_first_of(c, "token_types.weight");
-    if (c->model->graph.embeds)
-        gguf_put_number(&c->values, "tokenizer.ggml.token_type_count", GGUF_U32, types ? (double)types->dims[1] : 1);
-    snprintf(key, sizeof key, "%s.attention.layer_norm_epsilon", c->model->architecture);
-    const bool rms = convert_first_of(c, ".ssm_a") || convert_first_of(c, ".shortconv.conv.weight");
-    if (rms && gguf_get_f64(c->file, key, &eps)) /* of other models the key tells which norm they have */
-        put_more(c, "attention.layer_norm_rms_epsilon", GGUF_F32, eps);
-}
-
 static void put_all(struct conversion *c)
 {
     buffer_init(&c->values.bytes, SIZE_MAX);
     for (size_t i = 0; i < gguf_n_values(c->file); i++)
         put_value(c, gguf_value_at(c->file, i));
     if (c->folder)
-        put_asked(c);
+        convert_put_asked(c);
+    convert_put_numbers(c);
     gguf_put_number(&c->values, "general.file_type", GGUF_U32, c->type->file_type);
     gguf_put_number(&c->values, "general.quantization_version", GGUF_U32, 2);
 }
@@ -331,6 +218,19 @@ static andiron_status find_uses(struct conversion *c, andiron_error *error)
     return ANDIRON_OK;
 }
 
+/* An encoder's file has no head of scores of tokens, as those of other programs have none. */
+static andiron_status open_without_head(struct conversion *c, const struct model_source *source,
+                                        andiron_model_options *options, andiron_error *error)
+{
+    const struct hf_model *folder = c->model->hf;
+    if (!folder || !(folder->folder.words & ARCH_ENCODER) || c->model->graph.embeds)
+        return ANDIRON_OK;
+    andiron_model_close(c->model);
+    c->model = NULL;
+    options->embeddings = true;
+    return model_open_source(&c->model, source, options, error);
+}
+
 static andiron_status open_model(struct conversion *c, const char *from, const andiron_model_options *opened_as,
                                  andiron_error *error)
 {
@@ -348,6 +248,8 @@ static andiron_status open_model(struct conversion *c, const char *from, const a
         return error_set(error, ANDIRON_E_ARGUMENT, "no weights are written as \"%s\"; expected %s", type, names);
     }
     andiron_status s = model_open_source(&c->model, &source, &options, error);
+    if (!s && !opened_as)
+        s = open_without_head(c, &source, &options, error);
     if (s)
         return s;
     c->folder = c->model->hf;
@@ -372,6 +274,9 @@ andiron_status convert_model(const char *from, const char *path, const andiron_c
     struct conversion c = {.options = options};
     arena_init(&c.arena, memory_available_bytes());
     andiron_status s = open_model(&c, from, opened_as, error);
+    c.keeps_names = opened_as || !c.folder;
+    if (!s && !(c.architecture = convert_architecture(&c)))
+        s = error_memory(error, CONVERT_KEY_BYTES, "a name");
     if (!s) {
         put_all(&c);
         s = opened_as || !c.folder ? ANDIRON_OK : put_tokenizer(&c, error);
@@ -387,8 +292,8 @@ andiron_status convert_model(const char *from, const char *path, const andiron_c
     if (!s && options->n_files)
         *options->n_files = c.n_files;
     convert_abandon_files(&c);
-    if (!s && !opened_as && c.folder && !c.model->tokenizer)
-        log_say(ANDIRON_LOG_WARN, "%s: there is no tokenizer, so the file takes token ids only", from);
+    if (!s && !c.keeps_names)
+        convert_warn(&c);
     close_all(&c);
     return s;
 }

@@ -66,7 +66,7 @@ void convert_type_names(char *out, size_t n)
 
 static enum convert_use use_of(const struct conversion *c, const struct gguf_tensor *t)
 {
-    return c->uses[t - c->tensors];
+    return c->uses[c->parts[t - c->tensors].from];
 }
 
 /* What llama.cpp keeps whole, too: vectors, routers, positions; and all that a graph does more with than to multiply
@@ -74,7 +74,7 @@ static enum convert_use use_of(const struct conversion *c, const struct gguf_ten
 static bool stays_whole(const struct conversion *c, const struct gguf_tensor *t)
 {
     static const char *const names[] = {"ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "position_embd.weight",
-                                        "token_types.weight"};
+                                        "token_types.weight", "compressor_ape.weight"};
     bool whole = t->n_dims < 2 || !span_ends(t->name, ".weight") || (use_of(c, t) & USE_NUMBERS);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         whole = whole || span_ends(t->name, names[i]);

@@ -5,6 +5,7 @@
 #include "engine/convert.h"
 #include "kernels/pack.h"
 #include <stdio.h>
+#include <string.h>
 
 /* A number of the architecture's metadata. */
 static bool number(const struct gguf *file, const char *architecture, const char *name, uint64_t *out)
@@ -14,9 +15,16 @@ static bool number(const struct gguf *file, const char *architecture, const char
     return gguf_get_u64(file, key, out);
 }
 
-/* Vectors of Mamba 2 are matrices in files: a number for each head, and rows of groups. */
-static void shape_states(struct gguf_tensor *t, bool by_head, uint64_t groups)
+/* Vectors of Mamba 2 are matrices in files: a number for each head, and rows of groups; convolutions of Kimi delta
+ * attention have a dimension more. */
+static void shape_states(struct gguf_tensor *t, bool by_head, bool is_kimi, uint64_t groups)
 {
+    if (is_kimi && (span_ends(t->name, ".ssm_conv1d_q.weight") || span_ends(t->name, ".ssm_conv1d_k.weight") ||
+                    span_ends(t->name, ".ssm_conv1d_v.weight"))) {
+        t->n_dims = 3; /* [taps, 1, channels] */
+        t->dims[2] = t->dims[1];
+        t->dims[1] = 1;
+    }
     const bool norm = span_ends(t->name, ".ssm_norm.weight") && groups && t->dims[0] % groups == 0;
     if (t->n_dims != 1 || !by_head || !(norm || span_ends(t->name, ".ssm_a") || span_ends(t->name, ".ssm_d")))
         return;
@@ -29,22 +37,21 @@ andiron_status convert_plan(struct conversion *c, andiron_error *error)
 {
     const struct gguf_tensor *decay = convert_first_of(c, ".ssm_a");
     uint64_t heads = 0, heads_kv = 0, groups = 1;
-    c->n_tensors = gguf_n_tensors(c->file);
-    c->tensors = arena_alloc(&c->arena, c->n_tensors, sizeof *c->tensors);
-    if (!c->tensors)
-        return error_memory(error, c->n_tensors * sizeof *c->tensors, "the list of tensors");
+    const andiron_status s = convert_list(c, error);
+    if (s)
+        return s;
     number(c->file, c->model->architecture, "block_count", &c->n_layers);
     number(c->file, c->model->architecture, "expert_count", &c->n_experts);
     if (number(c->file, c->model->architecture, "attention.head_count", &heads) &&
         number(c->file, c->model->architecture, "attention.head_count_kv", &heads_kv) && heads_kv)
         c->heads_each = heads / heads_kv;
-    const bool by_head = c->folder && decay && decay->n_dims == 1 && convert_first_of(c, ".ssm_d");
+    const bool by_head = c->folder && decay && decay->n_dims == 1 &&
+                         (convert_first_of(c, ".ssm_d") || !strcmp(c->model->architecture, "kimi-linear"));
     number(c->file, c->model->architecture, "ssm.group_count", &groups);
     for (size_t i = 0; i < c->n_tensors; i++) {
         struct gguf_tensor *t = &c->tensors[i];
-        *t = *gguf_tensor_at(c->file, i);
         t->type = convert_type_of(c, t);
-        shape_states(t, by_head, groups);
+        shape_states(t, by_head, convert_number(c, "kda.head_dim") != 0, groups);
         const struct type_info *info = type_info(t->type);
         t->n_bytes = type_bytes(info, t->dims[0]) * t->dims[1] * t->dims[2] * t->dims[3];
         c->n_bytes += t->n_bytes;
@@ -103,6 +110,23 @@ struct row_order convert_columns_of(const struct gguf *file, const struct hf_mod
                : (struct row_order){0};
 }
 
+/* Latent attention whose last rows of a head turn in halves; latent rows are one head before them. */
+static struct row_order order_of_latent(const struct gguf *file, const char *architecture, struct span name)
+{
+    struct row_order o = {0};
+    uint64_t size = 0, turned = 0, latent = 0;
+    number(file, architecture, "attention.key_length_mla", &size);
+    number(file, architecture, "attention.kv_lora_rank", &latent);
+    number(file, architecture, "rope.dimension_count", &turned);
+    const bool of_queries = span_ends(name, ".attn_q_b.weight") || span_ends(name, ".attn_q.weight");
+    if (!of_queries && !span_ends(name, ".attn_kv_a_mqa.weight"))
+        return o;
+    o.head = of_queries ? size : latent + turned;
+    o.rotated = turned;
+    o.plain = o.head > turned ? o.head - turned : 0;
+    return o;
+}
+
 struct row_order convert_order_of(const struct gguf *file, const struct hf_model *folder, struct span name)
 {
     static const char *const names[] = {".attn_q.weight", ".attn_k.weight",      ".attn_q.bias",
@@ -112,6 +136,8 @@ struct row_order convert_order_of(const struct gguf *file, const struct hf_model
     bool turned = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         turned = turned || span_ends(name, names[i]);
+    if (folder && convert_latent_halves(file, folder))
+        return order_of_latent(file, folder->architecture, name);
     if (!folder || !turned)
         return folder ? order_of_values(file, folder, name) : o;
     if (!(folder->folder.words & ARCH_HALVES))
@@ -139,8 +165,8 @@ uint64_t convert_row_of(struct row_order o, uint64_t r)
         const uint64_t head = r < o.first ? 0 : (r - o.first) / o.unit, group = head % o.groups;
         return r < o.first ? r : r + (group * o.each + head / o.groups - head) * o.unit;
     }
-    const uint64_t in = o.head ? r % o.head : 0;
-    return in < o.rotated ? r - in + in % 2 * (o.rotated / 2) + in / 2 : r;
+    const uint64_t of_head = o.head ? r % o.head : 0, in = of_head - o.plain;
+    return of_head >= o.plain && in < o.rotated ? r - in + in % 2 * (o.rotated / 2) + in / 2 : r;
 }
 
 /* ---- numbers ---- */
@@ -151,6 +177,7 @@ enum { CHUNK_ROWS = 8, BATCH_BYTES = 8 << 20 };
 struct rows {
     const struct conversion *c;
     const struct gguf_tensor *from, *to;
+    const struct convert_part *part;
     struct row_order order, columns;
     uint64_t n, width;
     size_t from_bytes, to_bytes; /* of a row */
@@ -173,7 +200,10 @@ static bool fits(enum weight_type type, const float *x, uint64_t n)
 /* A row of the folder, its columns in the file's order. */
 static const char *row_of(const struct rows *rows, uint64_t r, int thread)
 {
-    const char *from = gguf_row(rows->from, convert_row_of(rows->order, r), rows->from_bytes);
+    const struct convert_part *p = rows->part;
+    const bool cut = p->slab && !p->turned;
+    const uint64_t at = cut ? r / p->n * p->slab + p->first + r % p->n : convert_row_of(rows->order, r);
+    const char *from = gguf_row(rows->from, at, rows->from_bytes);
     char *turned = rows->turned + (size_t)thread * rows->from_bytes;
     const uint64_t unit = rows->columns.unit, bytes = unit ? unit * rows->from_bytes / rows->width : 0;
     if (!unit)
@@ -192,11 +222,14 @@ static void pack_chunk(void *context, size_t phase, uint32_t chunk, int thread)
     for (uint64_t r = (uint64_t)chunk * CHUNK_ROWS; r < rows->n_batch && r < (chunk + 1ull) * CHUNK_ROWS; r++) {
         const char *from = row_of(rows, rows->first + r, thread);
         char *to = rows->packed + r * rows->to_bytes;
-        if (rows->from->type == rows->to->type) {
+        const float factor = convert_factor(rows->c, rows->part, rows->first + r);
+        if (rows->from->type == rows->to->type && factor == 1) {
             memcpy(to, from, rows->to_bytes);
             continue;
         }
         kernels_dequantize(k, rows->from->type)(numbers, from, rows->width);
+        for (uint64_t i = 0; factor != 1 && i < rows->width; i++)
+            numbers[i] *= factor;
         if (fits(rows->to->type, numbers, rows->width))
             pack_row(k, rows->to->type, numbers, rows->width, to);
         else
@@ -237,27 +270,70 @@ static andiron_status write_rows(struct rows *rows, struct conversion *c, struct
     return s;
 }
 
-static andiron_status write_tensor(struct conversion *c, size_t i, struct gguf_writer *w, andiron_error *error)
+/* Rows of each slab as columns: [columns, slab * n] becomes [part, columns, n], in F32. */
+static andiron_status turn(const struct conversion *c, const struct gguf_tensor *from, const struct gguf_tensor *to,
+                           const struct convert_part *p, struct arena *arena, struct gguf_tensor *out,
+                           andiron_error *error)
 {
-    const struct gguf_tensor *from = gguf_tensor_at(c->file, i), *to = &c->tensors[i];
+    const uint64_t width = from->dims[0], n_numbers = to->dims[0] * to->dims[1] * to->dims[2];
+    const size_t row_bytes = from->n_bytes / from->dims[1];
+    float *turned = arena_alloc(arena, n_numbers, sizeof *turned), *row = arena_alloc(arena, width, sizeof *row);
+    if (!turned || !row)
+        return error_memory(error, n_numbers * sizeof *turned, "a tensor that is turned");
+    for (uint64_t r = 0; r < to->dims[2] * p->n; r++) {
+        const uint64_t slab = r / p->n, column = r % p->n;
+        kernels_dequantize(&c->kernels, from->type)(row, gguf_row(from, slab * p->slab + p->first + column, row_bytes),
+                                                    width);
+        for (uint64_t i = 0; i < width; i++)
+            turned[(slab * width + i) * p->n + column] = row[i];
+    }
+    *out = *to;
+    out->name = from->name;
+    out->type = TYPE_F32;
+    out->data = turned;
+    out->n_bytes = n_numbers * sizeof *turned;
+    return ANDIRON_OK;
+}
+
+/* `from` as it stands, or turned: then it is in the arena. */
+static andiron_status write_from(struct conversion *c, size_t i, const struct gguf_tensor *from, struct gguf_writer *w,
+                                 andiron_error *error)
+{
+    const struct gguf_tensor *to = &c->tensors[i];
     struct rows rows = {.c = c,
                         .from = from,
                         .to = to,
+                        .part = &c->parts[i],
                         .order = convert_order_of(c->file, c->folder, from->name),
                         .columns = convert_columns_of(c->file, c->folder, from->name),
                         .width = from->dims[0]};
-    rows.n = from->dims[1] * from->dims[2] * from->dims[3];
-    if (!convert_stays(rows.order) && from->n_dims == 1) {
-        rows.n = rows.width;
+    rows.n = to->dims[1] * to->dims[2] * to->dims[3];
+    if ((!convert_stays(rows.order) && from->n_dims == 1) || (to->dims[0] < rows.width && !rows.part->turned)) {
+        rows.n *= to->dims[0]; /* a vector, or one for each expert: a number is a row */
         rows.width = 1;
     }
-    rows.from_bytes = from->n_bytes / rows.n;
+    rows.from_bytes = type_bytes(type_info(from->type), rows.width);
     rows.to_bytes = to->n_bytes / rows.n;
     const uint32_t items = type_info(from->type)->block_items;
     if (!convert_fits(rows.order, rows.n) || !convert_fits(rows.columns, rows.width) || rows.columns.unit % items)
         return error_set(error, ANDIRON_E_FORMAT, "%.*s has rows or columns that are no whole heads", (int)from->name.n,
                          from->name.p);
     return write_rows(&rows, c, w, error);
+}
+
+static andiron_status write_tensor(struct conversion *c, size_t i, struct gguf_writer *w, andiron_error *error)
+{
+    const struct gguf_tensor *from = gguf_tensor_at(c->file, c->parts[i].from);
+    struct gguf_tensor turned;
+    struct arena arena;
+    if (!c->parts[i].turned)
+        return write_from(c, i, from, w, error);
+    arena_init(&arena, SIZE_MAX);
+    andiron_status s = turn(c, from, &c->tensors[i], &c->parts[i], &arena, &turned, error);
+    if (!s)
+        s = write_from(c, i, &turned, w, error);
+    arena_reset(&arena);
+    return s;
 }
 
 andiron_status convert_weights(struct conversion *c, andiron_error *error)

@@ -128,7 +128,11 @@ static andiron_status put_gating(struct hf_model *m, andiron_error *error)
     double said = 0; /* 0: the definition's own */
     hf_said(m, "expert_gating_func", &said);
     uint32_t function = (uint32_t)said;
-    if (json_at_text(m->config, "scoring_func", &word))
+    if (json_at_text(m->config, "expert_selection_fn", &word)) { /* 3: softmax of those chosen */
+        function = span_is(word, "softmax") ? 3 : 2;
+        if (function == 2 && !span_is(word, "sigmoid"))
+            return hf_wrong(m, "expected an expert_selection_fn of softmax or sigmoid", error);
+    } else if (json_at_text(m->config, "scoring_func", &word))
         for (function = 4; function > 0 && !(words[function] && span_is(word, words[function]));)
             function--;
     else if (!function)
@@ -319,6 +323,7 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, const andi
         s = hf_read_json(m->dir, "generation_config.json", &m->generation, error);
     if (!s)
         s = hf_find_folder(m, options, error);
+    m->vectors = options->embeddings && (m->folder.words & ARCH_ENCODER);
     if (!s)
         s = find_act(m, error);
     if (!s)

@@ -61,13 +61,13 @@ static struct span rope_type(const struct hf_model *m)
 
 static bool head_size(const struct hf_model *m, double *out)
 {
-    double width = 0, heads = 0;
+    double width = 0;
+    uint64_t heads, n_kv;
     if (hf_number_at(m, "qk_rope_head_dim", "head_dim", out) || hf_said(m, "attention.key_length", out))
         return true;
-    if (!hf_number_at(m, "hidden_size", NULL, &width) || !hf_number_at(m, "num_attention_heads", NULL, &heads) ||
-        heads < 1)
+    if (!hf_number_at(m, "hidden_size", "d_model", &width) || !hf_heads(m, &heads, &n_kv))
         return false;
-    *out = width / heads;
+    *out = width / (double)heads;
     return true;
 }
 
@@ -130,6 +130,15 @@ static uint64_t of_layer(const struct hf_model *m, size_t i, const char *global,
     return n;
 }
 
+static void put_sizes(struct hf_model *m, uint64_t local, uint64_t global)
+{
+    hf_put_u32(m, "attention.key_length", global);
+    hf_put_u32(m, "attention.value_length", global);
+    hf_put_u32(m, "attention.key_length_swa", local);
+    hf_put_u32(m, "attention.value_length_swa", local);
+    hf_put_u32(m, "rope.dimension_count_swa", local);
+}
+
 /* Heads of one size in global layers and of another in the rest. */
 andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
 {
@@ -151,8 +160,7 @@ andiron_status hf_put_heads(struct hf_model *m, andiron_error *error)
     }
     if (!same)
         return hf_wrong(m, "expected heads of one size in all layers of a kind", error);
-    hf_put_u32(m, "attention.key_length", sizes[1] ? sizes[1] : sizes[0]);
-    hf_put_u32(m, "attention.key_length_swa", sizes[0] ? sizes[0] : sizes[1]);
+    put_sizes(m, sizes[0] ? sizes[0] : sizes[1], sizes[1] ? sizes[1] : sizes[0]);
     return put_proportional(m, sizes[1], error);
 }
 
@@ -184,10 +192,10 @@ bool hf_is_latent(const struct hf_model *m)
     return hf_said(m, "attention.latent_epsilon", &epsilon);
 }
 
-/* YaRN's factor of queries and keys: YaRN's own is `usual`, the definition has `given` without a word. */
-static void put_magnitude(struct hf_model *m, double usual, double given)
+/* YaRN's factor of queries and keys, where it is not the usual one. */
+static void put_magnitude(struct hf_model *m, double usual)
 {
-    double x, of_all = 0, over = usual - 1, to = usual;
+    double x, of_all = 0, over = usual - 1, to = usual, given = usual;
     const bool latent = hf_is_latent(m), all = rope_number(m, "mscale_all_dim", &of_all),
                both = rope_number(m, "mscale", &x) && x != 0 && all && of_all != 0;
     if (both)
@@ -201,30 +209,13 @@ static void put_magnitude(struct hf_model *m, double usual, double given)
         hf_put_f64(m, "rope.scaling.attn_factor", to / given);
 }
 
-/* YaRN whose bounds between long and short waves are no whole numbers: as divisors of frequencies. */
-static andiron_status put_yarn(struct hf_model *m, double base, double factor, andiron_error *error)
+/* Are YaRN's bounds between long and short waves whole numbers? */
+static bool bounds_whole(const struct hf_model *m)
 {
-    const double turn = 2 * 3.14159265358979323846, size = turning(m), original = original_length(m);
-    double fast = 32, slow = 1, low, high;
-    rope_number(m, "beta_fast", &fast);
-    rope_number(m, "beta_slow", &slow);
-    if (!(size >= 2 && size <= 4096 && fast > 0 && slow > 0 && original > 0 && base > 1))
-        return hf_wrong(m, "expected a head_dim, beta_fast and beta_slow that yarn's RoPE can use", error);
-    const size_t n = (size_t)size / 2;
-    float *factors = hf_add_vector(m, "rope_freqs.weight", n);
-    if (!factors)
-        return error_memory(error, n * sizeof *factors, "the factors of RoPE");
-    low = size * math_log(original / (fast * turn)) / (2 * math_log(base));
-    high = size * math_log(original / (slow * turn)) / (2 * math_log(base));
-    low = low < 0 ? 0 : low;
-    high = high > size - 1 ? size - 1 : high;
-    high = high == low ? low + 0.001 : high;
-    for (size_t i = 0; i < n; i++) {
-        const double at = ((double)i - low) / (high - low), share = at < 0 ? 0 : at > 1 ? 1 : at;
-        factors[i] = (float)(1 / (share / factor + 1 - share));
-    }
-    put_magnitude(m, 1 + 0.1 * math_log(factor < 1 ? 1 : factor), 1);
-    return ANDIRON_OK;
+    bool whole = true;
+    if (!hf_truth(m, "rope_scaling.truncate", &whole) && n_places(m) > 1)
+        hf_truth(m, "rope_parameters.truncate", &whole);
+    return whole;
 }
 
 /* A factor, and YaRN's numbers. */
@@ -240,8 +231,11 @@ static void put_factor(struct hf_model *m, struct span type, double factor)
     if (rope_number(m, "beta_slow", &x))
         hf_put_f64(m, "rope.scaling.yarn_beta_slow", x);
     x = 1 + 0.1 * math_log(factor < 1 ? 1 : factor);
-    if (span_is(type, "yarn"))
-        put_magnitude(m, x, x);
+    if (!span_is(type, "yarn"))
+        return;
+    put_magnitude(m, x);
+    if (!bounds_whole(m))
+        hf_put_u32(m, "rope.scaling.yarn_truncate", 0);
 }
 
 /* Divisors of frequencies by their list. */
@@ -283,15 +277,6 @@ static andiron_status put_longrope(struct hf_model *m, andiron_error *error)
     return s ? s : put_divisors(m, "long_factor", "rope_factors_long.weight", error);
 }
 
-/* Are YaRN's bounds between long and short waves whole numbers? */
-static bool bounds_whole(const struct hf_model *m)
-{
-    bool whole = true;
-    if (!hf_truth(m, "rope_scaling.truncate", &whole) && n_places(m) > 1)
-        hf_truth(m, "rope_parameters.truncate", &whole);
-    return whole;
-}
-
 /* What makes positions of longer texts fit. */
 static andiron_status put_stretch(struct hf_model *m, double base, struct span type, andiron_error *error)
 {
@@ -308,13 +293,8 @@ static andiron_status put_stretch(struct hf_model *m, double base, struct span t
         return put_llama3(m, base, factor, error);
     if (!span_is(type, "yarn") && !span_is(type, "linear"))
         return hf_wrong(m, "expected a rope_type of default, linear, dynamic, yarn, longrope or llama3", error);
-    if (span_is(type, "linear") || bounds_whole(m)) {
-        put_factor(m, type, factor);
-        return ANDIRON_OK;
-    }
-    if (hf_is_latent(m)) /* attention's scale is by the factor */
-        return hf_wrong(m, "a yarn whose truncate is false is not covered with latent attention", error);
-    return put_yarn(m, base, factor, error);
+    put_factor(m, type, factor);
+    return ANDIRON_OK;
 }
 
 /* Layers without positions, unless a word asks for them. */

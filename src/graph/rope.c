@@ -5,7 +5,22 @@
 #include "kernels/math.h"
 
 /* Places of rope's arguments in ops.def. */
-enum { X, DIMS, BASE, STYLE, FACTORS, FACTORS_LONG, LINEAR, YARN, ORIGINAL, BETA_FAST, BETA_SLOW, MAGNITUDE, BACK };
+enum {
+    X,
+    DIMS,
+    BASE,
+    STYLE,
+    FACTORS,
+    FACTORS_LONG,
+    LINEAR,
+    YARN,
+    ORIGINAL,
+    BETA_FAST,
+    BETA_SLOW,
+    MAGNITUDE,
+    BACK,
+    WHOLE
+};
 
 /* NaN gives `least`. */
 static double clamp(double x, double least, double most) { return x > least ? (x < most ? x : most) : least; }
@@ -28,8 +43,11 @@ static double yarn_pair(const struct node *n, double turns)
 /* How much of a frequency YaRN leaves as it is, 0 to 1. */
 static double yarn_kept(const struct node *n, size_t i)
 {
-    double low = floor_of(yarn_pair(n, n->arg[BETA_FAST].number)),
-           high = -floor_of(-yarn_pair(n, n->arg[BETA_SLOW].number));
+    double low = yarn_pair(n, n->arg[BETA_FAST].number), high = yarn_pair(n, n->arg[BETA_SLOW].number);
+    if (n->arg[WHOLE].number != 0) {
+        low = floor_of(low);
+        high = -floor_of(-high);
+    }
     low = low < 0 ? 0 : low;
     high = high > n->arg[DIMS].number - 1 ? n->arg[DIMS].number - 1 : high;
     if (high <= low)

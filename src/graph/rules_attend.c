@@ -12,10 +12,10 @@ static andiron_status check_factors(const struct check *c, size_t i, uint64_t n)
 
 andiron_status rules_rope(struct check *c)
 {
-    enum { DIMS = 1, BASE, FACTORS = 4, FACTORS_LONG, LINEAR, YARN, ORIGINAL, FAST, SLOW, MAGNITUDE, BACK };
-    static const uint8_t rules[][2] = {{DIMS, COUNT},        {BASE, POSITIVE},          {LINEAR, POSITIVE},
-                                       {YARN, NOT_NEGATIVE}, {ORIGINAL, COUNT},         {FAST, POSITIVE},
-                                       {SLOW, POSITIVE},     {MAGNITUDE, NOT_NEGATIVE}, {BACK, COUNT}};
+    enum { DIMS = 1, BASE, FACTORS = 4, FACTORS_LONG, LINEAR, YARN, ORIGINAL, FAST, SLOW, MAGNITUDE, BACK, WHOLE };
+    static const uint8_t rules[][2] = {
+        {DIMS, COUNT},    {BASE, POSITIVE}, {LINEAR, POSITIVE},        {YARN, NOT_NEGATIVE}, {ORIGINAL, COUNT},
+        {FAST, POSITIVE}, {SLOW, POSITIVE}, {MAGNITUDE, NOT_NEGATIVE}, {BACK, COUNT},        {WHOLE, NOT_NEGATIVE}};
     andiron_status s = rule_numbers(c, sizeof rules / sizeof *rules, rules);
     if (s)
         return s;

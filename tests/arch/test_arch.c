@@ -137,8 +137,11 @@ static const struct {
      "my.arch:2: expected a word that docs/arch-language.md lists for such a line, got \"transposed\""},
     {"arch x\nfolder \"a\"\nfolder \"a\"", "my.arch:3: expected each name once, got a second \"a\""},
     {"arch x\nfolder \"a\" {\n  folder \"b\"\n}",
-     "my.arch:3: expected config, expect, need, ignore, heed, tensor, layer, activation, prefix or \"}\", got "
+     "my.arch:3: expected config, expect, need, ignore, heed, gguf, tensor, layer, activation, prefix or \"}\", got "
      "\"folder\""},
+    {"arch x\ngguf \"a\" as \"b\" and c", "my.arch:2: expected the name of the second tensor in quotes, got \"c\""},
+    {"arch x\ngguf \"a\" as \"b\" with halves",
+     "my.arch:2: expected a word that docs/arch-language.md lists for such a line, got \"halves\""},
     {"arch x\nconfig \"a\"", "my.arch:2: expected \"as\" and what it is here, got the end of the text"},
     {"arch x\nconfig \"a\" as none", "my.arch:2: expected a name in quotes, got \"none\""},
     {"arch x\nconfig \"a\" * 2 as \"b\"", "my.arch:2: expected the path of the second number, got \"a number\""},
@@ -508,7 +511,7 @@ static void nodes_know_where_they_come_from(void **state)
     assert_int_equal(n_bias, 3);
     assert_int_equal(m.g.n_caches, 3);
     assert_int_equal(m.g.n_ctx_train, 128);
-    assert_string_equal(m.g.nodes[m.g.output].label, "y");
+    assert_string_equal(m.g.nodes[m.g.output].label, "word_scores");
     assert_string_equal(m.g.nodes[m.g.output].file, "llama.arch");
     assert_int_equal(m.g.nodes[m.g.output].layer, -1);
     unmake(&m);

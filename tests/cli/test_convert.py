@@ -5,12 +5,12 @@ from harness import GOLDEN, Case, scratch
 FOLDER = GOLDEN / "hf_models" / "qwen2"
 
 
-def folder_of_ids():
-    """The golden folder without its tokenizer, which no GGUF can hold."""
-    path = scratch / "folder"
+def folder_of_ids(model=FOLDER):
+    """A golden folder without its tokenizer, which no GGUF can hold."""
+    path = scratch / f"folder-{model.name}"
     path.mkdir(exist_ok=True)
     for name in ("config.json", "model.safetensors"):
-        (path / name).write_bytes((FOLDER / name).read_bytes())
+        (path / name).write_bytes((model / name).read_bytes())
     return path
 
 
@@ -24,6 +24,15 @@ class Convert(Case):
         made = scratch / "same.gguf"
         self.assertIn(b"MiB", self.ok("convert", folder_of_ids(), made, "--type", "f32"))
         self.assertEqual(self.scores(made), self.scores(folder_of_ids()))
+
+    def test_what_others_do_not_read(self):
+        for name, key in (("mistral", b"llama.attention.sliding_window"), ("qwen3_moe", b"expert_weights_norm")):
+            folder = folder_of_ids(GOLDEN / "hf_models" / name)
+            done = harness.run("convert", folder, scratch / "others.gguf", "--force")
+            self.assertIn(b"llama.cpp does not read ", done.stderr)
+            self.assertIn(key, done.stderr)
+        done = harness.run("convert", folder_of_ids(), scratch / "others.gguf", "--force")
+        self.assertNotIn(b"llama.cpp", done.stderr)
 
     def test_types(self):
         sizes = {}

@@ -90,8 +90,8 @@ def add_lora(low, model, ctx, path, scale):
     low.llama_set_adapters_lora(ctx, (low.llama_adapter_lora_p_ctypes * 1)(adapter), 1, (ctypes.c_float * 1)(scale))
 
 
-def run(low, path, tokens, each=False, embed=False, flash=False, encoder=(), lora=None):
-    """Rows [tokens][vocabulary, or embedding]. lora: an adapter's path, and its scale."""
+def run(low, path, tokens, each=False, embed=False, flash=False, encoder=(), lora=None, pooling=0):
+    """Rows [tokens][vocabulary, or embedding]. lora: an adapter's path, and its scale. pooling: one row of the text."""
     model = load(low, path)
     params = low.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = 256
@@ -99,7 +99,7 @@ def run(low, path, tokens, each=False, embed=False, flash=False, encoder=(), lor
     params.flash_attn_type = int(flash)
     params.type_k = params.type_v = 0
     params.embeddings = embed
-    params.pooling_type = 0 if embed else -1
+    params.pooling_type = pooling if embed else -1
     ctx = low.llama_init_from_model(model, params)
     if not ctx:
         raise ValueError(complaint(low))
@@ -121,6 +121,10 @@ def run(low, path, tokens, each=False, embed=False, flash=False, encoder=(), lor
         status = (low.llama_encode if embed and low.llama_model_has_encoder(model) else low.llama_decode)(ctx, batch)
         if status:
             raise ValueError(f"llama.cpp gives {status}: {complaint(low)}")
+        if pooling:
+            n = low.llama_model_n_cls_out(model)
+            rows.append(np.ctypeslib.as_array(low.llama_get_embeddings_seq(ctx, 0), (n,)).copy())
+            continue
         get = low.llama_get_embeddings_ith if embed else low.llama_get_logits_ith
         rows += [np.ctypeslib.as_array(get(ctx, i), (width,)).copy() for i in range(len(part))]
         low.llama_batch_free(batch)
