@@ -106,8 +106,9 @@ def with_values(s, a, v, b, out, size):
     k_text = a[next(i for i, d in enumerate(s.layout.dims) if (text.ROWS, KEYS) in d)]
     both = [c for c in a if c in b and c != k_text]
     own, new = [c for c in a if c not in b], [c for c in b if c not in a]
-    if k_text not in b and isinstance(v, Const) and len(v.shape) == 2 and all(c in out for c in own + new):
-        (mine,), (heads,) = [c for c in a if c not in out], new
+    mine = [c for c in a if c not in out]
+    if k_text not in b and k_text in out and isinstance(v, Const) and len(v.shape) == 2 and len(mine) == len(new) == 1:
+        (mine,), (heads,) = mine, new
         weight = in_order(v, b, [heads, mine])
         return in_order(talking(s, weight, a.index(mine)), [heads if c == mine else c for c in a], out)
     if k_text not in b and s.by == "relu" and len(own := [c for c in a if c not in out]) == 1:

@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from . import distances, indexer, text
+from . import distances, indexer, position_tables, text
 from .ops_largest import rows_at, tops
 from .ops_moves import Ids
 from .ops_numbers import last, summed
@@ -99,6 +99,7 @@ def mixed(a, b, shape):
 @op("embedding.default")
 def _(t, weight, ids, *_):
     if isinstance(ids, Ids):
+        weight = ids.source == "positions" and position_tables.grown(weight) or weight
         table = weight if ids.plus == 0 else weight.then(lambda w: w[ids.plus:], (weight.shape[0] - ids.plus,
                                                                                   weight.shape[1]), f"from{ids.plus}")
         return make("embed", [], weight.shape[1], t.shape, attrs={"ids": ids.source}, weights={"weight": (table, None)})

@@ -207,12 +207,13 @@ def _(t, x, dim, places):
 
 @op("diagonal.default")
 def _(t, x, offset=0, a=0, b=1):
-    dims, (one, other) = list(as_rows(x).dims), sorted((a % len(x.shape), b % len(x.shape)), reverse=True)
-    first, second = dims.pop(one), dims.pop(other)
-    if (offset or not len(first) == len(second) == 1 or first[0][0] != second[0][0]
-            or TEXT in (first[0][1], second[0][1])):
-        raise Refused("a diagonal beside that of a square of a row's numbers")
-    return Rows(x.node, [*dims, [(first[0][0], first[0][1] + second[0][1])]], x.start)
+    x = as_rows(x)
+    dims, (one, other) = list(x.dims), sorted((a % len(x.shape), b % len(x.shape)), reverse=True)
+    both = [*dims.pop(one), *dims.pop(other)]
+    (n, step), (m, more) = both if len(both) == 2 else ((1, TEXT), (1, TEXT))
+    if offset or n != m or TEXT in (step, more):
+        raise Refused("a diagonal that is not that of a square of a row's numbers")
+    return Rows(x.node, [*dims, [(n, step + more)]], x.start)
 
 
 @op("index.Tensor")

@@ -340,15 +340,18 @@ def _(t, x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), groups=
 def _(t, x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
     """x [1, heads, text, d]; weight [heads, 1, taps, 1]: each head's numbers with its taps."""
     (outs, ins, taps, wide), (_, heads, _, d) = weight.shape, t.shape
-    if [*stride, *dilation, ins, wide, padding[1]] != [1] * 6 + [0] or bias is not None or not along_text(x, 2) or (
+    if [*stride, *dilation, ins, wide, padding[1]] != [1] * 6 + [0] or not along_text(x, 2) or (
             {groups, outs, x.shape[1]} != {heads}):
         raise Refused("a convolution of two dimensions, or of several heads together")
     each = weight.then(lambda w: w.reshape(heads, 1, taps).repeat_interleave(d, 0), (heads * d, 1, taps), f"{d} times")
+    bias = bias and bias.then(lambda b: b.repeat_interleave(d), (heads * d,), f"{d} times")
     line = copy.copy(t)
-    line.shape = (1, heads * d, text.ROWS)
-    y = OPS["conv1d.default"](line, x.permute([0, 1, 3, 2]).view(line.shape), each, None, (1,), padding[:1], (1,),
-                              heads * d)
-    return y.view((1, heads, d, text.ROWS)).permute([0, 1, 3, 2])
+    line.shape = (1, heads * d, t.shape[2])
+    y = OPS["conv1d.default"](line, x.permute([0, 1, 3, 2]).view((1, heads * d, text.ROWS)), each, bias, (1,),
+                              padding[:1], (1,), heads * d)
+    y, by_head = longer(y), lambda x, n: x.view((1, heads, d, n)).permute([0, 1, 3, 2])
+    early = y.early and y.early.then(lambda e: by_head(e, 1), (1, heads, 1, d), "by head")
+    return Longer(by_head(y.x, text.ROWS), y.before, y.length, early).plain()
 
 
 @op("im2col.default")

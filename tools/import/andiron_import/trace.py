@@ -90,9 +90,11 @@ def loops_over_text(model):
     return few - fewest >= 8 or n_ops(model, text.USUAL)[0] > 3 * few
 
 
-def longer_text(model):
+def longer_text(model, loops):
     """Of how many tokens a text is whose ops are others than those of the trace; 0: there is none."""
     n = text.longer_of(model)
+    if loops:
+        return n
     of_longer, ends = n_ops(model, n)
     return n if ends and of_longer != n_ops(model, text.ROWS)[0] else 0
 
@@ -136,8 +138,9 @@ class Trace:
         hooks.use(model)
         self.begin = begin
         with torch.no_grad(), hooks.functions(model, known), hooks_methods.methods(model):
-            text.choose(model, (text.SHORT if loops_over_text(model) else text.USUAL) + begin)
-            self.longer = longer_text(model)
+            loops = loops_over_text(model)
+            text.choose(model, (text.SHORT if loops else text.USUAL) + begin)
+            self.longer = longer_text(model, loops)
             inputs = inputs_of(model, text.ROWS - begin)
             with hooks_loops.Loops():
                 program = exported(model, inputs)

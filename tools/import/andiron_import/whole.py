@@ -10,6 +10,7 @@ ALIKE = {"eq.Scalar", "ne.Scalar", "lt.Scalar", "le.Scalar", "gt.Scalar", "ge.Sc
          "masked_fill.Scalar", "masked_fill.Tensor", "add.Tensor", "sub.Tensor", "mul.Tensor", "remainder.Scalar",
          "floor_divide.default", "div.Tensor_mode", "clamp.default", "minimum.default", "maximum.default",
          "bitwise_and.Tensor", "bitwise_or.Tensor", "bitwise_xor.Tensor", "__xor__.Tensor", "bitwise_not.default",
+         "__rshift__.Scalar", "__lshift__.Scalar", "__and__.Scalar", "bitwise_and.Scalar", "bitwise_xor.Scalar",
          "logical_and.default", "logical_or.default", "logical_not.default", "to.dtype", "_to_copy.default"}
 
 
@@ -27,7 +28,6 @@ class Whole(Rows):
             known = Node("constant", n=n, weights={"weight": (numbers, None)})
             node = Node("pick", [(known, 1), (source, 1)], source.n)
         super().__init__(node, x.dims, x.start)
-
 
     def turned(self, order):
         """With its dimensions in another order."""

@@ -69,6 +69,10 @@ def norm(x, order=2, dim=None, keepdim=False, **_):
     return x.abs().amax(dim, keepdim) if order == math.inf else x.abs().pow(order).sum(dim, keepdim).pow(1 / order)
 
 
+def of_truths(function):
+    return lambda a, b: function(a, b) if a.dtype == b.dtype == torch.bool else NotImplemented
+
+
 def finite(x):
     return torch.zeros_like(x, dtype=torch.bool)
 
@@ -94,9 +98,9 @@ WRITTEN = {
     A.isnan.default: finite,
     A.isinf.default: finite,
     A.logical_or.default: torch.maximum,
-    A.bitwise_or.Tensor: torch.maximum,
+    A.bitwise_or.Tensor: of_truths(torch.maximum),
     A.logical_xor.default: torch.ne,
-    A.bitwise_xor.Tensor: torch.ne,
+    A.bitwise_xor.Tensor: of_truths(torch.ne),
     A.var_mean.correction: lambda x, dim, *, correction=1, keepdim=False: (
         x.var(dim, correction=correction, keepdim=keepdim), x.mean(dim, keepdim)),
     A.linalg_vector_norm.default: norm,
