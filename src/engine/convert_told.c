@@ -229,7 +229,9 @@ static void put_kinds(struct conversion *c)
     char key[CONVERT_KEY_BYTES];
     snprintf(key, sizeof key, "%s.rope.freq_base_at", c->model->architecture);
     const struct gguf_value *bases = gguf_find(c->file, key);
-    for (uint64_t i = 0; n <= MAX_LAYERS && i < n; i++) {
+    if (n > MAX_LAYERS)
+        return;
+    for (uint64_t i = 0; i < n; i++) {
         turns[i] = bases && gguf_item_f64(bases, i, &base) && base > 0;
         indexes[i] = has_in_layer(c, i, "indexer.k_norm");
         n_index += indexes[i];
