@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 SPIN = "import os,sys\nos.sched_setaffinity(0,{int(sys.argv[1])})\nwhile True:pass"
 TIMEOUT = 900
+PROBED = "SmolLM2-135M-Instruct.Q4_1.gguf"  # any model
 NAMES = {"andiron": "andiron", "llama": "llama.cpp", "ik": "ik_llama.cpp"}
 
 
@@ -51,6 +52,18 @@ class Engines:
             print(f"  {NAMES[engine]}: {last}", file=sys.stderr)
             return None
         return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+    def memory_rate(self):
+        """Bytes a second, as andiron's own probe sees the machine at this moment."""
+        return (self.measure("andiron", ROOT / "models" / PROBED, {"generate": 1}) or {}).get("read_bytes_per_s") or 1.0
+
+
+def read_once(path):
+    """So that no engine has to wait for the disk."""
+    with open(path, "rb") as f:
+        while f.read(1 << 24):
+            pass
 
 
 class Spinners:

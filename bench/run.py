@@ -4,7 +4,8 @@
     run.py --andiron build/release/bin/andiron --peers build/bench [--quick] [--minutes 30] [--only WORD,WORD]
            [--add] [--models build/bench/models] [--json docs/performance.json] [--page docs/performance.md]
 
-Each measurement is a process of its own; a row is measured in rounds, in each of which every engine has its turn. Rows
+Each measurement is a process of its own; a row is measured in rounds, in each of which every engine has its turn. A
+round in which the memory's rate changed by a fifth is made again, and the ratio is the median of the rounds' own. Rows
 that do not fit into the minutes are left out and named. Models of random weights are made when needed and removed.
 --only takes the rows whose group or title has one of the words; --add keeps the other rows of the JSON file."""
 import argparse
@@ -23,6 +24,8 @@ import table
 import work
 
 FIGURES = (work.PROMPT, work.GENERATION, work.FIRST, work.PEAK)
+LESS = (work.FIRST, work.PEAK)  # is better
+STEADY = 1.2                    # within a round the memory's rate may change by so much
 
 
 def read_from_disk(path):
@@ -54,58 +57,89 @@ def settings_of(row, engine):
     return row.settings | work.best_way(row, engine)
 
 
-def one_round(engines, row, model, runs):
-    """Every engine once; beside busy processes too, where the row wants it. An engine that fails is not asked again."""
+def one_round(engines, row, model, failed):
+    """What every engine makes of the row, by name, and the rates of memory before and after each; beside busy processes
+    too, where the row wants it. An engine that fails is not asked again."""
+    found, rates = {}, [engines.memory_rate()]
     for engine in engines.names:
-        if runs.get(engine, []) is None:
+        if engine in failed:
             continue
-        found = engines.measure(engine, model, settings_of(row, engine), quiet=not row.busy)
-        if found and row.busy:
+        run = engines.measure(engine, model, settings_of(row, engine), quiet=not row.busy)
+        if run and row.busy:
             with engines_of.Spinners():
                 beside = engines.measure(engine, model, settings_of(row, engine), quiet=False)
-            found |= {f"{figure}_beside": (beside or {}).get(figure, 0) for figure in FIGURES}
-        runs[engine] = runs.get(engine, []) + [found] if found else None
+            run |= {f"{figure}_beside": (beside or {}).get(figure, 0) for figure in FIGURES}
+        if run:
+            found[engine] = run
+        else:
+            failed.add(engine)
+        rates.append(engines.memory_rate())
+    return found, rates
 
 
-def median_of(runs, figure):
-    return statistics.median(run.get(figure, 0) for run in runs) if runs else None
+def measure_row(engines, row, model, n):
+    """n rounds in which the memory's rate stayed; after twice as many those that there are, the steadiest first."""
+    rounds, failed = [], set()
+    for _ in range(2 * n):
+        found, rates = one_round(engines, row, model, failed)
+        change = max(rates) / min(rates)
+        rounds.append((max(change, STEADY), len(rounds), found))
+        if sum(r[0] == STEADY for r in rounds) == n:
+            break
+        if change > STEADY:
+            print(f"   memory went from {min(rates) / 1e9:.0f} to {max(rates) / 1e9:.0f} GB/s: once more", flush=True)
+    return [found for _, _, found in sorted(rounds, key=lambda r: r[:2])[:n]]
 
 
-def figure_entry(row, figure, runs):
-    """One line of the table: medians and extremes by engine, the ratio to the better peer, and the target."""
-    name = f"{figure}_beside" if row.busy else figure
-    values = {engine: median_of(found, name) for engine, found in runs.items()}
-    if row.busy:
-        values = {e: v / median_of(runs[e], figure) if v is not None else None for e, v in values.items()}
-    peers = [v for engine, v in values.items() if engine != "andiron" and v]
-    less = figure in (work.FIRST, work.PEAK)
-    best = (min if less else max)(peers) if peers else None
-    mine = values.get("andiron")
-    ratio = (best / mine if less else mine / best) if best and mine else None
-    extremes = {e: [min(r.get(name, 0) for r in found), max(r.get(name, 0) for r in found)]
-                for e, found in runs.items() if found}
-    return {"group": row.group, "title": row.title, "figure": figure, "busy": row.busy, "values": values,
-            "extremes": extremes, "ratio": ratio, "target": row.targets.get(figure)}
+def median(values):
+    values = [v for v in values if v]
+    return statistics.median(values) if values else None
+
+
+def values_of(row, figure, found):
+    """A round's figure of each engine; beside busy processes: what is left of its quiet one."""
+    if not row.busy:
+        return {engine: run.get(figure) for engine, run in found.items()}
+    return {engine: run[f"{figure}_beside"] / run[figure] for engine, run in found.items() if run.get(figure)}
+
+
+def ratio_of(figure, values):
+    """To the better peer."""
+    peers, mine = [v for engine, v in values.items() if engine != "andiron" and v], values.get("andiron")
+    if not peers or not mine:
+        return None
+    return min(peers) / mine if figure in LESS else mine / max(peers)
+
+
+def figure_entry(row, figure, rounds):
+    """One line of the table: medians and extremes by engine, the median of the rounds' ratios, and the target."""
+    found = [values_of(row, figure, each) for each in rounds]
+    engines = sorted({engine for values in found for engine in values}, key=list(engines_of.NAMES).index)
+    by_engine = {e: [values[e] for values in found if values.get(e)] for e in engines}
+    return {"group": row.group, "title": row.title, "figure": figure, "busy": row.busy,
+            "values": {e: median(values) for e, values in by_engine.items()},
+            "extremes": {e: [min(values), max(values)] for e, values in by_engine.items() if values},
+            "ratio": median(ratio_of(figure, values) for values in found), "target": row.targets.get(figure)}
 
 
 def roof_part(figure, runs, roofs):
     """Percents: of the memory's rate as each process found it, of the best rate of 8-bit dots, which stays."""
     if figure == work.GENERATION:
-        return median_of(runs, "generation_roof_pct")
+        return median(run.get("generation_roof_pct") for run in runs)
     if figure == work.PROMPT:
         return statistics.median(r["prompt_roof_pct"] * r["int8_ops_per_s"] / roofs["int8_ops_per_s"] for r in runs)
     return None
 
 
-def entries_of(row, runs, roofs):
-    mine = runs.get("andiron") or []
+def entries_of(row, rounds, roofs):
+    mine = [found["andiron"] for found in rounds if "andiron" in found]
     for run in mine:
         for roof in roofs:
             roofs[roof] = max(roofs[roof], run.get(roof, 0))
-    entries = [figure_entry(row, figure, runs) for figure in row.figures if any(
-        found and any(run.get(figure) for run in found) for found in runs.values())]
+    entries = [figure_entry(row, figure, rounds) for figure in row.figures
+               if any(run.get(figure) for found in rounds for run in found.values())]
     for entry in entries:
-        entry["rounds"] = max(len(found or []) for found in runs.values())
+        entry["rounds"] = len(rounds)
         entry["roof"] = None if row.busy or not mine else roof_part(entry["figure"], mine, roofs)
     return entries
 
@@ -119,13 +153,12 @@ def measure_all(engines, arguments, result, save):
         if time.monotonic() - start > arguments.minutes * 60:
             result["left_out"] += [f"{work.GROUPS[r.group]}: {r.title}" for r in rows[i:]]
             break
-        model, runs = model_path(row, arguments.models), {}
+        model = model_path(row, arguments.models)
         load, share = os.getloadavg()[0], engines_of.free_share()
-        rounds = arguments.rounds or (1 if arguments.quick else row.rounds)
+        n = arguments.rounds or (1 if arguments.quick else row.rounds)
         print(f"{row.group}: {row.title}  (load {load:.1f}, {100 * share:.0f} % of the cores free)", flush=True)
-        for _ in range(rounds):
-            one_round(engines, row, model, runs)
-        entries = entries_of(row, runs, result["roofs"])
+        engines_of.read_once(model)
+        entries = entries_of(row, measure_row(engines, row, model, n), result["roofs"])
         for entry in entries:
             entry |= {"load": round(load, 2), "free_share": round(share, 3)}
             print("   " + table.plain_line(entry), flush=True)

@@ -14,8 +14,10 @@ Written by `tools/folder_docs.py` from the `folder` lines of `arch/*.arch` ([arc
 Folders). `andiron run DIR`, `logits`, `embed` and `convert` take a folder whose config.json has one of these as its
 `model_type`, or as the first of its `architectures` (those written in capitals: classes whose scores are for a whole
 text, encoders that stand alone). A decoder of any type with `score.weight`, an encoder with
-`classifier.out_proj.weight` (...ForSequenceClassification) gives the scores of a text. A model of several
-parts is read as the text model that its `text_config` is. Proof: `test_hf_models`, Transformers' logits of a tiny model
+`classifier.out_proj.weight` (...ForSequenceClassification) gives the scores of a text. One of BERT's kin with a head
+for each place (masked LM, labels, an answer's ends) gives its scores to `logits`, its rows to `embed` and to a
+converted file, as other programs' files have them. A model of several parts is read as the
+text model that its `text_config` is. Proof: `test_hf_models`, Transformers' logits of a tiny model
 each. An option of config.json that a definition does not cover is refused in one sentence. What is not here can be
 imported ([import.md](import.md)).
 

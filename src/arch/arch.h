@@ -45,7 +45,7 @@ enum arch_word {
     /* of a type of folders */
     ARCH_HALVES = 1 << 0,           /* query and key rows stand as halves where GGUF files hold pairs */
     ARCH_NORMS_LESS_ONE = 1 << 1,   /* norms hold their weights less 1 */
-    ARCH_ENCODER = 1 << 2,          /* no head of scores; what stands on top of the last row is left out */
+    ARCH_ENCODER = 1 << 2,          /* a head of scores of tokens is left out where a vector is asked for */
     ARCH_WINDOWED = 1 << 3,         /* sliding_window holds for every layer */
     ARCH_WINDOW_IF_USED = 1 << 4,   /* sliding_window holds where use_sliding_window is true */
     ARCH_WINDOWS_LATER = 1 << 5,    /* and from layer max_window_layers on, whose default is 28 */

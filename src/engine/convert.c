@@ -218,6 +218,19 @@ static andiron_status find_uses(struct conversion *c, andiron_error *error)
     return ANDIRON_OK;
 }
 
+/* An encoder's file has no head of scores of tokens, as those of other programs have none. */
+static andiron_status open_without_head(struct conversion *c, const struct model_source *source,
+                                        andiron_model_options *options, andiron_error *error)
+{
+    const struct hf_model *folder = c->model->hf;
+    if (!folder || !(folder->folder.words & ARCH_ENCODER) || c->model->graph.embeds)
+        return ANDIRON_OK;
+    andiron_model_close(c->model);
+    c->model = NULL;
+    options->embeddings = true;
+    return model_open_source(&c->model, source, options, error);
+}
+
 static andiron_status open_model(struct conversion *c, const char *from, const andiron_model_options *opened_as,
                                  andiron_error *error)
 {
@@ -235,6 +248,8 @@ static andiron_status open_model(struct conversion *c, const char *from, const a
         return error_set(error, ANDIRON_E_ARGUMENT, "no weights are written as \"%s\"; expected %s", type, names);
     }
     andiron_status s = model_open_source(&c->model, &source, &options, error);
+    if (!s && !opened_as)
+        s = open_without_head(c, &source, &options, error);
     if (s)
         return s;
     c->folder = c->model->hf;

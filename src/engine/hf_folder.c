@@ -130,3 +130,20 @@ andiron_status hf_find_folder(struct hf_model *m, const andiron_model_options *o
                      "(docs/import.md), or give a definition with --arch FILE (docs/adding-an-architecture.md)",
                      hf_path(m->dir), (int)(type.n < 80 ? type.n : 80), type.p);
 }
+
+andiron_status hf_check_class(const struct hf_model *m, andiron_error *error)
+{
+    static const char *const of_texts[] = {"ForMultipleChoice", "ForNextSentencePrediction",
+                                           "ForSequenceClassification"};
+    const struct span name = class_of(hf_config(m->dir));
+    bool scores = false;
+    for (size_t i = 0; i < sizeof of_texts / sizeof *of_texts; i++)
+        scores = scores || span_ends(name, of_texts[i]);
+    if (!scores || !(m->folder.words & ARCH_ENCODER) || span_is(name, m->folder.type) || m->n_tensors == 0 ||
+        hf_scores_texts(m))
+        return ANDIRON_OK;
+    return error_set(error, ANDIRON_E_SUPPORT,
+                     "%s: config.json: no definition has a folder line for the class %.*s; import the folder "
+                     "(docs/import.md)",
+                     hf_path(m->dir), (int)(name.n < 80 ? name.n : 80), name.p);
+}

@@ -42,6 +42,7 @@ struct hf_model {
     struct gguf_tensor *tensors;
     size_t n_tensors, capacity;
     uint32_t n_layers;       /* that tensors belong to */
+    bool vectors;            /* of an encoder, without the head of scores that it may have */
     bool tied;               /* the head of scores is the table of tokens */
     uint64_t n_experts_said; /* by config.json */
     struct hf_packing packing;
@@ -89,6 +90,8 @@ andiron_status hf_take_whole(struct hf_model *m, const char *name, const struct 
 int64_t hf_whole(const struct gguf_tensor *t, size_t i);
 /* Has the folder a head that scores a text by one row, as ...ForSequenceClassification of decoders and RoBERTa? */
 bool hf_scores_texts(const struct hf_model *m);
+/* An encoder's head of a whole text that no line tells of is not left out in silence. */
+andiron_status hf_check_class(const struct hf_model *m, andiron_error *error);
 /* The pooling of a text's rows, and Dense parts (hf_sentence.c). */
 andiron_status hf_put_sentence(struct hf_model *m, andiron_error *error);
 /* The folder's tokenizer (hf_tokenizer.c): *root is tokenizer.json, or made of vocab.json; else *out, where n_tokens is

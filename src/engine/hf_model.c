@@ -323,6 +323,7 @@ andiron_status hf_model_open(struct hf_model **out, const char *path, const andi
         s = hf_read_json(m->dir, "generation_config.json", &m->generation, error);
     if (!s)
         s = hf_find_folder(m, options, error);
+    m->vectors = options->embeddings && (m->folder.words & ARCH_ENCODER);
     if (!s)
         s = find_act(m, error);
     if (!s)

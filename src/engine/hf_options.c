@@ -102,15 +102,6 @@ static bool is_as_expected(const json_t *given, const struct arch_line *line)
     return (is_bool || json_is_number(given)) && (line->is_truth ? (x != 0) == (value != 0) : x == value);
 }
 
-/* The bounds of a state space's steps: none above, and none below. */
-static bool bounds_nothing(const json_t *limit)
-{
-    const json_t *low = json_array_get(limit, 0), *high = json_array_get(limit, 1);
-    return !limit || json_is_null(limit) ||
-           (json_is_number(low) && json_number_value(low) == 0 &&
-            (json_is_object(high) || (json_is_number(high) && json_number_value(high) > 1e30)));
-}
-
 static andiron_status check_line(const struct hf_model *m, const struct arch_line *line, andiron_error *error)
 {
     char path[HF_NAME_BYTES], wanted[64];
@@ -194,10 +185,5 @@ andiron_status hf_check_options(const struct hf_model *m, andiron_error *error)
         if (s)
             return s;
     }
-    if (!bounds_nothing(json_at(m->config, "time_step_limit")))
-        return error_set(error, ANDIRON_E_SUPPORT,
-                         "%s: config.json: a time_step_limit other than [0, Infinity] is not "
-                         "covered",
-                         hf_path(m->dir));
     return check_numbers(m, error);
 }

@@ -61,13 +61,13 @@ static struct span rope_type(const struct hf_model *m)
 
 static bool head_size(const struct hf_model *m, double *out)
 {
-    double width = 0, heads = 0;
+    double width = 0;
+    uint64_t heads, n_kv;
     if (hf_number_at(m, "qk_rope_head_dim", "head_dim", out) || hf_said(m, "attention.key_length", out))
         return true;
-    if (!hf_number_at(m, "hidden_size", NULL, &width) || !hf_number_at(m, "num_attention_heads", NULL, &heads) ||
-        heads < 1)
+    if (!hf_number_at(m, "hidden_size", "d_model", &width) || !hf_heads(m, &heads, &n_kv))
         return false;
-    *out = width / heads;
+    *out = width / (double)heads;
     return true;
 }
 

@@ -159,6 +159,9 @@ static const char *take_suffix(struct span *name)
     return drop_suffix(name, ".bias") || (of_norm && drop_suffix(name, ".beta")) ? ".bias" : "";
 }
 
+/* What an encoder's scores of tokens are made of. */
+static bool is_of_head(const char *name) { return !strncmp(name, "output.", 7) || !strncmp(name, "output_dense", 12); }
+
 /* The place here of "model.layers.3.self_attn.q_proj.weight". Names that end otherwise have a whole name here. */
 static bool place_here(struct hf_model *m, struct span name, struct place *out)
 {
@@ -184,7 +187,10 @@ static bool place_here(struct hf_model *m, struct span name, struct place *out)
     const struct arch_line *line = guessing ? NULL : line_of(m, in_layer, part, name, &suffix, out);
     if (!line || line->to.n == 0)
         return line || guessing;
-    return write_name(out, before, line->to, suffix);
+    const bool fits_here = write_name(out, before, line->to, suffix);
+    if (m->vectors && is_of_head(out->name))
+        out->name[0] = 0;
+    return fits_here;
 }
 
 bool hf_matrix_here(struct hf_model *m, struct span name, char out[HF_NAME_BYTES])
@@ -668,5 +674,7 @@ andiron_status hf_take_weights(struct hf_model *m, andiron_error *error)
         s = check_experts(m, error);
     if (!s)
         s = check_head(m, error);
+    if (!s)
+        s = hf_check_class(m, error);
     return s ? s : share_table(m, error);
 }

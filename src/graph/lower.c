@@ -90,16 +90,23 @@ static bool same_numbers(struct view a, struct view b)
     return same && ((run_together(a) && run_together(b)) || (a.size == b.size && a.head_stride == b.head_stride));
 }
 
-struct view lower_quantized(struct lower *l, struct view v, uint8_t parts)
+struct view lower_quantized(struct lower *l, struct view v, uint32_t type, uint8_t parts)
 {
     struct program *p = l->p;
+    const bool wide = mul_reads_wide(type);
     for (size_t i = p->n_steps; i-- > 0 && p->n_steps - i <= LOOK_BACK;) {
         const struct step *s = &p->steps[i];
-        if (s->op == STEP_QUANTIZE && same_numbers(s->in[0], v) && p->tables[s->out.table].parts == parts)
+        if (s->op != STEP_QUANTIZE || !same_numbers(s->in[0], v))
+            continue;
+        const struct table *t = &p->tables[s->out.table];
+        if (t->parts == parts && t->wide == wide)
             return s->out;
     }
     v = lower_packed(l, v, false);
-    return lower_emit(l, lower_step(STEP_QUANTIZE, v), view_items(v), 1, parts);
+    v = lower_emit(l, lower_step(STEP_QUANTIZE, v), view_items(v), 1, parts);
+    if (v.table >= 0)
+        p->tables[v.table].wide = wide;
+    return v;
 }
 
 struct view lower_sorted(struct lower *l, struct view places, uint32_t n_experts)

@@ -40,8 +40,8 @@ struct view lower_emit(struct lower *l, struct step s, uint32_t size, uint32_t h
 struct view lower_input(struct lower *l, node_id id);
 /* The same numbers without gaps; where `alone`, in a table of their own. */
 struct view lower_packed(struct lower *l, struct view v, bool alone);
-/* The same numbers, quantized in so many parts. */
-struct view lower_quantized(struct lower *l, struct view v, uint8_t parts);
+/* The same numbers, quantized in so many parts, as products with weights of this type read them. */
+struct view lower_quantized(struct lower *l, struct view v, uint32_t type, uint8_t parts);
 /* Which rows chose which of n_experts. */
 struct view lower_sorted(struct lower *l, struct view places, uint32_t n_experts);
 enum activation lower_activation(enum op op); /* ACT_NONE: it is none */

@@ -103,7 +103,7 @@ static struct view lower_geometric(struct lower *l, const struct node *n)
 /* What a product with `w` reads of x. */
 static struct view product_input(struct lower *l, struct view x, const struct weight *w, uint8_t parts)
 {
-    return mul_reads_q8(w->type) ? lower_quantized(l, x, parts) : lower_packed(l, x, true);
+    return mul_reads_q8(w->type) ? lower_quantized(l, x, w->type, parts) : lower_packed(l, x, true);
 }
 
 /* The same numbers as n matrices of rows of so many. */

@@ -25,6 +25,7 @@
 struct table {
     uint32_t items;      /* numbers in a row; 0: only an order between steps */
     uint8_t parts;       /* f32: 0. Else a struct q8 that holds each row in so many rows, whose sum it is */
+    bool wide;           /* that q8 is (struct q8) */
     bool kept;           /* read after the run */
     bool local;          /* written and read within one phase of rows: one row, in the thread's scratch */
     int32_t first, last; /* phases that write it, and read it last */

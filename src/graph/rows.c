@@ -104,18 +104,21 @@ static void ngrams(const struct run *r, const struct step *s, size_t row, float 
 static void quantize(const struct run *r, const struct step *s, size_t row, const float *x)
 {
     const struct kernels *kernels = r->plan->kernels;
-    const size_t k = view_items(s->out), parts = r->program->tables[s->out.table].parts;
+    const struct table *t = &r->program->tables[s->out.table];
+    const size_t k = view_items(s->out);
     const struct q8 all = run_q8(r, s->out.table), first = q8_row(all, row, k);
-    kernels->quantize_q8(first, x, k);
-    if (parts == 1)
+    void (*const quantize_row)(struct q8, const float *, size_t) = t->wide ? kernels->quantize_q8_wide
+                                                                           : kernels->quantize_q8;
+    quantize_row(first, x, k);
+    if (t->parts == 1)
         return;
     const struct q8 second = q8_row(all, r->n + row, k);
-    float rest[4 * Q_BLOCK];
+    float rest[8 * Q_BLOCK]; /* what can share a scale */
     for (size_t at = 0, n; at < k; at += n) {
-        n = k - at < 4 * Q_BLOCK ? k - at : 4 * Q_BLOCK;
+        n = k - at < 8 * Q_BLOCK ? k - at : 8 * Q_BLOCK;
         for (size_t i = 0; i < n; i++)
             rest[i] = x[at + i] - first.d[(at + i) / Q_BLOCK] * (float)first.q[at + i];
-        kernels->quantize_q8(q8_row(second, at / Q_BLOCK, Q_BLOCK), rest, n);
+        quantize_row(q8_row(second, at / Q_BLOCK, Q_BLOCK), rest, n);
     }
 }
 

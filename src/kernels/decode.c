@@ -142,7 +142,7 @@ static void dequantize(uint32_t type, float *y, const void *w, size_t n)
             float value = d * (float)block.scale[half] * (float)block.v[i];
             if (sums == SUMS_MIN)
                 value += block.m;
-            else if (sums == SUMS_SCALED_MIN)
+            else if (sums == SUMS_WIDE_MIN)
                 value -= block.dmin * (float)block.min[half];
             y[b * Q_BLOCK + i] = value;
         }

@@ -6,11 +6,11 @@
 
 /* How a block of 32 enters an output's chain (struct mul). */
 enum sums {
-    SUMS_PLAIN,      /* one scale */
-    SUMS_MIN,        /* one scale, one minimum */
-    SUMS_16,         /* scales of 16 items */
-    SUMS_SCALED,     /* integer scales of 16 items, which the integer sum has */
-    SUMS_SCALED_MIN, /* and integer minima */
+    SUMS_PLAIN,    /* one scale */
+    SUMS_MIN,      /* one scale, one minimum */
+    SUMS_16,       /* scales of 16 items */
+    SUMS_WIDE,     /* with the other seven of its superblock: one scale for all their exact sum */
+    SUMS_WIDE_MIN, /* and integer minima of 16 items */
 };
 
 static inline enum sums sums_of(uint32_t type)
@@ -25,20 +25,23 @@ static inline enum sums sums_of(uint32_t type)
     case TYPE_IQ1_M:
     case TYPE_IQ2_XS:
     case TYPE_IQ2_S: return SUMS_16;
-    case TYPE_Q3_K: return SUMS_SCALED;
-    case TYPE_Q2_K: return SUMS_SCALED_MIN;
+    case TYPE_Q3_K:
+    case TYPE_TQ1_0:
+    case TYPE_TQ2_0: return SUMS_WIDE;
+    case TYPE_Q2_K: return SUMS_WIDE_MIN;
     default: return SUMS_PLAIN;
     }
 }
+static inline bool is_wide(enum sums sums) { return sums == SUMS_WIDE || sums == SUMS_WIDE_MIN; }
 
 /* Item i has the value d * scale[i / 16] * v[i] + minimum[i / 16]. */
 struct decoded {
     int v[Q_BLOCK];
     float d;      /* of types with a float scale for each 32 (Q4_K: d * scale), times an integer scale for each 16 */
     float d1;     /* SUMS_16: of items 16..31, and d of 0..15 */
-    int scale[2]; /* integer ones of SUMS_SCALED and SUMS_SCALED_MIN; else 1 */
+    int scale[2]; /* integer ones of Q3_K and Q2_K; else 1 */
     float m;      /* SUMS_MIN: minimum of the block */
-    float dmin;   /* SUMS_SCALED_MIN: minimum is -dmin * min[i / 16] */
+    float dmin;   /* SUMS_WIDE_MIN: minimum is -dmin * min[i / 16] */
     int min[2];
 };
 

@@ -1,6 +1,7 @@
 /* kernels.c - the levels, the choice among them, and what each weight type's kernels are. */
 #include "kernels/kernels.h"
 #include "base/error.h"
+#include "kernels/decode.h"
 #include "kernels/overlays.h"
 #include <stdio.h>
 #include <string.h>
@@ -187,6 +188,8 @@ dequantize_fn kernels_dequantize(const struct kernels *k, uint32_t type)
 }
 
 bool mul_reads_q8(uint32_t type) { return type != TYPE_F32 && type != TYPE_F16 && type != TYPE_BF16; }
+
+bool mul_reads_wide(uint32_t type) { return is_wide(sums_of(type)); }
 
 static size_t part_bytes(enum kv_type type, size_t hd)
 {

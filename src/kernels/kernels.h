@@ -7,7 +7,7 @@
  * every sum is part of each kernel's meaning:
  *
  * Floats     element i goes to lane i % 16 by fused multiply-add, lanes fold in halves (v16.h).
- * Products   of quantized weights: one chain an output, block of 32 after block of 32, see struct mul.
+ * Products   of quantized weights: one chain an output, block of 32 (or 256) after block, see struct mul.
  * Attention  page after page of 64 positions, see struct attend.
  * Functions  exp, tanh, erf, ... are polynomials by fused multiply-add (functions.h, math.h), never libm's. */
 #ifndef KERNELS_KERNELS_H
@@ -28,7 +28,8 @@ enum {
     LARGEST_MOST = 1024,
 };
 
-/* Rows of activations quantized to 8 bits: x[t][i] is about d[t][i / 32] * q[t][i]. k is a multiple of 32. */
+/* Rows of activations quantized to 8 bits: x[t][i] is about d[t][i / 32] * q[t][i]. k is a multiple of 32. Or of 256,
+ * where eight blocks share a scale, which stands in each of their d: for weights whose own scale is of 256 (wide). */
 struct q8 {
     int8_t *q;     /* [n][k] in -127..127 */
     float *d;      /* [n][k / 32] scale */
@@ -44,14 +45,16 @@ struct q8 {
  *     acc = fma(m, xq.ds, acc)              only types with a minimum m for each 32: Q4_1 Q5_1 Q4_K Q5_K
  * but where other numbers of a block come in, one step, which spares a product for each token:
  *     acc = fma(fma(S1, dw1, S * dw), xq.d, acc)     scales of 16 each; S and dw of items 0..15, S1 and dw1 of 16..31
- *     acc = fma(fma(-M, dmin, S * dw), xq.d, acc)    Q2_K; M = m0 * sums0 + m1 * sums1, exact integer
  * where, with v the stored integers (Q4_0: nibble - 8, ...; blocks.h):
  *     Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4
- *     Q1_0 Q2_0 TQ1_0 TQ2_0               S = sum v * q                     dw = d         m as stored
+ *     Q1_0 Q2_0                           S = sum v * q                     dw = d         m as stored
  *     Q4_K Q5_K                           S = sum v * q                     dw = d * scale m = -(dmin * min)
  *     IQ4_XS IQ1_S IQ2_XXS IQ3_XXS IQ3_S  S = sum v * q                     dw = d * scale
- *     Q3_K Q2_K                           S = sc0 * sum0 + sc1 * sum1       dw = d         (scales are for 16 each)
  *     Q6_K NVFP4 IQ2_XS IQ2_S IQ1_M       S, S1 = sum v * q of 16 each      dw, dw1 = d * scale
+ * Types that are wide have a scale d for 256, integer scales of 16 at most, and wide xq (docs/decisions/0010): the
+ * chain goes over superblocks b of 256, whose sums of 256 products are exact integers below 2^24:
+ *     TQ1_0 TQ2_0 Q3_K     acc = fma(S, d * xq.d, acc)                      S = sum scale * v * q
+ *     Q2_K                 acc = fma(fma(-M, dmin, S * d), xq.d, acc)       M = sum min * (sums of 16 q)
  * The same for one token and for many, in any slab of rows. */
 struct mul {
     float *y;
@@ -166,6 +169,8 @@ typedef void (*dequantize_fn)(float *y, const void *w, size_t n);
 dequantize_fn kernels_dequantize(const struct kernels *k, uint32_t type);
 /* Does this type's product read xq (true) or x (false)? */
 bool mul_reads_q8(uint32_t type);
+/* Is that xq wide (quantize_q8_wide)? */
+bool mul_reads_wide(uint32_t type);
 
 /* Each level overlays the one below it, so a new level starts complete and replaces only what it does better. */
 struct level {

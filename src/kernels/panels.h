@@ -48,7 +48,7 @@ INLINE const uint8_t *block_at(uint32_t type, const uint8_t *row, size_t b)
 }
 
 /* Items 0..15 and 16..31 of a block are summed apart. */
-INLINE bool sums_apart(enum sums sums) { return sums == SUMS_16 || sums == SUMS_SCALED || sums == SUMS_SCALED_MIN; }
+INLINE bool sums_apart(uint32_t type) { return sums_of(type) == SUMS_16 || type == TYPE_Q2_K || type == TYPE_Q3_K; }
 
 /* The activations' side of a block. */
 struct activations {

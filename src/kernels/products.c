@@ -1,8 +1,10 @@
-/* products.c - products of quantized weights in plain C: their meaning. Each output is one chain over blocks of 32, in
- * rising order (struct mul). */
+/* products.c - products of quantized weights in plain C: their meaning. Each output is one chain over blocks of 32, or
+ * of 256, in rising order (struct mul). */
 #include "kernels/decode.h"
 #include "kernels/functions.h"
 #include "kernels/overlays.h"
+
+enum { WIDE = 8 /* blocks that share a scale */ };
 
 static int dot16(const int *v, const int8_t *q)
 {
@@ -12,38 +14,52 @@ static int dot16(const int *v, const int8_t *q)
     return sum;
 }
 
-/* What block w adds to a chain; q, d, ds, half_sums are the activations' block. */
-static float add_block(float acc, enum sums sums, const struct decoded *w, const int8_t *q, float d, float ds,
-                       const int16_t *half_sums)
+/* What block b of a row adds to the chain of token t. */
+static float add_block(float acc, enum sums sums, const struct decoded *w, const struct mul *m, size_t t, size_t b)
 {
-    const int sum0 = w->scale[0] * dot16(w->v, q), sum1 = w->scale[1] * dot16(w->v + 16, q + 16);
+    const size_t at = t * (m->k / Q_BLOCK) + b;
+    const int8_t *q = m->xq.q + at * Q_BLOCK;
+    const float d = m->xq.d[at];
+    const int sum0 = dot16(w->v, q), sum1 = dot16(w->v + 16, q + 16);
     if (sums == SUMS_16)
         return fmadd(fmadd((float)sum1, w->d1, (float)sum0 * w->d), d, acc);
-    if (sums == SUMS_SCALED_MIN) {
-        const int least = w->min[0] * half_sums[0] + w->min[1] * half_sums[1];
-        return fmadd(fmadd((float)-least, w->dmin, (float)(sum0 + sum1) * w->d), d, acc);
-    }
     acc = fmadd((float)(sum0 + sum1), w->d * d, acc);
-    return sums == SUMS_MIN ? fmadd(w->m, ds, acc) : acc;
+    return sums == SUMS_MIN ? fmadd(w->m, m->xq.ds[at], acc) : acc;
+}
+
+/* What the superblock of eight blocks from b on adds. */
+static float add_superblock(float acc, enum sums sums, const struct decoded w[WIDE], const struct mul *m, size_t t,
+                            size_t b)
+{
+    const size_t at = t * (m->k / Q_BLOCK) + b;
+    const float d = m->xq.d[at];
+    int sum = 0, least = 0;
+    for (size_t half = 0; half < 2 * WIDE; half++) {
+        const struct decoded *v = &w[half / 2];
+        sum += v->scale[half % 2] * dot16(v->v + half % 2 * 16, m->xq.q + at * Q_BLOCK + half * 16);
+        least += sums == SUMS_WIDE_MIN ? v->min[half % 2] * m->xq.sums[2 * at + half] : 0;
+    }
+    if (sums == SUMS_WIDE_MIN)
+        return fmadd(fmadd((float)-least, w->dmin, (float)sum * w->d), d, acc);
+    return fmadd((float)sum, w->d * d, acc);
 }
 
 void product_ref(const struct mul *m, uint32_t type)
 {
     const enum sums sums = sums_of(type);
-    const size_t n_blocks = m->k / Q_BLOCK;
+    const size_t n_blocks = m->k / Q_BLOCK, step = is_wide(sums) ? WIDE : 1;
     const decode_fn decode = decode_of(type);
     for (size_t r = 0; r < m->n_rows; r++) {
         const char *row = (const char *)m->w + r * m->row_bytes;
         for (size_t t = 0; t < m->n_tokens; t++)
             m->y[t * m->y_stride + r] = 0.0f;
-        for (size_t b = 0; b < n_blocks; b++) {
-            struct decoded w;
-            decode(&w, row, b);
+        for (size_t b = 0; b < n_blocks; b += step) {
+            struct decoded w[WIDE];
+            for (size_t i = 0; i < step; i++)
+                decode(&w[i], row, b + i);
             for (size_t t = 0; t < m->n_tokens; t++) {
                 float *acc = &m->y[t * m->y_stride + r];
-                size_t at = t * n_blocks + b;
-                *acc = add_block(*acc, sums, &w, m->xq.q + at * Q_BLOCK, m->xq.d[at], m->xq.ds[at],
-                                 m->xq.sums + 2 * at);
+                *acc = is_wide(sums) ? add_superblock(*acc, sums, w, m, t, b) : add_block(*acc, sums, w, m, t, b);
             }
         }
     }

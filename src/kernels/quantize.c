@@ -1,7 +1,8 @@
-/* quantize.c - activations to 8 bits in blocks of 32. Compiled once a level: LEVEL names it.
+/* quantize.c - activations to 8 bits in blocks of 32, or of 256. Compiled once a level: LEVEL names it.
  *
- * The largest number of a block goes to 127, 126, ... or 120 exactly, whichever leaves the least error. That takes 18 %
- * of the error's energy away (normal numbers; 16 % of Laplace's), which a product cannot win back. */
+ * The largest number of a block of 32 goes to 127, 126, ... or 120 exactly, whichever leaves the least error. That
+ * takes 18 % of the error's energy away (normal numbers; 16 % of Laplace's), which a product cannot win back. Of 256
+ * numbers the largest goes to 127: there is less to win. */
 #include "kernels/overlays.h"
 #include "kernels/quads.h"
 
@@ -55,16 +56,31 @@ static inline void sum_halves(int16_t sums[2], const int8_t *q)
 #endif
 }
 
-/* Four blocks. One with an infinity or a NaN has d = NaN, so that its products are NaN; one whose largest is below
- * 2^-100 is zero. */
-static inline void quantize_four(int8_t *q, float d[BLOCKS], const float *numbers)
+/* Four blocks of numbers, side by side; the largest magnitude of each in all lanes of its quad. */
+static inline v16 load_four(v16 x[REGISTERS], const float *numbers)
 {
-    v16 x[REGISTERS], largest = v16_set(0);
+    v16 largest = v16_set(0);
     for (int j = 0; j < REGISTERS; j++) {
         x[j] = quads_load(numbers + 4 * j);
         largest = quads_larger(largest, x[j]);
     }
-    largest = quads_largest(largest);
+    return quads_largest(largest);
+}
+
+/* A block with an infinity or a NaN has d = NaN, so that its products are NaN; one whose largest is below 2^-100 is
+ * zero: n numbers become 0. */
+static inline float scale_or_zeros(int8_t *q, size_t n, float largest, float scale)
+{
+    const bool finite = bits_of_float(largest) < 0x7f800000, zero = largest < 0x1p-100f;
+    if (!finite || zero)
+        memset(q, 0, n);
+    return !finite ? float_of_bits(0x7fc00000) : zero ? 0.0f : scale;
+}
+
+static inline void quantize_four(int8_t *q, float d[BLOCKS], const float *numbers)
+{
+    v16 x[REGISTERS];
+    const v16 largest = load_four(x, numbers);
     const v16 unit = v16_div(v16_set(1), largest);
     const v16 most = v16_sub(v16_set(MOST), best_candidate(x, unit)), by = v16_mul(unit, most);
     for (int j = 0; j < REGISTERS; j++)
@@ -73,32 +89,67 @@ static inline void quantize_four(int8_t *q, float d[BLOCKS], const float *number
     float sizes[LANES], scales[LANES];
     v16_store(sizes, largest);
     v16_store(scales, v16_div(largest, most));
-    for (int b = 0; b < BLOCKS; b++) {
-        const uint32_t size = bits_of_float(sizes[4 * b]);
-        const bool finite = size < 0x7f800000, zero = sizes[4 * b] < 0x1p-100f;
-        d[b] = !finite ? float_of_bits(0x7fc00000) : zero ? 0.0f : scales[4 * b];
-        if (!finite || zero)
-            memset(q + b * Q_BLOCK, 0, Q_BLOCK);
-    }
+    for (int b = 0; b < BLOCKS; b++)
+        d[b] = scale_or_zeros(q + b * Q_BLOCK, Q_BLOCK, sizes[4 * b], scales[4 * b]);
 }
 
-static void quantize_q8(struct q8 y, const float *x, size_t k)
+/* Eight blocks that share a scale. */
+static inline void quantize_wide(int8_t *q, float d[2 * BLOCKS], const float *numbers)
 {
-    const size_t n = k / Q_BLOCK, whole = n / BLOCKS * BLOCKS, left = n - whole;
-    for (size_t b = 0; b < whole; b += BLOCKS)
-        quantize_four(y.q + b * Q_BLOCK, y.d + b, x + b * Q_BLOCK);
-    if (left) {
-        float numbers[BLOCKS * Q_BLOCK] = {0}, d[BLOCKS];
-        int8_t q[BLOCKS * Q_BLOCK];
-        memcpy(numbers, x + whole * Q_BLOCK, left * Q_BLOCK * sizeof *x);
-        quantize_four(q, d, numbers);
-        memcpy(y.q + whole * Q_BLOCK, q, left * Q_BLOCK);
-        memcpy(y.d + whole, d, left * sizeof *d);
-    }
-    for (size_t b = 0; b < n; b++) {
+    v16 x[2 * REGISTERS];
+    const v16 low = load_four(x, numbers), high = load_four(x + REGISTERS, numbers + BLOCKS * Q_BLOCK);
+    float sizes[LANES];
+    v16_store(sizes, quads_larger(low, high));
+    float largest = sizes[0];
+    for (int b = 1; b < BLOCKS; b++) /* as bits: a NaN is larger than all */
+        largest = bits_of_float(sizes[4 * b]) > bits_of_float(largest) ? sizes[4 * b] : largest;
+    const v16 by = v16_set(MOST / largest);
+    for (int j = 0; j < 2 * REGISTERS; j++)
+        x[j] = v16_mul(x[j], by);
+    quads_to_i8(q, x);
+    quads_to_i8(q + BLOCKS * Q_BLOCK, x + REGISTERS);
+    const float scale = scale_or_zeros(q, 2 * BLOCKS * Q_BLOCK, largest, largest / MOST);
+    for (int b = 0; b < 2 * BLOCKS; b++)
+        d[b] = scale;
+}
+
+/* What stands beside k numbers and their scales. */
+static void add_sums(struct q8 y, size_t k)
+{
+    for (size_t b = 0; b < k / Q_BLOCK; b++) {
         sum_halves(y.sums + 2 * b, y.q + b * Q_BLOCK);
         y.ds[b] = y.d[b] * (float)(y.sums[2 * b] + y.sums[2 * b + 1]);
     }
 }
 
-void LEVELED(quantize_overlay)(struct kernels *k) { k->quantize_q8 = quantize_q8; }
+static void quantize_q8(struct q8 y, const float *x, size_t k)
+{
+    const size_t n = k / Q_BLOCK;
+    for (size_t b = 0; b + BLOCKS <= n; b += BLOCKS)
+        quantize_four(y.q + b * Q_BLOCK, y.d + b, x + b * Q_BLOCK);
+    if (n > BLOCKS && n % BLOCKS) { /* the last four; some of them for the second time, to the same bits */
+        const size_t b = n - BLOCKS;
+        quantize_four(y.q + b * Q_BLOCK, y.d + b, x + b * Q_BLOCK);
+    } else if (n < BLOCKS) {
+        float numbers[BLOCKS * Q_BLOCK] = {0}, d[BLOCKS];
+        int8_t q[BLOCKS * Q_BLOCK];
+        memcpy(numbers, x, k * sizeof *x);
+        quantize_four(q, d, numbers);
+        memcpy(y.q, q, k);
+        memcpy(y.d, d, n * sizeof *d);
+    }
+    add_sums(y, k);
+}
+
+static void quantize_q8_wide(struct q8 y, const float *x, size_t k)
+{
+    for (size_t at = 0; at < k; at += 2 * BLOCKS * Q_BLOCK)
+        quantize_wide(y.q + at, y.d + at / Q_BLOCK, x + at);
+    add_sums(y, k);
+}
+
+void LEVELED(quantize_overlay)(struct kernels *k)
+{
+    k->quantize_q8 = quantize_q8;
+    k->quantize_q8_wide = quantize_q8_wide;
+}

@@ -511,7 +511,7 @@ static void nodes_know_where_they_come_from(void **state)
     assert_int_equal(n_bias, 3);
     assert_int_equal(m.g.n_caches, 3);
     assert_int_equal(m.g.n_ctx_train, 128);
-    assert_string_equal(m.g.nodes[m.g.output].label, "y");
+    assert_string_equal(m.g.nodes[m.g.output].label, "word_scores");
     assert_string_equal(m.g.nodes[m.g.output].file, "llama.arch");
     assert_int_equal(m.g.nodes[m.g.output].layer, -1);
     unmake(&m);

@@ -107,6 +107,7 @@ NUMBERS_KERNEL(softcap, b->y, b->x, 30.0f, NUMBERS)
 NUMBERS_KERNEL(rope_pairs, b->y, b->x, b->w, b->z, NUMBERS / 2)
 NUMBERS_KERNEL(rope_halves, b->y, b->x, b->w, b->z, NUMBERS / 2)
 NUMBERS_KERNEL(quantize_q8, b->q, b->x, NUMBERS)
+NUMBERS_KERNEL(quantize_q8_wide, b->q, b->x, NUMBERS)
 
 static void run_max_index(struct bench *b) { b->y[0] = (float)b->k->max_index(b->x, NUMBERS); }
 
@@ -134,6 +135,7 @@ static void bench_numbers(struct bench *b)
         {"rope_pairs", run_rope_pairs},
         {"rope_halves", run_rope_halves},
         {"quantize_q8", run_quantize_q8},
+        {"quantize_q8_wide", run_quantize_q8_wide},
         {"max_index", run_max_index},
         {"largest", run_largest},
     };

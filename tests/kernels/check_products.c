@@ -16,6 +16,12 @@ static void call_quantize(const struct kernels *k, void *arg)
     k->quantize_q8(q->y, q->x, q->k);
 }
 
+static void call_quantize_wide(const struct kernels *k, void *arg)
+{
+    const struct quantizing *q = arg;
+    k->quantize_q8_wide(q->y, q->x, q->k);
+}
+
 static void check_quantize(const struct pair *p, size_t k, enum fill fill, enum side side)
 {
     char what[96];
@@ -27,6 +33,8 @@ static void check_quantize(const struct pair *p, size_t k, enum fill fill, enum 
     const struct output out[] = {
         {q.y.q, k}, {q.y.d, k / Q_BLOCK * 4}, {q.y.ds, k / Q_BLOCK * 4}, {q.y.sums, k / 16 * 2}};
     check_call(p, ID_quantize_q8, call_quantize, &q, out, 4, what);
+    if (k % 256 == 0)
+        check_call(p, ID_quantize_q8_wide, call_quantize_wide, &q, out, 4, what);
 }
 
 /* ---- products and dequantization ---- */
@@ -82,6 +90,8 @@ static struct product place_product(uint32_t type, size_t rows, size_t k, size_t
     if (mul_reads_q8(type)) {
         p.m.xq = place_q8(n, k, side);
         fill_q8(p.m.xq, n, k, fill);
+        for (size_t b = 0; mul_reads_wide(type) && b < n * k / Q_BLOCK; b++)
+            p.m.xq.d[b] = p.m.xq.d[b / 8 * 8];
     } else {
         float *x = place_floats(SLOT_X, "x", n * k, side);
         fill_floats(x, n * k, fill == EXTREMES ? RANDOM : fill);
@@ -162,7 +172,7 @@ static void check_type(const struct pair *p, uint32_t type)
 
 void check_products(const struct pair *p)
 {
-    for (size_t k = Q_BLOCK; k <= 9 * Q_BLOCK; k += Q_BLOCK)
+    for (size_t k = Q_BLOCK; k <= 16 * Q_BLOCK; k += Q_BLOCK)
         for (int i = 0; i < N_FILLS * N_SIDES; i++)
             check_quantize(p, k, (enum fill)(i / N_SIDES), (enum side)(i % N_SIDES));
     for (size_t i = 0; i < n_run_types; i++) {

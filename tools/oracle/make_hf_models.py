@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 from tokenizers import Tokenizer, models
-from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM,
-                          AutoModelForSequenceClassification, T5EncoderModel)
+from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMaskedLM,
+                          AutoModelForSeq2SeqLM, AutoModelForSequenceClassification,
+                          AutoModelForTokenClassification, T5EncoderModel)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 OUT = pathlib.Path(__file__).parents[2] / "tests/golden/hf_models"
@@ -55,7 +56,8 @@ rembert roformer jetmoe recurrent_gemma rwkv zamba zamba2 zamba2-plain
 hrm_text longcat_flash esm longcat_flash-saved jetmoe-keys
 blenderbot-small minimax_m2-published mimo_v2_flash-published phimoe-long gemma-published gpt2-flatter ernie-tasks
 modernbert-decoder-published minimax_m3_vl_text-published llama4_text-published exaone4-letters t5-unlike
-aya_vision mistral-classes esm-classes granitemoehybrid-attention
+aya_vision mistral-classes esm-classes bert-masked xlm-roberta-masked modernbert-masked eurobert-masked
+bert-tokens granitemoehybrid-attention
 """.split()  # TYPE-VARIANT
 SMALL = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -231,6 +233,10 @@ MORE = {
     "mt5": {"num_decoder_layers": 1},
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,
+    "xlm-roberta-masked": {**ROBERTA, "tie_word_embeddings": False, "hidden_act": "relu"},
+    "bert-masked": {"hidden_act": "relu"},
+    "bert-tokens": {"num_labels": 3},
+    "eurobert-masked": {"tie_word_embeddings": True},
     "xlm-roberta-classes": {**ROBERTA, "num_labels": 3},
     "xlm-roberta-xl": ROBERTA,
     "roberta-prelayernorm": ROBERTA,
@@ -268,10 +274,12 @@ MORE = {
                 "linear_attn_beta_factor": 0.9, "mlp_alpha_factor": 0.8, "full_attn_beta_factor": 1.2},
     "kimi_linear": {"layer_types": ["linear_attention", "full_attention"], "num_experts_per_token": 2,
                     "mlp_layer_types": ["dense", "sparse"], "num_key_value_heads": 4, "q_lora_rank": None,
-                    "linear_head_dim": 8, "linear_num_heads": 2, "num_expert_group": 1, "topk_group": 1},
+                    "linear_head_dim": 8, "linear_num_heads": 2, "num_expert_group": 2, "topk_group": 1,
+                    "hidden_act": "relu"},
     "minimax_m3_vl_text": {"layer_types": ["full_attention", "minimax_m3_sparse"], "dense_intermediate_size": 40,
                            "mlp_layer_types": ["dense", "sparse"], "index_block_size": 4, "index_head_dim": 8,
-                           "index_n_heads": 2, "index_topk_blocks": 2, "rotary_dim": 8},
+                           "index_n_heads": 2, "index_topk_blocks": 2, "rotary_dim": 8, "swiglu_limit": 0.8,
+                           "swiglu_alpha": 1.3},
     "laguna": {"layer_types": ["full_attention", "sliding_attention"], "num_attention_heads_per_layer": [4, 8],
                "mlp_layer_types": ["dense", "sparse"]},
     "minicpm3": {"num_key_value_heads": 4, "head_dim": 4},
@@ -310,7 +318,7 @@ MORE = {
     "cohere2_moe-sigmoid": {"layer_types": ["sliding_attention", "full_attention"], "num_shared_experts": 1,
                             "mlp_layer_types": ["sparse", "sparse"], "expert_selection_fn": "sigmoid",
                             "shared_expert_combination_strategy": "sum"},
-    "mamba2": {"head_dim": 8},
+    "mamba2": {"head_dim": 8, "hidden_act": "gelu", "time_step_limit": [0.3, 0.9]},
     "bamba": {"attn_layer_indices": [1]},
     "granitemoehybrid": {"layer_types": MAMBAS[:2]},
     "granitemoehybrid-rope": {"layer_types": MAMBAS[:2], "position_embedding_type": "rope", "num_local_experts": 0},
@@ -427,6 +435,10 @@ def model_of(kind):
         return AutoModel.from_config(config_of(kind))
     if kind.endswith(("-classes", "-mean")):
         return AutoModelForSequenceClassification.from_config(config_of(kind))
+    if kind.endswith("-masked"):
+        return AutoModelForMaskedLM.from_config(config_of(kind))
+    if kind.endswith("-tokens"):
+        return AutoModelForTokenClassification.from_config(config_of(kind))
     if kind.split("-")[0] in PARTS:
         return AutoModelForImageTextToText.from_config(parts_of(kind))
     config = config_of(kind)

@@ -131,6 +131,15 @@ VARIANTS = {
     "muse-glimmer.yarn": YARN,
     "plamo3.yarn": YARN,
     "gemma4.linear": {"rope.scaling.type": "linear", "rope.scaling.factor": 4.0},
+    "mpt.awq": {"+with": ["ffn.act.scales"]},
+    "kimi-k3.plain": {"expert_latent_length": None, "+without": ["attn_gate.weight", "ffn_routed_norm.weight"]},
+    "dots3note.yarn": YARN,
+    "granitehybrid.unscaled": {"logit_scale": 0.0},
+    "minimax-m3.fused": {"attention.indexer.top_k": 64, "+flash": False} | FUSED,
+    "step35.bound": {"swiglu_clamp_shexp": [0.7, 1.2, 0.9, 0.0]},  # the first layer is dense
+    "deepseek4.bound": {"swiglu_clamp_exp": [1.5, 0.8, 0.0, 0.7], "swiglu_clamp_shexp": [0.6, 0.0, 1.1, 0.5],
+        "+tokens": 24},
+    "glm5-next.bound": {"swiglu_clamp_exp": [0.9, 0.0, 1.2, 0.6]},
     "step35.yarn": YARN | {"+with": ["rope_freqs.weight"]},  # more factors than global layers have pairs
     "mistral3.factor": {"rope.scaling.attn_factor": 1.3},
     "minicpm.finetuned": {"rope.scaling.finetuned": False, "residual_scale": 0.0},  # neither means anything
@@ -155,33 +164,62 @@ CANNOT = {
     "dflash": "drafts for another model, and reads that one's layers",
 }
 
-# where andiron computes something else on purpose
+# where andiron computes something else on purpose, and how far it is where it does the same, in a build or a file for
+# that proof
 APART = {
-    "wavtokenizer-dec": "llama.cpp rounds what convolutions read to 16 bits",
-    "phimoe": "llama.cpp takes RMS norms where Transformers has layer norms",
-    "hunyuan_vl": "llama.cpp gives the last quarter of RoPE the position 0",
-    "qwen4exp": "where less than a block follows the last whole one, llama.cpp also reads some of one block more; "
-        "Transformers does not",
+    "wavtokenizer-dec": "llama.cpp rounds what convolutions read and their weights to 16 bits; if andiron does, too: "
+        "4e-6",
+    "phimoe": "llama.cpp takes RMS norms where Transformers has layer norms; with RMS norms: 4e-7",
+    "hunyuan_vl": "llama.cpp gives the last quarter of RoPE the position 0; with that: 4e-7 at most in 44 models",
+    "qwen4exp": "where less than a block follows the last whole one, llama.cpp also reads some of one block more, and "
+        "its source says that its graph is no reference; Transformers does not. Rows without such a rest: 3e-7; "
+        "blocks of 1: 7e-7",
 }
 
 # what files may say that llama.cpp takes otherwise than Transformers, where andiron is like Transformers; figures are
-# of the largest logit, of one such tiny model; "not used": its logits are the same bits with and without
+# of the largest logit, of one such tiny model; "not used": its logits are the same bits with and without, and
+# andiron's without are within 1e-3 of them
 OTHERWISE = [
-    ("chameleon", "`swin_norm`: the feed-forward reads what attention gave alone, without what came before it"),
-    ("deepseek2, deepseek2-ocr, deepseek4, glm5-next", "LoRA adapters of latent attention, of indexers and of the "
-        "scores' head change nothing, to the bit"),
+    ("afmoe", "every fourth layer has no positions, whatever `attention.sliding_window_pattern` says"),
+    ("afmoe, llama4, maple, smallthinker, gemma2, gpt-oss", "layers with windows are stretched by "
+        "`rope.scaling.factor` though `rope.scaling.type` is none"),
+    ("all that have tables of factors", "long or short factors of LongRoPE by the context's size, not by the text's "
+        "length: 3e-7 to 9e-7 where both say the same"),
+    ("all but grok, mistral3", "`rope.scaling.yarn_beta_fast` and `yarn_beta_slow` are not used"),
     ("all but llama, qwen3, gemma4 and some more", "factors `NAME.scale` of feed-forward matrices are not used, those "
         "of attention's are; biases of Kimi delta attention's projections are not used"),
+    ("all with `flash_attn`", "results of 16 bits: llama is 7e-4 from itself without, minimax-m2 9e-4, qwen3 7e-4"),
+    ("all with GELU by tanh", "from a table of 16-bit numbers: up to 6e-3 (t5 with 5 layers); 1.2e-4 at most where "
+        "andiron rounds likewise. modern-bert's has tanh where Transformers has erf: 1.6e-3 with LoRA, then 5e-6"),
+    ("arwkv7, rwkv7", "heads of other sizes than 64: 0.4 to 1.6 from itself between one step and token by token"),
+    ("bailingmoe3, deepseek2, deepseek2-ocr, deepseek32, deepseek4, dots3note, glm-dsa, glm5-next, graniteswitch, "
+     "hy_v4, kimi-k3, kimi-linear, minicpm3, mistral4, plm, wavtokenizer-dec", "LoRA adapters of latent attention, of "
+        "Kimi delta attention, of indexers and convolutions, mostly of the scores' head, and of all of graniteswitch "
+        "but its head change nothing, to the bit; matrices that they do change agree"),
+    ("bailingmoe3, glm-dsa, glm5-next, hy_v4, kimi-k3, kimi-linear, plm", "`rope.scaling.yarn_log_multiplier` is not "
+        "used"),
+    ("chameleon", "`swin_norm`: the feed-forward reads what attention gave alone, without what came before it"),
+    ("cogvlm", "as many heads of keys as of queries, whatever `attention.head_count_kv` says"),
+    ("cohere2, cohere2moe, exaone-moe, exaone4, mellum, modern-bert, olmo2", "`rope.freq_base_swa` is not used"),
+    ("cohere2moe, exaone4, lfm2, lfm2moe, modern-bert, phi3", "`rope.dimension_count_swa` is not used"),
+    ("deepseek2, deepseek32, glm-dsa, mistral4", "attention is also scaled by the square of "
+        "`rope.scaling.attn_factor`, and as YaRN scales it where `rope.scaling.type` is linear: 1e-6 where andiron "
+        "does"),
     ("exaone4", "windows are for models of 64 layers alone: 1.4 from Transformers with 4 layers, andiron 1e-6"),
-    ("phi3", "`attention.sliding_window` is left out, and its warning says so"),
-    ("qwen2vl", "the norms' epsilon is not used"),
-    ("t5", "tied scores are not divided by the root of the width: 0.9 with a width of 64"),
+    ("gemma-embedding, gemma2, gemma3, gemma3n", "`rope.dimension_count_swa` is of all layers where the first has a "
+        "window: 4e-4 to andiron with that number for all"),
+    ("gemma-embedding, gemma3, gemma3n, gemma4, mimo2, modern-bert, muse-glimmer", "`rope.scaling.attn_factor` is also "
+        "of layers with windows, which are not stretched"),
+    ("grok", "`rope.scaling.yarn_ext_factor` and `yarn_attn_factor`, which Transformers has not, are used"),
     ("kimi-linear", "`expert_weights_norm` false is not used"),
-    ("all but grok, mistral3", "`rope.scaling.yarn_beta_fast` and `yarn_beta_slow` are not used"),
-    ("cohere2, cohere2moe, exaone-moe, mellum, olmo2", "`rope.freq_base_swa` is not used"),
-    ("refact, ernie4_5, ernie4_5-moe, llada, falcon-h1, nomic-bert, mimo2, qwen2vl", "some biases that files may have "
-        "are not used"),
-    ("phi3, phimoe, minicpm", "long or short factors of LongRoPE by the context's size, not by the text's length"),
+    ("llama and others with `NAME.scale`", "the factor of a feed-forward matrix is also of what an adapter adds, which "
+        "llama.cpp's source calls incorrect"),
     ("minimax-m3", "flash attention in 16 bits has its indexer choose other blocks in one step than token by token: "
-        "0.5 from itself"),
+        "0.5 from itself; without flash attention all positions are read"),
+    ("phi3", "`attention.sliding_window` is left out, and its warning says so"),
+    ("phi3 and 76 more that have no windows there", "`attention.sliding_window` is not used"),
+    ("qwen2vl", "the norms' epsilon is not used"),
+    ("refact, ernie4_5, ernie4_5-moe, llada, falcon-h1, nomic-bert, mimo2, qwen2vl, dream, deci", "some biases that "
+        "files may have are not used"),
+    ("t5", "tied scores are not divided by the root of the width: 0.9 with a width of 64"),
 ]

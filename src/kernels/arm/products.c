@@ -17,25 +17,50 @@ struct sums_4 {
     int32x4_t first, second;
 };
 
-/* The chain's step. */
-INLINE float32x4_t step(uint32_t type, float32x4_t acc, struct sums_4 sums, const struct scales *s, size_t b,
-                        const struct activations *x)
+/* An output's chain; of wide types also what its superblock's blocks have added up to. */
+struct chain {
+    float32x4_t acc;
+    int32x4_t sum, least;
+};
+INLINE struct chain chain_start(void) { return (struct chain){vdupq_n_f32(0), vdupq_n_s32(0), vdupq_n_s32(0)}; }
+
+/* Block b of eight of a wide type's superblock; both such types here have scales of 16. */
+INLINE void step_wide(uint32_t type, struct chain *c, struct sums_4 sums, const struct scales *s, size_t b,
+                      const struct activations *x)
 {
-    const float32x4_t d = vld1q_f32(s->d[b]);
+    c->sum = vmlaq_s32(c->sum, vld1q_s32(s->s[2 * b]), sums.first);
+    c->sum = vmlaq_s32(c->sum, vld1q_s32(s->s[2 * b + 1]), sums.second);
+    if (sums_of(type) == SUMS_WIDE_MIN) {
+        c->least = vmlaq_n_s32(c->least, vld1q_s32(s->n[2 * b]), -x->sums[0]);
+        c->least = vmlaq_n_s32(c->least, vld1q_s32(s->n[2 * b + 1]), -x->sums[1]);
+    }
+    if (b < CHUNK - 1)
+        return;
+    const float32x4_t d = vld1q_f32(s->d[b]), sum = vcvtq_f32_s32(c->sum), acc = c->acc;
+    const float32x4_t least = vcvtq_f32_s32(c->least);
+    *c = chain_start();
+    c->acc = sums_of(type) == SUMS_WIDE_MIN
+                 ? vfmaq_n_f32(acc, vfmaq_f32(vmulq_f32(sum, d), least, vld1q_f32(s->m[0])), x->d)
+                 : vfmaq_f32(acc, sum, vmulq_n_f32(d, x->d));
+}
+
+/* The chain's step, by block b of eight. */
+INLINE void step(uint32_t type, struct chain *c, struct sums_4 sums, const struct scales *s, size_t b,
+                 const struct activations *x)
+{
+    if (is_wide(sums_of(type))) {
+        step_wide(type, c, sums, s, b, x);
+        return;
+    }
+    const float32x4_t d = vld1q_f32(s->d[b]), first = vcvtq_f32_s32(sums.first);
     if (sums_of(type) == SUMS_16) {
-        const float32x4_t first = vmulq_f32(vcvtq_f32_s32(sums.first), d);
-        return vfmaq_n_f32(acc, vfmaq_f32(first, vcvtq_f32_s32(sums.second), vld1q_f32(s->m[b])), x->d);
+        const float32x4_t both = vfmaq_f32(vmulq_f32(first, d), vcvtq_f32_s32(sums.second), vld1q_f32(s->m[b]));
+        c->acc = vfmaq_n_f32(c->acc, both, x->d);
+        return;
     }
-    if (sums_apart(sums_of(type)))
-        sums.first = vmlaq_s32(vmulq_s32(vld1q_s32(s->s[2 * b]), sums.first), vld1q_s32(s->s[2 * b + 1]), sums.second);
-    const float32x4_t whole = vcvtq_f32_s32(sums.first);
-    if (sums_of(type) == SUMS_SCALED_MIN) {
-        const int32x4_t least = vmlaq_n_s32(vmulq_n_s32(vld1q_s32(s->n[2 * b]), -x->sums[0]),
-                                            vld1q_s32(s->n[2 * b + 1]), -x->sums[1]);
-        return vfmaq_n_f32(acc, vfmaq_f32(vmulq_f32(whole, d), vcvtq_f32_s32(least), vld1q_f32(s->m[0])), x->d);
-    }
-    acc = vfmaq_f32(acc, whole, vmulq_n_f32(d, x->d));
-    return sums_of(type) == SUMS_MIN ? vfmaq_n_f32(acc, vld1q_f32(s->m[b]), x->ds) : acc;
+    c->acc = vfmaq_f32(c->acc, first, vmulq_n_f32(d, x->d));
+    if (sums_of(type) == SUMS_MIN)
+        c->acc = vfmaq_n_f32(c->acc, vld1q_f32(s->m[b]), x->ds);
 }
 
 /* ---- few tokens ---- */
@@ -46,7 +71,7 @@ INLINE struct sums_4 sum_block(uint32_t type, const struct items *w, const struc
     const int32x4_t zero = vdupq_n_s32(0);
     const int offset = offset_of(type);
     int32x4_t p[WIDTH];
-    if (!sums_apart(sums_of(type))) {
+    if (!sums_apart(type)) {
         for (int j = 0; j < WIDTH; j++)
             p[j] = dot_32(type != TYPE_Q8_0, w->lo[j], w->hi[j], lo, hi);
         const int32x4_t sum = fold(p);
@@ -65,9 +90,9 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
 {
     const size_t n_blocks = m->k / Q_BLOCK;
     const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
-    float32x4_t acc[FEW_TOKENS];
+    struct chain c[FEW_TOKENS];
     for (int i = 0; i < T; i++)
-        acc[i] = vdupq_n_f32(0);
+        c[i] = chain_start();
     for (size_t first = 0; first < n_blocks; first += CHUNK) {
         const size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
         struct scales s;
@@ -77,12 +102,12 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
             fetch(type, panel, m->row_bytes, first + b, &w);
             for (int i = 0; i < T; i++) {
                 const struct activations x = activations_of(m, (size_t)i, first + b);
-                acc[i] = step(type, acc[i], sum_block(type, &w, &x), &s, b, &x);
+                step(type, &c[i], sum_block(type, &w, &x), &s, b, &x);
             }
         }
     }
     for (int i = 0; i < T; i++)
-        vst1q_f32(m->y + (size_t)i * m->y_stride + r, acc[i]);
+        vst1q_f32(m->y + (size_t)i * m->y_stride + r, c[i].acc);
 }
 
 INLINE void few(const struct mul *m, uint32_t type, size_t r)
@@ -135,7 +160,7 @@ INLINE void sum_tile(uint32_t type, int32x4_t *sums, int32x4_t *sums1, const str
         w[p] = c[p].w[b];
     for (int t = 0; t < T; t++)
         q[t] = x[t].q;
-    if (!sums_apart(sums_of(type))) {
+    if (!sums_apart(type)) {
         dot_tile(sums, w, q, type != TYPE_Q8_0, 2, P, T);
         return;
     }
@@ -152,9 +177,9 @@ INLINE void tile(const struct mul *m, uint32_t type, size_t r, size_t t, int P, 
 {
     const struct chunk *c = m->scratch;
     const size_t n_blocks = m->k / Q_BLOCK;
-    float32x4_t acc[TILE_PANELS * TILE_TOKENS];
+    struct chain chains[TILE_PANELS * TILE_TOKENS];
     for (int i = 0; i < P * T; i++)
-        acc[i] = vdupq_n_f32(0);
+        chains[i] = chain_start();
     for (size_t first = 0; first < n_blocks; first += CHUNK, c += P) {
         const size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
         for (size_t b = 0; b < n; b++) {
@@ -164,11 +189,11 @@ INLINE void tile(const struct mul *m, uint32_t type, size_t r, size_t t, int P, 
                 x[i] = activations_of(m, t + (size_t)i, first + b);
             sum_tile(type, sums, sums1, c, b, x, P, T);
             for (int i = 0; i < P * T; i++)
-                acc[i] = step(type, acc[i], (struct sums_4){sums[i], sums1[i]}, &c[i / T].s, b, &x[i % T]);
+                step(type, &chains[i], (struct sums_4){sums[i], sums1[i]}, &c[i / T].s, b, &x[i % T]);
         }
     }
     for (int i = 0; i < P * T; i++)
-        vst1q_f32(m->y + (t + (size_t)(i % T)) * m->y_stride + r + (size_t)(i / T) * WIDTH, acc[i]);
+        vst1q_f32(m->y + (t + (size_t)(i % T)) * m->y_stride + r + (size_t)(i / T) * WIDTH, chains[i].acc);
 }
 
 /* The last tile may overlap the one before it, whose outputs are then computed twice, to the same bits. */

@@ -100,7 +100,7 @@ INLINE void take_scales(uint32_t type, const uint8_t *panel, size_t row_bytes, s
 {
     const uint8_t *p = block_at(type, panel, first);
     if (block_length(type) == CHUNK) {
-        if (sums_apart(sums_of(type)))
+        if (sums_apart(type))
             scales_of_16(type, p, row_bytes, out);
         else
             scales_k4(p, row_bytes, out);

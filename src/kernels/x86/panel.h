@@ -40,7 +40,7 @@ INLINE void take_scales(uint32_t type, const struct eight *from, size_t n, struc
         scales_last(type, p, row_bytes, s);
     else if (type == TYPE_IQ4_XS)
         scales_iq4_xs(p, row_bytes, s);
-    else if (sums_apart(sums_of(type)))
+    else if (sums_apart(type))
         scales_of_16(type, p, row_bytes, s);
     else
         scales_k4(p, row_bytes, s);

@@ -23,7 +23,9 @@ static void write_offsets(const struct mul *m, struct form f)
     int32_t *out = m->scratch;
     const int16_t *sums = m->xq.sums;
     const size_t n = m->n_tokens * m->k / Q_BLOCK;
-    if (in_halves(f))
+    if (!f.offset)
+        return;
+    if (f.in_halves)
         for (size_t i = 0; i < 2 * n; i++)
             out[i] = -f.offset * sums[i];
     else
@@ -38,25 +40,26 @@ INLINE vi offset_at(const struct mul *m, struct form f, size_t t, size_t b, size
     const int32_t *offsets = m->scratch;
     if (!f.offset)
         return V(set1_epi32)(0);
-    return V(set1_epi32)(in_halves(f) ? offsets[2 * at + half] : offsets[at]);
+    return V(set1_epi32)(f.in_halves ? offsets[2 * at + half] : offsets[at]);
 }
 
 /* ---- one token, or two ---- */
 
 /* A block's products with the activations of token t, from block b on. */
-INLINE vf step_few(const struct mul *m, struct form f, vf acc, const struct items *w, const struct scale *s, size_t t,
-                   size_t b)
+INLINE void step_few(const struct mul *m, struct form f, struct chain *c, const struct items *w, const struct scale *s,
+                     size_t t, size_t b)
 {
     const struct activations x = activations_of(m, t, b);
     const vi lo = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)x.q));
     const vi hi = vi_lanes(_mm_loadu_si128((const __m128i *)(const void *)(x.q + 16)));
     const vi zero = V(set1_epi32)(0);
     vi p[4];
-    if (!in_halves(f)) {
+    if (!f.in_halves) {
         for (int j = 0; j < 4; j++)
             p[j] = dot(f, dot(f, zero, w->lo[j], lo), w->hi[j], hi);
         const vi sum = V(add_epi32)(fold(p[0], p[1], p[2], p[3]), offset_at(m, f, t, b, 0));
-        return step(f, acc, sum, zero, s, &x);
+        step(f, c, sum, zero, s, &x, b);
+        return;
     }
     for (int j = 0; j < 4; j++)
         p[j] = dot(f, zero, w->lo[j], lo);
@@ -64,17 +67,17 @@ INLINE vf step_few(const struct mul *m, struct form f, vf acc, const struct item
     for (int j = 0; j < 4; j++)
         p[j] = dot(f, zero, w->hi[j], hi);
     const vi sum1 = V(add_epi32)(fold(p[0], p[1], p[2], p[3]), offset_at(m, f, t, b, 1));
-    return step(f, acc, sum0, sum1, s, &x);
+    step(f, c, sum0, sum1, s, &x, b);
 }
 
 /* A panel times T tokens. */
 INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
 {
     struct walk k;
-    vf acc[2];
+    struct chain c[2];
     walk_start(&k, type, m, r);
     for (int i = 0; i < T; i++)
-        acc[i] = V(setzero_ps)();
+        c[i] = chain_start();
     for (size_t first = 0; first < k.n_blocks; first += CHUNK) {
         const size_t n = walk_take(&k, type, first);
 #pragma GCC unroll 8
@@ -84,11 +87,11 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
             fetch(type, &k.blocks, b, &w);
             const struct scale s = walk_scale(&k, type, b);
             for (int i = 0; i < T; i++)
-                acc[i] = step_few(m, form_of(type), acc[i], &w, &s, (size_t)i, first + b);
+                step_few(m, form_of(type), &c[i], &w, &s, (size_t)i, first + b);
         }
     }
     for (int i = 0; i < T; i++)
-        V(storeu_ps)(m->y + (size_t)i * m->y_stride + r, acc[i]);
+        V(storeu_ps)(m->y + (size_t)i * m->y_stride + r, c[i].acc);
 }
 
 /* A panel times one token, of types that has_bits. */
@@ -96,7 +99,7 @@ INLINE void panel_bits(const struct mul *m, uint32_t type, size_t r)
 {
     const struct form f = form_of(type);
     struct walk k;
-    vf acc = V(setzero_ps)();
+    struct chain c = chain_start();
     walk_start(&k, type, m, r);
     for (size_t first = 0; first < k.n_blocks; first += CHUNK) {
         walk_take(&k, type, first);
@@ -107,12 +110,12 @@ INLINE void panel_bits(const struct mul *m, uint32_t type, size_t r)
             read_raw(type, block_at(type, k.blocks.panel, first), k.blocks.row_bytes, b, true, k.blocks.raw);
             const struct scale s = walk_scale(&k, type, b);
             vi sum = dot_half(type, offset_at(m, f, 0, first + b, 0), k.blocks.raw, b, 0, x.q);
-            const vi sum1 = dot_half(type, in_halves(f) ? offset_at(m, f, 0, first + b, 1) : sum, k.blocks.raw, b, 1,
+            const vi sum1 = dot_half(type, f.in_halves ? offset_at(m, f, 0, first + b, 1) : sum, k.blocks.raw, b, 1,
                                      x.q);
-            acc = step(f, acc, in_halves(f) ? sum : sum1, sum1, &s, &x);
+            step(f, &c, f.in_halves ? sum : sum1, sum1, &s, &x, b);
         }
     }
-    V(storeu_ps)(m->y + r, acc);
+    V(storeu_ps)(m->y + r, c.acc);
 }
 
 /* One token of Q8_0 goes by panels of 8 rows: while a core follows 16 of them it asks for less of memory than it could
@@ -140,26 +143,27 @@ INLINE void few(const struct mul *m, uint32_t type, size_t r)
 
 /* A block's products, as words, with the activations of token t, from block b on. Two chains of dots hide their latency
  * better than one. */
-INLINE vf step_words(const struct mul *m, struct form f, vf acc, const vi w[8], const struct scale *s, size_t t,
-                     size_t b)
+INLINE void step_words(const struct mul *m, struct form f, struct chain *c, const vi w[8], const struct scale *s,
+                       size_t t, size_t b)
 {
     const struct activations x = activations_of(m, t, b);
-    vi sum[2] = {offset_at(m, f, t, b, 0), in_halves(f) ? offset_at(m, f, t, b, 1) : V(set1_epi32)(0)};
+    vi sum[2] = {offset_at(m, f, t, b, 0), f.in_halves ? offset_at(m, f, t, b, 1) : V(set1_epi32)(0)};
     for (int i = 0; i < 8; i++) {
         int32_t word;
         memcpy(&word, x.q + 4 * i, 4);
         sum[i / 4] = dot(f, sum[i / 4], w[i], V(set1_epi32)(word));
     }
-    return step(f, acc, in_halves(f) ? sum[0] : V(add_epi32)(sum[0], sum[1]), sum[1], s, &x);
+    step(f, c, f.in_halves ? sum[0] : V(add_epi32)(sum[0], sum[1]), sum[1], s, &x, b);
 }
 
 /* A panel times some tokens, whose sums stand in memory: storing them costs less than the dots beside it. */
 INLINE void panel_some(const struct mul *m, uint32_t type, size_t r)
 {
     struct walk k;
-    float acc[SOME_TOKENS][WIDTH];
+    struct chain c[SOME_TOKENS];
     walk_start(&k, type, m, r);
-    memset(acc, 0, m->n_tokens * sizeof *acc);
+    for (size_t t = 0; t < m->n_tokens; t++)
+        c[t] = chain_start();
     for (size_t first = 0; first < k.n_blocks; first += CHUNK) {
         const size_t n = walk_take(&k, type, first);
 #pragma GCC unroll 8
@@ -169,11 +173,11 @@ INLINE void panel_some(const struct mul *m, uint32_t type, size_t r)
             fetch_words(type, &k.blocks, b, w);
             const struct scale s = walk_scale(&k, type, b);
             for (size_t t = 0; t < m->n_tokens; t++)
-                V(storeu_ps)(acc[t], step_words(m, form_of(type), V(loadu_ps)(acc[t]), w, &s, t, first + b));
+                step_words(m, form_of(type), &c[t], w, &s, t, first + b);
         }
     }
     for (size_t t = 0; t < m->n_tokens; t++)
-        memcpy(m->y + t * m->y_stride + r, acc[t], sizeof acc[t]);
+        V(storeu_ps)(m->y + t * m->y_stride + r, c[t].acc);
 }
 
 /* ---- a product ---- */
@@ -193,7 +197,7 @@ static void panels_many(const struct mul *m, const struct typed *typed, size_t r
     struct chunk *c = m->scratch;
     for (int p = 0; p < P; p++)
         typed->unpack(m, r + (size_t)p * WIDTH, c + p, (size_t)P);
-    for (size_t i = 0; f.is_scaled && i < m->k / Q_BLOCK / CHUNK * (size_t)P; i++)
+    for (size_t i = 0; can_scale(typed->type) && i < m->k / Q_BLOCK / CHUNK * (size_t)P; i++)
         scale_items(c + i, offset_of(typed->type), f);
     tiles(m, f, r, P);
 }
@@ -208,6 +212,14 @@ static void panels_of_one_form(const struct mul *m, const struct typed *typed)
         else
             typed->some(m, r);
     }
+}
+
+/* n numbers, at least WIDTH. Compilers make `rep movs` of a memcpy, which takes longer than the few lines it copies. */
+INLINE void copy_row(float *to, const float *from, size_t n)
+{
+    for (size_t i = 0; i + WIDTH < n; i += WIDTH)
+        V(storeu_ps)(to + i, V(loadu_ps)(from + i));
+    V(storeu_ps)(to + n - WIDTH, V(loadu_ps)(from + n - WIDTH));
 }
 
 /* Few and some tokens. Outputs are kept until there are many: a line that another core has read has to be called back
@@ -227,7 +239,7 @@ static void panels_kept(const struct mul *m, const struct typed *typed)
         part.y_stride = stride;
         panels_of_one_form(&part, typed);
         for (size_t t = 0; t < m->n_tokens; t++)
-            memcpy(m->y + t * m->y_stride + r, y + t * stride, n * sizeof *y);
+            copy_row(m->y + t * m->y_stride + r, y + t * stride, n);
     }
 }
 

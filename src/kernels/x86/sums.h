@@ -9,15 +9,14 @@ struct form {
     enum sums sums;
     bool is_signed; /* signed_bytes */
     bool in_bytes;  /* scales of 16 items, of a type with floats (Q6_K), are still their integers */
-    bool is_scaled; /* items have their scales of 16 already: scale_items */
+    bool in_halves; /* items 0..15 and 16..31 are summed apart: their scales meet the sums, not the items */
     int offset;
 };
 
 INLINE struct form form_of(uint32_t type)
 {
-    return (struct form){sums_of(type), signed_bytes(type), type == TYPE_Q6_K, false, offset_of(type)};
+    return (struct form){sums_of(type), signed_bytes(type), type == TYPE_Q6_K, sums_apart(type), offset_of(type)};
 }
-INLINE bool in_halves(struct form f) { return sums_apart(f.sums) && !f.is_scaled; }
 
 INLINE vi dot(struct form f, vi sum, vi w, vi x)
 {
@@ -57,45 +56,72 @@ INLINE struct scale scale_at(struct form f, const struct scales *s, size_t b)
     } else if (f.sums == SUMS_MIN || f.sums == SUMS_16) {
         out.m = V(loadu_ps)(s->m[b]);
     }
-    if (in_halves(f) && f.sums != SUMS_16)
+    if (f.in_halves && f.sums != SUMS_16)
         for (size_t i = 0; i < 2; i++)
             out.half[i] = scale_of_16(s, 2 * b + i);
-    if (f.sums == SUMS_SCALED_MIN) {
+    if (f.sums == SUMS_WIDE_MIN) {
         out.m = V(loadu_ps)(s->m[0]);
         out.minima = vi_or(vi_widen_i8(s->n[2 * b]), V(slli_epi32)(vi_widen_i8(s->n[2 * b + 1]), 16));
     }
     return out;
 }
 
-/* Floats hold all products of a half's sum with its integer scale, and their sum, exactly (below 2^24), at half the
- * cost of 32-bit products. That a zero may be -0 is not seen: no chain (struct mul) ever reaches -0, since it begins
- * with 0 and adds multiples of the least float. */
-INLINE vf two_products(const struct scale *s, vf x0, vf x1)
-{
-    return V(fmadd_ps)(s->half[1], x1, V(mul_ps)(s->half[0], x0));
-}
+/* An output's chain; of wide types also what its superblock's blocks have added up to, exact integers below 2^24. */
+struct chain {
+    vf acc, sum, least;
+};
+INLINE struct chain chain_start(void) { return (struct chain){V(setzero_ps)(), V(setzero_ps)(), V(setzero_ps)()}; }
 
-/* Q2_K: the block's sum of minima, exact as well. */
-INLINE vf minima(const struct scale *s, const struct activations *x)
+/* Q2_K: the block's sum of minima. */
+INLINE vi minima(const struct scale *s, const struct activations *x)
 {
     int32_t both;
     memcpy(&both, x->sums, sizeof both);
-    return V(cvtepi32_ps)(V(madd_epi16)(s->minima, V(set1_epi32)(both)));
+    return V(madd_epi16)(s->minima, V(set1_epi32)(both));
 }
 
-/* The chain's step: acc and a block's exact sum, less the offset already; or its halves' where in_halves. */
-INLINE vf step(struct form f, vf acc, vi sum, vi sum1, const struct scale *s, const struct activations *x)
+/* The step of a superblock. */
+INLINE vf step_wide(struct form f, vf acc, vf sum, vf least, const struct scale *s, const struct activations *x)
+{
+    const vf by = V(set1_ps)(x->d);
+    if (f.sums == SUMS_WIDE_MIN)
+        return V(fmadd_ps)(V(fnmadd_ps)(least, s->m, V(mul_ps)(sum, s->d)), by, acc);
+    return V(fmadd_ps)(sum, V(mul_ps)(s->d, by), acc);
+}
+
+/* A block of a superblock, the last of it or not. Floats hold the products of a half's sum with its integer scale, and
+ * all their sums, exactly, at half the cost of 32-bit products. (That a zero may be -0 is not seen: no chain ever
+ * reaches -0, since it begins with 0 and adds multiples of the least float.) */
+INLINE void add_to_superblock(struct form f, struct chain *c, vf sum, vf sum1, const struct scale *s,
+                              const struct activations *x, bool last)
+{
+    c->sum = f.in_halves ? V(fmadd_ps)(s->half[1], sum1, V(fmadd_ps)(s->half[0], sum, c->sum)) : V(add_ps)(c->sum, sum);
+    if (f.sums == SUMS_WIDE_MIN)
+        c->least = V(add_ps)(c->least, V(cvtepi32_ps)(minima(s, x)));
+    if (last) {
+        const vf acc = step_wide(f, c->acc, c->sum, c->least, s, x);
+        *c = chain_start();
+        c->acc = acc;
+    }
+}
+
+/* The chain's step: a block's exact sum, less the offset already; or its halves' where in_halves. b: which of eight it
+ * is. */
+INLINE void step(struct form f, struct chain *c, vi sum, vi sum1, const struct scale *s, const struct activations *x,
+                 size_t b)
 {
     const vf first = V(cvtepi32_ps)(sum), by = V(set1_ps)(x->d);
-    if (f.sums == SUMS_16)
-        return V(fmadd_ps)(V(fmadd_ps)(V(cvtepi32_ps)(sum1), s->m, V(mul_ps)(first, s->d)), by, acc);
-    const vf whole = in_halves(f) ? two_products(s, first, V(cvtepi32_ps)(sum1)) : first;
-    if (f.sums == SUMS_SCALED_MIN)
-        return V(fmadd_ps)(V(fnmadd_ps)(minima(s, x), s->m, V(mul_ps)(whole, s->d)), by, acc);
-    acc = V(fmadd_ps)(whole, V(mul_ps)(s->d, by), acc);
+    if (is_wide(f.sums)) {
+        add_to_superblock(f, c, first, V(cvtepi32_ps)(sum1), s, x, b % CHUNK == CHUNK - 1);
+        return;
+    }
+    if (f.sums == SUMS_16) {
+        c->acc = V(fmadd_ps)(V(fmadd_ps)(V(cvtepi32_ps)(sum1), s->m, V(mul_ps)(first, s->d)), by, c->acc);
+        return;
+    }
+    c->acc = V(fmadd_ps)(first, V(mul_ps)(s->d, by), c->acc);
     if (f.sums == SUMS_MIN)
-        acc = V(fmadd_ps)(s->m, V(set1_ps)(x->ds), acc);
-    return acc;
+        c->acc = V(fmadd_ps)(s->m, V(set1_ps)(x->ds), c->acc);
 }
 
 #endif

@@ -72,10 +72,10 @@ INLINE void dot_words(struct form f, vi *sums, const struct chunk *c, size_t b, 
     }
 }
 
-INLINE void tile_block(struct form f, vf *acc, const struct chunk *c, size_t b, const struct activations *x, int P,
-                       int T)
+INLINE void tile_block(struct form f, struct chain *chains, const struct chunk *c, size_t b,
+                       const struct activations *x, int P, int T)
 {
-    const bool apart = in_halves(f);
+    const bool apart = f.in_halves;
     vi sums[2 * TILE_TOKENS], sums1[2 * TILE_TOKENS];
     for (int p = 0; p < P; p++)
         for (int t = 0; t < T; t++) {
@@ -91,7 +91,54 @@ INLINE void tile_block(struct form f, vf *acc, const struct chunk *c, size_t b, 
         dot_words(f, sums1, c, b, x, 4, 4, P, T);
     for (int p = 0; p < P; p++)
         for (int t = 0; t < T; t++)
-            acc[p * T + t] = step(f, acc[p * T + t], sums[p * T + t], sums1[p * T + t], &s[p], &x[t]);
+            step(f, &chains[p * T + t], sums[p * T + t], sums1[p * T + t], &s[p], &x[t], b);
+}
+
+INLINE void tile_activations(const struct mul *m, struct activations *x, size_t t, size_t b, int T)
+{
+    for (int i = 0; i < T; i++)
+        x[i] = activations_of(m, t + (size_t)i, b);
+}
+
+/* Of a superblock's activations. */
+INLINE int sum_of_256(const int16_t sums[2 * CHUNK])
+{
+    const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)sums);
+    const __m256i pairs = _mm256_madd_epi16(v, _mm256_set1_epi16(1));
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
+}
+
+/* A superblock whose items have their scales: all its dots run into one integer. */
+INLINE void tile_superblock(const struct mul *m, struct form f, struct chain *chains, const struct chunk *c, size_t t,
+                            size_t first, int P, int T)
+{
+    vi sums[2 * TILE_TOKENS], least[2 * TILE_TOKENS];
+    struct activations x[TILE_TOKENS];
+    struct scale s[2];
+    tile_activations(m, x, t, first, T);
+    for (int i = 0; i < T; i++) {
+        const vi start = V(set1_epi32)(f.sums == SUMS_WIDE ? -f.offset * sum_of_256(x[i].sums) : 0);
+        for (int p = 0; p < P; p++) {
+            sums[p * T + i] = start;
+            least[p * T + i] = V(set1_epi32)(0);
+        }
+    }
+    for (size_t b = 0; b < CHUNK; b++) {
+        tile_activations(m, x, t, first + b, T);
+        dot_words(f, sums, c, b, x, 0, 8, P, T);
+    }
+    for (size_t b = 0; b < (f.sums == SUMS_WIDE_MIN ? CHUNK : 1); b++) {
+        tile_activations(m, x, t, first + b, T);
+        for (int p = 0; p < P; p++)
+            s[p] = scale_at(f, &c[p].s, b);
+        for (int i = 0; f.sums == SUMS_WIDE_MIN && i < P * T; i++)
+            least[i] = V(add_epi32)(least[i], minima(&s[i / T], &x[i % T]));
+    }
+    for (int i = 0; i < P * T; i++)
+        chains[i].acc = step_wide(f, chains[i].acc, V(cvtepi32_ps)(sums[i]), V(cvtepi32_ps)(least[i]), &s[i / T],
+                                  &x[i % T]);
 }
 
 /* P unpacked panels times T tokens from t on. Chunks of the panels alternate. */
@@ -100,21 +147,24 @@ INLINE void tile(const struct mul *m, struct form f, size_t r, size_t t, int P, 
     const size_t n_blocks = m->k / Q_BLOCK;
     const struct chunk *c = m->scratch;
     float *y = m->y + t * m->y_stride + r;
-    vf acc[2 * TILE_TOKENS];
+    struct chain chains[2 * TILE_TOKENS];
     for (int i = 0; i < P * T; i++)
-        acc[i] = V(setzero_ps)();
+        chains[i] = chain_start();
     for (size_t first = 0; first < n_blocks; first += CHUNK, c += P) {
         size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
+        if (is_wide(f.sums) && !f.in_halves) {
+            tile_superblock(m, f, chains, c, t, first, P, T);
+            continue;
+        }
         for (size_t b = 0; b < n; b++) {
             struct activations x[TILE_TOKENS];
-            for (int i = 0; i < T; i++)
-                x[i] = activations_of(m, t + (size_t)i, first + b);
-            tile_block(f, acc, c, b, x, P, T);
+            tile_activations(m, x, t, first + b, T);
+            tile_block(f, chains, c, b, x, P, T);
         }
     }
     for (int p = 0; p < P; p++)
         for (int i = 0; i < T; i++)
-            V(storeu_ps)(y + (size_t)i * m->y_stride + (size_t)p * WIDTH, acc[p * T + i]);
+            V(storeu_ps)(y + (size_t)i * m->y_stride + (size_t)p * WIDTH, chains[p * T + i].acc);
 }
 
 /* The next tile's tokens when n are left: 7 are 4 + 3, 8 are 4 + 4. */
@@ -128,7 +178,7 @@ INLINE size_t tile_tokens(size_t n, size_t most)
 /* All tokens. */
 INLINE void tiles_of(const struct mul *m, struct form f, size_t r, int P)
 {
-    const size_t most = in_halves(f) ? TILE_TOKENS_16 : TILE_TOKENS;
+    const size_t most = f.in_halves ? TILE_TOKENS_16 : TILE_TOKENS;
     for (size_t t = 0, n; t < m->n_tokens; t += n) {
         n = tile_tokens(m->n_tokens - t, most);
         if (most > 4 && n == most)
@@ -144,10 +194,10 @@ INLINE void tiles_of(const struct mul *m, struct form f, size_t r, int P)
     }
 }
 
-#define TILES(name, sums, is_signed, is_scaled, offset)                                       \
+#define TILES(name, sums, is_signed, in_halves, offset)                                       \
     static __attribute__((noinline)) void name(const struct mul *m, int any, size_t r, int P) \
     {                                                                                         \
-        const struct form f = {sums, is_signed, false, is_scaled, offset};                    \
+        const struct form f = {sums, is_signed, false, in_halves, offset};                    \
         (void)any;                                                                            \
         if (P == 2)                                                                           \
             tiles_of(m, f, r, 2);                                                             \
@@ -156,11 +206,12 @@ INLINE void tiles_of(const struct mul *m, struct form f, size_t r, int P)
     }
 TILES(tiles_plain, SUMS_PLAIN, false, false, any)
 TILES(tiles_min, SUMS_MIN, false, false, 0)
-TILES(tiles_16, SUMS_16, false, false, any)
-TILES(tiles_scaled, SUMS_SCALED, false, false, any)
-TILES(tiles_scaled_min, SUMS_SCALED_MIN, false, true, 0)
+TILES(tiles_16, SUMS_16, false, true, any)
+TILES(tiles_wide, SUMS_WIDE, false, false, any)
+TILES(tiles_wide_min, SUMS_WIDE_MIN, false, false, 0)
 #if !defined(__AVX512F__)
 TILES(tiles_signed, SUMS_PLAIN, true, false, 0)
+TILES(tiles_wide_16, SUMS_WIDE, false, true, any)
 #endif
 
 /* Q3_K's scaled items, -124 to 128, fit in bytes when 127 is added, but such bytes saturate without a 32-bit dot
@@ -170,8 +221,8 @@ INLINE bool can_scale(uint32_t type) { return type == TYPE_Q2_K || (type == TYPE
 static void tiles(const struct mul *m, struct form f, size_t r, int P)
 {
 #if !defined(__AVX512F__)
-    if (f.is_signed) {
-        tiles_signed(m, 0, r, P);
+    if (f.is_signed || (f.sums == SUMS_WIDE && f.in_halves)) {
+        (f.is_signed ? tiles_signed : tiles_wide_16)(m, f.offset, r, P);
         return;
     }
 #endif
@@ -179,16 +230,17 @@ static void tiles(const struct mul *m, struct form f, size_t r, int P)
     case SUMS_PLAIN: tiles_plain(m, f.offset, r, P); break;
     case SUMS_MIN: tiles_min(m, 0, r, P); break;
     case SUMS_16: tiles_16(m, f.offset, r, P); break;
-    case SUMS_SCALED: (can_scale(TYPE_Q3_K) ? tiles_plain : tiles_scaled)(m, f.offset, r, P); break;
-    case SUMS_SCALED_MIN: tiles_scaled_min(m, 0, r, P); break;
+    case SUMS_WIDE: tiles_wide(m, f.offset, r, P); break;
+    case SUMS_WIDE_MIN: tiles_wide_min(m, 0, r, P); break;
     }
 }
 
 static struct form form_of_many(uint32_t type)
 {
     struct form f = form_of(type);
-    f.is_scaled = can_scale(type);
-    if (f.is_scaled && type == TYPE_Q3_K)
+    if (can_scale(type))
+        f.in_halves = false;
+    if (can_scale(type) && type == TYPE_Q3_K)
         f.offset = 127;
     return f;
 }

@@ -6,7 +6,7 @@ from .ops_layers import mixed, product
 from .ops_numbers import summed
 from .rows import OPS, as_rows, combine, op, text_dim
 from .scores import Scores, are_pairs, begin, of_pairs
-from .shares import KEYS, Mixture, finished
+from .shares import KEYS, Mixture, finished, talking
 from .values import Const, Refused, Rows
 
 
@@ -106,6 +106,10 @@ def with_values(s, a, v, b, out, size):
     k_text = a[next(i for i, d in enumerate(s.layout.dims) if (text.ROWS, KEYS) in d)]
     both = [c for c in a if c in b and c != k_text]
     own, new = [c for c in a if c not in b], [c for c in b if c not in a]
+    if k_text not in b and isinstance(v, Const) and len(v.shape) == 2 and all(c in out for c in own + new):
+        (mine,), (heads,) = [c for c in a if c not in out], new
+        weight = in_order(v, b, [heads, mine])
+        return in_order(talking(s, weight, a.index(mine)), [heads if c == mine else c for c in a], out)
     if k_text not in b and s.by == "relu" and len(own := [c for c in a if c not in out]) == 1:
         return indexer.weighed(in_order(v, b, [c for c in out if c != k_text] + own), s, [size[c] for c in out])
     if k_text not in b or k_text in out:

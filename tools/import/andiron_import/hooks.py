@@ -4,8 +4,10 @@ They are put where Transformers lets anybody put an implementation (its registri
 conventions needs nothing here. Each op has a reference implementation: a traced graph still runs in torch.
 """
 import contextlib
+import functools
 import itertools
 import sys
+import types
 from unittest import mock
 
 import numpy as np
@@ -33,27 +35,28 @@ def define(schema, run, shape):
 # ---- masks: a closure of Transformers, said in words: "causal", "sliding(8)", "chunked(16)",
 # "full", "middle(9)", joined by "&"
 
-def words_of(function):
-    name = function.__qualname__.split(".<locals>")[0]
+NOT_HERE = {"blockwise_overlay", "packed_sequence_mask_function"}  # pictures' blocks; several texts in one
+
+
+def name_and_parts(function):
+    """Which of Transformers' mask functions it is, and those that it asks."""
     cells = [c.cell_contents for c in (function.__closure__ or ())]
-    number = next((c for c in cells if isinstance(c, int)), None)
+    parts = [f for c in cells for f in (c if isinstance(c, (tuple, list)) else [c]) if callable(f)]
+    named = lambda f: f.__qualname__.split(".<locals>")[0]
+    return named(function), [f for f in parts if named(f) not in NOT_HERE]
+
+
+def words_of(function):
+    name, parts = name_and_parts(function)
+    number = next((c.cell_contents for c in function.__closure__ or () if isinstance(c.cell_contents, int)), None)
     if name == "causal_mask_function":
         return ["causal"]
     if name == "bidirectional_mask_function":
         return ["full"]
-    if name == "and_masks":
-        parts = next(c for c in cells if isinstance(c, (tuple, list)))
+    if name == "or_masks" and len(parts) > 1:
+        raise NotImplementedError("masks joined by or")
+    if name in ("and_masks", "or_masks", "remap_positions_for_packed_sequence"):
         return sorted({w for p in parts for w in words_of(p)})
-    if name == "or_masks":  # blocks are those of pictures, which a text has none of
-        parts = next(c for c in cells if isinstance(c, (tuple, list)))
-        parts = [p for p in parts if p.__qualname__.split(".<locals>")[0] != "blockwise_overlay"]
-        if len(parts) > 1:
-            raise NotImplementedError("masks joined by or")
-        return words_of(parts[0])
-    if name == "packed_sequence_mask_function":  # one text a session: nothing is packed
-        return []
-    if name == "remap_positions_for_packed_sequence":
-        return words_of(next(c for c in cells if callable(c)))
     if name == "sliding_window_overlay":
         return [f"sliding({number})"]
     if name == "sliding_window_bidirectional_overlay":
@@ -63,6 +66,15 @@ def words_of(function):
     return words_by_trial(function, name)
 
 
+def square_of(function, q, k):
+    """What it says of each pair of places, where it has no words."""
+    name, parts = name_and_parts(function)
+    if name in ("and_masks", "or_masks", "remap_positions_for_packed_sequence"):
+        join = torch.logical_or if name == "or_masks" else torch.logical_and
+        return functools.reduce(join, [square_of(p, q, k) for p in parts])
+    return function(0, 0, q, k)
+
+
 def words_by_trial(function, name):
     """Of a model's own function: a window to both sides, where it ends within the text of the trace."""
     q, k = np.arange(text.ROWS)[:, None], np.arange(text.ROWS)[None]  # no torch, which would be traced
@@ -70,7 +82,7 @@ def words_by_trial(function, name):
     back, ahead = int((seen * (q - k)).max()), int((seen * (k - q)).max())
     window = (q - k <= back) & (k - q <= ahead)
     if ahead - back not in (0, 1) or ahead + 1 >= text.ROWS or not np.array_equal(seen, window):
-        raise NotImplementedError(f"the mask function {name} has no words in hooks.py")
+        raise NotImplementedError(f"the mask function {name} has no words")
     return [f"middle({back + 1 + ahead})"]
 
 
@@ -91,7 +103,12 @@ mask = define("mask(SymInt q, SymInt kv, str words) -> Tensor",
 
 
 def make_mask(batch_size=1, q_length=0, kv_length=0, mask_function=None, **_):
-    return mask(q_length, kv_length, "&".join(words_of(mask_function)))
+    """In words; where a model's own function has none, what it says of each pair of places."""
+    try:
+        return mask(q_length, kv_length, "&".join(words_of(mask_function)))
+    except NotImplementedError:
+        seen = square_of(mask_function, torch.arange(q_length)[:, None], torch.arange(kv_length)[None])
+        return seen.expand(q_length, kv_length)[None, None]
 
 
 def make_float_mask(*args, dtype=torch.float32, **more):
@@ -238,9 +255,24 @@ def _associative_scan(combine_fn, xs, dim=0, reverse=False, **_):
     return tree_unflatten([torch.cat(x, dim) for x in zip(*rows)], spec)
 
 
+def _block_mask(mask_mod, *_, **__):
+    return types.SimpleNamespace(mask_mod=mask_mod)
+
+
+def _flex_attention(query, key, value, score_mod=None, block_mask=None, scale=None, enable_gqa=False, **_):
+    """torch's own, its functions asked of all pairs of places together."""
+    key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    of = [torch.arange(n).view([n if i == dim else 1 for i in range(4)]) for dim, n in enumerate(scores.shape)]
+    scores = score_mod(scores, *of) if score_mod else scores
+    if block_mask is not None:
+        scores = scores.masked_fill(~block_mask.mask_mod(0, of[1], *of[2:]), float("-inf"))
+    return scores.softmax(-1) @ value
+
+
 FUNCTIONS = {"causal_conv1d_fn": _conv, "torch_chunk_gated_delta_rule": _delta, "chunk_kimi_delta_attention": _delta,
              "mamba2_chunk_scan": _ssm2, "mamba_selective_scan": _ssm1,
-             "associative_scan": _associative_scan,
+             "associative_scan": _associative_scan, "flex_attention": _flex_attention, "create_block_mask": _block_mask,
              "is_torchdynamo_compiling": lambda: False}  # a mask that none gave is left out where it is asked
 
 

@@ -55,16 +55,20 @@ def _distances(self, q, k, table, by_key, by_query):
     return queries, keys, at, scale ** 0.5
 
 
+def _scores_of(queries, keys, at):
+    return 0 if queries is None and keys is None else by_distance(queries, keys, at)
+
+
 def _deberta(self, query_layer, key_layer, _, rel_embeddings, *__):
     both = [getattr(self, name, None) for name in ("pos_proj", "pos_q_proj")]
-    return by_distance(*_distances(self, query_layer, key_layer, rel_embeddings, *both)[:3])
+    return _scores_of(*_distances(self, query_layer, key_layer, rel_embeddings, *both)[:3])
 
 
 def _deberta_v2(self, query_layer, key_layer, _, rel_embeddings, *__):
     both = (self.key_proj, self.query_proj) if self.share_att_key else (getattr(self, "pos_key_proj", None),
                                                                         getattr(self, "pos_query_proj", None))
     queries, keys, at, root = _distances(self, query_layer, key_layer, rel_embeddings[:2 * self.pos_ebd_size], *both)
-    return by_distance(None if queries is None else queries / root, keys, at)
+    return _scores_of(None if queries is None else queries / root, keys, at)
 
 
 FUNCTIONS |= {"rwkv_linear_attention": _wkv}

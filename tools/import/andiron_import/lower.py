@@ -62,6 +62,8 @@ class Lowering:
         if isinstance(at.shape, tuple) and text.is_square(at.shape) and are_places(flat):
             return place_by_place(node, args, kwargs, at.shape)
         if not moving and not spread and any(isinstance(x, Const) for x in flat):
+            if at.name in TRIANGLES and args[0].shape[-2:] == (text.ROWS, text.ROWS):
+                return triangle(at.name, *args)
             if at.name == "linear.default" and shifted.is_zero(args[0]):
                 return Const.literal(torch.zeros(at.shape)) if len(args) < 3 else spread_to(args[2], at.shape)
             if isinstance(at.shape, list):
@@ -233,6 +235,15 @@ def place_by_place(node, args, kwargs, shape):
             return x.known
         return Const.places(x.plus, x.shape) if isinstance(x, Ids) else x
     return Const.op(node.target, [constant(x, of) for x, of in zip(args, node.args)], kwargs, shape, None)
+
+
+TRIANGLES = {"tril.default": torch.tril, "triu.default": torch.triu}
+
+
+def triangle(name, square, diagonal=0):
+    """Of queries that stand farther on, too."""
+    cut = lambda x: TRIANGLES[name](x, diagonal + Const.ahead)
+    return square.then(cut, square.shape, f"{name}{diagonal}")
 
 
 SAME_EVERYWHERE = {f"{name}.{kind}" for kind in ("Tensor", "Scalar") for name in (

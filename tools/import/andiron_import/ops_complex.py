@@ -5,7 +5,7 @@ import torch
 
 from . import position_tables
 from .ops_layers import product
-from .rows import apply, as_rows, combine, joined, op, ordered, wrapped
+from .rows import OPS, apply, as_rows, combine, joined, op, ordered, wrapped
 from .shifted import along_text
 from .values import Aside, Complex, Const, Fill, Node, Refused, Rows
 
@@ -20,6 +20,19 @@ def _(t, magnitude, angle):
 def _(plain, t, x, *args, **more):
     to_complex = t.dtype.is_complex and isinstance(x, Rows)
     return Complex(x, Fill(0.0, x.shape)) if to_complex else plain(t, x, *args, **more)
+
+
+@op("complex.default")
+def _(t, re, im):
+    return Complex(re, im)
+
+
+@wrapped("abs.default")
+def _(plain, t, x):
+    if not isinstance(x, Complex):
+        return plain(t, x)
+    squares = [combine("mul", part, part, t.shape) for part in (x.re, x.im)]
+    return apply("sqrt", combine("add", *squares, t.shape))
 
 
 @op("view_as_complex.default")
@@ -97,3 +110,9 @@ def _(t, x, dims, normalization, forward):
     for dim in sorted(dims, key=lambda d: along_text(x.re, d)):
         x = transformed(x, dim)
     return x
+
+
+@op("_fft_r2c.default")
+def _(t, x, dims, normalization, one_sided):
+    y, last = OPS["_fft_c2c.default"](t, Complex(x, Fill(0.0, x.shape)), dims, normalization, True), dims[-1]
+    return Complex(*(as_rows(part).narrow(last, 0, t.shape[last]) for part in (y.re, y.im)))

@@ -5,7 +5,7 @@ import torch
 
 from . import text
 from .rows import OPS, apply, as_rows, is_same, joined, number_of, op, ordered
-from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows
+from .values import TEXT, Complex, Const, Fill, Mask, Node, Refused, Rows, is_text
 
 # ---- tokens and positions as whole numbers
 
@@ -114,7 +114,17 @@ def _(t, x, dim=0, start=0, end=None, step=1):
     start = 0 if start is None else start + size if start < 0 else min(start, size)
     if isinstance(x, Mask):
         return x
-    return moved(x, lambda y: y.narrow(dim % len(y.dims), start, t.shape[dim], step))
+    return moved(x, lambda y: part(y, dim % len(y.dims), start, t.shape[dim], step))
+
+
+def part(x, dim, *of):
+    """Of numbers that no strides lead to when they have been put in order."""
+    try:
+        return x.narrow(dim, *of)
+    except Refused:
+        if x.in_order() or is_text(x.dims[dim]):
+            raise
+        return Rows.like(ordered(x), x).narrow(dim, *of)
 
 
 @op("select.int")
@@ -169,7 +179,7 @@ def _(t, parts, dim=0):
 def _(t, x, times):
     x = as_rows(x)
     shape = [1] * (len(times) - len(x.shape)) + list(x.shape)
-    spread, wide = [], []
+    times, spread, wide = [1] * (len(shape) - len(times)) + list(times), [], []
     for s, n in zip(shape, times):
         spread += [1, s]
         wide += [n, s]
@@ -190,7 +200,19 @@ def _(t, x, dim, places):
     if isinstance(x, Const) and isinstance(places, Fill):
         known = Const.literal(torch.full(places.shape, int(places.number)))
         return Const.op(torch.ops.aten.index_select.default, [x, dim, known], {}, t.shape, None)
+    if isinstance(x, Rows) and isinstance(places, Const):
+        return OPS["index.Tensor"](t, x, [None] * (dim % len(x.dims)) + [places])
     raise Refused("numbers at computed places")
+
+
+@op("diagonal.default")
+def _(t, x, offset=0, a=0, b=1):
+    dims, (one, other) = list(as_rows(x).dims), sorted((a % len(x.shape), b % len(x.shape)), reverse=True)
+    first, second = dims.pop(one), dims.pop(other)
+    if (offset or not len(first) == len(second) == 1 or first[0][0] != second[0][0]
+            or TEXT in (first[0][1], second[0][1])):
+        raise Refused("a diagonal beside that of a square of a row's numbers")
+    return Rows(x.node, [*dims, [(first[0][0], first[0][1] + second[0][1])]], x.start)
 
 
 @op("index.Tensor")

@@ -94,6 +94,8 @@ def _(t, x, n):
         return reciprocal(OPS["pow.Tensor_Scalar"](t, x, -n))
     if n == 0.5:
         return apply("sqrt", x)
+    if n == 0:
+        return Fill(1.0, t.shape)
     if n in range(1, 9):
         out = x
         for _ in range(int(n) - 1):
@@ -437,6 +439,7 @@ def _(t, m, a, b):
 
 @op("masked_fill.Scalar", "masked_fill.Tensor")
 def _(t, x, m, number):
-    if isinstance(m, Mask) and m.hidden and isinstance(x, Rows) and number_of(number) < -1e4:
-        return Mask(m.words, t.shape, added=True, bias=x)
+    is_zero = number_of(x) == 0
+    if isinstance(m, Mask) and m.hidden and (is_zero or isinstance(x, Rows)) and number_of(number) < -1e4:
+        return Mask(m.words, t.shape, added=True, bias=None if is_zero else x)
     return chosen(m, number, x, t.shape)

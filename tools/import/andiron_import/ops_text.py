@@ -3,6 +3,7 @@
 The row of one place is a `row` node until `pooled` has found which row of the output is the text's.
 """
 from . import text
+from .ops_largest import largest
 from .ops_moves import Ids
 from .rows import OPS, number_of, op, text_dim
 from .values import STATEFUL, TEXT, Aside, Fill, Node, Refused, Rows, alike, reads_ahead
@@ -100,6 +101,8 @@ KEEP_COUNT = {"view.default", "unsqueeze.default", "expand.default", "_to_copy.d
 
 @op("argmax.default")
 def _(t, x, dim=None, *_):
+    if isinstance(x, Rows) and not isinstance(x, Ids) and dim is not None:
+        return largest(x, 1, dim, (t.shape, t.shape))[1]
     if not isinstance(x, Ids) or x.source != "positions":
         raise Refused("the place of the largest number in the text")
     return Last()

@@ -4,7 +4,7 @@ A `share` is the sum, over the row's places where the expert stands, of the plac
 """
 from .ops_largest import at_largest
 from .ops_moves import Ids
-from .rows import OPS, apply, as_rows, combine, number_of, op, ordered, per_row, text_dim, wrapped
+from .rows import OPS, apply, as_rows, combine, joined, number_of, op, ordered, per_row, text_dim, wrapped
 from .values import Aside, Const, Fill, Node, Refused, Rows
 from .whole import Whole
 
@@ -188,6 +188,9 @@ def _(t, x, dim, places, values, alpha=1):
 
 @op("index_put.default")
 def _(t, x, indices, values, accumulate=False):
+    known = [(dim, i.known()) for dim, i in enumerate(indices) if isinstance(i, Const)]
+    if len(known) == sum(i is not None for i in indices) == 1 and known[0][1].dim() == 1:
+        return put_within(as_rows(x).expand(t.shape), *known[0], as_rows(values), accumulate)
     rows = along(indices)
     if rows is None:
         raise Refused("rows that are put at computed places")
@@ -202,6 +205,15 @@ def _(t, x, indices, values, accumulate=False):
     if isinstance(x, Fill):
         return added(x, combine("add", values, -x.number, t.shape), rows, t.shape)
     return added(x, combine("add", values, combine("mul", x, -1.0, t.shape), t.shape), rows, t.shape)
+
+
+def put_within(x, dim, places, values, accumulate):
+    """At known places of each row."""
+    at = {int(i) % x.shape[dim]: n for n, i in enumerate(places)}
+    values = values.expand([len(places) if i == dim else s for i, s in enumerate(x.shape)])
+    one = lambda y, i: y.narrow(dim, i, 1)
+    new = lambda i: combine("add", one(x, i), one(values, at[i]), None) if accumulate else one(values, at[i])
+    return joined([new(i) if i in at else one(x, i) for i in range(x.shape[dim])], dim, x.shape)
 
 
 def is_shared(node, places, expert):

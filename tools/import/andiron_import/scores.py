@@ -37,6 +37,7 @@ class Scores:
         self.by = None  # what was taken of it: "softmax", "exp", "sigmoid", ...
         self.decay, self.rate = None, None  # a number of each row that all rows before fade by; its logarithm
         self.factor = None  # [1, heads, text, 1], of what was taken
+        self.talk = None  # [heads, heads]: what heads read of others' shares
         self.__dict__.update(of)
 
     def permute(self, order):
@@ -246,6 +247,8 @@ OF_SCORES = (Scores, shares.Mixture, shares.Over, indexer.Relevance)
 
 def step(at, name, args, kwargs):
     """An op that reads scores."""
+    if name == "linear.default" and len(args) == 2:
+        return shares.talking(args[0], args[1], len(at.shape) - 1)
     if any(isinstance(a, indexer.Relevance) for a in args):
         return indexer.step(at, name, args)
     if name in ("einsum.default", "scaled_dot_product_attention.default"):
@@ -388,19 +391,29 @@ def _(t, bias, a, b, beta=1, alpha=1):
 @op("scaled_dot_product_attention.default")
 def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=False):
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    of_pairs = isinstance(mask, Mask) and isinstance(mask.bias, Const)
-    if mask is not None and (of_pairs or not isinstance(mask, Mask)):
-        words = None if of_pairs else words_of(mask)
-        if not words:
-            if isinstance(mask, Const) and mask.known() is not None and mask.known().dtype == torch.bool:
-                mask = below(mask)
-            k = k.permute([*range(len(k.dims) - 2), len(k.dims) - 1, len(k.dims) - 2])
-            return shares.finished(added(begin(q, k).but(scale=scale), mask).but(by="softmax"), v, t.shape)
-        mask = Mask("&".join(words), mask.shape)
-    if mask is not None and mask.bias is not None:
+    if isinstance(mask, Mask) and mask.bias is not None and not isinstance(mask.bias, Const):
         q, k = alibi.rising(q, k, Const.literal(alibi.slopes_in(mask.bias, q.shape[1])), scale)
         mask = Mask(mask.words, mask.shape)
     return OPS["attend.default"](t, q, k, v, mask, None, None, scale, 0.0, causal).permute([0, 2, 1, 3])
+
+
+@wrapped("attend.default")
+def _(plain, t, q, k, v, mask, sinks, bias, scale, cap, causal, *chosen):
+    """A known mask that has no words, or numbers of pairs of places beside one that has, as what is added to scores."""
+    of_pairs = isinstance(mask, Mask) and isinstance(mask.bias, Const)
+    words = words_of(mask) if isinstance(mask, Const) else None
+    if words or not isinstance(mask, Const) and not of_pairs or number_of(mask) == 0:
+        mask = Mask("&".join(words), mask.shape) if words else mask
+        return plain(t, q, k, v, mask, sinks, bias, scale, cap, causal, *chosen)
+    if any(chosen) or isinstance(sinks, Rows):
+        raise Refused("a mask that has no words beside chosen keys, or sinks that depend on tokens")
+    if isinstance(mask, Const) and mask.known() is not None and mask.known().dtype == torch.bool:
+        mask = below(mask)
+    k, v = (shares.wide(x, q.shape[1]) for x in (k, v))
+    s = begin(q, k.permute([0, 1, 3, 2])).but(scale=scale, cap=cap)
+    for more in (bias, mask):
+        s = s if more is None else added(s, more)
+    return shares.finished(s.but(by="softmax", sinks=sinks), v, (*q.shape[:3], v.shape[3])).permute([0, 2, 1, 3])
 
 
 @wrapped("add.Tensor", "sub.Tensor")

@@ -5,6 +5,7 @@ import torch
 
 from . import text
 from .ops_layers import distance_bias, own_heads, sight
+from .ops_numbers import summed
 from .rows import apply, as_rows, combine, joined, number_of, ordered, text_dim
 from .values import TEXT, Aside, Const, Fill, Node, Refused, Rows
 
@@ -93,10 +94,45 @@ def finished(s, v, shape):
     linear = s.by is None and set(s.words) == {"causal"} and not more
     if s.decay is not None and not linear:
         raise Refused("scores that fade, of which a function is taken")
-    y = (fading if linear else attended)(s, v)
+    sums = fading if linear else attended
+    y = sums(s, v) if s.talk is None else heard(sums(s, side_by_side(v)), s.talk, d)
     y = y if s.factor is None else combine("mul", y, s.factor, y.shape)
     in_head = lambda axes: [(size, stride if stride is TEXT else stride * d) for size, stride in axes]
     return Rows(ordered(y), [*map(in_head, s.layout.dims[:-1]), [(d, 1)]]).view(shape)
+
+
+def talking(s, weight, dim):
+    """Heads that mix their scores, or their shares, with others' (Shazeer et al. 2020)."""
+    if isinstance(s, Mixture):
+        return s.each(lambda x: talking(x, weight, dim))
+    keys = s.layout.dims.index([(text.ROWS, KEYS)])
+    order = [*(i for i in range(len(s.shape)) if i != keys), keys]
+    h, back = s.shape[dim], [order.index(i) for i in range(len(order))]
+    s = own(s.permute(order))
+    if weight.shape != (h, h) or s.q.shape[1] != h or s.talk is not None or not s.by and (
+            s.cap or s.alibi or s.bias or s.distances or s.plus or s.only or s.first or s.far or s.sinks):
+        raise Refused("heads that mix scores of which something was made, or that mix them twice")
+    if s.by:
+        return s.but(talk=weight).permute(back)
+    d = s.q.shape[3]
+    each = s.q.permute([0, 2, 1, 3]).view((1, 1, text.ROWS, h, d))
+    by = weight.then(lambda w: w.reshape(1, h, 1, h, 1), (1, h, 1, h, 1), "talk")
+    q = combine("mul", each, by, (1, h, text.ROWS, h, d)).view((1, h, text.ROWS, h * d))
+    return s.but(q=q, k=side_by_side(wide(s.k, h))).permute(back)
+
+
+def side_by_side(x):
+    """[1, heads, text, d] as one head."""
+    _, h, rows, d = x.shape
+    return x.permute([0, 2, 1, 3]).view((1, 1, rows, h * d))
+
+
+def heard(y, weight, d):
+    """Of each head's sums of all heads' values: what each head reads."""
+    h = y.shape[1]
+    by = weight.then(lambda w: w.t().reshape(1, h, 1, h, 1), (1, h, 1, h, 1), "heard")
+    y = y.view((1, h, text.ROWS, h, d))
+    return summed(combine("mul", y, by, y.shape), [1]).view((1, text.ROWS, h, d)).permute([0, 2, 1, 3])
 
 
 def attended(s, v):

@@ -57,8 +57,8 @@ def most_of(model):
 
 
 def longer_of(model):
-    """Tokens of a text that is more than twice as long as the trace's, where there may be so many."""
-    return min(2 * ROWS + 1, most_of(model))
+    """Tokens of a text that is more than twice as long as the trace's, and no short one, where there may be so many."""
+    return min(max(2 * ROWS + 1, USUAL), most_of(model))
 
 
 def choose(model, about):

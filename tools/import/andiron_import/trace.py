@@ -12,21 +12,23 @@ from . import hooks_reformer, hooks_states, hooks_streams, hooks_xlnet  # noqa: 
 from . import heads, hooks, hooks_loops, hooks_methods, text
 from .rows import OPS
 from .values import Refused
+from .written import WRITTEN
 
 
 @functools.cache
 def smaller():
-    """Torch's own decompositions of the ops that have no handler."""
+    """Torch's own decompositions of the ops that have no handler, and those of written.py."""
     known = torch.export.default_decompositions()
-    return {op: known[op] for op in list(known) if name_of(op) not in OPS}
+    return {op: known[op] for op in list(known) if name_of(op) not in OPS} | WRITTEN
 
 
 def needs_smaller(node):
-    """Has it no handler, or does it write in place, which torch undoes on the way? Else a second trace is saved."""
+    """Has it no handler, is it written in others, or does it write in place, which torch undoes on the way? Else a
+    second trace is saved."""
     schema = getattr(node.target, "_schema", None)
     if schema is None:  # a part of a graph by itself, as autocast makes it
         return isinstance(node.target, torch._ops.HigherOrderOperator)
-    return schema.is_mutable or name_of(node.target) not in OPS
+    return schema.is_mutable or node.target in WRITTEN or name_of(node.target) not in OPS
 
 
 def needed(graph):
@@ -84,8 +86,8 @@ def n_ops(model, n):
 
 def loops_over_text(model):
     """Does its Python? Then a longer text takes more ops: some a row, or many a chunk of rows."""
-    few = n_ops(model, 8)[0]
-    return few - n_ops(model, 4)[0] >= 8 or n_ops(model, text.USUAL)[0] > 3 * few
+    fewest, few = n_ops(model, 4)[0], n_ops(model, 8)[0]  # torch.jit's first runs take some ops more
+    return few - fewest >= 8 or n_ops(model, text.USUAL)[0] > 3 * few
 
 
 def longer_text(model):
