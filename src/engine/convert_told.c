@@ -185,7 +185,8 @@ static void put_latent(struct conversion *c)
     gguf_put_number(&c->values, key, GGUF_U32, (double)(latent + convert_number(c, "rope.dimension_count")));
     convert_key(c, "attention.value_length", key);
     gguf_put_number(&c->values, key, GGUF_U32, (double)latent);
-    put_more(c, "attention.q_lora_rank", GGUF_U32, 0); /* queries of no short row */
+    if (!convert_first_of(c, ".attn_q_a.weight")) /* queries of no short row */
+        put_more(c, "attention.q_lora_rank", GGUF_U32, 0);
 }
 
 /* Which layers do not attend, where some do. */
@@ -229,7 +230,9 @@ static void put_kinds(struct conversion *c)
     char key[CONVERT_KEY_BYTES];
     snprintf(key, sizeof key, "%s.rope.freq_base_at", c->model->architecture);
     const struct gguf_value *bases = gguf_find(c->file, key);
-    for (uint64_t i = 0; n <= MAX_LAYERS && i < n; i++) {
+    if (n > MAX_LAYERS)
+        return;
+    for (uint64_t i = 0; i < n; i++) {
         turns[i] = bases && gguf_item_f64(bases, i, &base) && base > 0;
         indexes[i] = has_in_layer(c, i, "indexer.k_norm");
         n_index += indexes[i];
@@ -310,7 +313,8 @@ void convert_put_asked(struct conversion *c)
     put_epsilon(c);
     if (convert_keys_are_latent(c))
         put_latent(c);
-    put_more(c, "context_length", GGUF_U32, ANY_LENGTH);
+    if (!convert_first_of(c, "position_embd.weight"))
+        put_more(c, "context_length", GGUF_U32, ANY_LENGTH);
     put_labels(c);
     const struct gguf_tensor *types = convert_first_of(c, "token_types.weight");
     if (c->model->graph.embeds)

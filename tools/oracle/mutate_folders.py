@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Hugging Face folders with one lie each, and what `andiron` says of them.
 
-    mutate_folders.py ANDIRON N [--seed S] [--seeds DIR] [FOLDER ...]
+    mutate_folders.py ANDIRON N [FOLDER ...] [--seed S] [--seeds DIR] [--convert]
 
 Each mutant is a copy of a golden folder (or FOLDER) in which one value of a .json file or of the safetensors header was
 exchanged, left out or doubled, a tensor's numbers became NaN, or a file was cut, emptied or is another kind of file.
 `andiron logits` runs on it within 5 s and 1 GiB; whatever dies, takes longer or says more than a sentence is named and
 fails. At the end: each sentence once, without its names and numbers, for reading. --seeds: write the mutants there as
-inputs of tests/fuzz/fuzz_folder.c instead, which runs them in one process under sanitizers.
+inputs of tests/fuzz/fuzz_folder.c instead, which runs them in one process under sanitizers. --convert: without their
+tokenizers, by `andiron convert`, and what it writes then runs.
 """
 
 import argparse
@@ -274,10 +275,20 @@ def reads_source(folder):
     return config.exists() and b"T5ForConditionalGeneration" in config.read_bytes()
 
 
-def run(andiron, folder):
+def command_of(andiron, folder, model):
+    command = [andiron, "logits", model, "--tokens", "1,2,3,4,5,6,7", "-c", "32", "-t", "1", "-o", folder / "out"]
+    return command + (["--source", "3,4,5"] if reads_source(folder) else [])
+
+
+def converted(andiron, folder):
+    """As run(); of the file that is written, too."""
+    (folder / "tokenizer.json").unlink(missing_ok=True)
+    wrong, said = run([andiron, "convert", folder, folder / "out.gguf", "--type", "q8_0", "--threads", "1"])
+    return (wrong, said) if wrong or said else run(command_of(andiron, folder, folder / "out.gguf"))
+
+
+def run(command):
     """(what is wrong or "", the sentence)."""
-    command = [andiron, "logits", folder, "--tokens", "1,2,3,4,5,6,7", "-c", "32", "-t", "1", "-o", folder / "out"]
-    command += ["--source", "3,4,5"] if reads_source(folder) else []
     began = time.monotonic()
     try:
         done = subprocess.run(command, capture_output=True, timeout=60, preexec_fn=limits)
@@ -319,6 +330,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=pathlib.Path)
     parser.add_argument("folders", nargs="*", type=pathlib.Path)
+    parser.add_argument("--convert", action="store_true")
     args = parser.parse_args()
     folders = args.folders or [GOLDEN / b for b in BASES]
     sentences, n_wrong = collections.Counter(), 0
@@ -332,7 +344,10 @@ def main():
             continue
         folder = pathlib.Path(tempfile.mkdtemp(prefix="andiron_mutant_"))
         write(folder, files)
-        wrong, said = run(args.andiron, folder)
+        if args.convert:
+            wrong, said = converted(args.andiron, folder)
+        else:
+            wrong, said = run(command_of(args.andiron, folder, folder))
         if wrong:
             n_wrong += 1
             print(f"WRONG {i} {what}: {wrong}: {said[:300]}", flush=True)
