@@ -136,6 +136,7 @@ VARIANTS = {
     "dots3note.yarn": YARN,
     "granitehybrid.unscaled": {"logit_scale": 0.0},
     "minimax-m3.fused": {"attention.indexer.top_k": 64, "+flash": False} | FUSED,
+    "bailingmoe3.sections": {SECTIONS: [2, 1, 1, 0]},
     "rwkv6qwen2.bias": {N_KV: None, "+with": ["output_norm.bias"]},
     "step35.bound": {"swiglu_clamp_shexp": [0.7, 1.2, 0.9, 0.0]},  # the first layer is dense
     "deepseek4.bound": {"swiglu_clamp_exp": [1.5, 0.8, 0.0, 0.7], "swiglu_clamp_shexp": [0.6, 0.0, 1.1, 0.5],
@@ -223,6 +224,7 @@ OTHERWISE = [
     ("qwen2vl", "the norms' epsilon is not used"),
     ("qwen3vl, qwen3vlmoe and others with `rope.dimension_sections`", "pairs that are of no section (61 and 62 of "
         "Qwen3-VL's 64) have the position 0: 4e-7 where andiron has it so"),
+    ("refact", "experts are not read: the same bits with zeros"),
     ("refact, ernie4_5, ernie4_5-moe, llada, falcon-h1, nomic-bert, mimo2, mpt, qwen2vl, dream, deci", "some biases "
         "that files may have are not used"),
     ("t5", "tied scores are not divided by the root of the width: 0.9 with a width of 64"),
