@@ -399,10 +399,10 @@ def _(t, q, k, v, mask=None, dropout=0.0, causal=False, scale=None, enable_gqa=F
 
 @wrapped("attend.default")
 def _(plain, t, q, k, v, mask, sinks, bias, scale, cap, causal, *chosen):
-    """A known mask that has no words, or numbers of pairs of places beside one that has, as what is added to scores."""
+    """A known mask that has no words, numbers of pairs of places beside one that has, or scores: what is added."""
     of_pairs = isinstance(mask, Mask) and isinstance(mask.bias, Const)
     words = words_of(mask) if isinstance(mask, Const) else None
-    if words or not isinstance(mask, Const) and not of_pairs or number_of(mask) == 0:
+    if words or not isinstance(mask, (Const, Rows, Scores)) and not of_pairs or number_of(mask) == 0:
         mask = Mask("&".join(words), mask.shape) if words else mask
         return plain(t, q, k, v, mask, sinks, bias, scale, cap, causal, *chosen)
     if any(chosen) or isinstance(sinks, Rows):
