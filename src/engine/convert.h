@@ -74,6 +74,7 @@ void convert_warn(const struct conversion *c);
 void convert_put_numbers(struct conversion *c);
 /* Tensors that the files of this architecture hold as two (GGUF lines of its definition): c->tensors, c->parts. */
 andiron_status convert_list(struct conversion *c, andiron_error *error);
+
 /* ---- convert_told.c ---- */
 
 /* The key that the file has for this name. */
@@ -99,9 +100,9 @@ struct row_order {
 };
 /* How rows of a tensor of queries, keys or values change their places from a folder to a file; `file` has the sizes.
  * folder NULL: they do not. */
+struct row_order convert_order_of(const struct gguf *file, const struct hf_model *folder, struct span name);
 /* Does latent attention turn in halves here, where files of its architecture hold pairs? */
 bool convert_latent_halves(const struct gguf *file, const struct hf_model *folder);
-struct row_order convert_order_of(const struct gguf *file, const struct hf_model *folder, struct span name);
 /* The same of the columns of what is made of values. */
 struct row_order convert_columns_of(const struct gguf *file, const struct hf_model *folder, struct span name);
 bool convert_stays(struct row_order o);
