@@ -11,7 +11,7 @@
 
 enum { CONVERT_VERSION = 3 }; /* raised when other bytes are written */
 
-enum { CONVERT_KEY_BYTES = 256 };
+enum { CONVERT_KEY_BYTES = 256, CONVERT_MAX_LAYERS = 4096 };
 
 struct convert_type {
     const char *name;

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_LAYERS = 4096 };
-
 /* What stands between "blk.3." and ".weight". */
 static struct span stem_of(struct span name, struct span *before, struct span *suffix)
 {
@@ -149,12 +147,12 @@ void convert_warn(const struct conversion *c)
 
 void convert_put_numbers(struct conversion *c)
 {
-    float numbers[MAX_LAYERS];
+    float numbers[CONVERT_MAX_LAYERS];
     char name[256];
     const struct arch_line *line;
     for (size_t at = 0; c->folder && !c->keeps_names && (line = hf_next_line(c->folder, ARCH_GGUF, &at));) {
         size_t n = 0;
-        for (bool more = (line->words & ARCH_NUMBERS) != 0; more && n < MAX_LAYERS; n += more) {
+        for (bool more = (line->words & ARCH_NUMBERS) != 0; more && n < CONVERT_MAX_LAYERS; n += more) {
             snprintf(name, sizeof name, "blk.%zu.%.*s", n, (int)line->from.n, line->from.p);
             const struct gguf_tensor *t = gguf_find_tensor(c->file, name);
             more = t && t->type == TYPE_F32 && t->n_bytes == sizeof *numbers;

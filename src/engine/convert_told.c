@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { ANY_LENGTH = 1 << 20 }; /* of a context, where the model has no longest one */
-enum { MAX_LAYERS = 4096, MAX_LABELS = 65536 };
+enum { MAX_LABELS = 65536 };
 
 /* What tensors tell by their columns, or rows. */
 static const struct {
@@ -74,11 +74,11 @@ static uint32_t units_of(const struct conversion *c, uint64_t layer)
 }
 
 /* Hidden units by layer, where some layers have none; else 0. */
-static uint64_t units_by_layer(const struct conversion *c, uint32_t units[MAX_LAYERS])
+static uint64_t units_by_layer(const struct conversion *c, uint32_t units[CONVERT_MAX_LAYERS])
 {
     const uint64_t n = convert_number(c, "block_count");
     uint64_t n_have = 0;
-    for (uint64_t i = 0; n <= MAX_LAYERS && i < n; i++) {
+    for (uint64_t i = 0; n <= CONVERT_MAX_LAYERS && i < n; i++) {
         units[i] = units_of(c, i);
         n_have += units[i] != 0;
     }
@@ -93,7 +93,7 @@ void convert_key(const struct conversion *c, const char *name, char out[CONVERT_
 /* Does a tensor tell this number? */
 bool convert_is_told(const struct conversion *c, const struct gguf_value *v)
 {
-    uint32_t units[MAX_LAYERS];
+    uint32_t units[CONVERT_MAX_LAYERS];
     if (span_ends(v->key, ".feed_forward_length") && units_by_layer(c, units))
         return true;
     for (size_t i = 0; v->type != GGUF_ARRAY && i < N_TOLD; i++)
@@ -125,10 +125,10 @@ static uint32_t heads_of(const struct conversion *c, uint64_t layer, uint64_t x)
  * other metadata says which do. */
 bool convert_put_heads(struct conversion *c, const char *key, const struct gguf_value *v)
 {
-    uint32_t heads[MAX_LAYERS];
+    uint32_t heads[CONVERT_MAX_LAYERS];
     const uint64_t n = convert_number(c, "block_count");
     uint64_t n_attend = 0, n_usual = 0, x;
-    if (v->type == GGUF_ARRAY || n > MAX_LAYERS || !gguf_item_u64(v, 0, &x) || x > UINT32_MAX ||
+    if (v->type == GGUF_ARRAY || n > CONVERT_MAX_LAYERS || !gguf_item_u64(v, 0, &x) || x > UINT32_MAX ||
         convert_number(c, "full_attention_interval") || convert_first_of(c, ".attn_norm_2.weight"))
         return false;
     if (convert_keys_are_latent(c))
@@ -192,11 +192,11 @@ static void put_latent(struct conversion *c)
 /* Which layers do not attend, where some do. */
 static void put_recurrent(struct conversion *c)
 {
-    bool recurs[MAX_LAYERS];
+    bool recurs[CONVERT_MAX_LAYERS];
     const uint64_t n = convert_number(c, "block_count");
     uint64_t n_recur = 0;
     char key[CONVERT_KEY_BYTES];
-    for (uint64_t i = 0; n <= MAX_LAYERS && i < n; i++) {
+    for (uint64_t i = 0; n <= CONVERT_MAX_LAYERS && i < n; i++) {
         recurs[i] = !attends(c, i);
         n_recur += recurs[i];
     }
@@ -210,7 +210,7 @@ static void put_leading(struct conversion *c)
 {
     const uint64_t n = convert_number(c, "block_count");
     uint64_t first = 0, n_hash = 0;
-    while (first < n && first < MAX_LAYERS && !has_in_layer(c, first, "ffn_gate_inp"))
+    while (first < n && first < CONVERT_MAX_LAYERS && !has_in_layer(c, first, "ffn_gate_inp"))
         first++;
     if (convert_first_of(c, "_exps.weight"))
         put_more(c, "leading_dense_block_count", GGUF_U32, (double)first);
@@ -223,14 +223,14 @@ static void put_leading(struct conversion *c)
 /* Which layers turn, where each has a base of its own; and which have an indexer, where not all of them. */
 static void put_kinds(struct conversion *c)
 {
-    uint32_t turns[MAX_LAYERS], indexes[MAX_LAYERS];
+    uint32_t turns[CONVERT_MAX_LAYERS], indexes[CONVERT_MAX_LAYERS];
     const uint64_t n = convert_number(c, "block_count");
     uint64_t n_index = 0;
     double base;
     char key[CONVERT_KEY_BYTES];
     snprintf(key, sizeof key, "%s.rope.freq_base_at", c->model->architecture);
     const struct gguf_value *bases = gguf_find(c->file, key);
-    if (n > MAX_LAYERS)
+    if (n > CONVERT_MAX_LAYERS)
         return;
     for (uint64_t i = 0; i < n; i++) {
         turns[i] = bases && gguf_item_f64(bases, i, &base) && base > 0;
@@ -284,7 +284,7 @@ static void put_shared(struct conversion *c)
 
 static void put_told(struct conversion *c)
 {
-    uint32_t units[MAX_LAYERS];
+    uint32_t units[CONVERT_MAX_LAYERS];
     const uint64_t n = units_by_layer(c, units);
     char key[CONVERT_KEY_BYTES];
     for (size_t i = 0; i < N_TOLD; i++) {

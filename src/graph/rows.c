@@ -113,9 +113,9 @@ static void quantize(const struct run *r, const struct step *s, size_t row, cons
     if (t->parts == 1)
         return;
     const struct q8 second = q8_row(all, r->n + row, k);
-    float rest[8 * Q_BLOCK]; /* what can share a scale */
+    float rest[Q_WIDE];
     for (size_t at = 0, n; at < k; at += n) {
-        n = k - at < 8 * Q_BLOCK ? k - at : 8 * Q_BLOCK;
+        n = k - at < Q_WIDE ? k - at : Q_WIDE;
         for (size_t i = 0; i < n; i++)
             rest[i] = x[at + i] - first.d[(at + i) / Q_BLOCK] * (float)first.q[at + i];
         quantize_row(q8_row(second, at / Q_BLOCK, Q_BLOCK), rest, n);

@@ -23,6 +23,7 @@ enum {
     LANES = 16,         /* of a float sum */
     PANEL = 16,         /* rows of a weight matrix that are computed side by side, at most */
     Q_BLOCK = 32,       /* activations share a scale in blocks of this many */
+    Q_WIDE = 256,       /* or of this many, where weights do (mul_reads_wide) */
     KV_PAGE = 64,       /* positions in a page of the KV cache */
     KV_HEAD_MAX = 1024, /* numbers of a head that attention has room for */
     LARGEST_MOST = 1024,

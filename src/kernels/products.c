@@ -4,7 +4,7 @@
 #include "kernels/functions.h"
 #include "kernels/overlays.h"
 
-enum { WIDE = 8 /* blocks that share a scale */ };
+enum { WIDE = Q_WIDE / Q_BLOCK /* blocks that share a scale */ };
 
 static int dot16(const int *v, const int8_t *q)
 {

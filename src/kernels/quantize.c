@@ -108,7 +108,7 @@ static inline void quantize_wide(int8_t *q, float d[2 * BLOCKS], const float *nu
         x[j] = v16_mul(x[j], by);
     quads_to_i8(q, x);
     quads_to_i8(q + BLOCKS * Q_BLOCK, x + REGISTERS);
-    const float scale = scale_or_zeros(q, 2 * BLOCKS * Q_BLOCK, largest, largest / MOST);
+    const float scale = scale_or_zeros(q, Q_WIDE, largest, largest / MOST);
     for (int b = 0; b < 2 * BLOCKS; b++)
         d[b] = scale;
 }
@@ -143,7 +143,7 @@ static void quantize_q8(struct q8 y, const float *x, size_t k)
 
 static void quantize_q8_wide(struct q8 y, const float *x, size_t k)
 {
-    for (size_t at = 0; at < k; at += 2 * BLOCKS * Q_BLOCK)
+    for (size_t at = 0; at < k; at += Q_WIDE)
         quantize_wide(y.q + at, y.d + at / Q_BLOCK, x + at);
     add_sums(y, k);
 }

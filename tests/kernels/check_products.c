@@ -33,7 +33,7 @@ static void check_quantize(const struct pair *p, size_t k, enum fill fill, enum 
     const struct output out[] = {
         {q.y.q, k}, {q.y.d, k / Q_BLOCK * 4}, {q.y.ds, k / Q_BLOCK * 4}, {q.y.sums, k / 16 * 2}};
     check_call(p, ID_quantize_q8, call_quantize, &q, out, 4, what);
-    if (k % 256 == 0)
+    if (k % Q_WIDE == 0)
         check_call(p, ID_quantize_q8_wide, call_quantize_wide, &q, out, 4, what);
 }
 
@@ -91,7 +91,7 @@ static struct product place_product(uint32_t type, size_t rows, size_t k, size_t
         p.m.xq = place_q8(n, k, side);
         fill_q8(p.m.xq, n, k, fill);
         for (size_t b = 0; mul_reads_wide(type) && b < n * k / Q_BLOCK; b++)
-            p.m.xq.d[b] = p.m.xq.d[b / 8 * 8];
+            p.m.xq.d[b] = p.m.xq.d[b / (Q_WIDE / Q_BLOCK) * (Q_WIDE / Q_BLOCK)];
     } else {
         float *x = place_floats(SLOT_X, "x", n * k, side);
         fill_floats(x, n * k, fill == EXTREMES ? RANDOM : fill);

@@ -4,26 +4,7 @@ import math
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from .common_parts import NovelBase
-
-
-class PlainAttn(nn.Module):
-    def __init__(self, c, i):
-        super().__init__()
-        self.h = c.num_heads
-        self.qkv, self.o = nn.Linear(c.hidden_size, 3 * c.hidden_size, bias=False), nn.Linear(
-            c.hidden_size, c.hidden_size, bias=False
-        )
-
-    def forward(self, x):
-        b, t, d = x.shape
-        q, k, v = self.qkv(x).view(b, t, 3, self.h, -1).permute(2, 0, 3, 1, 4)
-        f = 1000.0 ** (-torch.arange(0, d // self.h, 2, device=x.device) / (d // self.h))
-        a = torch.arange(t, device=x.device)[:, None] * f
-        a = torch.cat([a, a], -1)
-        rot = lambda z: z * a.cos() + torch.cat([-z.chunk(2, -1)[1], z.chunk(2, -1)[0]], -1) * a.sin()
-        y = F.scaled_dot_product_attention(rot(q), rot(k), v, is_causal=True)
-        return self.o(y.transpose(1, 2).reshape(b, t, d))
+from .common_parts import NovelBase, PlainAttn
 
 
 class KanLinear(nn.Module):
