@@ -75,7 +75,7 @@ typedef struct {
 typedef struct {
     const char *arch_path;     /* read the architecture from this .arch file */
     const char *arch_dir;      /* else from NAME.arch in this folder; else from the build; else from the model file */
-    const char *cpu;           /* highest level: "ref"; "avx2", "avx512"; "neon", "dotprod", "i8mm"; NULL: best */
+    const char *cpu;           /* highest level: "ref"; "avx2", "avx512", "amx"; "neon", "dotprod", "i8mm"; or NULL */
     const char *math;          /* "exact" or NULL: the same bits on any CPU, in any batch; "fast": see below */
     const char *mmap;          /* "auto" or NULL, "on", "off": where weights are read from; see below */
     int n_threads;             /* 0: one for each physical core this process may use */

@@ -30,7 +30,7 @@ struct model_args {
          0,                                                                                                          \
          OPTION_TEXT,                                                                                                \
          "LEVEL",                                                                                                    \
-         "highest kernel level: ref; avx2, avx512; neon, dotprod, i8mm; default: the best here",                     \
+         "highest kernel level: ref; avx2, avx512, amx; neon, dotprod, i8mm; default: the best",                     \
          offsetof(type, model.cpu),                                                                                  \
          0,                                                                                                          \
          0},                                                                                                         \

@@ -7,6 +7,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h> /* what Linux says of this CPU */
 #endif
@@ -70,6 +72,18 @@ static void overlay_avx512(struct kernels *k)
     products_overlay_avx512(k);
 }
 
+/* Linux gives a process the state of tiles, 8 KiB a thread, when it asks; what asks before there are threads asks for
+ * all of them (Documentation/arch/x86/xstate.rst). */
+static bool has_amx(void)
+{
+    enum { CPUID_TILE = 1 << 24, CPUID_INT8 = 1 << 25, REQUEST = 0x1023 /* ARCH_REQ_XCOMP_PERM */, TILE_DATA = 18 };
+    unsigned a, b, c, d = 0;
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & CPUID_TILE) && (d & CPUID_INT8) &&
+           !syscall(SYS_arch_prctl, REQUEST, TILE_DATA);
+}
+
+static void overlay_amx(struct kernels *k) { products_overlay_amx(k); }
+
 static bool has_avx512bf16(void) { return __builtin_cpu_supports("avx512bf16"); }
 #elif defined(__aarch64__)
 static bool has_neon(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0; }
@@ -105,6 +119,7 @@ const struct level kernel_levels[] = {
 #if defined(__x86_64__)
     {"avx2", has_avx2, overlay_avx2},
     {"avx512", has_avx512, overlay_avx512},
+    {"amx", has_amx, overlay_amx},
 #elif defined(__aarch64__)
     {"neon", has_neon, overlay_neon},
     {"dotprod", has_dotprod, overlay_dotprod},
@@ -140,7 +155,7 @@ andiron_status kernels_choose(struct kernels *out, const char *cpu, andiron_erro
 static void take_fast(struct kernels *k)
 {
 #if defined(__x86_64__)
-    if (!strcmp(k->cpu, "avx512") && has_avx512bf16())
+    if ((!strcmp(k->cpu, "avx512") || !strcmp(k->cpu, "amx")) && has_avx512bf16())
         fast_products_overlay_avx512bf16(k);
 #else
     (void)k; /* nothing is faster here */

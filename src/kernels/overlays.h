@@ -56,6 +56,7 @@ void products_overlay_ref(struct kernels *k);
 void mul_q8_0_avx2(const struct mul *m); /* which avx512 takes for one token */
 void products_overlay_avx2(struct kernels *k);
 void products_overlay_avx512(struct kernels *k);
+void products_overlay_amx(struct kernels *k);
 void products_overlay_neon(struct kernels *k);
 void products_overlay_dotprod(struct kernels *k);
 void products_overlay_i8mm(struct kernels *k);

@@ -48,7 +48,7 @@ struct probes probes_for(const char *cpu)
 #if defined(__x86_64__)
     if (!strcmp(cpu, "avx2"))
         probes_avx2(&p);
-    if (!strcmp(cpu, "avx512"))
+    if (!strcmp(cpu, "avx512") || !strcmp(cpu, "amx"))
         probes_avx512(&p);
 #elif defined(__aarch64__)
     if (!strcmp(cpu, "neon"))

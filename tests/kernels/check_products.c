@@ -148,7 +148,7 @@ static void check_meaning(const struct kernels *k, uint32_t type)
 static void check_type(const struct pair *p, uint32_t type)
 {
     static const size_t rows[] = {1, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48, 65};
-    static const size_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 33};
+    static const size_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 25, 33};
     static const size_t blocks[] = {1, 2, 3, 5, 8, 9};
     const size_t block = type_info(type)->block_items, unit = block < Q_BLOCK ? Q_BLOCK : block;
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)

@@ -8,7 +8,7 @@
  * fold to one sum a row by a small tree. For some tokens a block is brought into words, four items of every row beside
  * each other, that stay in registers while all tokens meet them. For many, two panels are unpacked so into `scratch`
  * (tiles.h). */
-#include "kernels/overlays.h"
+#include "kernels/x86/products.h"
 #include "kernels/x86/bits.h"
 #include "kernels/x86/tiles.h"
 
@@ -182,21 +182,13 @@ INLINE void panel_some(const struct mul *m, uint32_t type, size_t r)
 
 /* ---- a product ---- */
 
-/* What is compiled for each type. */
-struct typed {
-    uint32_t type;
-    void (*few)(const struct mul *m, size_t r);
-    void (*some)(const struct mul *m, size_t r);
-    void (*unpack)(const struct mul *m, size_t r, struct chunk *out, size_t stride);
-};
-
 /* P panels times many tokens. */
 static void panels_many(const struct mul *m, const struct typed *typed, size_t r, int P)
 {
     const struct form f = form_of_many(typed->type);
     struct chunk *c = m->scratch;
     for (int p = 0; p < P; p++)
-        typed->unpack(m, r + (size_t)p * WIDTH, c + p, (size_t)P);
+        typed->unpack(m, r + (size_t)p * WIDTH, c + p, (size_t)P, 0);
     for (size_t i = 0; can_scale(typed->type) && i < m->k / Q_BLOCK / CHUNK * (size_t)P; i++)
         scale_items(c + i, offset_of(typed->type), f);
     tiles(m, f, r, P);
@@ -253,7 +245,7 @@ static void panels_of_many(const struct mul *m, const struct typed *typed)
 }
 
 /* The last panel may overlap the one before it, whose outputs are then computed twice, to the same bits. */
-static void product(const struct mul *m, const struct typed *typed)
+void LEVELED(product)(const struct mul *m, const struct typed *typed)
 {
     if (m->n_rows < WIDTH)
         product_ref(m, typed->type);
@@ -265,18 +257,15 @@ static void product(const struct mul *m, const struct typed *typed)
         panels_kept(m, typed);
 }
 
-#define QUANTIZED(name, type)                                                                    \
-    static void few_##name(const struct mul *m, size_t r) { few(m, TYPE_##type, r); }            \
-    static void some_##name(const struct mul *m, size_t r) { panel_some(m, TYPE_##type, r); }    \
-    static void unpack_##name(const struct mul *m, size_t r, struct chunk *c, size_t stride)     \
-    {                                                                                            \
-        unpack_panel(m, TYPE_##type, r, c, stride);                                              \
-    }                                                                                            \
-    static void mul_##name(const struct mul *m)                                                  \
-    {                                                                                            \
-        static const struct typed typed = {TYPE_##type, few_##name, some_##name, unpack_##name}; \
-        product(m, &typed);                                                                      \
-    }
+#define QUANTIZED(name, type)                                                                          \
+    static void few_##name(const struct mul *m, size_t r) { few(m, TYPE_##type, r); }                  \
+    static void some_##name(const struct mul *m, size_t r) { panel_some(m, TYPE_##type, r); }          \
+    static void unpack_##name(const struct mul *m, size_t r, struct chunk *c, size_t stride, int less) \
+    {                                                                                                  \
+        unpack_panel(m, TYPE_##type, r, c, stride, less);                                              \
+    }                                                                                                  \
+    const struct typed LEVELED(typed_##name) = {TYPE_##type, few_##name, some_##name, unpack_##name};  \
+    static void mul_##name(const struct mul *m) { LEVELED(product)(m, &LEVELED(typed_##name)); }
 #include "kernels/quantized.def"
 #undef QUANTIZED
 

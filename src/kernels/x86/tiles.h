@@ -1,58 +1,15 @@
-/* tiles.h - many tokens: panels unpacked into words, which tiles of rows and tokens meet without folding.
- * Types whose sums are alike share the code of tiles. */
+/* tiles.h - many tokens: unpacked panels, which tiles of rows and tokens meet without folding. Types whose sums are
+ * alike share the code of tiles. */
 #ifndef KERNELS_X86_TILES_H
 #define KERNELS_X86_TILES_H
 
-#include "kernels/x86/panel.h"
+#include "kernels/x86/unpack.h"
 
 #if defined(__AVX512F__)
 enum { TILE_TOKENS = 6, TILE_TOKENS_16 = 4 }; /* the latter for scales of 16 items, which need more registers */
 #else
 enum { TILE_TOKENS = 2, TILE_TOKENS_16 = 1 };
 #endif
-
-/* A panel's chunk of 256 items, unpacked: w[b][i] holds items 4 i to 4 i + 3 of block b of each row. */
-struct chunk {
-    uint8_t w[CHUNK][8][4 * WIDTH];
-    struct scales s;
-};
-_Static_assert(2 * sizeof(struct chunk) <= MUL_CHUNK_BYTES, "scratch holds two panels");
-
-/* Integers to floats. */
-INLINE void widen_scales(struct form f, struct scales *s)
-{
-    for (size_t b = 0; b < CHUNK; b++) {
-        const struct scale x = scale_at(f, s, b);
-        V(storeu_ps)(s->d[b], x.d);
-        V(storeu_ps)(s->m[b], x.m);
-    }
-}
-
-/* A panel, and fetch the one after the next, whose turn it is when two were met. */
-INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct chunk *out, size_t stride)
-{
-    const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
-    const size_t n_blocks = m->k / Q_BLOCK;
-    const uint8_t *ahead = ahead_of(panel, m->row_bytes, stride);
-    for (size_t first = 0; first < n_blocks; first += CHUNK, out += stride) {
-        size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
-        struct eight blocks;
-        take(type, panel, m->row_bytes, first, &blocks);
-        take_scales(type, &blocks, n, &out->s);
-        if (form_of(type).in_bytes)
-            widen_scales(form_of(type), &out->s);
-        if (has_raw(type))
-            n = CHUNK;
-#pragma GCC unroll 8
-        for (size_t b = 0; b < n; b++) {
-            vi w[8];
-            fetch_ahead(type, ahead, first, b);
-            fetch_words(type, &blocks, b, w);
-            for (size_t j = 0; j < 8; j++)
-                vi_store(out->w[b][j], w[j]);
-        }
-    }
-}
 
 /* Adds to sums[p][i] the products of words [from, from + n) of block b. */
 INLINE void dot_words(struct form f, vi *sums, const struct chunk *c, size_t b, const struct activations *x, int from,
@@ -98,16 +55,6 @@ INLINE void tile_activations(const struct mul *m, struct activations *x, size_t 
 {
     for (int i = 0; i < T; i++)
         x[i] = activations_of(m, t + (size_t)i, b);
-}
-
-/* Of a superblock's activations. */
-INLINE int sum_of_256(const int16_t sums[2 * CHUNK])
-{
-    const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)sums);
-    const __m256i pairs = _mm256_madd_epi16(v, _mm256_set1_epi16(1));
-    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
 }
 
 /* A superblock whose items have their scales: all its dots run into one integer. */
@@ -214,10 +161,6 @@ TILES(tiles_signed, SUMS_PLAIN, true, false, 0)
 TILES(tiles_wide_16, SUMS_WIDE, false, true, any)
 #endif
 
-/* Q3_K's scaled items, -124 to 128, fit in bytes when 127 is added, but such bytes saturate without a 32-bit dot
- * product (signed_bytes); Q2_K's are at most 45. */
-INLINE bool can_scale(uint32_t type) { return type == TYPE_Q2_K || (type == TYPE_Q3_K && N_LANES == 4); }
-
 static void tiles(const struct mul *m, struct form f, size_t r, int P)
 {
 #if !defined(__AVX512F__)
@@ -233,32 +176,6 @@ static void tiles(const struct mul *m, struct form f, size_t r, int P)
     case SUMS_WIDE: tiles_wide(m, f.offset, r, P); break;
     case SUMS_WIDE_MIN: tiles_wide_min(m, 0, r, P); break;
     }
-}
-
-static struct form form_of_many(uint32_t type)
-{
-    struct form f = form_of(type);
-    if (can_scale(type))
-        f.in_halves = false;
-    if (can_scale(type) && type == TYPE_Q3_K)
-        f.offset = 127;
-    return f;
-}
-
-/* Items (and their offset) times their integer scales of 16, with f's offset. */
-static void scale_items(struct chunk *c, int offset_before, struct form f)
-{
-    const vi even = V(set1_epi16)(255);
-    for (size_t b = 0; b < CHUNK; b++)
-        for (size_t j = 0; j < 8; j++) {
-            const vi w = vi_load(c->w[b][j]), s = vi_widen_i8(c->s.s[2 * b + j / 4]);
-            const vi by = vi_or(vi_and(s, V(set1_epi32)(0xffff)), V(slli_epi32)(s, 16));
-            const vi add = V(sub_epi16)(V(set1_epi16)((short)f.offset),
-                                        V(mullo_epi16)(by, V(set1_epi16)((short)offset_before)));
-            const vi lo = V(add_epi16)(V(mullo_epi16)(vi_and(w, even), by), add);
-            const vi hi = V(add_epi16)(V(mullo_epi16)(V(srli_epi16)(w, 8), by), add);
-            vi_store(c->w[b][j], vi_or(lo, V(slli_epi16)(hi, 8)));
-        }
 }
 
 #endif

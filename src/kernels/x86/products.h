@@ -1,0 +1,24 @@
+/* products.h - what products.c has compiled for each weight type. */
+#ifndef KERNELS_X86_PRODUCTS_H
+#define KERNELS_X86_PRODUCTS_H
+
+#include "kernels/overlays.h"
+#include "kernels/x86/unpack.h"
+
+struct typed {
+    uint32_t type;
+    void (*few)(const struct mul *m, size_t r);  /* a panel, from row r on, times one token, or two */
+    void (*some)(const struct mul *m, size_t r); /* times up to SOME_TOKENS */
+    /* A panel's words, less `less` in each byte, chunk after chunk `stride` apart. */
+    void (*unpack)(const struct mul *m, size_t r, struct chunk *out, size_t stride, int less);
+};
+
+#define QUANTIZED(name, type) extern const struct typed typed_##name##_avx2, typed_##name##_avx512;
+#include "kernels/quantized.def"
+#undef QUANTIZED
+
+/* A product of any shape. */
+void product_avx2(const struct mul *m, const struct typed *typed);
+void product_avx512(const struct mul *m, const struct typed *typed);
+
+#endif
