@@ -67,26 +67,33 @@ static void release(void) { __asm__ volatile("tilerelease" : : : "memory"); }
 
 /* ---- a group of tokens ---- */
 
-/* P unpacked panels from row r on, and n tokens from `token` on. */
+/* What all panels need of a chunk of the group's activations. */
+struct taken {
+    float d[CHUNK][TOKENS], ds[CHUNK][TOKENS]; /* the blocks' scales, side by side */
+    int32_t offsets[TOKENS];                   /* SUMS_WIDE: what the items' offset adds */
+    int8_t by_16[TOKENS][2][2 * CHUNK];        /* SUMS_WIDE_MIN: sums of 16, in two parts */
+};
+_Static_assert(MUL_PANELS * sizeof(struct chunk) + sizeof(struct taken) <= MUL_CHUNK_BYTES, "scratch holds both");
+
+/* Some panels with n tokens from `token` on. */
 struct work {
     const struct mul *m;
-    size_t r, token, n, P;
+    const struct typed *typed;
+    size_t token, n;
+    struct chunk *chunks;                                     /* unpacked */
+    struct taken *taken;                                      /* of each chunk of the activations */
     int32_t sums[2][TOKENS][WIDTH], minima[2][TOKENS][WIDTH]; /* of an even and an odd place */
     float acc[PANELS][TOKENS][WIDTH];                         /* chains */
-    float d[CHUNK][TOKENS], ds[CHUNK][TOKENS];                /* scales of the chunk's activations */
-    int32_t offsets[TOKENS];                                  /* SUMS_WIDE: of the chunk */
-    int8_t by_16[TOKENS][2][2 * CHUNK]; /* SUMS_WIDE_MIN: the chunk's sums of 16, their sixteenths and the rest */
 } __attribute__((aligned(64)));
 
-/* The first `n` of eight numbers. */
-INLINE __m256 floats_of(const float *p, size_t n) { return _mm256_maskz_loadu_ps((__mmask8)((1 << n) - 1), p); }
-
-/* Eight rows of n numbers, `stride` apart, as columns of `to`. */
-INLINE void transpose(float *to, const float *from, size_t stride, size_t n)
+/* Numbers of up to 8 tokens from `t` on, n of each, a token's last one for those beyond it, as columns of `to`. */
+INLINE void transpose(const struct work *w, float *to, const float *from, size_t t, size_t stride, size_t n)
 {
     __m256 a[8], b[8];
-    for (int i = 0; i < 8; i++)
-        a[i] = floats_of(from + (size_t)i * stride, n);
+    for (size_t i = 0; i < 8; i++) {
+        const size_t token = t + i < w->n ? t + i : w->n - 1;
+        a[i] = _mm256_maskz_loadu_ps((__mmask8)((1 << n) - 1), from + token * stride);
+    }
     for (int i = 0; i < 8; i += 2) {
         b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
         b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
@@ -96,227 +103,51 @@ INLINE void transpose(float *to, const float *from, size_t stride, size_t n)
             a[i + 2 * j] = _mm256_shuffle_ps(b[i + j], b[i + j + 2], 0x44);
             a[i + 2 * j + 1] = _mm256_shuffle_ps(b[i + j], b[i + j + 2], 0xee);
         }
-    for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(to + i * TOKENS, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
-        _mm256_storeu_ps(to + (i + 4) * TOKENS, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+    for (size_t i = 0; i < 4; i++) {
+        _mm256_storeu_ps(to + i * TOKENS + t, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+        _mm256_storeu_ps(to + (i + 4) * TOKENS + t, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
     }
 }
 
-/* Scales of n blocks from `block` on, a block's side by side: tokens in eights, of which the last may overlap. */
-INLINE void take_scales_of_tokens(const struct work *w, float to[CHUNK][TOKENS], const float *from, size_t block,
-                                  size_t n)
+/* Of all of the chunk's blocks. */
+INLINE void take_blocks(struct form f, struct work *w, size_t chunk)
 {
-    const size_t n_blocks = w->m->k / Q_BLOCK;
-    from += w->token * n_blocks + block;
+    const size_t n_blocks = w->m->k / Q_BLOCK, left = n_blocks - chunk * CHUNK, n = left < CHUNK ? left : CHUNK;
+    const size_t from = w->token * n_blocks + chunk * CHUNK;
     for (size_t t = 0; t < w->n; t += 8) {
-        const size_t at = t + 8 < w->n ? t : w->n - 8;
-        transpose(to[0] + at, from + at * n_blocks, n_blocks, n);
-    }
-}
-
-/* ---- blocks ---- */
-
-/* A chunk of a panel. */
-struct unit {
-    const int8_t *x; /* the first token's, from the chunk on */
-    const struct chunk *c;
-    float (*acc)[WIDTH];
-    size_t n; /* blocks */
-};
-
-INLINE struct unit unit_of(struct work *w, size_t chunk, size_t p)
-{
-    const size_t left = w->m->k / Q_BLOCK - chunk * CHUNK;
-    return (struct unit){.x = w->m->xq.q + w->token * w->m->k + chunk * Q_WIDE,
-                         .c = (const struct chunk *)w->m->scratch + chunk * w->P + p,
-                         .acc = w->acc[p],
-                         .n = left < CHUNK ? left : CHUNK};
-}
-
-#define PUT(sums, x, w, from_x, stride, from_w) \
-    do {                                        \
-        TILE_LOAD(x, from_x, stride);           \
-        TILE_LOAD(w, from_w, 64);               \
-        TILE_ZERO(sums);                        \
-        TILE_DOT(sums, x, w);                   \
-    } while (0)
-
-/* Block b's products. Units of an odd number of blocks take the last one twice. */
-INLINE void put(const struct mul *m, const struct unit *u, size_t b, bool odd)
-{
-    b = b < u->n ? b : u->n - 1;
-    const int8_t *x = u->x + b * Q_BLOCK;
-    const uint8_t *w = u->c->w[b][0];
-    if (odd)
-        PUT(ODD_SUMS, X_1, W_1, x, m->k, w);
-    else
-        PUT(EVEN_SUMS, X_0, W_0, x, m->k, w);
-}
-
-INLINE void take_sums(struct work *w, bool odd)
-{
-    if (odd)
-        TILE_STORE(ODD_SUMS, w->sums[1]);
-    else
-        TILE_STORE(EVEN_SUMS, w->sums[0]);
-}
-
-/* All blocks of a unit; the first two of the next begin meanwhile. Chains beyond the last token are of stale sums, and
- * dropped. */
-INLINE void run_unit(struct form f, struct work *w, const struct unit *u, const struct unit *next)
-{
-    struct chain chains[TOKENS];
-    for (int i = 0; i < TOKENS; i++)
-        chains[i].acc = V(loadu_ps)(u->acc[i]);
-    for (size_t b = 0; b < u->n; b += 2)
-#pragma GCC unroll 2
-        for (size_t odd = 0; odd < 2; odd++) {
-            if (b + 2 < u->n)
-                put(w->m, u, b + odd + 2, odd);
-            else
-                put(w->m, next, odd, odd);
-            take_sums(w, !odd);
-            if (odd && b + 1 == u->n)
-                break;
-            const struct scale scale = scale_at(f, &u->c->s, b + odd);
-#pragma GCC unroll 16
-            for (int i = 0; i < TOKENS; i++) {
-                const struct activations x = {.d = w->d[b + odd][i], .ds = w->ds[b + odd][i]};
-                step(f, &chains[i], vi_load(w->sums[odd][i]), V(set1_epi32)(0), &scale, &x, b + odd);
-            }
-        }
-    for (int i = 0; i < TOKENS; i++)
-        V(storeu_ps)(u->acc[i], chains[i].acc);
-}
-
-INLINE void run_units(struct form f, struct work *w)
-{
-    const size_t n_chunks = (w->m->k / Q_BLOCK + CHUNK - 1) / CHUNK;
-    struct unit u = unit_of(w, 0, 0);
-    put(w->m, &u, 0, false);
-    put(w->m, &u, 1, true);
-    take_sums(w, false);
-    for (size_t chunk = 0; chunk < n_chunks; chunk++) {
-        take_scales_of_tokens(w, w->d, w->m->xq.d, chunk * CHUNK, u.n);
+        transpose(w, w->taken[chunk].d[0], w->m->xq.d + from, t, n_blocks, n);
         if (f.sums == SUMS_MIN)
-            take_scales_of_tokens(w, w->ds, w->m->xq.ds, chunk * CHUNK, u.n);
-        for (size_t p = 0; p < w->P; p++) {
-            struct unit next = u;
-            if (p + 1 < w->P)
-                next = unit_of(w, chunk, p + 1);
-            else if (chunk + 1 < n_chunks)
-                next = unit_of(w, chunk + 1, 0);
-            run_unit(f, w, &u, &next);
-            u = next;
-        }
+            transpose(w, w->taken[chunk].ds[0], w->m->xq.ds + from, t, n_blocks, n);
     }
 }
 
-static __attribute__((noinline)) void units_plain(struct work *w)
-{
-    run_units((struct form){SUMS_PLAIN, false, false, false, 0}, w);
-}
-
-static __attribute__((noinline)) void units_min(struct work *w)
-{
-    run_units((struct form){SUMS_MIN, false, false, false, 0}, w);
-}
-
-/* ---- superblocks ---- */
-
-/* A superblock's products: items are unsigned, and so are minima. */
-#define PUT_256(sums, minima_sums, with_minima, c, x, stride, by_16) \
-    do {                                                             \
-        TILE_ZERO(sums);                                             \
-        for (size_t i = 0; i < 4; i++) {                             \
-            TILE_LOAD(X_0, (x) + 64 * i, stride);                    \
-            TILE_LOAD(W_0, (c)->w[2 * i][0], 64);                    \
-            TILE_DOT_UNSIGNED(sums, X_0, W_0);                       \
-        }                                                            \
-        if (with_minima) {                                           \
-            TILE_LOAD(X_1, by_16, 2 * 2 * CHUNK);                    \
-            TILE_LOAD(W_1, (c)->minima, 64);                         \
-            TILE_ZERO(minima_sums);                                  \
-            TILE_DOT_UNSIGNED(minima_sums, X_1, W_1);                \
-        }                                                            \
-    } while (0)
-
-INLINE void put_256(bool with_minima, struct work *w, size_t chunk, size_t p, bool odd)
-{
-    const struct unit u = unit_of(w, chunk, p);
-    if (odd)
-        PUT_256(ODD_SUMS, ODD_MINIMA, with_minima, u.c, u.x, w->m->k, w->by_16);
-    else
-        PUT_256(EVEN_SUMS, EVEN_MINIMA, with_minima, u.c, u.x, w->m->k, w->by_16);
-}
-
-INLINE void take_minima(struct work *w, bool odd)
-{
-    if (odd)
-        TILE_STORE(ODD_MINIMA, w->minima[1]);
-    else
-        TILE_STORE(EVEN_MINIMA, w->minima[0]);
-}
-
-/* The step of a superblock of panel p. */
-INLINE void step_256(struct form f, struct work *w, size_t chunk, size_t p, bool odd)
-{
-    const struct unit u = unit_of(w, chunk, p);
-    const struct scale scale = {.d = V(loadu_ps)(u.c->s.d[0]), .m = V(loadu_ps)(u.c->s.m[0])};
-#pragma GCC unroll 4
-    for (size_t i = 0; i < w->n; i++) {
-        const struct activations x = {.d = w->d[0][i]};
-        const vi sum = V(add_epi32)(vi_load(w->sums[odd][i]), V(set1_epi32)(w->offsets[i]));
-        const vi least = f.sums == SUMS_WIDE_MIN ? vi_load(w->minima[odd][i]) : V(set1_epi32)(0);
-        const vf acc = V(loadu_ps)(u.acc[i]);
-        V(storeu_ps)(u.acc[i], step_wide(f, acc, V(cvtepi32_ps)(sum), V(cvtepi32_ps)(least), &scale, &x));
-    }
-}
-
-/* What all panels need of a superblock's activations. Sums of 16, at most 16 * 127, are 16 h + l with l < 16: h and l
- * meet minima, which have four bits, times 16 and as they are. */
+/* Of a superblock. Sums of 16, at most 16 * 127, are 16 h + l with l < 16: h and l meet minima, which have four bits,
+ * times 16 and as they are. */
 INLINE void take_superblock(struct form f, struct work *w, size_t chunk)
 {
+    struct taken *to = &w->taken[chunk];
     for (size_t i = 0; i < w->n; i++) {
         const struct activations x = activations_of(w->m, w->token + i, chunk * CHUNK);
-        w->d[0][i] = x.d;
-        w->offsets[i] = f.sums == SUMS_WIDE ? -f.offset * sum_of_256(x.sums) : 0;
+        to->d[0][i] = x.d;
+        to->offsets[i] = f.sums == SUMS_WIDE ? -f.offset * sum_of_256(x.sums) : 0;
         const __m256i sums = _mm256_loadu_si256((const __m256i *)(const void *)x.sums);
         const __m128i h = _mm256_cvtepi16_epi8(_mm256_srai_epi16(sums, 4));
         const __m128i l = _mm256_cvtepi16_epi8(_mm256_and_si256(sums, _mm256_set1_epi16(15)));
-        _mm_storeu_si128((__m128i *)(void *)w->by_16[i][0], h);
-        _mm_storeu_si128((__m128i *)(void *)w->by_16[i][1], l);
+        _mm_storeu_si128((__m128i *)(void *)to->by_16[i][0], h);
+        _mm_storeu_si128((__m128i *)(void *)to->by_16[i][1], l);
     }
 }
 
-/* One panel's products run while the sums of the one before are met. */
-INLINE void run_superblocks(struct form f, struct work *w)
+INLINE void take_group(struct form f, struct work *w)
 {
-    const bool with_minima = f.sums == SUMS_WIDE_MIN;
-    for (size_t chunk = 0; chunk < w->m->k / Q_WIDE; chunk++) {
-        take_superblock(f, w, chunk);
-        put_256(with_minima, w, chunk, 0, false);
-        for (size_t p = 0; p < w->P; p++) {
-            const bool odd = p % 2;
-            if (p + 1 < w->P)
-                put_256(with_minima, w, chunk, p + 1, !odd);
-            take_sums(w, odd);
-            if (with_minima)
-                take_minima(w, odd);
-            step_256(f, w, chunk, p, odd);
-        }
-    }
+    for (size_t chunk = 0; chunk < chunks_of(w->m->k); chunk++)
+        if (is_wide(f.sums))
+            take_superblock(f, w, chunk);
+        else
+            take_blocks(f, w, chunk);
 }
 
-static __attribute__((noinline)) void superblocks(struct work *w, int offset)
-{
-    run_superblocks((struct form){SUMS_WIDE, false, false, false, offset}, w);
-}
-
-static __attribute__((noinline)) void superblocks_min(struct work *w)
-{
-    run_superblocks((struct form){SUMS_WIDE_MIN, false, false, false, 0}, w);
-}
+/* ---- panels unpacked ---- */
 
 /* Q2_K's minima of 16, times 16 and as they are, in words. */
 static void minima_in_words(struct chunk *c)
@@ -335,63 +166,297 @@ static void minima_in_words(struct chunk *c)
     }
 }
 
+/* Items of a wide type stay unsigned, times their scales; others lose their offset. */
+static void unpack(const struct work *w, size_t r, size_t chunk, struct chunk *to, size_t further)
+{
+    const uint32_t type = w->typed->type;
+    const struct form f = form_of_many(type);
+    w->typed->unpack(w->m, r, chunk, to, further, is_wide(f.sums) ? 0 : f.offset);
+    if (can_scale(type))
+        scale_items(to, offset_of(type), f);
+    if (f.sums == SUMS_WIDE_MIN)
+        minima_in_words(to);
+}
+
+/* A chunk of a panel with the group. */
+struct unit {
+    const int8_t *x; /* the first token's, from the chunk on */
+    const struct chunk *c;
+    const struct taken *taken;
+    float (*acc)[WIDTH];
+    size_t n; /* blocks */
+};
+
+INLINE struct unit unit_of(struct work *w, size_t chunk, const struct chunk *c, float acc[TOKENS][WIDTH])
+{
+    const size_t left = w->m->k / Q_BLOCK - chunk * CHUNK;
+    return (struct unit){.x = w->m->xq.q + w->token * w->m->k + chunk * Q_WIDE,
+                         .c = c,
+                         .taken = w->taken + chunk,
+                         .acc = acc,
+                         .n = left < CHUNK ? left : CHUNK};
+}
+
+INLINE void take_sums(struct work *w, bool odd)
+{
+    if (odd)
+        TILE_STORE(ODD_SUMS, w->sums[1]);
+    else
+        TILE_STORE(EVEN_SUMS, w->sums[0]);
+}
+
+/* ---- block by block ---- */
+
+#define PUT(sums, x, w, from_x, stride, from_w) \
+    do {                                        \
+        TILE_LOAD(x, from_x, stride);           \
+        TILE_LOAD(w, from_w, 64);               \
+        TILE_ZERO(sums);                        \
+        TILE_DOT(sums, x, w);                   \
+    } while (0)
+
+/* Block b's products. Units of an odd number of blocks take the last one twice. */
+INLINE void put(const struct work *w, const struct unit *u, size_t b, bool odd)
+{
+    b = b < u->n ? b : u->n - 1;
+    const int8_t *x = u->x + b * Q_BLOCK;
+    const uint8_t *words = u->c->w[0][0] + b * sizeof u->c->w[0];
+    if (odd)
+        PUT(ODD_SUMS, X_1, W_1, x, w->m->k, words);
+    else
+        PUT(EVEN_SUMS, X_0, W_0, x, w->m->k, words);
+}
+
+/* All blocks of a unit; the first two of the next begin meanwhile. T: chains at hand, at least as many as tokens; those
+ * beyond the last token are of stale sums, and dropped. */
+INLINE void run_blocks(struct form f, struct work *w, const struct unit *u, const struct unit *next, int T)
+{
+    struct chain chains[TOKENS];
+    for (int i = 0; i < T; i++)
+        chains[i].acc = V(loadu_ps)(u->acc[i]);
+    for (size_t b = 0; b < u->n; b += 2)
+#pragma GCC unroll 2
+        for (size_t odd = 0; odd < 2; odd++) {
+            if (b + 2 < u->n)
+                put(w, u, b + odd + 2, odd);
+            else
+                put(w, next, odd, odd);
+            take_sums(w, !odd);
+            if (odd && b + 1 == u->n)
+                break;
+            const struct scale scale = scale_at(f, &u->c->s, b + odd);
+#pragma GCC unroll 16
+            for (int i = 0; i < T; i++) {
+                const struct activations x = {.d = u->taken->d[b + odd][i], .ds = u->taken->ds[b + odd][i]};
+                step(f, &chains[i], vi_load(w->sums[odd][i]), V(set1_epi32)(0), &scale, &x, b + odd);
+            }
+        }
+    for (int i = 0; i < T; i++)
+        V(storeu_ps)(u->acc[i], chains[i].acc);
+}
+
+/* ---- superblock by superblock ---- */
+
+/* Products of a superblock: items are unsigned, and so are minima. */
+#define PUT_256(sums, minima_sums, with_minima, u, stride)    \
+    do {                                                      \
+        TILE_ZERO(sums);                                      \
+        for (size_t i = 0; i < 4; i++) {                      \
+            TILE_LOAD(X_0, (u)->x + 64 * i, stride);          \
+            TILE_LOAD(W_0, (u)->c->w[2 * i][0], 64);          \
+            TILE_DOT_UNSIGNED(sums, X_0, W_0);                \
+        }                                                     \
+        if (with_minima) {                                    \
+            TILE_LOAD(X_1, (u)->taken->by_16, 2 * 2 * CHUNK); \
+            TILE_LOAD(W_1, (u)->c->minima, 64);               \
+            TILE_ZERO(minima_sums);                           \
+            TILE_DOT_UNSIGNED(minima_sums, X_1, W_1);         \
+        }                                                     \
+    } while (0)
+
+INLINE void put_256(struct form f, const struct work *w, const struct unit *u, bool odd)
+{
+    if (odd)
+        PUT_256(ODD_SUMS, ODD_MINIMA, f.sums == SUMS_WIDE_MIN, u, w->m->k);
+    else
+        PUT_256(EVEN_SUMS, EVEN_MINIMA, f.sums == SUMS_WIDE_MIN, u, w->m->k);
+}
+
+/* One step of each chain, while products of the next superblock run. */
+INLINE void run_superblock(struct form f, struct work *w, const struct unit *u, const struct unit *next, bool odd)
+{
+    put_256(f, w, next, !odd);
+    take_sums(w, odd);
+    if (f.sums == SUMS_WIDE_MIN && odd)
+        TILE_STORE(ODD_MINIMA, w->minima[1]);
+    else if (f.sums == SUMS_WIDE_MIN)
+        TILE_STORE(EVEN_MINIMA, w->minima[0]);
+    const struct scale scale = {.d = V(loadu_ps)(u->c->s.d[0]), .m = V(loadu_ps)(u->c->s.m[0])};
+#pragma GCC unroll 4
+    for (size_t i = 0; i < w->n; i++) {
+        const struct activations x = {.d = u->taken->d[0][i]};
+        const vi sum = V(add_epi32)(vi_load(w->sums[odd][i]), V(set1_epi32)(u->taken->offsets[i]));
+        const vi least = f.sums == SUMS_WIDE_MIN ? vi_load(w->minima[odd][i]) : V(set1_epi32)(0);
+        const vf acc = V(loadu_ps)(u->acc[i]);
+        V(storeu_ps)(u->acc[i], step_wide(f, acc, V(cvtepi32_ps)(sum), V(cvtepi32_ps)(least), &scale, &x));
+    }
+}
+
+/* ---- unit after unit ---- */
+
+INLINE void begin(struct form f, struct work *w, const struct unit *u)
+{
+    if (is_wide(f.sums)) {
+        put_256(f, w, u, false);
+        return;
+    }
+    put(w, u, 0, false);
+    put(w, u, 1, true);
+    take_sums(w, false);
+}
+
+INLINE void run(struct form f, struct work *w, const struct unit *u, const struct unit *next, bool odd, int T)
+{
+    if (is_wide(f.sums))
+        run_superblock(f, w, u, next, odd);
+    else
+        run_blocks(f, w, u, next, T);
+}
+
+static void write_out(const struct work *w, size_t r, float acc[TOKENS][WIDTH])
+{
+    for (size_t i = 0; i < w->n; i++)
+        V(storeu_ps)(w->m->y + (w->token + i) * w->m->y_stride + r, V(loadu_ps)(acc[i]));
+}
+
+/* P panels, unpacked whole, with one group of many. A chunk of the activations meets them all. */
+INLINE void group_of_many(struct form f, struct work *w, size_t r, size_t P)
+{
+    const size_t n_units = chunks_of(w->m->k) * P;
+    take_group(f, w);
+    memset(w->acc, 0, sizeof w->acc);
+    struct unit u = unit_of(w, 0, w->chunks, w->acc[0]);
+    begin(f, w, &u);
+    for (size_t i = 0, chunk = 0, p = 0; i < n_units; i++) {
+        p = p + 1 < P ? p + 1 : 0;
+        chunk += p == 0;
+        const struct unit next = i + 1 < n_units ? unit_of(w, chunk, w->chunks + i + 1, w->acc[p]) : u;
+        run(f, w, &u, &next, i % 2, TOKENS);
+        u = next;
+    }
+    for (size_t p = 0; p < P; p++)
+        write_out(w, r + p * WIDTH, w->acc[p]);
+}
+
+/* The row that panel p begins at: the last panel may overlap the one before it, to the same bits. */
+INLINE size_t row_of(const struct mul *m, size_t p)
+{
+    return (p + 1) * WIDTH <= m->n_rows ? p * WIDTH : m->n_rows - WIDTH;
+}
+
+/* All panels with the only group: a chunk is unpacked while the one before it is met. */
+INLINE void only_group(struct form f, struct work *w, int T)
+{
+    const size_t n_chunks = chunks_of(w->m->k), n_units = (w->m->n_rows + WIDTH - 1) / WIDTH * n_chunks;
+    take_group(f, w);
+    unpack(w, 0, 0, w->chunks, 2);
+    struct unit u = unit_of(w, 0, w->chunks, w->acc[0]);
+    memset(w->acc[0], 0, sizeof w->acc[0]);
+    begin(f, w, &u);
+    for (size_t i = 0, chunk = 0, p = 0; i < n_units; i++) {
+        const bool last = chunk + 1 == n_chunks;
+        const size_t r = row_of(w->m, p);
+        struct unit next = u;
+        p += last;
+        chunk = last ? 0 : chunk + 1;
+        if (i + 1 < n_units) {
+            unpack(w, row_of(w->m, p), chunk, w->chunks + (i + 1) % 2, 2);
+            next = unit_of(w, chunk, w->chunks + (i + 1) % 2, w->acc[0]);
+        }
+        run(f, w, &u, &next, i % 2, T);
+        u = next;
+        if (!last)
+            continue;
+        write_out(w, r, w->acc[0]);
+        memset(w->acc[0], 0, sizeof w->acc[0]);
+    }
+}
+
 /* ---- a product ---- */
 
-static void meet(struct form f, struct work *w)
+#define FORM(name, sums)                                                                              \
+    static __attribute__((noinline)) void many_##name(struct work *w, int offset, size_t r, size_t P) \
+    {                                                                                                 \
+        group_of_many((struct form){sums, false, false, false, offset}, w, r, P);                     \
+    }                                                                                                 \
+    static __attribute__((noinline)) void only_##name(struct work *w, int offset)                     \
+    {                                                                                                 \
+        const struct form f = {sums, false, false, false, offset};                                    \
+        if (w->n > 8)                                                                                 \
+            only_group(f, w, TOKENS);                                                                 \
+        else                                                                                          \
+            only_group(f, w, 8);                                                                      \
+    }
+FORM(plain, SUMS_PLAIN)
+FORM(min, SUMS_MIN)
+FORM(wide, SUMS_WIDE)
+FORM(wide_min, SUMS_WIDE_MIN)
+
+static void one_group(struct form f, struct work *w)
 {
-    memset(w->acc, 0, sizeof w->acc);
     switch (f.sums) {
-    case SUMS_PLAIN: units_plain(w); break;
-    case SUMS_MIN: units_min(w); break;
+    case SUMS_PLAIN: only_plain(w, 0); break;
+    case SUMS_MIN: only_min(w, 0); break;
     case SUMS_16: break; /* not here (fewest) */
-    case SUMS_WIDE: superblocks(w, f.offset); break;
-    case SUMS_WIDE_MIN: superblocks_min(w); break;
+    case SUMS_WIDE: only_wide(w, f.offset); break;
+    case SUMS_WIDE_MIN: only_wide_min(w, 0); break;
     }
-    for (size_t i = 0; i < w->n; i++)
-        for (size_t p = 0; p < w->P; p++)
-            V(storeu_ps)(w->m->y + (w->token + i) * w->m->y_stride + w->r + p * WIDTH, V(loadu_ps)(w->acc[p][i]));
 }
 
-/* P panels times all tokens, in groups of n; the last group may overlap the one before it, to the same bits. */
-static void panels(const struct mul *m, const struct typed *typed, size_t r, size_t P, size_t n)
+/* P panels with all groups; the last group may overlap the one before it, to the same bits. */
+static void many_groups(struct form f, struct work *w, size_t r, size_t P)
 {
-    const struct form f = form_of_many(typed->type);
-    struct work w = {.m = m, .r = r, .n = n, .P = P};
-    struct chunk *c = m->scratch;
-    for (size_t p = 0; p < P; p++)
-        typed->unpack(m, r + p * WIDTH, c + p, P, is_wide(f.sums) ? 0 : f.offset);
-    for (size_t i = 0; can_scale(typed->type) && i < m->k / Q_WIDE * P; i++) {
-        scale_items(c + i, offset_of(typed->type), f);
-        if (f.sums == SUMS_WIDE_MIN)
-            minima_in_words(c + i);
-    }
-    for (size_t t = 0; t < m->n_tokens; t += n) {
-        w.token = t + n < m->n_tokens ? t : m->n_tokens - n;
-        meet(f, &w);
+    for (size_t i = 0; i < chunks_of(w->m->k) * P; i++)
+        unpack(w, r + i % P * WIDTH, i / P, w->chunks + i, P);
+    for (size_t t = 0; t < w->m->n_tokens; t += w->n) {
+        w->token = t + w->n < w->m->n_tokens ? t : w->m->n_tokens - w->n;
+        switch (f.sums) {
+        case SUMS_PLAIN: many_plain(w, 0, r, P); break;
+        case SUMS_MIN: many_min(w, 0, r, P); break;
+        case SUMS_16: break;
+        case SUMS_WIDE: many_wide(w, f.offset, r, P); break;
+        case SUMS_WIDE_MIN: many_wide_min(w, 0, r, P); break;
+        }
     }
 }
 
-/* Tokens from which on this is faster than the level below: never where each block has two steps of floats. */
-static size_t fewest(struct form f) { return f.sums == SUMS_16 ? SIZE_MAX : is_wide(f.sums) ? 16 : 24; }
+/* Tokens from which on this is faster than the level below: never where each block has two steps of floats, later where
+ * items meet their scales first. */
+static size_t fewest(uint32_t type) { return sums_of(type) == SUMS_16 ? SIZE_MAX : can_scale(type) ? 12 : 6; }
 
 static void product(const struct mul *m, const struct typed *typed)
 {
     const struct form f = form_of_many(typed->type);
-    if (m->n_rows < WIDTH || m->n_tokens < fewest(f)) {
+    if (m->n_rows < WIDTH || m->n_tokens < fewest(typed->type)) {
         product_avx512(m, typed);
         return;
     }
-    /* Groups of one size, at least 8. */
-    const size_t groups = (m->n_tokens + TOKENS - 1) / TOKENS, n = (m->n_tokens + groups - 1) / groups;
-    configure(n, is_wide(f.sums) ? 64 : Q_BLOCK, Q_BLOCK);
-    for (size_t r = 0, P; r < m->n_rows; r += P * WIDTH) {
+    const size_t groups = (m->n_tokens + TOKENS - 1) / TOKENS;
+    struct chunk *chunks = m->scratch;
+    struct work w = {.m = m, .typed = typed, .chunks = chunks};
+    w.taken = (struct taken *)(void *)(chunks + MUL_PANELS * chunks_of(m->k));
+    w.n = (m->n_tokens + groups - 1) / groups;
+    configure(w.n, is_wide(f.sums) ? 64 : Q_BLOCK, Q_BLOCK);
+    if (groups == 1)
+        one_group(f, &w);
+    for (size_t r = 0, P; groups > 1 && r < m->n_rows; r += P * WIDTH) {
         P = (m->n_rows - r) / WIDTH;
         P = P < PANELS ? P : PANELS;
         if (P == 0) {
             P = 1;
             r = m->n_rows - WIDTH;
         }
-        panels(m, typed, r, P, n);
+        many_groups(f, &w, r, P);
     }
     release();
 }

@@ -8,7 +8,7 @@
 struct chunk {
     uint8_t w[CHUNK][8][4 * WIDTH];
     struct scales s;
-    uint8_t minima[8][4 * WIDTH]; /* Q2_K's, by amx_products.c */
+    uint8_t minima[8][4 * WIDTH]; /* Q2_K's, for amx_products.c */
 };
 _Static_assert(MUL_PANELS * sizeof(struct chunk) <= MUL_CHUNK_BYTES, "scratch holds so many panels");
 
@@ -22,32 +22,34 @@ INLINE void widen_scales(struct form f, struct scales *s)
     }
 }
 
-/* A panel, and fetch the one after the next, whose turn it is when two were met. `less`: taken off each item. */
-INLINE void unpack_panel(const struct mul *m, uint32_t type, size_t r, struct chunk *out, size_t stride, int less)
+/* A chunk of the panel from row r on, and fetch that of the panel `further` panels on. `less`: taken off each item. */
+INLINE void unpack_chunk(const struct mul *m, uint32_t type, size_t r, size_t chunk, struct chunk *out, size_t further,
+                         int less)
 {
     const vi off = vi_bytes(less);
     const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
-    const size_t n_blocks = m->k / Q_BLOCK;
-    const uint8_t *ahead = ahead_of(panel, m->row_bytes, stride);
-    for (size_t first = 0; first < n_blocks; first += CHUNK, out += stride) {
-        size_t n = n_blocks - first < CHUNK ? n_blocks - first : CHUNK;
-        struct eight blocks;
-        take(type, panel, m->row_bytes, first, &blocks);
-        take_scales(type, &blocks, n, &out->s);
-        if (form_of(type).in_bytes)
-            widen_scales(form_of(type), &out->s);
-        if (has_raw(type))
-            n = CHUNK;
+    const uint8_t *ahead = ahead_of(panel, m->row_bytes, further);
+    const size_t first = chunk * CHUNK, left = m->k / Q_BLOCK - first;
+    size_t n = left < CHUNK ? left : CHUNK;
+    struct eight blocks;
+    take(type, panel, m->row_bytes, first, &blocks);
+    take_scales(type, &blocks, n, &out->s);
+    if (form_of(type).in_bytes)
+        widen_scales(form_of(type), &out->s);
+    if (has_raw(type))
+        n = CHUNK;
 #pragma GCC unroll 8
-        for (size_t b = 0; b < n; b++) {
-            vi w[8];
-            fetch_ahead(type, ahead, first, b);
-            fetch_words(type, &blocks, b, w);
-            for (size_t j = 0; j < 8; j++)
-                vi_store(out->w[b][j], V(sub_epi8)(w[j], off));
-        }
+    for (size_t b = 0; b < n; b++) {
+        vi w[8];
+        fetch_ahead(type, ahead, first, b);
+        fetch_words(type, &blocks, b, w);
+        for (size_t j = 0; j < 8; j++)
+            vi_store(out->w[b][j], V(sub_epi8)(w[j], off));
     }
 }
+
+/* Of a row of k items. */
+INLINE size_t chunks_of(size_t k) { return (k / Q_BLOCK + CHUNK - 1) / CHUNK; }
 
 /* Q3_K's scaled items, -124 to 128, fit in bytes when 127 is added, but such bytes saturate without a 32-bit dot
  * product (signed_bytes); Q2_K's are at most 45. */
