@@ -55,7 +55,7 @@ bench: build $(filter $(sample),$(MODEL)) ## measure MODEL on this machine
 
 # QUICK=1: a few rows in three minutes, only printed; otherwise the table of docs/performance.md is written anew.
 bench-peers: build ## build both peers from PyPI, measure all three, write docs/performance.md
-	@tools/need.sh g++=c++ git=git python3-venv python3-pip=pip3
+	@tools/need.sh g++=c++ git=git python3-venv python3-pip=pip3 $(if $(shell grep -m1 amx_tile /proc/cpuinfo),clang-16=clang-16)
 	@python3 tools/get_models.py smollm2 gemma3
 	@python3 bench/peers.py build/bench
 	@python3 bench/run.py $(if $(QUICK),--quick,--json docs/performance.json --page docs/performance.md)

@@ -4,6 +4,7 @@
 Takes some minutes a core. What is built already is left alone."""
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,6 +19,16 @@ PEERS = {
 # Files that a package's archive lacks and its build asks for.
 MISSING = {"ik": {"vendor/ik_llama.cpp/common/cmake/build-info-gen-cpp.cmake":
                   "set(BUILD_NUMBER 0)\nconfigure_file(common/build-info.cpp.in common/build-info.cpp)\n"}}
+
+
+def compilers():
+    """llama.cpp's tiles of AMX end with an illegal instruction when GCC 12 has compiled them: its ldtilecfg drops most
+    of the configuration. Clang's does not."""
+    flags = pathlib.Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+    clang = next((c for c in ("clang-16", "clang") if shutil.which(c)), None)
+    if "amx_tile" not in flags or not clang:
+        return {}
+    return {"CC": clang, "CXX": clang.replace("clang", "clang++")}
 
 
 def python_of(folder, name):
@@ -43,6 +54,8 @@ def build(folder, name):
     print(f"building {package} {version}; this takes some minutes", flush=True)
     subprocess.run([sys.executable, "-m", "venv", str(python.parent.parent)], check=True)
     environment = os.environ | {"CMAKE_ARGS": options, "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count())}
+    if name == "llama":
+        environment |= compilers()
     log = pathlib.Path(folder) / f"{name}.log"
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-cache-dir"]
     with open(log, "w") as output, tempfile.TemporaryDirectory() as sources:

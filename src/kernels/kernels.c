@@ -72,19 +72,26 @@ static void overlay_avx512(struct kernels *k)
     products_overlay_avx512(k);
 }
 
+static bool has_avx512bf16(void) { return __builtin_cpu_supports("avx512bf16"); }
+
 /* Linux gives a process the state of tiles, 8 KiB a thread, when it asks; what asks before there are threads asks for
  * all of them (Documentation/arch/x86/xstate.rst). */
 static bool has_amx(void)
 {
-    enum { CPUID_TILE = 1 << 24, CPUID_INT8 = 1 << 25, REQUEST = 0x1023 /* ARCH_REQ_XCOMP_PERM */, TILE_DATA = 18 };
+    enum {
+        CPUID_BF16 = 1 << 22,
+        CPUID_TILE = 1 << 24,
+        CPUID_INT8 = 1 << 25,
+        REQUEST = 0x1023 /* ARCH_REQ_XCOMP_PERM */,
+        TILE_DATA = 18
+    };
     unsigned a, b, c, d = 0;
-    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & CPUID_TILE) && (d & CPUID_INT8) &&
-           !syscall(SYS_arch_prctl, REQUEST, TILE_DATA);
+    return has_avx512() && has_avx512bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & CPUID_TILE) &&
+           (d & CPUID_INT8) && (d & CPUID_BF16) && !syscall(SYS_arch_prctl, REQUEST, TILE_DATA);
 }
 
 static void overlay_amx(struct kernels *k) { products_overlay_amx(k); }
 
-static bool has_avx512bf16(void) { return __builtin_cpu_supports("avx512bf16"); }
 #elif defined(__aarch64__)
 static bool has_neon(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0; }
 
@@ -155,8 +162,11 @@ andiron_status kernels_choose(struct kernels *out, const char *cpu, andiron_erro
 static void take_fast(struct kernels *k)
 {
 #if defined(__x86_64__)
-    if ((!strcmp(k->cpu, "avx512") || !strcmp(k->cpu, "amx")) && has_avx512bf16())
+    const bool amx = !strcmp(k->cpu, "amx");
+    if ((amx || !strcmp(k->cpu, "avx512")) && has_avx512bf16())
         fast_products_overlay_avx512bf16(k);
+    if (amx)
+        fast_products_overlay_amx(k);
 #else
     (void)k; /* nothing is faster here */
 #endif

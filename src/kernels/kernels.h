@@ -69,8 +69,8 @@ struct mul {
     size_t n_tokens;
     void *scratch; /* mul_scratch_bytes(k), aligned to 64; one for each thread */
 };
-/* Room for unpacked panels, in chunks of 256 items with their scales. */
-enum { MUL_PANELS = 4, MUL_CHUNK_BYTES = 6144 * MUL_PANELS + 2048 };
+/* Room for unpacked panels, in chunks of 256 items with their scales, and for what a kernel makes of activations. */
+enum { MUL_PANELS = 4, MUL_CHUNK_BYTES = 8192 * MUL_PANELS };
 static inline size_t mul_scratch_bytes(size_t k) { return (k + 255) / 256 * MUL_CHUNK_BYTES; }
 
 enum kv_type { KV_F32, KV_F16, KV_Q8_0, KV_TYPES };

@@ -47,7 +47,10 @@ void product_bf16_ref(const struct mul *m);
 void product_bf16_avx2(const struct mul *m);
 void product_bf16_avx512(const struct mul *m);
 void product_bf16_neon(const struct mul *m);
-void fast_products_overlay_avx512bf16(struct kernels *k); /* not of the same bits */
+void fast_products_overlay_avx512bf16(struct kernels *k); /* not of the same bits, nor are the next three */
+void fast_products_overlay_amx(struct kernels *k);
+void fast_f16_avx512bf16(const struct mul *m);
+void fast_bf16_avx512bf16(const struct mul *m);
 void pack_k_overlay_ref(struct kernels *k);
 void pack_k_overlay_avx2(struct kernels *k);
 void pack_k_overlay_avx512(struct kernels *k);

@@ -7,6 +7,7 @@
  * of the two units of 512 bits multiplies (seen on a Xeon of the fifth generation). So three things are under way at
  * once: the products of one block, the sums of the one before on their way to memory, the floats of the one before
  * that. A superblock of a wide type is one step of the chain, not eight, and runs near the speed of tiles. */
+#include "kernels/x86/amx.h"
 #include "kernels/x86/products.h"
 
 enum {
@@ -15,13 +16,6 @@ enum {
 };
 
 /* ---- tiles ---- */
-
-struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-};
-_Static_assert(sizeof(struct tile_config) == 64, "as ldtilecfg reads it");
 
 /* Which tile is what. Sums: of the block (or superblock) at an even place and at an odd one; minima: theirs for
  * SUMS_WIDE_MIN. */
@@ -34,13 +28,6 @@ _Static_assert(sizeof(struct tile_config) == 64, "as ldtilecfg reads it");
 #define W_0 6 /* weights */
 #define W_1 7
 
-#define TILE_NAME(tile) TILE_NAME_(tile)
-#define TILE_NAME_(tile) "%%tmm" #tile
-#define TILE_LOAD(tile, from, stride) \
-    __asm__ volatile("tileloadd (%0,%1,1), " TILE_NAME(tile) : : "r"(from), "r"((size_t)(stride)) : "memory")
-#define TILE_STORE(tile, to) \
-    __asm__ volatile("tilestored " TILE_NAME(tile) ", (%0,%1,1)" : : "r"(to), "r"((size_t)64) : "memory")
-#define TILE_ZERO(tile) __asm__ volatile("tilezero " TILE_NAME(tile) : :)
 /* sums += signed x times w, signed or unsigned. */
 #define TILE_DOT(sums, x, w) __asm__ volatile("tdpbssd " TILE_NAME(w) ", " TILE_NAME(x) ", " TILE_NAME(sums) : :)
 #define TILE_DOT_UNSIGNED(sums, x, w) \
@@ -60,10 +47,8 @@ static void configure(size_t n, size_t first, size_t second)
         c.rows[W_0 + i] = (uint8_t)((i ? second : first) / 4);
         c.row_bytes[W_0 + i] = 64;
     }
-    __asm__ volatile("ldtilecfg %0" : : "m"(c));
+    tiles_begin(&c);
 }
-
-static void release(void) { __asm__ volatile("tilerelease" : : : "memory"); }
 
 /* ---- a group of tokens ---- */
 
@@ -458,7 +443,7 @@ static void product(const struct mul *m, const struct typed *typed)
         }
         many_groups(f, &w, r, P);
     }
-    release();
+    tiles_end();
 }
 
 #define QUANTIZED(name, type) \

@@ -101,7 +101,7 @@ INLINE void product(const struct mul *m, uint32_t type, size_t T)
 }
 
 /* To round F16 weights, a tile needs as many tokens as it can have. */
-static void mul_f16(const struct mul *m)
+void LEVELED(fast_f16)(const struct mul *m)
 {
     if (m->n_tokens < FEWEST)
         product_f16_avx512(m);
@@ -109,7 +109,7 @@ static void mul_f16(const struct mul *m)
         product(m, TYPE_F16, 8);
 }
 
-static void mul_bf16(const struct mul *m)
+void LEVELED(fast_bf16)(const struct mul *m)
 {
     if (m->n_tokens < FEWEST)
         product_bf16_avx512(m);
@@ -121,6 +121,6 @@ static void mul_bf16(const struct mul *m)
 
 void LEVELED(fast_products_overlay)(struct kernels *k)
 {
-    k->mul_f16 = mul_f16;
-    k->mul_bf16 = mul_bf16;
+    k->mul_f16 = LEVELED(fast_f16);
+    k->mul_bf16 = LEVELED(fast_bf16);
 }
