@@ -13,6 +13,12 @@ enum { TILE_ROWS = 2, TILE_TOKENS = 2 };
 enum { AT_ONCE = 2 * LANES, ROWS_AHEAD = 8 };
 enum { PART = 4096, ROWS_APART = 16 }; /* rows_apart's: items of a row at a time, and rows that a part of x stays for */
 enum { PAGE = 4096 };
+/* That meet one token side by side: on CPUs with AMX a row's chain of multiply-adds takes longer than memory does. */
+#if defined(__AMX_TILE__)
+enum { ONE_TOKEN_ROWS = 2 };
+#else
+enum { ONE_TOKEN_ROWS = 1 };
+#endif
 
 static inline size_t item_bytes(uint32_t type) { return type == TYPE_F32 ? sizeof(float) : sizeof(uint16_t); }
 
@@ -114,13 +120,15 @@ static inline __attribute__((always_inline)) void rows_apart(const struct mul *m
     }
 }
 
-/* One token meets one row after the other: memory is read fastest where it is asked for one line after the other and
- * nothing else. */
+/* One token meets one row after the other, or two: memory is read fastest where it is asked for one line after the
+ * other and nothing else. */
 static inline __attribute__((always_inline)) void product(const struct mul *m, uint32_t type)
 {
     const bool is_one = m->n_tokens == 1;
     size_t r = 0;
-    for (; is_one && m->row_bytes > PAGE && r < m->n_rows; r += ROWS_APART)
+    for (; is_one && ONE_TOKEN_ROWS > 1 && r + ONE_TOKEN_ROWS <= m->n_rows; r += ONE_TOKEN_ROWS)
+        rows(m, type, r, ONE_TOKEN_ROWS);
+    for (; is_one && ONE_TOKEN_ROWS == 1 && m->row_bytes > PAGE && r < m->n_rows; r += ROWS_APART)
         rows_apart(m, type, r, m->n_rows - r < ROWS_APART ? m->n_rows - r : ROWS_APART);
     for (; !is_one && r + TILE_ROWS <= m->n_rows; r += TILE_ROWS)
         rows(m, type, r, TILE_ROWS);

@@ -90,7 +90,11 @@ static bool has_amx(void)
            (d & CPUID_INT8) && (d & CPUID_BF16) && !syscall(SYS_arch_prctl, REQUEST, TILE_DATA);
 }
 
-static void overlay_amx(struct kernels *k) { products_overlay_amx(k); }
+static void overlay_amx(struct kernels *k)
+{
+    float_products_overlay_amx(k);
+    products_overlay_amx(k);
+}
 
 #elif defined(__aarch64__)
 static bool has_neon(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0; }

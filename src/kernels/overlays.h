@@ -38,14 +38,17 @@ void attend_overlay_dotprod(struct kernels *k);
 void float_products_overlay_ref(struct kernels *k);
 void float_products_overlay_avx2(struct kernels *k);
 void float_products_overlay_avx512(struct kernels *k);
+void float_products_overlay_amx(struct kernels *k);
 void float_products_overlay_neon(struct kernels *k);
 void product_f16_ref(const struct mul *m);
 void product_f16_avx2(const struct mul *m);
 void product_f16_avx512(const struct mul *m);
+void product_f16_amx(const struct mul *m);
 void product_f16_neon(const struct mul *m);
 void product_bf16_ref(const struct mul *m);
 void product_bf16_avx2(const struct mul *m);
 void product_bf16_avx512(const struct mul *m);
+void product_bf16_amx(const struct mul *m);
 void product_bf16_neon(const struct mul *m);
 void fast_products_overlay_avx512bf16(struct kernels *k); /* not of the same bits, nor are the next three */
 void fast_products_overlay_amx(struct kernels *k);

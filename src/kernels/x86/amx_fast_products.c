@@ -168,6 +168,8 @@ static void mul_f16(const struct mul *m)
 {
     if (fits(m))
         product(m, true);
+    else if (m->n_tokens == 1)
+        product_f16_amx(m);
     else
         fast_f16_avx512bf16(m);
 }
@@ -176,6 +178,8 @@ static void mul_bf16(const struct mul *m)
 {
     if (fits(m))
         product(m, false);
+    else if (m->n_tokens == 1)
+        product_bf16_amx(m);
     else
         fast_bf16_avx512bf16(m);
 }
