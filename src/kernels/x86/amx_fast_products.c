@@ -4,7 +4,6 @@
  * rounded and stand in scratch as pairs of items, a pair of 16 tokens side by side. Two tiles of rows meet two of
  * tokens down their whole length; sums are floats and leave their tiles once. What is beyond the last token is zeros.
  */
-#include "kernels/half.h"
 #include "kernels/overlays.h"
 #include "kernels/x86/amx.h"
 
@@ -58,10 +57,10 @@ INLINE void transpose_16(vi r[SIDE])
 
 INLINE vi rounded(__m512 low, __m512 high) { return (vi)_mm512_cvtne2ps_pbh(high, low); }
 
-/* A tile of tokens, n of which are there. */
-static void write_pairs(struct pairs *to, size_t stride, const float *x, size_t n, size_t k)
+/* A tile of tokens, n of which are there, to each other place of `to`. */
+static void write_pairs(struct pairs *to, const float *x, size_t n, size_t k)
 {
-    for (size_t i = 0; i < k; i += STEP, to += stride) {
+    for (size_t i = 0; i < k; i += STEP, to += 2) {
         vi r[SIDE];
         for (size_t t = 0; t < SIDE; t++)
             r[t] = t < n ? rounded(_mm512_loadu_ps(x + t * k + i), _mm512_loadu_ps(x + t * k + i + SIDE))
@@ -147,9 +146,9 @@ static void product(const struct mul *m, bool is_f16)
     uint16_t *weights = (uint16_t *)(void *)(x + m->k / STEP * 2);
     for (size_t t = 0, n; t < m->n_tokens; t += n) {
         n = m->n_tokens - t < GROUP ? m->n_tokens - t : GROUP;
-        write_pairs(x, 2, m->x + t * m->k, n < SIDE ? n : SIDE, m->k);
+        write_pairs(x, m->x + t * m->k, n < SIDE ? n : SIDE, m->k);
         if (n > SIDE)
-            write_pairs(x + 1, 2, m->x + (t + SIDE) * m->k, n - SIDE, m->k);
+            write_pairs(x + 1, m->x + (t + SIDE) * m->k, n - SIDE, m->k);
         for (size_t r = 0; r < m->n_rows; r += ROWS) {
             r = r + ROWS <= m->n_rows ? r : m->n_rows - ROWS;
             const char *w = (const char *)m->w + r * m->row_bytes;

@@ -314,8 +314,16 @@ static void write_out(const struct work *w, size_t r, float acc[TOKENS][WIDTH])
         V(storeu_ps)(w->m->y + (w->token + i) * w->m->y_stride + r, V(loadu_ps)(acc[i]));
 }
 
-/* P panels, unpacked whole, with one group of many. A chunk of the activations meets them all. */
-INLINE void group_of_many(struct form f, struct work *w, size_t r, size_t P)
+/* The row that panel p begins at: the last panel may overlap the one before it, to the same bits. */
+INLINE size_t row_of(const struct mul *m, size_t p)
+{
+    return (p + 1) * WIDTH <= m->n_rows ? p * WIDTH : m->n_rows - WIDTH;
+}
+
+INLINE size_t panels_of(const struct mul *m) { return (m->n_rows + WIDTH - 1) / WIDTH; }
+
+/* P panels from panel `first` on, unpacked whole, with one group of many. A chunk of the activations meets them all. */
+INLINE void group_of_many(struct form f, struct work *w, size_t first, size_t P)
 {
     const size_t n_units = chunks_of(w->m->k) * P;
     take_group(f, w);
@@ -330,19 +338,13 @@ INLINE void group_of_many(struct form f, struct work *w, size_t r, size_t P)
         u = next;
     }
     for (size_t p = 0; p < P; p++)
-        write_out(w, r + p * WIDTH, w->acc[p]);
-}
-
-/* The row that panel p begins at: the last panel may overlap the one before it, to the same bits. */
-INLINE size_t row_of(const struct mul *m, size_t p)
-{
-    return (p + 1) * WIDTH <= m->n_rows ? p * WIDTH : m->n_rows - WIDTH;
+        write_out(w, row_of(w->m, first + p), w->acc[p]);
 }
 
 /* All panels with the only group: a chunk is unpacked while the one before it is met. */
 INLINE void only_group(struct form f, struct work *w, int T)
 {
-    const size_t n_chunks = chunks_of(w->m->k), n_units = (w->m->n_rows + WIDTH - 1) / WIDTH * n_chunks;
+    const size_t n_chunks = chunks_of(w->m->k), n_units = panels_of(w->m) * n_chunks;
     take_group(f, w);
     unpack(w, 0, 0, w->chunks, 2);
     struct unit u = unit_of(w, 0, w->chunks, w->acc[0]);
@@ -369,49 +371,43 @@ INLINE void only_group(struct form f, struct work *w, int T)
 
 /* ---- a product ---- */
 
-#define FORM(name, sums)                                                                              \
-    static __attribute__((noinline)) void many_##name(struct work *w, int offset, size_t r, size_t P) \
-    {                                                                                                 \
-        group_of_many((struct form){sums, false, false, false, offset}, w, r, P);                     \
-    }                                                                                                 \
-    static __attribute__((noinline)) void only_##name(struct work *w, int offset)                     \
-    {                                                                                                 \
-        const struct form f = {sums, false, false, false, offset};                                    \
-        if (w->n > 8)                                                                                 \
-            only_group(f, w, TOKENS);                                                                 \
-        else                                                                                          \
-            only_group(f, w, 8);                                                                      \
+#define FORM(name, sums)                                                              \
+    static void many_##name(struct work *w, int offset, size_t first, size_t P)       \
+    {                                                                                 \
+        group_of_many((struct form){sums, false, false, false, offset}, w, first, P); \
+    }                                                                                 \
+    static void only_##name(struct work *w, int offset)                               \
+    {                                                                                 \
+        const struct form f = {sums, false, false, false, offset};                    \
+        if (w->n > 8)                                                                 \
+            only_group(f, w, TOKENS);                                                 \
+        else                                                                          \
+            only_group(f, w, 8);                                                      \
     }
 FORM(plain, SUMS_PLAIN)
 FORM(min, SUMS_MIN)
 FORM(wide, SUMS_WIDE)
 FORM(wide_min, SUMS_WIDE_MIN)
 
-static void one_group(struct form f, struct work *w)
-{
-    switch (f.sums) {
-    case SUMS_PLAIN: only_plain(w, 0); break;
-    case SUMS_MIN: only_min(w, 0); break;
-    case SUMS_16: break; /* not here (fewest) */
-    case SUMS_WIDE: only_wide(w, f.offset); break;
-    case SUMS_WIDE_MIN: only_wide_min(w, 0); break;
-    }
-}
+/* By enum sums; none for SUMS_16 (fewest). */
+static const struct {
+    void (*many)(struct work *w, int offset, size_t first, size_t P);
+    void (*only)(struct work *w, int offset);
+} forms[] = {
+    [SUMS_PLAIN] = {many_plain, only_plain},
+    [SUMS_MIN] = {many_min, only_min},
+    [SUMS_WIDE] = {many_wide, only_wide},
+    [SUMS_WIDE_MIN] = {many_wide_min, only_wide_min},
+};
 
 /* P panels with all groups; the last group may overlap the one before it, to the same bits. */
-static void many_groups(struct form f, struct work *w, size_t r, size_t P)
+static void many_groups(struct form f, struct work *w, size_t first, size_t P)
 {
     for (size_t i = 0; i < chunks_of(w->m->k) * P; i++)
-        unpack(w, r + i % P * WIDTH, i / P, w->chunks + i, P);
+        unpack(w, row_of(w->m, first + i % P), i / P, w->chunks + i, P);
     for (size_t t = 0; t < w->m->n_tokens; t += w->n) {
         w->token = t + w->n < w->m->n_tokens ? t : w->m->n_tokens - w->n;
-        switch (f.sums) {
-        case SUMS_PLAIN: many_plain(w, 0, r, P); break;
-        case SUMS_MIN: many_min(w, 0, r, P); break;
-        case SUMS_16: break;
-        case SUMS_WIDE: many_wide(w, f.offset, r, P); break;
-        case SUMS_WIDE_MIN: many_wide_min(w, 0, r, P); break;
-        }
+        forms[f.sums].many(w, f.offset, first, P);
     }
 }
 
@@ -433,16 +429,9 @@ static void product(const struct mul *m, const struct typed *typed)
     w.n = (m->n_tokens + groups - 1) / groups;
     configure(w.n, is_wide(f.sums) ? 64 : Q_BLOCK, Q_BLOCK);
     if (groups == 1)
-        one_group(f, &w);
-    for (size_t r = 0, P; groups > 1 && r < m->n_rows; r += P * WIDTH) {
-        P = (m->n_rows - r) / WIDTH;
-        P = P < PANELS ? P : PANELS;
-        if (P == 0) {
-            P = 1;
-            r = m->n_rows - WIDTH;
-        }
-        many_groups(f, &w, r, P);
-    }
+        forms[f.sums].only(&w, f.offset);
+    for (size_t p = 0; groups > 1 && p < panels_of(m); p += PANELS)
+        many_groups(f, &w, p, panels_of(m) - p < PANELS ? panels_of(m) - p : PANELS);
     tiles_end();
 }
 
