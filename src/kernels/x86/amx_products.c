@@ -60,16 +60,18 @@ struct taken {
 };
 _Static_assert(MUL_PANELS * sizeof(struct chunk) + sizeof(struct taken) <= MUL_CHUNK_BYTES, "scratch holds both");
 
-/* Some panels with n tokens from `token` on. */
+/* Some panels with n tokens from `token` on. Where a row of sums lies in two lines, all takes a fifth longer. */
+#define ALIGNED __attribute__((aligned(64)))
 struct work {
     const struct mul *m;
     const struct typed *typed;
     size_t token, n;
-    struct chunk *chunks;                                     /* unpacked */
-    struct taken *taken;                                      /* of each chunk of the activations */
-    int32_t sums[2][TOKENS][WIDTH], minima[2][TOKENS][WIDTH]; /* of an even and an odd place */
-    float acc[PANELS][TOKENS][WIDTH];                         /* chains */
-} __attribute__((aligned(64)));
+    struct chunk *chunks; /* unpacked */
+    struct taken *taken;  /* of each chunk of the activations */
+    size_t fetched;       /* bytes of a panel's block, where run_blocks fetches */
+    ALIGNED int32_t sums[2][TOKENS][WIDTH], minima[2][TOKENS][WIDTH]; /* of an even and an odd place */
+    ALIGNED float acc[PANELS][TOKENS][WIDTH];                         /* chains */
+};
 
 /* Numbers of up to 8 tokens from `t` on, n of each, a token's last one for those beyond it, as columns of `to`. */
 INLINE void transpose(const struct work *w, float *to, const float *from, size_t t, size_t stride, size_t n)
@@ -152,11 +154,17 @@ static void minima_in_words(struct chunk *c)
 }
 
 /* Items of a wide type stay unsigned, times their scales; others lose their offset. */
-static void unpack(const struct work *w, size_t r, size_t chunk, struct chunk *to, size_t further)
+static void unpack(const struct work *w, size_t r, size_t chunk, const uint8_t *ahead, struct chunk *to)
 {
     const uint32_t type = w->typed->type;
     const struct form f = form_of_many(type);
-    w->typed->unpack(w->m, r, chunk, to, further, is_wide(f.sums) ? 0 : f.offset);
+    w->typed->unpack(&(struct unpacking){.m = w->m,
+                                         .r = r,
+                                         .chunk = chunk,
+                                         .ahead = ahead,
+                                         .half = w->fetched > 0,
+                                         .less = is_wide(f.sums) ? 0 : f.offset},
+                     to);
     if (can_scale(type))
         scale_items(to, offset_of(type), f);
     if (f.sums == SUMS_WIDE_MIN)
@@ -169,7 +177,8 @@ struct unit {
     const struct chunk *c;
     const struct taken *taken;
     float (*acc)[WIDTH];
-    size_t n; /* blocks */
+    size_t n;             /* blocks */
+    const uint8_t *ahead; /* what run_blocks fetches, if anything */
 };
 
 INLINE struct unit unit_of(struct work *w, size_t chunk, const struct chunk *c, float acc[TOKENS][WIDTH])
@@ -212,6 +221,14 @@ INLINE void put(const struct work *w, const struct unit *u, size_t b, bool odd)
         PUT(EVEN_SUMS, X_0, W_0, x, w->m->k, words);
 }
 
+/* What `unpack` did not of block b. */
+INLINE void fetch_rest(const struct work *w, const struct unit *u, size_t b)
+{
+    const size_t from = b * w->fetched + LINE - 1, to = from + w->fetched;
+    for (size_t line = from / LINE; line < to / LINE; line++)
+        _mm_prefetch((const char *)u->ahead + line * LINE, _MM_HINT_T1);
+}
+
 /* All blocks of a unit; the first two of the next begin meanwhile. T: chains at hand, at least as many as tokens; those
  * beyond the last token are of stale sums, and dropped. */
 INLINE void run_blocks(struct form f, struct work *w, const struct unit *u, const struct unit *next, int T)
@@ -229,6 +246,8 @@ INLINE void run_blocks(struct form f, struct work *w, const struct unit *u, cons
             take_sums(w, !odd);
             if (odd && b + 1 == u->n)
                 break;
+            if (odd && u->ahead)
+                fetch_rest(w, u, b + 1);
             const struct scale scale = scale_at(f, &u->c->s, b + odd);
 #pragma GCC unroll 16
             for (int i = 0; i < T; i++) {
@@ -341,13 +360,23 @@ INLINE void group_of_many(struct form f, struct work *w, size_t first, size_t P)
         write_out(w, row_of(w->m, first + p), w->acc[p]);
 }
 
+/* A chunk of panel p, unpacked for the only group. */
+INLINE struct unit unpacked(struct work *w, size_t p, size_t chunk, struct chunk *to)
+{
+    const size_t r = row_of(w->m, p);
+    const uint8_t *ahead = ahead_of(panel_at(w->m, r), w->m->row_bytes, 2);
+    unpack(w, r, chunk, ahead, to);
+    struct unit u = unit_of(w, chunk, to, w->acc[0]);
+    u.ahead = w->fetched ? ahead + chunk * CHUNK * w->fetched : NULL;
+    return u;
+}
+
 /* All panels with the only group: a chunk is unpacked while the one before it is met. */
 INLINE void only_group(struct form f, struct work *w, int T)
 {
     const size_t n_chunks = chunks_of(w->m->k), n_units = panels_of(w->m) * n_chunks;
     take_group(f, w);
-    unpack(w, 0, 0, w->chunks, 2);
-    struct unit u = unit_of(w, 0, w->chunks, w->acc[0]);
+    struct unit u = unpacked(w, 0, 0, w->chunks);
     memset(w->acc[0], 0, sizeof w->acc[0]);
     begin(f, w, &u);
     for (size_t i = 0, chunk = 0, p = 0; i < n_units; i++) {
@@ -356,10 +385,8 @@ INLINE void only_group(struct form f, struct work *w, int T)
         struct unit next = u;
         p += last;
         chunk = last ? 0 : chunk + 1;
-        if (i + 1 < n_units) {
-            unpack(w, row_of(w->m, p), chunk, w->chunks + (i + 1) % 2, 2);
-            next = unit_of(w, chunk, w->chunks + (i + 1) % 2, w->acc[0]);
-        }
+        if (i + 1 < n_units)
+            next = unpacked(w, p, chunk, w->chunks + (i + 1) % 2);
         run(f, w, &u, &next, i % 2, T);
         u = next;
         if (!last)
@@ -403,8 +430,10 @@ static const struct {
 /* P panels with all groups; the last group may overlap the one before it, to the same bits. */
 static void many_groups(struct form f, struct work *w, size_t first, size_t P)
 {
-    for (size_t i = 0; i < chunks_of(w->m->k) * P; i++)
-        unpack(w, row_of(w->m, first + i % P), i / P, w->chunks + i, P);
+    for (size_t i = 0; i < chunks_of(w->m->k) * P; i++) {
+        const size_t r = row_of(w->m, first + i % P);
+        unpack(w, r, i / P, ahead_of(panel_at(w->m, r), w->m->row_bytes, P), w->chunks + i);
+    }
     for (size_t t = 0; t < w->m->n_tokens; t += w->n) {
         w->token = t + w->n < w->m->n_tokens ? t : w->m->n_tokens - w->n;
         forms[f.sums].many(w, f.offset, first, P);
@@ -428,6 +457,8 @@ static void product(const struct mul *m, const struct typed *typed)
     w.taken = (struct taken *)(void *)(chunks + MUL_PANELS * chunks_of(m->k));
     w.n = (m->n_tokens + groups - 1) / groups;
     configure(w.n, is_wide(f.sums) ? 64 : Q_BLOCK, Q_BLOCK);
+    if (groups == 1 && !is_wide(f.sums))
+        w.fetched = WIDTH * block_bytes(typed->type) / block_length(typed->type);
     if (groups == 1)
         forms[f.sums].only(&w, f.offset);
     for (size_t p = 0; groups > 1 && p < panels_of(m); p += PANELS)

@@ -188,8 +188,11 @@ static void panels_many(const struct mul *m, const struct typed *typed, size_t r
     const struct form f = form_of_many(typed->type);
     struct chunk *c = m->scratch;
     for (int p = 0; p < P; p++)
-        for (size_t i = 0; i < chunks_of(m->k); i++)
-            typed->unpack(m, r + (size_t)p * WIDTH, i, c + i * (size_t)P + p, (size_t)P, 0);
+        for (size_t i = 0; i < chunks_of(m->k); i++) {
+            const size_t row = r + (size_t)p * WIDTH;
+            const uint8_t *ahead = ahead_of(panel_at(m, row), m->row_bytes, (size_t)P);
+            typed->unpack(&(struct unpacking){m, row, i, ahead, false, 0}, c + i * (size_t)P + p);
+        }
     for (size_t i = 0; can_scale(typed->type) && i < m->k / Q_BLOCK / CHUNK * (size_t)P; i++)
         scale_items(c + i, offset_of(typed->type), f);
     tiles(m, f, r, P);
@@ -258,14 +261,11 @@ void LEVELED(product)(const struct mul *m, const struct typed *typed)
         panels_kept(m, typed);
 }
 
-#define QUANTIZED(name, type)                                                                                     \
-    static void few_##name(const struct mul *m, size_t r) { few(m, TYPE_##type, r); }                             \
-    static void some_##name(const struct mul *m, size_t r) { panel_some(m, TYPE_##type, r); }                     \
-    static void unpack_##name(const struct mul *m, size_t r, size_t i, struct chunk *c, size_t further, int less) \
-    {                                                                                                             \
-        unpack_chunk(m, TYPE_##type, r, i, c, further, less);                                                     \
-    }                                                                                                             \
-    const struct typed LEVELED(typed_##name) = {TYPE_##type, few_##name, some_##name, unpack_##name};             \
+#define QUANTIZED(name, type)                                                                                  \
+    static void few_##name(const struct mul *m, size_t r) { few(m, TYPE_##type, r); }                          \
+    static void some_##name(const struct mul *m, size_t r) { panel_some(m, TYPE_##type, r); }                  \
+    static void unpack_##name(const struct unpacking *u, struct chunk *c) { unpack_chunk(u, TYPE_##type, c); } \
+    const struct typed LEVELED(typed_##name) = {TYPE_##type, few_##name, some_##name, unpack_##name};          \
     static void mul_##name(const struct mul *m) { LEVELED(product)(m, &LEVELED(typed_##name)); }
 #include "kernels/quantized.def"
 #undef QUANTIZED

@@ -9,7 +9,7 @@ struct typed {
     uint32_t type;
     void (*few)(const struct mul *m, size_t r);  /* a panel, from row r on, times one token, or two */
     void (*some)(const struct mul *m, size_t r); /* times up to SOME_TOKENS */
-    void (*unpack)(const struct mul *m, size_t r, size_t chunk, struct chunk *out, size_t further, int less);
+    void (*unpack)(const struct unpacking *u, struct chunk *out);
 };
 
 #define QUANTIZED(name, type) extern const struct typed typed_##name##_avx2, typed_##name##_avx512;

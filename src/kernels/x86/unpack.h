@@ -22,17 +22,26 @@ INLINE void widen_scales(struct form f, struct scales *s)
     }
 }
 
-/* A chunk of the panel from row r on, and fetch that of the panel `further` panels on. `less`: taken off each item. */
-INLINE void unpack_chunk(const struct mul *m, uint32_t type, size_t r, size_t chunk, struct chunk *out, size_t further,
-                         int less)
+/* What to unpack: a chunk of the panel from row r on. That of the panel at `ahead` is fetched meanwhile, or of every
+ * other block only, where `fetch_rest` fetches the others. */
+struct unpacking {
+    const struct mul *m;
+    size_t r, chunk;
+    const uint8_t *ahead;
+    bool half;
+    int less; /* taken off each item */
+};
+
+INLINE const uint8_t *panel_at(const struct mul *m, size_t r) { return (const uint8_t *)m->w + r * m->row_bytes; }
+
+INLINE void unpack_chunk(const struct unpacking *u, uint32_t type, struct chunk *out)
 {
-    const vi off = vi_bytes(less);
-    const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
-    const uint8_t *ahead = ahead_of(panel, m->row_bytes, further);
-    const size_t first = chunk * CHUNK, left = m->k / Q_BLOCK - first;
+    const struct mul *m = u->m;
+    const vi off = vi_bytes(u->less);
+    const size_t first = u->chunk * CHUNK, left = m->k / Q_BLOCK - first;
     size_t n = left < CHUNK ? left : CHUNK;
     struct eight blocks;
-    take(type, panel, m->row_bytes, first, &blocks);
+    take(type, panel_at(m, u->r), m->row_bytes, first, &blocks);
     take_scales(type, &blocks, n, &out->s);
     if (form_of(type).in_bytes)
         widen_scales(form_of(type), &out->s);
@@ -41,7 +50,8 @@ INLINE void unpack_chunk(const struct mul *m, uint32_t type, size_t r, size_t ch
 #pragma GCC unroll 8
     for (size_t b = 0; b < n; b++) {
         vi w[8];
-        fetch_ahead(type, ahead, first, b);
+        if (b % 2 == 0 || !u->half)
+            fetch_ahead(type, u->ahead, first, b);
         fetch_words(type, &blocks, b, w);
         for (size_t j = 0; j < 8; j++)
             vi_store(out->w[b][j], V(sub_epi8)(w[j], off));
