@@ -448,7 +448,7 @@ static void product(const struct mul *m, const struct typed *typed)
 {
     const struct form f = form_of_many(typed->type);
     if (m->n_rows < WIDTH || m->n_tokens < fewest(typed->type)) {
-        product_avx512(m, typed);
+        product_avx512(m, typed, true);
         return;
     }
     const size_t groups = (m->n_tokens + TOKENS - 1) / TOKENS;

@@ -143,19 +143,24 @@ INLINE size_t walk_take(struct walk *k, uint32_t type, size_t first)
 }
 
 /* A superblock of Q6_K is read all over from its first block on. If all its lines have to come from the second-level
- * cache at that moment, no lines come from memory meanwhile: they are fetched with the blocks before, two rows each. */
-INLINE void fetch_superblock(const struct walk *k, uint32_t type, size_t b)
+ * cache at that moment, no lines come from memory meanwhile: they are fetched with the blocks before, two rows each.
+ * Q3_K, Q4_K and Q5_K gain on some CPUs only. */
+INLINE bool gains_near(uint32_t type) { return type == TYPE_Q3_K || type == TYPE_Q4_K || type == TYPE_Q5_K; }
+
+INLINE void fetch_superblock(const struct walk *k, uint32_t type, size_t b, bool near)
 {
     const uint8_t *row = block_at(type, k->blocks.panel, k->blocks.first + CHUNK);
-    for (size_t r = WIDTH / CHUNK * b; type == TYPE_Q6_K && r < WIDTH / CHUNK * (b + 1); r++)
+    if (!near && type != TYPE_Q6_K)
+        return;
+    for (size_t r = WIDTH / CHUNK * b; r < WIDTH / CHUNK * (b + 1); r++)
         for (size_t at = 0; at < block_bytes(type) + LINE - 1; at += LINE)
             _mm_prefetch((const char *)row + r * k->blocks.row_bytes + at, _MM_HINT_T0);
 }
 
 /* Scales of block b of them, once. */
-INLINE struct scale walk_scale(struct walk *k, uint32_t type, size_t b)
+INLINE struct scale walk_scale(struct walk *k, uint32_t type, size_t b, bool near)
 {
-    fetch_superblock(k, type, b);
+    fetch_superblock(k, type, b, near);
     if (!has_first_word(type))
         return scale_at(form_of(type), &k->s, b);
     const size_t next = k->blocks.first + CHUNK + b;

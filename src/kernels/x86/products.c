@@ -71,7 +71,7 @@ INLINE void step_few(const struct mul *m, struct form f, struct chain *c, const 
 }
 
 /* A panel times T tokens. */
-INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
+INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T, bool near)
 {
     struct walk k;
     struct chain c[2];
@@ -85,7 +85,7 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
             struct items w;
             fetch_ahead(type, k.ahead, first, b);
             fetch(type, &k.blocks, b, &w);
-            const struct scale s = walk_scale(&k, type, b);
+            const struct scale s = walk_scale(&k, type, b, near);
             for (int i = 0; i < T; i++)
                 step_few(m, form_of(type), &c[i], &w, &s, (size_t)i, first + b);
         }
@@ -95,7 +95,7 @@ INLINE void panel_few(const struct mul *m, uint32_t type, size_t r, int T)
 }
 
 /* A panel times one token, of types that has_bits. */
-INLINE void panel_bits(const struct mul *m, uint32_t type, size_t r)
+INLINE void panel_bits(const struct mul *m, uint32_t type, size_t r, bool near)
 {
     const struct form f = form_of(type);
     struct walk k;
@@ -108,7 +108,7 @@ INLINE void panel_bits(const struct mul *m, uint32_t type, size_t r)
             const struct activations x = activations_of(m, 0, first + b);
             fetch_ahead(type, k.ahead, first, b);
             read_raw(type, block_at(type, k.blocks.panel, first), k.blocks.row_bytes, b, true, k.blocks.raw);
-            const struct scale s = walk_scale(&k, type, b);
+            const struct scale s = walk_scale(&k, type, b, near);
             vi sum = dot_half(type, offset_at(m, f, 0, first + b, 0), k.blocks.raw, b, 0, x.q);
             const vi sum1 = dot_half(type, f.in_halves ? offset_at(m, f, 0, first + b, 1) : sum, k.blocks.raw, b, 1,
                                      x.q);
@@ -129,14 +129,23 @@ INLINE bool are_few(uint32_t type, size_t n_tokens)
            (n_tokens == 2 && !has_raw_words(type));
 }
 
-INLINE void few(const struct mul *m, uint32_t type, size_t r)
+INLINE void few_of(const struct mul *m, uint32_t type, size_t r, bool near)
 {
     if (has_bits(type))
-        panel_bits(m, type, r);
+        panel_bits(m, type, r, near);
     else if (are_few(type, 2) && m->n_tokens == 2)
-        panel_few(m, type, r, 2);
+        panel_few(m, type, r, 2, near);
     else if (!wants_8_rows(type, 1))
-        panel_few(m, type, r, 1);
+        panel_few(m, type, r, 1, near);
+}
+
+/* Two copies of the code, where both are of use: a test for each block costs 2 %. */
+INLINE void few(const struct mul *m, uint32_t type, size_t r, bool near)
+{
+    if (gains_near(type) && near)
+        few_of(m, type, r, true);
+    else
+        few_of(m, type, r, false);
 }
 
 /* ---- some tokens ---- */
@@ -171,7 +180,7 @@ INLINE void panel_some(const struct mul *m, uint32_t type, size_t r)
             vi w[8];
             fetch_ahead(type, k.ahead, first, b);
             fetch_words(type, &k.blocks, b, w);
-            const struct scale s = walk_scale(&k, type, b);
+            const struct scale s = walk_scale(&k, type, b, false);
             for (size_t t = 0; t < m->n_tokens; t++)
                 step_words(m, form_of(type), &c[t], w, &s, t, first + b);
         }
@@ -198,13 +207,13 @@ static void panels_many(const struct mul *m, const struct typed *typed, size_t r
     tiles(m, f, r, P);
 }
 
-static void panels_of_one_form(const struct mul *m, const struct typed *typed)
+static void panels_of_one_form(const struct mul *m, const struct typed *typed, bool near)
 {
     for (size_t r = 0; r < m->n_rows; r += WIDTH) {
         if (r + WIDTH > m->n_rows)
             r = m->n_rows - WIDTH;
         if (are_few(typed->type, m->n_tokens))
-            typed->few(m, r);
+            typed->few(m, r, near);
         else
             typed->some(m, r);
     }
@@ -220,7 +229,7 @@ INLINE void copy_row(float *to, const float *from, size_t n)
 
 /* Few and some tokens. Outputs are kept until there are many: a line that another core has read has to be called back
  * before a store to it is done, and until then no word of scales that was copied can be loaded again. */
-static void panels_kept(const struct mul *m, const struct typed *typed)
+static void panels_kept(const struct mul *m, const struct typed *typed, bool near)
 {
     float y[KEPT];
     const size_t stride = KEPT / m->n_tokens / WIDTH * WIDTH;
@@ -233,7 +242,7 @@ static void panels_kept(const struct mul *m, const struct typed *typed)
         part.n_rows = n;
         part.y = y;
         part.y_stride = stride;
-        panels_of_one_form(&part, typed);
+        panels_of_one_form(&part, typed, near);
         for (size_t t = 0; t < m->n_tokens; t++)
             copy_row(m->y + t * m->y_stride + r, y + t * stride, n);
     }
@@ -249,7 +258,7 @@ static void panels_of_many(const struct mul *m, const struct typed *typed)
 }
 
 /* The last panel may overlap the one before it, whose outputs are then computed twice, to the same bits. */
-void LEVELED(product)(const struct mul *m, const struct typed *typed)
+void LEVELED(product)(const struct mul *m, const struct typed *typed, bool near)
 {
     if (m->n_rows < WIDTH)
         product_ref(m, typed->type);
@@ -258,15 +267,15 @@ void LEVELED(product)(const struct mul *m, const struct typed *typed)
     else if (m->n_tokens > SOME_TOKENS)
         panels_of_many(m, typed);
     else
-        panels_kept(m, typed);
+        panels_kept(m, typed, near);
 }
 
 #define QUANTIZED(name, type)                                                                                  \
-    static void few_##name(const struct mul *m, size_t r) { few(m, TYPE_##type, r); }                          \
+    static void few_##name(const struct mul *m, size_t r, bool near) { few(m, TYPE_##type, r, near); }         \
     static void some_##name(const struct mul *m, size_t r) { panel_some(m, TYPE_##type, r); }                  \
     static void unpack_##name(const struct unpacking *u, struct chunk *c) { unpack_chunk(u, TYPE_##type, c); } \
     const struct typed LEVELED(typed_##name) = {TYPE_##type, few_##name, some_##name, unpack_##name};          \
-    static void mul_##name(const struct mul *m) { LEVELED(product)(m, &LEVELED(typed_##name)); }
+    static void mul_##name(const struct mul *m) { LEVELED(product)(m, &LEVELED(typed_##name), false); }
 #include "kernels/quantized.def"
 #undef QUANTIZED
 

@@ -7,8 +7,8 @@
 
 struct typed {
     uint32_t type;
-    void (*few)(const struct mul *m, size_t r);  /* a panel, from row r on, times one token, or two */
-    void (*some)(const struct mul *m, size_t r); /* times up to SOME_TOKENS */
+    void (*few)(const struct mul *m, size_t r, bool near); /* a panel, from row r on, times one token, or two */
+    void (*some)(const struct mul *m, size_t r);           /* times up to SOME_TOKENS */
     void (*unpack)(const struct unpacking *u, struct chunk *out);
 };
 
@@ -16,8 +16,8 @@ struct typed {
 #include "kernels/quantized.def"
 #undef QUANTIZED
 
-/* A product of any shape. */
-void product_avx2(const struct mul *m, const struct typed *typed);
-void product_avx512(const struct mul *m, const struct typed *typed);
+/* A product of any shape. near: for few tokens, superblocks come into the first-level cache before they are read. */
+void product_avx2(const struct mul *m, const struct typed *typed, bool near);
+void product_avx512(const struct mul *m, const struct typed *typed, bool near);
 
 #endif
