@@ -74,6 +74,12 @@ static void overlay_avx512(struct kernels *k)
 
 static bool has_avx512bf16(void) { return __builtin_cpu_supports("avx512bf16"); }
 
+static void fast_avx512(struct kernels *k)
+{
+    if (has_avx512bf16())
+        fast_products_overlay_avx512bf16(k);
+}
+
 /* Linux gives a process the state of tiles, 8 KiB a thread, when it asks; what asks before there are threads asks for
  * all of them (Documentation/arch/x86/xstate.rst). */
 static bool has_amx(void)
@@ -126,17 +132,17 @@ static void overlay_i8mm(struct kernels *k) { products_overlay_i8mm(k); }
 #endif
 
 const struct level kernel_levels[] = {
-    {"ref", always, overlay_ref},
+    {"ref", always, overlay_ref, NULL, probes_ref},
 #if defined(__x86_64__)
-    {"avx2", has_avx2, overlay_avx2},
-    {"avx512", has_avx512, overlay_avx512},
-    {"amx", has_amx, overlay_amx},
+    {"avx2", has_avx2, overlay_avx2, NULL, probes_avx2},
+    {"avx512", has_avx512, overlay_avx512, fast_avx512, probes_avx512},
+    {"amx", has_amx, overlay_amx, fast_products_overlay_amx, NULL},
 #elif defined(__aarch64__)
-    {"neon", has_neon, overlay_neon},
-    {"dotprod", has_dotprod, overlay_dotprod},
-    {"i8mm", has_i8mm, overlay_i8mm},
+    {"neon", has_neon, overlay_neon, NULL, probes_neon},
+    {"dotprod", has_dotprod, overlay_dotprod, NULL, probes_dotprod},
+    {"i8mm", has_i8mm, overlay_i8mm, NULL, probes_i8mm},
 #endif
-    {NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static andiron_status refuse(const char *cpu, andiron_error *error)
@@ -163,26 +169,15 @@ andiron_status kernels_choose(struct kernels *out, const char *cpu, andiron_erro
     return cpu ? refuse(cpu, error) : ANDIRON_OK;
 }
 
-static void take_fast(struct kernels *k)
-{
-#if defined(__x86_64__)
-    const bool amx = !strcmp(k->cpu, "amx");
-    if ((amx || !strcmp(k->cpu, "avx512")) && has_avx512bf16())
-        fast_products_overlay_avx512bf16(k);
-    if (amx)
-        fast_products_overlay_amx(k);
-#else
-    (void)k; /* nothing is faster here */
-#endif
-}
-
 andiron_status kernels_set_math(struct kernels *k, const char *math, andiron_error *error)
 {
     if (!math || !strcmp(math, "exact"))
         return ANDIRON_OK;
     if (strcmp(math, "fast") != 0)
         return error_set(error, ANDIRON_E_ARGUMENT, "math is \"exact\" or \"fast\", not \"%s\"", math);
-    take_fast(k);
+    for (const struct level *l = kernel_levels; l->cpu; l++)
+        if (l->fast && !strcmp(k->cpu, l->cpu))
+            l->fast(k);
     return ANDIRON_OK;
 }
 

@@ -174,10 +174,13 @@ bool mul_reads_q8(uint32_t type);
 bool mul_reads_wide(uint32_t type);
 
 /* Each level overlays the one below it, so a new level starts complete and replaces only what it does better. */
+struct probes;
 struct level {
     const char *cpu;
     bool (*present)(void);
     void (*overlay)(struct kernels *k);
+    void (*fast)(struct kernels *k);  /* what math "fast" puts there; NULL: nothing */
+    void (*probes)(struct probes *p); /* probe.h; NULL: those of the level below */
 };
 extern const struct level kernel_levels[]; /* worst first; ends with cpu == NULL */
 

@@ -68,6 +68,14 @@ void products_overlay_dotprod(struct kernels *k);
 void products_overlay_i8mm(struct kernels *k);
 void dequantize_overlay(struct kernels *k);
 
+/* The probes of the levels. */
+void probes_ref(struct probes *p);
+void probes_avx2(struct probes *p);
+void probes_avx512(struct probes *p);
+void probes_neon(struct probes *p);
+void probes_dotprod(struct probes *p);
+void probes_i8mm(struct probes *p);
+
 /* A quantized product in plain C, of any number of rows. */
 void product_ref(const struct mul *m, uint32_t type);
 

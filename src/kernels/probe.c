@@ -1,12 +1,7 @@
 /* probe.c - roofs in plain C, and the choice of a level's probes. */
 #include "kernels/probe.h"
+#include "kernels/overlays.h"
 #include <string.h>
-
-void probes_avx2(struct probes *p);
-void probes_avx512(struct probes *p);
-void probes_neon(struct probes *p);
-void probes_dotprod(struct probes *p);
-void probes_i8mm(struct probes *p);
 
 static double int8_ref(size_t rounds, int32_t *sink)
 {
@@ -42,23 +37,16 @@ static double read_ref(const void *p, size_t bytes, uint64_t *sink)
     return (double)bytes;
 }
 
+void probes_ref(struct probes *p) { *p = (struct probes){int8_ref, f32_ref, read_ref}; }
+
 struct probes probes_for(const char *cpu)
 {
-    struct probes p = {int8_ref, f32_ref, read_ref};
-#if defined(__x86_64__)
-    if (!strcmp(cpu, "avx2"))
-        probes_avx2(&p);
-    if (!strcmp(cpu, "avx512") || !strcmp(cpu, "amx"))
-        probes_avx512(&p);
-#elif defined(__aarch64__)
-    if (!strcmp(cpu, "neon"))
-        probes_neon(&p);
-    if (!strcmp(cpu, "dotprod"))
-        probes_dotprod(&p);
-    if (!strcmp(cpu, "i8mm"))
-        probes_i8mm(&p);
-#else
-    (void)cpu;
-#endif
+    struct probes p = {NULL, NULL, NULL};
+    for (const struct level *l = kernel_levels; l->cpu; l++) {
+        if (l->probes && l->present())
+            l->probes(&p);
+        if (!strcmp(l->cpu, cpu))
+            break;
+    }
     return p;
 }

@@ -8,8 +8,6 @@
 #include "kernels/arm/vector.h"
 #endif
 
-void LEVELED(probes)(struct probes *p);
-
 /* PRODUCTS: of 8 bits in one instruction (base NEON: in one `dot`). CHAINS: accumulators, which hide the latency of two
  * units, and of four nearly. A product that does not depend on its sum would be computed once, hence `^ sum`. */
 #if defined(__x86_64__)

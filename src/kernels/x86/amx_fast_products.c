@@ -117,7 +117,7 @@ static void write_sums(const float sums[SIDE][SIDE], float *y, size_t y_stride, 
 /* Rows from r on with n tokens from t on. */
 static void rows_of_group(const struct mul *m, const char *w, size_t row_bytes, size_t r, size_t t, size_t n)
 {
-    float sums[2][2][SIDE][SIDE];
+    float sums[2][2][SIDE][SIDE] __attribute__((aligned(64)));
     if (n > SIDE) {
         meet(w, row_bytes, m->scratch, m->k / STEP, 2);
         TILE_STORE(1, sums[0][1]);
