@@ -173,8 +173,9 @@ bool mul_reads_q8(uint32_t type);
 /* Is that xq wide (quantize_q8_wide)? */
 bool mul_reads_wide(uint32_t type);
 
-/* Each level overlays the one below it, so a new level starts complete and replaces only what it does better. */
 struct probes;
+
+/* Each level overlays the one below it, so a new level starts complete and replaces only what it does better. */
 struct level {
     const char *cpu;
     bool (*present)(void);

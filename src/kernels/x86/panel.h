@@ -144,7 +144,7 @@ INLINE size_t walk_take(struct walk *k, uint32_t type, size_t first)
 
 /* A superblock of Q6_K is read all over from its first block on. If all its lines have to come from the second-level
  * cache at that moment, no lines come from memory meanwhile: they are fetched with the blocks before, two rows each.
- * Q3_K, Q4_K and Q5_K gain on some CPUs only. */
+ * Those of gains_near only where that pays (`near`): not on Zen 4. */
 INLINE bool gains_near(uint32_t type) { return type == TYPE_Q3_K || type == TYPE_Q4_K || type == TYPE_Q5_K; }
 
 INLINE void fetch_superblock(const struct walk *k, uint32_t type, size_t b, bool near)
