@@ -178,7 +178,7 @@ struct unit {
     const struct taken *taken;
     float (*acc)[WIDTH];
     size_t n;             /* blocks */
-    const uint8_t *ahead; /* what run_blocks fetches, if anything */
+    const uint8_t *ahead; /* from the chunk on, where run_blocks fetches */
 };
 
 INLINE struct unit unit_of(struct work *w, size_t chunk, const struct chunk *c, float acc[TOKENS][WIDTH])
@@ -221,14 +221,6 @@ INLINE void put(const struct work *w, const struct unit *u, size_t b, bool odd)
         PUT(EVEN_SUMS, X_0, W_0, x, w->m->k, words);
 }
 
-/* What `unpack` did not of block b. */
-INLINE void fetch_rest(const struct work *w, const struct unit *u, size_t b)
-{
-    const size_t from = b * w->fetched + LINE - 1, to = from + w->fetched;
-    for (size_t line = from / LINE; line < to / LINE; line++)
-        _mm_prefetch((const char *)u->ahead + line * LINE, _MM_HINT_T1);
-}
-
 /* All blocks of a unit; the first two of the next begin meanwhile. T: chains at hand, at least as many as tokens; those
  * beyond the last token are of stale sums, and dropped. */
 INLINE void run_blocks(struct form f, struct work *w, const struct unit *u, const struct unit *next, int T)
@@ -246,8 +238,8 @@ INLINE void run_blocks(struct form f, struct work *w, const struct unit *u, cons
             take_sums(w, !odd);
             if (odd && b + 1 == u->n)
                 break;
-            if (odd && u->ahead)
-                fetch_rest(w, u, b + 1);
+            if (odd && w->fetched) /* what `unpack` did not */
+                fetch_lines(u->ahead, w->fetched, b + 1);
             const struct scale scale = scale_at(f, &u->c->s, b + odd);
 #pragma GCC unroll 16
             for (int i = 0; i < T; i++) {
@@ -364,10 +356,10 @@ INLINE void group_of_many(struct form f, struct work *w, size_t first, size_t P)
 INLINE struct unit unpacked(struct work *w, size_t p, size_t chunk, struct chunk *to)
 {
     const size_t r = row_of(w->m, p);
-    const uint8_t *ahead = ahead_of(panel_at(w->m, r), w->m->row_bytes, 2);
+    const uint8_t *ahead = ahead_of(w->m, r, 2);
     unpack(w, r, chunk, ahead, to);
     struct unit u = unit_of(w, chunk, to, w->acc[0]);
-    u.ahead = w->fetched ? ahead + chunk * CHUNK * w->fetched : NULL;
+    u.ahead = ahead + chunk * CHUNK * w->fetched;
     return u;
 }
 
@@ -432,7 +424,7 @@ static void many_groups(struct form f, struct work *w, size_t first, size_t P)
 {
     for (size_t i = 0; i < chunks_of(w->m->k) * P; i++) {
         const size_t r = row_of(w->m, first + i % P);
-        unpack(w, r, i / P, ahead_of(panel_at(w->m, r), w->m->row_bytes, P), w->chunks + i);
+        unpack(w, r, i / P, ahead_of(w->m, r, P), w->chunks + i);
     }
     for (size_t t = 0; t < w->m->n_tokens; t += w->n) {
         w->token = t + w->n < w->m->n_tokens ? t : w->m->n_tokens - w->n;
@@ -458,7 +450,7 @@ static void product(const struct mul *m, const struct typed *typed)
     w.n = (m->n_tokens + groups - 1) / groups;
     configure(w.n, is_wide(f.sums) ? 64 : Q_BLOCK, Q_BLOCK);
     if (groups == 1 && !is_wide(f.sums))
-        w.fetched = WIDTH * block_bytes(typed->type) / block_length(typed->type);
+        w.fetched = panel_block_bytes(typed->type);
     if (groups == 1)
         forms[f.sums].only(&w, f.offset);
     for (size_t p = 0; groups > 1 && p < panels_of(m); p += PANELS)

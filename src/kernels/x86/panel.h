@@ -89,27 +89,38 @@ INLINE void fetch_words(uint32_t type, struct eight *from, size_t b, vi w[8])
  * a burst asks for beyond the lines that cache can wait for is dropped. */
 enum { LINE = 64, LONG_PANEL = 32 << 10 };
 
-/* Where those stand: n panels after the one that begins at `panel`, or one where panels are long. */
-INLINE const uint8_t *ahead_of(const uint8_t *panel, size_t row_bytes, size_t n)
+INLINE const uint8_t *panel_at(const struct mul *m, size_t r) { return (const uint8_t *)m->w + r * m->row_bytes; }
+
+/* Where those stand: n panels after the one from row r on, or one where panels are long. */
+INLINE const uint8_t *ahead_of(const struct mul *m, size_t r, size_t n)
 {
-    return panel + WIDTH * row_bytes * (WIDTH * row_bytes < LONG_PANEL ? n : 1);
+    const size_t bytes = WIDTH * m->row_bytes;
+    return panel_at(m, r) + bytes * (bytes < LONG_PANEL ? n : 1);
+}
+
+/* Bytes of a panel's block; on average, of longer ones. */
+INLINE size_t panel_block_bytes(uint32_t type) { return WIDTH * block_bytes(type) / block_length(type); }
+
+/* The lines of block b of those that begin at `at`, each of so many bytes. */
+INLINE void fetch_lines(const uint8_t *at, size_t bytes, size_t b)
+{
+    const size_t from = b * bytes + LINE - 1, to = from + bytes;
+    for (size_t line = from / LINE; line < to / LINE; line++)
+        _mm_prefetch((const char *)at + line * LINE, _MM_HINT_T1);
 }
 
 /* The lines there of block first + b; first: a multiple of CHUNK. Where b is a constant, so are their places beside
  * those of `first`: a loop that counts what is due takes a tenth of the time of a block of Q4_0. */
 INLINE void fetch_ahead(uint32_t type, const uint8_t *ahead, size_t first, size_t b)
 {
-    const size_t bytes = WIDTH * block_bytes(type) / block_length(type); /* of a block; on average, of longer ones */
-    const size_t from = b * bytes + LINE - 1, to = from + bytes;
-    const uint8_t *at = ahead + first * bytes;
+    const uint8_t *at = ahead + first * panel_block_bytes(type);
     /* Compilers would bring the lines of all blocks together. With superblocks it serves, too, not to keep the
      * addresses of 16 rows. */
     if (has_first_word(type))
         __asm__ volatile("" : "+r"(at));
     else
         __asm__ volatile("" : "+r"(at) : : "memory");
-    for (size_t line = from / LINE; line < to / LINE; line++)
-        _mm_prefetch((const char *)at + line * LINE, _MM_HINT_T1);
+    fetch_lines(at, panel_block_bytes(type), b);
 }
 
 /* A panel block by block. The words that hold scales are copied eight blocks before they are needed: a register that is
@@ -124,9 +135,9 @@ struct walk {
 
 INLINE void walk_start(struct walk *k, uint32_t type, const struct mul *m, size_t r)
 {
-    const uint8_t *panel = (const uint8_t *)m->w + r * m->row_bytes;
+    const uint8_t *panel = panel_at(m, r);
     k->n_blocks = m->k / Q_BLOCK;
-    k->ahead = ahead_of(panel, m->row_bytes, 2);
+    k->ahead = ahead_of(m, r, 2);
     k->blocks.panel = panel;
     k->blocks.row_bytes = m->row_bytes;
     for (size_t b = 0; has_first_word(type) && b < CHUNK && b < k->n_blocks; b++)

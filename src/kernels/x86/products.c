@@ -199,8 +199,7 @@ static void panels_many(const struct mul *m, const struct typed *typed, size_t r
     for (int p = 0; p < P; p++)
         for (size_t i = 0; i < chunks_of(m->k); i++) {
             const size_t row = r + (size_t)p * WIDTH;
-            const uint8_t *ahead = ahead_of(panel_at(m, row), m->row_bytes, (size_t)P);
-            typed->unpack(&(struct unpacking){m, row, i, ahead, false, 0}, c + i * (size_t)P + p);
+            typed->unpack(&(struct unpacking){m, row, i, ahead_of(m, row, (size_t)P), false, 0}, c + i * (size_t)P + p);
         }
     for (size_t i = 0; can_scale(typed->type) && i < m->k / Q_BLOCK / CHUNK * (size_t)P; i++)
         scale_items(c + i, offset_of(typed->type), f);

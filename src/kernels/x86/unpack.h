@@ -23,7 +23,7 @@ INLINE void widen_scales(struct form f, struct scales *s)
 }
 
 /* What to unpack: a chunk of the panel from row r on. That of the panel at `ahead` is fetched meanwhile, or of every
- * other block only, where `fetch_rest` fetches the others. */
+ * other block only, where a caller fetches the others. */
 struct unpacking {
     const struct mul *m;
     size_t r, chunk;
@@ -31,8 +31,6 @@ struct unpacking {
     bool half;
     int less; /* taken off each item */
 };
-
-INLINE const uint8_t *panel_at(const struct mul *m, size_t r) { return (const uint8_t *)m->w + r * m->row_bytes; }
 
 INLINE void unpack_chunk(const struct unpacking *u, uint32_t type, struct chunk *out)
 {
